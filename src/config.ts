@@ -1,0 +1,230 @@
+/** Configuration: environment only, checked at start, every fault reported at once and by name. */
+
+export interface Config {
+  readonly production: boolean
+  readonly host: string
+  readonly port: number
+  /** Origin of this server: issuer of tokens and base of links in mail. No trailing slash. */
+  readonly publicUrl: string
+  /** Where links in mail lead, if not to the built-in pages. No trailing slash. */
+  readonly appUrl: string | undefined
+  readonly allowedOrigins: readonly string[]
+  readonly trustProxy: boolean | number | string
+  readonly databaseUrl: string
+  readonly redisUrl: string
+  /** Stands in for the run id of a Redis that has none; development only. */
+  readonly redisIncarnation: string | undefined
+  /** Newest first. */
+  readonly appSecrets: readonly string[]
+  readonly runMigrations: boolean
+  readonly mail: MailConfig
+  readonly accessToken: { ttl: number; alg: AccessTokenAlg; audience: string }
+  /** Seconds. */
+  readonly refresh: { idleTtl: number; absoluteTtl: number; grace: number }
+  readonly cookieSameSite: 'lax' | 'strict' | 'none'
+  readonly passwordMinLength: number
+  readonly argon2: { memoryKib: number; iterations: number; parallelism: number; concurrency: number | undefined }
+  readonly rateLimits: boolean
+  readonly logLevel: string
+}
+
+export type AccessTokenAlg = 'ES256' | 'EdDSA' | 'RS256'
+
+export type MailConfig = { from: string; replyTo: string | undefined } & (
+  | { kind: 'resend'; apiKey: string; baseUrl: string | undefined }
+  | { kind: 'smtp'; url: string }
+  | { kind: 'inbox'; dir: string }
+)
+
+/** Thrown when the environment cannot be used; its message lists every fault, never a value. */
+export class ConfigError extends Error {
+  readonly faults: readonly string[]
+  constructor(faults: readonly string[]) {
+    super(`the configuration cannot be used:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.faults = faults
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The process environment; nothing else reads it. */
+export const environment = (): Environment => process.env
+
+/** @throws {ConfigError} naming every missing, malformed or contradictory variable. */
+export function loadConfig(env: Environment): Config {
+  const read = reader(env)
+  const production = read.oneOf('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production'
+  const publicUrl = read.origin('PUBLIC_URL', production ? undefined : 'http://localhost:8080')
+  if (production && publicUrl.startsWith('http://') && !isLoopback(publicUrl)) {
+    read.fault('PUBLIC_URL must be https in production')
+  }
+  const cookieSameSite = read.oneOf('COOKIE_SAMESITE', ['lax', 'strict', 'none'], 'lax')
+  if (cookieSameSite === 'none' && !publicUrl.startsWith('https://')) {
+    read.fault('COOKIE_SAMESITE=none needs an https PUBLIC_URL: browsers refuse such a cookie without Secure')
+  }
+  const config: Config = {
+    production,
+    host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
+    port: read.integer('PORT', 8080, 0, 65_535),
+    publicUrl,
+    appUrl: env.APP_URL ? read.origin('APP_URL', undefined, true) : undefined,
+    allowedOrigins: read.list('ALLOWED_ORIGINS').map((value) => read.checkOrigin('ALLOWED_ORIGINS', value)),
+    trustProxy: readTrustProxy(read.text('TRUST_PROXY', 'false')),
+    databaseUrl: readDatabaseUrl(env, read),
+    redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
+    redisIncarnation: production ? undefined : env.REDIS_INCARNATION || undefined,
+    appSecrets: readSecrets(read),
+    runMigrations: read.flag('RUN_MIGRATIONS', false),
+    mail: readMail(env, read, production),
+    accessToken: {
+      ttl: read.integer('ACCESS_TOKEN_TTL', 600, 10, 600),
+      alg: read.oneOf('ACCESS_TOKEN_ALG', ['ES256', 'EdDSA', 'RS256'], 'ES256'),
+      audience: read.text('ACCESS_TOKEN_AUDIENCE', publicUrl),
+    },
+    refresh: {
+      idleTtl: read.integer('REFRESH_IDLE_TTL', 14 * 86_400, 60, 400 * 86_400),
+      absoluteTtl: read.integer('REFRESH_ABSOLUTE_TTL', 90 * 86_400, 60, 400 * 86_400),
+      grace: read.integer('REFRESH_GRACE', 10, 0, 60),
+    },
+    cookieSameSite,
+    passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
+    argon2: {
+      memoryKib: read.integer('ARGON2_MEMORY_KIB', 19_456, production ? 19_456 : 8, 1_048_576),
+      iterations: read.integer('ARGON2_ITERATIONS', 2, production ? 2 : 1, 20),
+      parallelism: read.integer('ARGON2_PARALLELISM', 1, 1, 16),
+      concurrency: env.ARGON2_CONCURRENCY ? read.integer('ARGON2_CONCURRENCY', 1, 1, 64) : undefined,
+    },
+    rateLimits: production || read.flag('RATE_LIMITS', true),
+    logLevel: read.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
+  }
+  if (config.refresh.idleTtl > config.refresh.absoluteTtl) {
+    read.fault('REFRESH_IDLE_TTL must not exceed REFRESH_ABSOLUTE_TTL')
+  }
+  if (read.faults.length > 0) throw new ConfigError(read.faults)
+  return Object.freeze(config)
+}
+
+function readMail(env: Environment, read: Reader, production: boolean): MailConfig {
+  const sender = {
+    from: read.text('MAIL_FROM', production ? undefined : 'Ratchet <ratchet@localhost>'),
+    replyTo: env.MAIL_REPLY_TO || undefined,
+  }
+  if (env.RESEND_API_KEY && env.SMTP_URL) read.fault('RESEND_API_KEY and SMTP_URL contradict each other: set one')
+  if (env.RESEND_API_KEY) {
+    return { ...sender, kind: 'resend', apiKey: env.RESEND_API_KEY, baseUrl: env.RESEND_BASE_URL || undefined }
+  }
+  if (env.SMTP_URL) return { ...sender, kind: 'smtp', url: read.url('SMTP_URL', ['smtp:', 'smtps:']) }
+  if (production) read.fault('RESEND_API_KEY or SMTP_URL is missing: mail could not be sent')
+  return { ...sender, kind: 'inbox', dir: read.text('INBOX_DIR', '.data/inbox') }
+}
+
+function readDatabaseUrl(env: Environment, read: Reader): string {
+  const parts = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD', 'DB_SSLMODE'] as const
+  const forms = [env.DATABASE_URL, env.DB_SECRET_JSON, env.DB_HOST].filter(Boolean).length
+  if (forms > 1 && (env.DATABASE_URL || !env.DB_SECRET_JSON)) {
+    read.fault('DATABASE_URL, DB_HOST and DB_SECRET_JSON contradict each other: set one')
+  }
+  if (env.DATABASE_URL || forms === 0) return read.url('DATABASE_URL', ['postgres:', 'postgresql:'])
+  const given: Record<string, unknown> = Object.fromEntries(parts.map((name) => [name, env[name]]))
+  if (env.DB_SECRET_JSON) {
+    try {
+      const secret = JSON.parse(env.DB_SECRET_JSON)
+      Object.assign(given, {
+        DB_HOST: secret.host,
+        DB_PORT: secret.port ?? given.DB_PORT,
+        DB_NAME: secret.dbname ?? given.DB_NAME,
+        DB_USER: secret.username,
+        DB_PASSWORD: secret.password,
+      })
+    } catch {
+      read.fault('DB_SECRET_JSON is not JSON')
+      return ''
+    }
+  }
+  for (const name of ['DB_HOST', 'DB_NAME', 'DB_USER', 'DB_PASSWORD']) {
+    if (!given[name]) read.fault(`${name} is missing${env.DB_SECRET_JSON ? ' (also in DB_SECRET_JSON)' : ''}`)
+  }
+  const part = (name: string) => encodeURIComponent(String(given[name] ?? ''))
+  const query = given.DB_SSLMODE ? `?sslmode=${part('DB_SSLMODE')}` : ''
+  return `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${given.DB_HOST}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query}`
+}
+
+function readSecrets(read: Reader): string[] {
+  const secrets = read.list('APP_SECRETS')
+  if (secrets.length === 0) read.fault('APP_SECRETS is missing')
+  if (secrets.some((secret) => Buffer.byteLength(secret) < 32)) {
+    read.fault('APP_SECRETS: each secret needs 32 bytes or more')
+  }
+  if (new Set(secrets).size !== secrets.length) read.fault('APP_SECRETS: a secret stands there twice')
+  return secrets
+}
+
+function readTrustProxy(value: string): boolean | number | string {
+  if (value === 'true') return true
+  if (value === 'false' || value === '') return false
+  return /^\d+$/.test(value) ? Number(value) : value
+}
+
+const isLoopback = (url: string) => ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname)
+
+type Reader = ReturnType<typeof reader>
+
+function reader(env: Environment) {
+  const faults: string[] = []
+  const fault = (message: string) => void faults.push(message)
+
+  function text(name: string, fallback?: string): string {
+    const value = env[name] || fallback
+    if (value === undefined) fault(`${name} is missing`)
+    return value ?? ''
+  }
+  function url(name: string, protocols: readonly string[]): string {
+    const value = text(name)
+    if (value && (!URL.canParse(value) || !protocols.includes(new URL(value).protocol))) {
+      fault(`${name} must be a URL starting with ${protocols.map((p) => `${p}//`).join(' or ')}`)
+    }
+    return value
+  }
+  function checkOrigin(name: string, value: string, allowPath = false): string {
+    const trimmed = value.replace(/\/$/, '')
+    const parsed = URL.canParse(trimmed) ? new URL(trimmed) : undefined
+    const fits = parsed && /^https?:$/.test(parsed.protocol) && (allowPath ? !parsed.search : parsed.origin === trimmed)
+    if (!fits) fault(`${name} must be an http(s) origin such as https://app.example.com`)
+    return fits ? trimmed : 'http://invalid'
+  }
+  return {
+    faults: faults as readonly string[],
+    fault,
+    text,
+    url,
+    checkOrigin,
+    origin(name: string, fallback?: string, allowPath = false): string {
+      const value = text(name, fallback)
+      return value ? checkOrigin(name, value, allowPath) : 'http://invalid'
+    },
+    integer(name: string, fallback: number, min: number, max: number): number {
+      const value = env[name] || String(fallback)
+      const number = Number(value)
+      if (!/^\d+$/.test(value) || number < min || number > max) {
+        fault(`${name} must be a whole number from ${min} to ${max}`)
+      }
+      return number
+    },
+    oneOf<const T extends string>(name: string, values: readonly T[], fallback: T): T {
+      const value = (env[name] || fallback) as T
+      if (!values.includes(value)) fault(`${name} must be one of ${values.join(', ')}`)
+      return value
+    },
+    flag(name: string, fallback: boolean): boolean {
+      const value = env[name] || String(fallback)
+      if (value !== 'true' && value !== 'false') fault(`${name} must be true or false`)
+      return value === 'true'
+    },
+    list: (name: string): string[] =>
+      (env[name] ?? '')
+        .split(',')
+        .map((item) => item.trim())
+        .filter(Boolean),
+  }
+}
