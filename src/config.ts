@@ -23,7 +23,12 @@ export interface Config {
   readonly refresh: { idleTtl: number; absoluteTtl: number; grace: number }
   readonly cookieSameSite: 'lax' | 'strict' | 'none'
   readonly passwordMinLength: number
-  readonly argon2: { memoryKib: number; iterations: number; parallelism: number; concurrency: number | undefined }
+  readonly argon2: {
+    memoryKib: number
+    iterations: number
+    parallelism: number
+    concurrency: number | undefined
+  }
   readonly rateLimits: boolean
   readonly logLevel: string
 }
@@ -54,7 +59,8 @@ export const environment = (): Environment => process.env
 /** @throws {ConfigError} naming every missing, malformed or contradictory variable. */
 export function loadConfig(env: Environment): Config {
   const read = reader(env)
-  const production = read.oneOf('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production'
+  const production =
+    read.oneOf('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production'
   const publicUrl = read.origin('PUBLIC_URL', production ? undefined : 'http://localhost:8080')
   if (production && publicUrl.startsWith('http://') && !isLoopback(publicUrl)) {
     read.fault('PUBLIC_URL must be https in production')
@@ -110,9 +116,15 @@ function readMail(env: Environment, read: Reader, production: boolean): MailConf
     from: read.text('MAIL_FROM', production ? undefined : 'Ratchet <ratchet@localhost>'),
     replyTo: env.MAIL_REPLY_TO || undefined,
   }
-  if (env.RESEND_API_KEY && env.SMTP_URL) read.fault('RESEND_API_KEY and SMTP_URL contradict each other: set one')
+  if (env.RESEND_API_KEY && env.SMTP_URL)
+    read.fault('RESEND_API_KEY and SMTP_URL contradict each other: set one')
   if (env.RESEND_API_KEY) {
-    return { ...sender, kind: 'resend', apiKey: env.RESEND_API_KEY, baseUrl: env.RESEND_BASE_URL || undefined }
+    return {
+      ...sender,
+      kind: 'resend',
+      apiKey: env.RESEND_API_KEY,
+      baseUrl: env.RESEND_BASE_URL || undefined,
+    }
   }
   if (env.SMTP_URL) return { ...sender, kind: 'smtp', url: read.url('SMTP_URL', ['smtp:', 'smtps:']) }
   if (production) read.fault('RESEND_API_KEY or SMTP_URL is missing: mail could not be sent')
@@ -189,7 +201,8 @@ function reader(env: Environment) {
   function checkOrigin(name: string, value: string, allowPath = false): string {
     const trimmed = value.replace(/\/$/, '')
     const parsed = URL.canParse(trimmed) ? new URL(trimmed) : undefined
-    const fits = parsed && /^https?:$/.test(parsed.protocol) && (allowPath ? !parsed.search : parsed.origin === trimmed)
+    const fits =
+      parsed && /^https?:$/.test(parsed.protocol) && (allowPath ? !parsed.search : parsed.origin === trimmed)
     if (!fits) fault(`${name} must be an http(s) origin such as https://app.example.com`)
     return fits ? trimmed : 'http://invalid'
   }

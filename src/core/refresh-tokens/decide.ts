@@ -46,7 +46,8 @@ export const ATTEMPT_MS = 24 * 3600 * 1000
  */
 export function decide(state: FamilyState, request: RotationRequest, now: number): Decision {
   if (state.ended) return { outcome: 'ended', reason: state.ended }
-  if (now >= state.absoluteExpiresAt || now >= state.idleExpiresAt) return { outcome: 'ended', reason: 'expired' }
+  if (now >= state.absoluteExpiresAt || now >= state.idleExpiresAt)
+    return { outcome: 'ended', reason: 'expired' }
 
   const behind = state.generation - request.presented
   if (behind <= 0) {

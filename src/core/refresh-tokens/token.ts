@@ -37,7 +37,8 @@ export function createRefreshTokenFormat(secrets: Secrets): RefreshTokenFormat {
   })
   const newest = ids[0] as number
 
-  const tagOf = (key: Buffer, payload: Buffer) => createHmac('sha256', key).update(CONTEXT).update(payload).digest()
+  const tagOf = (key: Buffer, payload: Buffer) =>
+    createHmac('sha256', key).update(CONTEXT).update(payload).digest()
 
   return {
     newFamily() {

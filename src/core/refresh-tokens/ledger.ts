@@ -1,0 +1,146 @@
+import type { Database, Queryable } from '../../platform/database.ts'
+import type { LedgerFamily } from './redis-store.ts'
+
+/** Why a session ended; its owner reads it in the list of sessions. */
+export type EndedReason =
+  | 'logout'
+  | 'logout_all'
+  | 'revoked'
+  | 'signed_in_again'
+  | 'password_changed'
+  | 'password_reset'
+  | 'account_deleted'
+  | 'account_disabled'
+  | 'reuse_detected'
+
+/** What a session says of itself in every access token (RFC 9068 §2.2). */
+export interface SessionClaims {
+  sub: string
+  sid: string
+  client_id: string
+  scope: string
+  roles: readonly string[]
+  /** Seconds since the epoch. */
+  auth_time: number
+  amr: readonly string[]
+}
+
+export interface NewSession {
+  familyHash: string
+  transport: 'cookie' | 'body'
+  claims: SessionClaims
+  userAgent: string | undefined
+  ip: string
+  idleExpiresAt: number
+  absoluteExpiresAt: number
+  now: number
+  /** The session is created only while the user's password is still of this version. */
+  passwordVersion: number
+}
+
+/** An ending that the ledger holds and that Redis has to be told. */
+export interface Ending {
+  sessionId: string
+  familyHash: string
+  reason: string
+  absoluteExpiresAt: number
+}
+
+export type EndingScope =
+  | { sessionId: string; userId?: string }
+  | { familyHash: string }
+  | { userId: string; exceptSessionId?: string }
+
+const bytes = (familyHash: string) => new Uint8Array(Buffer.from(familyHash, 'base64url'))
+const text = (hash: Uint8Array) => Buffer.from(hash).toString('base64url')
+
+/** Returns false, and creates nothing, when the account has changed since the password was checked. */
+export async function insertSession(db: Queryable, session: NewSession): Promise<boolean> {
+  const { claims } = session
+  const now = new Date(session.now)
+  // FOR SHARE waits for a concurrent password change or deletion and then sees its result.
+  const inserted = await db.$executeRaw`
+    INSERT INTO sessions (id, family_hash, user_id, client_id, transport, scope, amr, user_agent, ip, generation,
+      rotated_at, auth_time, created_at, last_used_at, idle_expires_at, absolute_expires_at)
+    SELECT ${claims.sid}::uuid, ${bytes(session.familyHash)}, id, ${claims.client_id}, ${session.transport},
+      ${claims.scope}, ${[...claims.amr]}, ${session.userAgent ?? null}, ${session.ip}, 0, ${now},
+      ${new Date(claims.auth_time * 1000)}, ${now}, ${now}, ${new Date(session.idleExpiresAt)},
+      ${new Date(session.absoluteExpiresAt)}
+    FROM users
+    WHERE id = ${claims.sub}::uuid AND password_version = ${session.passwordVersion} AND disabled_at IS NULL
+    FOR SHARE`
+  return inserted === 1
+}
+
+/** The ledger's view of a family: its state, or why it is no more; null when it never was. */
+export async function readFamily(
+  db: Database,
+  familyHash: string,
+): Promise<(LedgerFamily & { ended: string }) | null> {
+  const row = await db.session.findUnique({
+    where: { familyHash: bytes(familyHash) },
+    include: { user: { select: { roles: true, disabledAt: true } } },
+  })
+  if (!row) return null
+  const claims: SessionClaims = {
+    sub: row.userId ?? '',
+    sid: row.id,
+    client_id: row.clientId,
+    scope: row.scope,
+    roles: row.user?.roles ?? [],
+    auth_time: Math.floor(row.authTime.getTime() / 1000),
+    amr: row.amr,
+  }
+  const gone = !row.user ? 'account_deleted' : row.user.disabledAt ? 'account_disabled' : ''
+  return {
+    generation: row.generation,
+    rotatedAt: row.rotatedAt.getTime(),
+    attempt: row.attempt ?? '',
+    idleExpiresAt: row.idleExpiresAt.getTime(),
+    absoluteExpiresAt: row.absoluteExpiresAt.getTime(),
+    binding: '',
+    claims: JSON.stringify(claims),
+    ended: row.endedReason ?? gone,
+  }
+}
+
+/**
+ * Records endings and returns all of the scope that Redis has not been told yet, so that repeating
+ * a call that answered 503 carries on where it stopped.
+ */
+export async function recordEndings(
+  db: Queryable,
+  scope: EndingScope,
+  reason: EndedReason,
+  now: number,
+): Promise<Ending[]> {
+  const sessionId = 'sessionId' in scope ? scope.sessionId : null
+  const familyHash = 'familyHash' in scope ? bytes(scope.familyHash) : null
+  const userId = 'userId' in scope ? (scope.userId ?? null) : null
+  const except = 'exceptSessionId' in scope ? (scope.exceptSessionId ?? null) : null
+  const rows = await db.$queryRaw<
+    { id: string; family_hash: Uint8Array; ended_reason: string; absolute_expires_at: Date }[]
+  >`
+    UPDATE sessions
+    SET ended_at = COALESCE(ended_at, ${new Date(now)}), ended_reason = COALESCE(ended_reason, ${reason})
+    WHERE tombstoned_at IS NULL
+      AND (${sessionId}::uuid IS NULL OR id = ${sessionId}::uuid)
+      AND (${familyHash}::bytea IS NULL OR family_hash = ${familyHash}::bytea)
+      AND (${userId}::uuid IS NULL OR user_id = ${userId}::uuid)
+      AND (${except}::uuid IS NULL OR id <> ${except}::uuid)
+    RETURNING id, family_hash, ended_reason, absolute_expires_at`
+  return rows.map((row) => ({
+    sessionId: row.id,
+    familyHash: text(row.family_hash),
+    reason: row.ended_reason,
+    absoluteExpiresAt: row.absolute_expires_at.getTime(),
+  }))
+}
+
+/** Marks endings as known to Redis. */
+export async function markTombstoned(db: Database, endings: readonly Ending[], now: number): Promise<void> {
+  await db.session.updateMany({
+    where: { id: { in: endings.map((ending) => ending.sessionId) }, endedAt: { not: null } },
+    data: { tombstonedAt: new Date(now) },
+  })
+}
