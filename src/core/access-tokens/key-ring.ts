@@ -1,0 +1,125 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose'
+import type { Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
+import type { Secrets } from '../../platform/secrets.ts'
+
+export interface SigningKey {
+  kid: string
+  alg: string
+  privateKey: KeyObject
+}
+
+/** The signing keys, in memory; Postgres keeps them, encrypted. */
+export interface KeyRing {
+  /** The newest key that is already published long enough to sign. */
+  signer(): SigningKey
+  /** The public key of a `kid`, while tokens signed by it may still live. */
+  verifier(kid: string): { key: CryptoKey; alg: string } | undefined
+  /** The JWK set (RFC 7517 §5). */
+  jwks(): { keys: JWK[] }
+  /** Reads the keys again; the ones in memory stay when Postgres is away. */
+  reload(): Promise<void>
+  start(): void
+  stop(): void
+}
+
+export interface KeyRingDeps {
+  db: Database
+  secrets: Secrets
+  clock: Clock
+  alg: string
+  /** Seconds a retired key goes on verifying. */
+  accessTokenTtl: number
+  log: { warn(details: object, message: string): void }
+}
+
+const RELOAD_MS = 30_000
+// Any number of ours, so that nodes that start together create one key between them.
+const CREATION_LOCK = 7_271_001
+
+/** Loads the ring and creates the first key of `alg` if there is none. */
+export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
+  const { db, secrets, clock, alg, log } = deps
+  let signing: (SigningKey & { activatesAt: number })[] = []
+  let verifying = new Map<string, { key: CryptoKey; alg: string; jwk: JWK; until: number }>()
+  let timer: NodeJS.Timeout | undefined
+
+  async function reload(): Promise<void> {
+    const rows = await db.signingKey.findMany({ orderBy: { activatesAt: 'desc' } })
+    const keep = (deps.accessTokenTtl + 60) * 1000
+    const public_ = new Map<
+      typeof verifying extends Map<infer K, infer _> ? K : never,
+      { key: CryptoKey; alg: string; jwk: JWK; until: number }
+    >()
+    const private_: typeof signing = []
+    for (const row of rows) {
+      const until = row.retiredAt ? row.retiredAt.getTime() + keep : Number.POSITIVE_INFINITY
+      if (until <= clock.now()) continue
+      const jwk = { ...(row.publicJwk as JWK), kid: row.kid, alg: row.alg, use: 'sig' }
+      const known = verifying.get(row.kid)
+      const key = known?.key ?? ((await importJWK(jwk, row.alg)) as CryptoKey)
+      public_.set(row.kid, { key, alg: row.alg, jwk, until })
+      if (row.retiredAt) continue
+      const held = signing.find((candidate) => candidate.kid === row.kid)
+      const privateKey = held?.privateKey ?? unseal(row.kid, row.sealedPrivateJwk)
+      private_.push({ kid: row.kid, alg: row.alg, privateKey, activatesAt: row.activatesAt.getTime() })
+    }
+    verifying = public_
+    signing = private_
+  }
+
+  function unseal(kid: string, sealed: Uint8Array): KeyObject {
+    return createPrivateKey({ key: JSON.parse(secrets.open('signing-key', kid, sealed)), format: 'jwk' })
+  }
+
+  async function ensureKey(): Promise<void> {
+    const created = await newSigningKey(alg, secrets)
+    await db.$transaction(async (tx) => {
+      await tx.$queryRaw`SELECT pg_advisory_xact_lock(${CREATION_LOCK})::text`
+      if ((await tx.signingKey.count({ where: { alg, retiredAt: null } })) > 0) return
+      const now = new Date(clock.now())
+      await tx.signingKey.create({ data: { ...created, createdAt: now, activatesAt: now } })
+    })
+  }
+
+  await reload()
+  if (!signing.some((key) => key.alg === alg)) {
+    await ensureKey()
+    await reload()
+  }
+
+  return {
+    signer() {
+      const now = clock.now()
+      const key = signing.find((candidate) => candidate.alg === alg && candidate.activatesAt <= now)
+      const chosen = key ?? signing.findLast((candidate) => candidate.alg === alg)
+      if (!chosen) throw new Error('there is no signing key: create one with "ratchet keys rotate"')
+      return chosen
+    },
+    verifier(kid) {
+      const found = verifying.get(kid)
+      return found && found.until > clock.now() ? found : undefined
+    },
+    jwks: () => ({ keys: [...verifying.values()].map((entry) => entry.jwk) }),
+    reload,
+    start() {
+      timer = setInterval(() => {
+        reload().catch((error: Error) =>
+          log.warn({ reason: error.name }, 'signing keys could not be read again'),
+        )
+      }, RELOAD_MS)
+      timer.unref()
+    },
+    stop: () => clearInterval(timer),
+  }
+}
+
+/** A new key pair, its private half sealed. */
+export async function newSigningKey(alg: string, secrets: Secrets) {
+  const pair = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 })
+  const publicJwk = await exportJWK(pair.publicKey)
+  const kid = await calculateJwkThumbprint(publicJwk)
+  const sealedPrivateJwk = secrets.seal('signing-key', kid, JSON.stringify(await exportJWK(pair.privateKey)))
+  return { kid, alg, publicJwk: publicJwk as object, sealedPrivateJwk }
+}

@@ -1,0 +1,29 @@
+import type { FastifyRequest } from 'fastify'
+import type { AccessTokenClaims, AccessTokens } from '../core/access-tokens/access-tokens.ts'
+import { Problem } from '../platform/problem.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The verified access token, on routes behind `authenticate`. */
+    session: AccessTokenClaims
+  }
+}
+
+export type Authenticate = (request: FastifyRequest) => Promise<void>
+
+/** A hook that lets only a person's own, live access token pass (RFC 6750 §2.1: header only). */
+export function createAuthenticate(accessTokens: AccessTokens, scope: string): Authenticate {
+  return async (request) => {
+    const token = bearerOf(request)
+    if (!token) throw new Problem('access_token_invalid')
+    const claims = await accessTokens.verify(token)
+    if (!claims.scope.split(' ').includes(scope)) throw new Problem('access_token_invalid')
+    request.session = claims
+  }
+}
+
+/** The bearer token of a request, if it has one. */
+export function bearerOf(request: FastifyRequest): string | undefined {
+  const header = request.headers.authorization
+  return header && /^bearer /i.test(header) ? header.slice(7) : undefined
+}

@@ -1,0 +1,71 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { Problem, type ProblemCode, type ProblemExtras, problems } from '../platform/problem.ts'
+
+const FASTIFY_CODES: Record<string, ProblemCode> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'validation_failed',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'validation_failed',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'validation_failed',
+}
+
+/** Answers every error as a problem document (RFC 9457), and tells the log what the client is not told. */
+export const problemDetails = fp(async (app: FastifyInstance) => {
+  app.setErrorHandler<FastifyError | Problem>((error, request, reply) => {
+    const problem = toProblem(error)
+    if (problem.statusCode >= 500)
+      request.log.error({ err: problem.cause ?? error, code: problem.code }, 'request failed')
+    return sendProblem(request, reply, problem)
+  })
+  app.setNotFoundHandler((request, reply) => sendProblem(request, reply, new Problem('not_found')))
+})
+
+function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
+  const { retryAfter, ...members } = problem.extras
+  const [status, title] = problems[problem.code]
+  if (status === 429 || status === 503) reply.header('retry-after', String(retryAfter ?? 1))
+  if (problem.code === 'access_token_invalid')
+    reply.header('www-authenticate', 'Bearer error="invalid_token"')
+  return reply
+    .status(status)
+    .header('cache-control', 'no-store')
+    .type('application/problem+json')
+    .serializer(JSON.stringify as (payload: unknown) => string)
+    .send({
+      type: `urn:ratchet:problem:${problem.code}`,
+      title,
+      status,
+      code: problem.code,
+      request_id: request.id,
+      ...members,
+    })
+}
+
+function toProblem(error: FastifyError | Problem): Problem {
+  if (error instanceof Problem) return error
+  if (error.validation) {
+    const errors = error.validation.map((fault) => {
+      const named = fault.params.missingProperty ?? fault.params.additionalProperty
+      const pointer = `${fault.instancePath}${named === undefined ? '' : `/${escapePointer(String(named))}`}`
+      return { pointer, detail: fault.message ?? 'is not valid' }
+    })
+    return new Problem('validation_failed', {
+      detail: `The ${error.validationContext ?? 'request'} is not valid.`,
+      errors,
+    })
+  }
+  const code = FASTIFY_CODES[error.code]
+  if (code) {
+    const extras: ProblemExtras =
+      code === 'validation_failed' ? { detail: 'The body is not valid JSON.' } : {}
+    return new Problem(code, extras, { cause: error })
+  }
+  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
+    return new Problem('validation_failed', {}, { cause: error })
+  }
+  return new Problem('internal_error', {}, { cause: error })
+}
+
+// RFC 6901 §3
+const escapePointer = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')

@@ -1,0 +1,52 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Redis } from 'ioredis'
+import ipaddr from 'ipaddr.js'
+import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
+import { Problem } from '../platform/problem.ts'
+
+/** Takes one point of the client's budget; sets the `RateLimit` fields. @throws `too_many_attempts`. */
+export type RateLimit = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+
+export interface RateLimits {
+  /** A budget of `points` per `seconds` and client address; counted in Redis, in memory while it is away. */
+  limit(name: string, points: number, seconds: number): RateLimit
+}
+
+export function createRateLimits(redis: Redis, enabled: boolean): RateLimits {
+  return {
+    limit(name, points, seconds) {
+      if (!enabled) return async () => {}
+      const options = { keyPrefix: `rl:${name}`, points, duration: seconds }
+      const limiter = new RateLimiterRedis({
+        ...options,
+        storeClient: redis,
+        rejectIfRedisNotReady: true,
+        inMemoryBlockOnConsumed: points + 1,
+        insuranceLimiter: new RateLimiterMemory(options),
+      })
+      const policy = `"${name}";q=${points};w=${seconds}`
+      return async (request, reply) => {
+        const result = await limiter.consume(clientKey(request.ip)).catch((refused: unknown) => {
+          if (refused instanceof RateLimiterRes) return refused
+          throw refused
+        })
+        const wait = Math.max(1, Math.ceil(result.msBeforeNext / 1000))
+        reply.header('ratelimit-policy', policy)
+        reply.header('ratelimit', `"${name}";r=${Math.max(0, result.remainingPoints)};t=${wait}`)
+        if (result.consumedPoints > points) throw new Problem('too_many_attempts', { retryAfter: wait })
+      }
+    },
+  }
+}
+
+/** The client an address stands for: an IPv6 /64 is one, an IPv4-mapped address is the IPv4 one. */
+export function clientKey(ip: string): string {
+  if (!ipaddr.isValid(ip)) return 'unknown'
+  const address = ipaddr.process(ip)
+  if (address.kind() === 'ipv4') return address.toString()
+  return address
+    .toByteArray()
+    .slice(0, 8)
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('')
+}
