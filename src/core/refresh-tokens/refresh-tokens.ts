@@ -44,7 +44,7 @@ export interface SessionStart {
 export interface RefreshTokens {
   parse(text: string): RefreshToken | null
   /** Starts a session; null when the account changed since its password was checked. */
-  start(start: SessionStart): Promise<IssuedSession | null>
+  start(tx: Queryable, start: SessionStart): Promise<IssuedSession | null>
   /** Turns the ratchet. @throws `unavailable` with the token unconsumed when a store it needs is away. */
   rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
   /** Ends sessions everywhere. @throws `revocation_pending` when Redis could not be told yet. */
@@ -79,7 +79,7 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
   const graceMs = lifetimes.grace * 1000
   const idleTtlMs = lifetimes.idleTtl * 1000
 
-  async function start(input: SessionStart): Promise<IssuedSession | null> {
+  async function start(tx: Queryable, input: SessionStart): Promise<IssuedSession | null> {
     const now = clock.now()
     const { family, familyHash } = format.newFamily()
     const absoluteExpiresAt = now + lifetimes.absoluteTtl * 1000
@@ -95,7 +95,7 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
     }
     const { transport, userAgent, ip, passwordVersion } = input
     const session = { familyHash, transport, claims, userAgent, ip, idleExpiresAt, absoluteExpiresAt, now }
-    if (!(await insertSession(db, { ...session, passwordVersion }))) return null
+    if (!(await insertSession(tx, { ...session, passwordVersion }))) return null
     return { refreshToken: format.encode(family, 0), claims, idleExpiresAt, absoluteExpiresAt }
   }
 

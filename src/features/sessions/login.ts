@@ -1,0 +1,80 @@
+import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { Passwords } from '../../core/credentials/passwords.ts'
+import type { IssuedSession, RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import type { Database } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
+
+export interface LoginDeps {
+  db: Database
+  passwords: Passwords
+  refreshTokens: RefreshTokens
+  audit: Audit
+}
+
+export interface LoginInput {
+  /** Canonical. */
+  email: string
+  password: string
+  transport: 'cookie' | 'body'
+  /** A refresh token the client still had: its session ends, it is never adopted. */
+  previous: string | undefined
+}
+
+/** @throws `invalid_credentials` (unknown, wrong and disabled alike), `email_not_verified`, `overloaded`. */
+export async function login(deps: LoginDeps, input: LoginInput, origin: Origin) {
+  const { db, passwords, refreshTokens, audit } = deps
+  const user = await db.user.findUnique({ where: { email: input.email } })
+  const fits = await passwords.verify(user?.passwordHash ?? null, input.password)
+  if (!user || !fits || user.disabledAt) {
+    const reason = !user ? 'unknown_user' : fits ? 'disabled' : 'wrong_password'
+    await audit.record(db, { type: 'login', outcome: 'failure', reason, userId: user?.id }, origin)
+    throw new Problem('invalid_credentials')
+  }
+  if (!user.emailVerifiedAt) {
+    await audit.record(
+      db,
+      { type: 'login', outcome: 'failure', reason: 'email_not_verified', userId: user.id },
+      origin,
+    )
+    throw new Problem('email_not_verified')
+  }
+  if (passwords.isOutdated(user.passwordHash)) {
+    const passwordHash = await passwords.hash(input.password)
+    await db.user.updateMany({
+      where: { id: user.id, passwordHash: user.passwordHash },
+      data: { passwordHash },
+    })
+  }
+  const issued = await db.$transaction(async (tx): Promise<IssuedSession | null> => {
+    const { userAgent, ip } = origin
+    const { id: userId, passwordVersion, roles } = user
+    const { transport } = input
+    const started = await refreshTokens.start(tx, {
+      userId,
+      passwordVersion,
+      roles,
+      transport,
+      amr: ['pwd'],
+      userAgent,
+      ip,
+    })
+    if (started) {
+      const sessionId = started.claims.sid
+      await audit.record(tx, { type: 'login', outcome: 'success', userId, sessionId }, origin)
+    }
+    return started
+  })
+  // The password changed, or the account went, while the hash was computed.
+  if (!issued) throw new Problem('invalid_credentials')
+  await endPrevious(refreshTokens, input.previous)
+  return { issued, user }
+}
+
+async function endPrevious(refreshTokens: RefreshTokens, previous: string | undefined): Promise<void> {
+  const token = previous ? refreshTokens.parse(previous) : null
+  if (!token) return
+  await refreshTokens.end({ familyHash: token.familyHash }, 'signed_in_again').catch((error) => {
+    // Recorded in the ledger at least; a new sign-in does not fail for the sake of an old session.
+    if (!(error instanceof Problem)) throw error
+  })
+}

@@ -1,0 +1,67 @@
+import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { Outbox } from '../../core/mail/outbox.ts'
+import type { IssuedSession, RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import type { Database } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
+
+export interface RefreshDeps {
+  db: Database
+  refreshTokens: RefreshTokens
+  audit: Audit
+  outbox: Pick<Outbox, 'enqueue' | 'wake'>
+  clock: { now(): number }
+}
+
+/**
+ * Turns a refresh token into the next one.
+ * @throws `refresh_token_invalid`, `session_ended` with its reason, `refresh_superseded`, `unavailable`.
+ */
+export async function refresh(
+  deps: RefreshDeps,
+  text: string | undefined,
+  idempotencyKey: string | undefined,
+  origin: Origin,
+): Promise<IssuedSession> {
+  const token = text ? deps.refreshTokens.parse(text) : null
+  if (!token) {
+    deps.audit.note({ type: 'refresh', outcome: 'failure', reason: 'invalid' }, origin)
+    throw new Problem('refresh_token_invalid')
+  }
+  const result = await deps.refreshTokens.rotate(token, idempotencyKey)
+  switch (result.outcome) {
+    case 'rotated':
+    case 'reissued':
+      return result
+    case 'superseded':
+      throw new Problem('refresh_superseded')
+    case 'ended':
+      deps.audit.note({ type: 'refresh', outcome: 'failure', reason: result.reason }, origin)
+      throw new Problem('session_ended', { reason: result.reason })
+    case 'reuse': {
+      const { sub, sid } = result.claims
+      await reportReuse(deps, sub, sid, origin)
+      throw new Problem('session_ended', { reason: 'reuse_detected' })
+    }
+  }
+}
+
+async function reportReuse(
+  deps: RefreshDeps,
+  userId: string,
+  sessionId: string,
+  origin: Origin,
+): Promise<void> {
+  const { db, audit, outbox, clock } = deps
+  const event = { type: 'refresh', outcome: 'failure', reason: 'reuse_detected', userId, sessionId } as const
+  await db.$transaction(async (tx) => {
+    await audit.record(tx, event, origin)
+    const user = await tx.user.findUnique({ where: { id: userId } })
+    const data = {
+      at: new Date(clock.now()).toISOString(),
+      ip: origin.ip,
+      ...(origin.userAgent ? { userAgent: origin.userAgent } : {}),
+    }
+    if (user) await outbox.enqueue(tx, user.email, { template: 'refresh_reuse_detected', data })
+  })
+  outbox.wake()
+}

@@ -1,0 +1,39 @@
+import type { FastifyReply } from 'fastify'
+
+/** A small page that works without JavaScript. `body` is trusted HTML: escape what goes into it. */
+export function sendPage(reply: FastifyReply, status: number, title: string, body: string): FastifyReply {
+  return reply
+    .status(status)
+    .header('cache-control', 'no-store')
+    .header(
+      'content-security-policy',
+      "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    )
+    .type('text/html; charset=utf-8')
+    .serializer((html: string) => html)
+    .send(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title}</title>
+<style>
+:root { color-scheme: light dark; --ink: #1c1e21; --paper: #f5f6f8; --card: #fff; --accent: #2456d6; --line: #d9dde3 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --paper: #121417; --card: #1c1f24; --accent: #7ba2ff; --line: #343a43 } }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
+main { box-sizing: border-box; width: min(26rem, 92vw); padding: 2rem; background: var(--card); border: 1px solid var(--line); border-radius: 12px }
+h1 { margin: 0 0 .75rem; font-size: 1.3rem }
+label { display: block; margin: 1rem 0 .25rem }
+input { box-sizing: border-box; width: 100%; padding: .6rem; font: inherit; border: 1px solid var(--line); border-radius: 8px; background: var(--paper); color: inherit }
+button { margin-top: 1.25rem; width: 100%; padding: .7rem; font: inherit; font-weight: 600; border: 0; border-radius: 8px; background: var(--accent); color: var(--card); cursor: pointer }
+</style>
+</head>
+<body><main><h1>${title}</h1>${body}</main></body>
+</html>`)
+}
+
+/** Text made safe between tags and in quoted attributes. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}
