@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify'
+import { escapeHtml } from '../platform/html.ts'
 
 /** A small page that works without JavaScript. `body` is trusted HTML: escape what goes into it. */
 export function sendPage(reply: FastifyReply, status: number, title: string, body: string): FastifyReply {
@@ -33,7 +34,12 @@ button { margin-top: 1.25rem; width: 100%; padding: .7rem; font: inherit; font-w
 </html>`)
 }
 
-/** Text made safe between tags and in quoted attributes. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+/** A page with one button that posts a token from a mail; looking at it consumes nothing. */
+export function confirmPage(
+  reply: FastifyReply,
+  page: { title: string; text: string; action: string; button: string; token: string; fields?: string },
+): FastifyReply {
+  const form = `<p>${page.text}</p><form method="post" action="${page.action}">${page.fields ?? ''}
+<input type="hidden" name="token" value="${escapeHtml(page.token)}"><button type="submit">${page.button}</button></form>`
+  return sendPage(reply, 200, page.title, form)
 }

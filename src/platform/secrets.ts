@@ -49,7 +49,9 @@ export function createSecrets(appSecrets: readonly string[]): Secrets {
         decipher.setAAD(Buffer.from(context))
         decipher.setAuthTag(sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
         try {
-          return decipher.update(sealed.subarray(IV_BYTES + TAG_BYTES)).toString('utf8') + decipher.final('utf8')
+          return (
+            decipher.update(sealed.subarray(IV_BYTES + TAG_BYTES)).toString('utf8') + decipher.final('utf8')
+          )
         } catch {
           // sealed under another secret: try the next
         }

@@ -57,7 +57,7 @@ async function reportReuse(
     await audit.record(tx, event, origin)
     const user = await tx.user.findUnique({ where: { id: userId } })
     const data = {
-      at: new Date(clock.now()).toISOString(),
+      at: clock.now(),
       ip: origin.ip,
       ...(origin.userAgent ? { userAgent: origin.userAgent } : {}),
     }

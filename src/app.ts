@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto'
+import cors from '@fastify/cors'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import fastify from 'fastify'
+import type { DestinationStream } from 'pino'
+import type { Config } from './config.ts'
+import { createAccessTokens } from './core/access-tokens/access-tokens.ts'
+import { openKeyRing } from './core/access-tokens/key-ring.ts'
+import { createRevokedSessions } from './core/access-tokens/revoked-sessions.ts'
+import { createAudit } from './core/audit/audit.ts'
+import { createPasswords } from './core/credentials/passwords.ts'
+import { createInboxMailer } from './core/mail/inbox-mailer.ts'
+import { createOutbox } from './core/mail/outbox.ts'
+import { createResendMailer } from './core/mail/resend-mailer.ts'
+import { createSmtpMailer } from './core/mail/smtp-mailer.ts'
+import { createOneTimeTokens } from './core/one-time-tokens/one-time-tokens.ts'
+import { createRedisStore } from './core/refresh-tokens/redis-store.ts'
+import { ACCOUNT_SCOPE, createRefreshTokens } from './core/refresh-tokens/refresh-tokens.ts'
+import { createRefreshTokenFormat } from './core/refresh-tokens/token.ts'
+import { createWriteBehind } from './core/refresh-tokens/write-behind.ts'
+import { accounts } from './features/accounts/accounts.plugin.ts'
+import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
+import { discovery } from './features/discovery/discovery.plugin.ts'
+import { health } from './features/health/health.plugin.ts'
+import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
+import { sessions } from './features/sessions/sessions.plugin.ts'
+import { createAuthenticate } from './http/authenticate.ts'
+import { input } from './http/input.ts'
+import { createLinks } from './http/links.ts'
+import { openapi } from './http/openapi.ts'
+import { problemDetails } from './http/problem-details.ts'
+import { createRateLimits } from './http/rate-limit.ts'
+import { requestLog } from './http/request-log.ts'
+import { securityHeaders } from './http/security-headers.ts'
+import { createTrustedOrigins } from './http/trusted-origin.ts'
+import { type Clock, systemClock } from './platform/clock.ts'
+import { openDatabase } from './platform/database.ts'
+import { createLog } from './platform/log.ts'
+import { firstContact, openRedis } from './platform/redis.ts'
+import { createSecrets } from './platform/secrets.ts'
+
+export interface AppOptions {
+  clock?: Clock
+  /** Where log lines go; standard output without it. */
+  logTo?: DestinationStream
+  /** Names of the migrations the database must have, for `/readyz`. */
+  migrations?: readonly string[]
+  /** True once the process is on its way out. */
+  draining?: () => boolean
+}
+
+const BODY_LIMIT = 16 * 1024
+
+/** Builds the abilities and opens every room. Closing the app settles what is under way and lets go of the stores. */
+export async function buildApp(config: Config, options: AppOptions = {}) {
+  const clock = options.clock ?? systemClock
+  const log = createLog(config.logLevel, options.logTo)
+
+  const { db, close: closeDatabase } = openDatabase({ url: config.databaseUrl })
+  const redis = openRedis(config.redisUrl, log)
+  await firstContact(redis)
+
+  const secrets = createSecrets(config.appSecrets)
+  const { ttl, alg, audience } = config.accessToken
+  const keyRing = await openKeyRing({ db, secrets, clock, alg, accessTokenTtl: ttl, log })
+  const revoked = createRevokedSessions({ db, clock, ttl })
+  await revoked.load()
+  const accessTokens = createAccessTokens({
+    keyRing,
+    revoked,
+    clock,
+    issuer: config.publicUrl,
+    audience,
+    ttl,
+  })
+  const writeBehind = createWriteBehind({ db, log })
+  const refreshTokens = createRefreshTokens({
+    db,
+    store: createRedisStore(redis),
+    format: createRefreshTokenFormat(secrets),
+    writeBehind,
+    clock,
+    revoked,
+    log,
+    lifetimes: config.refresh,
+    incarnation: config.redisIncarnation,
+  })
+  const passwords = await createPasswords(config.argon2)
+  const oneTimeTokens = createOneTimeTokens(clock)
+  const audit = createAudit({ db, clock, log })
+  const { mailer, inbox } = createMailer(config)
+  const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
+  const outbox = createOutbox({ db, secrets, clock, mailer, brand, log })
+
+  const { publicUrl, passwordMinLength, cookieSameSite } = config
+  const authenticate = createAuthenticate(accessTokens, ACCOUNT_SCOPE)
+  const rateLimits = createRateLimits(redis, config.rateLimits)
+  const origins = createTrustedOrigins(publicUrl, config.allowedOrigins)
+  const links = createLinks(publicUrl, config.appUrl)
+
+  const app = fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    genReqId: () => randomUUID(),
+    requestIdLogLabel: 'request_id',
+    trustProxy: trusted(config.trustProxy),
+    bodyLimit: BODY_LIMIT,
+    ajv: {
+      customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  app.decorateRequest('session')
+
+  await app.register(problemDetails)
+  await app.register(securityHeaders, { https: publicUrl.startsWith('https://') })
+  await app.register(requestLog)
+  await app.register(cors, {
+    origin: [...config.allowedOrigins],
+    credentials: true,
+    methods: ['GET', 'POST', 'PATCH', 'DELETE'],
+    allowedHeaders: ['authorization', 'content-type', 'idempotency-key'],
+    exposedHeaders: ['ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id'],
+    maxAge: 600,
+  })
+  await app.register(openapi, { publicUrl })
+  await app.register(input)
+
+  const shared = {
+    db,
+    clock,
+    audit,
+    outbox,
+    passwords,
+    refreshTokens,
+    rateLimits,
+    authenticate,
+    passwordMinLength,
+  }
+  await app.register(accounts, { ...shared, oneTimeTokens, links })
+  await app.register(sessions, { ...shared, accessTokens, origins, publicUrl, cookieSameSite })
+  await app.register(passwordReset, { ...shared, oneTimeTokens, links })
+  await app.register(discovery, { keyRing, publicUrl })
+  const { migrations = [], draining = () => false } = options
+  await app.register(health, { db, redis, keyRing, migrations, draining })
+  if (inbox) await app.register(devInbox, { inbox })
+
+  const background = [keyRing, writeBehind, audit, outbox]
+  app.addHook('onReady', async () => {
+    for (const ability of background) ability.start()
+  })
+  app.addHook('onClose', async () => {
+    const stops = await Promise.allSettled(background.map((ability) => ability.stop()))
+    for (const stop of stops)
+      if (stop.status === 'rejected') log.error({ err: stop.reason }, 'could not settle')
+    redis.disconnect()
+    await closeDatabase()
+  })
+  return Object.assign(app, { abilities: { db, redis, outbox, writeBehind, passwords } })
+}
+
+/** A number is how many proxies stand in front; text is their addresses or networks. */
+function trusted(proxies: Config['trustProxy']) {
+  return typeof proxies === 'number' ? (_address: string, hop: number) => hop < proxies : proxies
+}
+
+function createMailer({ mail }: Config) {
+  if (mail.kind === 'resend') return { mailer: createResendMailer(mail), inbox: undefined }
+  if (mail.kind === 'smtp') return { mailer: createSmtpMailer(mail), inbox: undefined }
+  const inbox = createInboxMailer({ dir: mail.dir })
+  return { mailer: inbox, inbox }
+}

@@ -1,0 +1,16 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** The secret of a development server: made once, so that sessions outlive a restart. */
+export async function readOrCreateAppSecret(file: string): Promise<string> {
+  await mkdir(dirname(file), { recursive: true })
+  const secret = randomBytes(32).toString('base64url')
+  try {
+    await writeFile(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
+    return secret
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return (await readFile(file, 'utf8')).trim()
+  }
+}

@@ -1,0 +1,105 @@
+import { join, relative, resolve } from 'node:path'
+import { type Config, environment, loadConfig } from '../config.ts'
+import { startPostgres } from '../platform/embedded/postgres.ts'
+import { startRedis } from '../platform/embedded/redis.ts'
+import { applyMigrations } from '../platform/migrations.ts'
+import { serve } from '../server.ts'
+import { readOrCreateAppSecret } from './app-secret.ts'
+import { createLifetime, type Lifetime } from './lifetime.ts'
+import { MIGRATIONS } from './migrate.ts'
+import { seedDemoUser } from './seed.ts'
+
+const DATA = resolve('.data')
+
+type Environment = Record<string, string | undefined>
+
+/** A server for development that needs nothing but `npm install`. Its data stays in `.data/`. */
+export async function dev(): Promise<void> {
+  const env = withoutEmpty(environment())
+  if (env.NODE_ENV === 'production') {
+    throw new Error('this is for development: with NODE_ENV=production use "npm start"')
+  }
+  // npm sets it for the scripts it runs; started by hand, a server may well outlive its shell.
+  const lifetime = createLifetime({ followParent: env.npm_lifecycle_event !== undefined })
+  try {
+    await start(env, lifetime)
+  } catch (error) {
+    console.error(`ratchet dev: ${explain(error, env)}`)
+    await lifetime.end(1)
+  }
+}
+
+async function start(env: Environment, lifetime: Lifetime): Promise<void> {
+  const database = await provideDatabase(env, lifetime)
+  const redis = await provideRedis(env, lifetime)
+  const config = loadConfig({ ...(await developmentDefaults(env)), ...env, ...database.env, ...redis.env })
+  await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
+  const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
+  const server = await serve(config)
+  lifetime.onEnd(() => server.close())
+  console.log(`
+  Ratchet is ready   ${config.publicUrl}
+  API documentation  ${config.publicUrl}/docs
+  Mail it has sent   ${config.mail.kind === 'inbox' ? `${config.publicUrl}/dev/inbox` : `by ${config.mail.kind}`}
+
+  Postgres           ${database.description}
+  Redis              ${redis.description}
+  Demo account       ${demo ? `${demo.email} / ${demo.password}` : 'none: the database is on another machine'}
+
+  Ctrl-C stops it.
+`)
+}
+
+async function provideDatabase(env: Environment, lifetime: Lifetime) {
+  const given = env.DATABASE_URL ?? env.DB_HOST ?? env.DB_SECRET_JSON
+  if (given) {
+    const where = URL.canParse(given) ? new URL(given).host : (env.DB_HOST ?? 'DB_SECRET_JSON')
+    return { env: {}, description: `the given one, ${where}`, embedded: false }
+  }
+  const postgres = await startPostgres({ dir: join(DATA, 'postgres') })
+  lifetime.onEnd(() => postgres.stop())
+  return { env: { DATABASE_URL: postgres.url }, description: postgres.description, embedded: true }
+}
+
+async function provideRedis(env: Environment, lifetime: Lifetime) {
+  if (env.REDIS_URL) {
+    const where = URL.canParse(env.REDIS_URL) ? new URL(env.REDIS_URL).host : 'REDIS_URL'
+    return { env: {}, description: `the given one, ${where}` }
+  }
+  const { url, incarnation, ...redis } = await startRedis()
+  lifetime.onEnd(() => redis.stop())
+  const variables = { REDIS_URL: url, ...(incarnation ? { REDIS_INCARNATION: incarnation } : {}) }
+  return { env: variables, description: redis.description }
+}
+
+async function developmentDefaults(env: Environment): Promise<Environment> {
+  const port = env.PORT ?? '8080'
+  return {
+    NODE_ENV: 'development',
+    HOST: '127.0.0.1',
+    PORT: port,
+    PUBLIC_URL: `http://localhost:${port}`,
+    INBOX_DIR: join(DATA, 'inbox'),
+    APP_SECRETS: env.APP_SECRETS ?? (await readOrCreateAppSecret(join(DATA, 'app-secret'))),
+  }
+}
+
+/** An account whose password is public must not get into a database that others use. */
+function isOurs(config: Config, embedded: boolean): boolean {
+  return embedded || ['localhost', '127.0.0.1', '[::1]'].includes(new URL(config.databaseUrl).hostname)
+}
+
+const withoutEmpty = (env: Readonly<Environment>): Environment =>
+  Object.fromEntries(Object.entries(env).filter(([, value]) => value))
+
+function explain(error: unknown, env: Environment): string {
+  if (!(error instanceof Error)) return String(error)
+  const code = 'code' in error ? error.code : undefined
+  if (/already running/.test(error.message)) {
+    return `already running here: ${relative('.', DATA)} is in use. Stop the other one first.`
+  }
+  if (code === 'EADDRINUSE')
+    return `port ${env.PORT ?? 8080} is in use: stop what listens there, or set PORT.`
+  if (error instanceof TypeError || error instanceof ReferenceError) return error.stack ?? error.message
+  return error.message || String(code ?? error.name)
+}

@@ -1,0 +1,32 @@
+const USAGE = `Usage: ratchet <command>
+
+  dev       start a server for development, with a Postgres and a Redis of its own where none is given
+  migrate   apply the migrations the database has not seen; --check only says whether there are any
+`
+
+const commands: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
+  dev: async () => (await import('./dev.ts')).dev,
+  migrate: async () => (await import('./migrate.ts')).migrate,
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+const load = Object.hasOwn(commands, name) ? commands[name] : undefined
+if (load) {
+  try {
+    const command = await load()
+    await command(args)
+  } catch (error) {
+    console.error(explain(error))
+    process.exit(1)
+  }
+} else {
+  console.error(USAGE)
+  process.exitCode = 2
+}
+
+/** One line for what an operator can mend; the whole stack only for what looks like a fault of ours. */
+function explain(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError) return error
+  // A refused connection to a name with two addresses arrives without a message.
+  return `ratchet ${name}: ${error.message || ('code' in error ? error.code : error.name)}`
+}

@@ -1,0 +1,70 @@
+import type { Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
+import type { Secrets } from '../../platform/secrets.ts'
+import type { Brand } from './layout.ts'
+import { type Mail, type Mailer, MailRejected } from './mailer.ts'
+import { type ClaimedMail, giveUp, LEASE_MS, markSent, putOff } from './outbox-rows.ts'
+import { describeFailure, GIVE_UP_AFTER_MS, retryDelay } from './retry.ts'
+import { isMailTemplate, renderMail } from './templates.ts'
+
+/** What is needed of a log; pino's logger fits. */
+export interface OutboxLog {
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface DeliveryDeps {
+  db: Database
+  secrets: Secrets
+  clock: Clock
+  mailer: Mailer
+  brand: Brand
+  log: OutboxLog
+}
+
+/** One attempt may take this long, in milliseconds: well within the lease. */
+const ATTEMPT_MS = LEASE_MS * 0.75
+
+/**
+ * Sends one claimed message and writes down what came of it.
+ * @throws when the database fails; the lease then runs out and the message is tried again.
+ */
+export async function deliver(deps: DeliveryDeps, claimed: ClaimedMail): Promise<void> {
+  const { db, clock, mailer, log } = deps
+  try {
+    const mail = compose(deps, claimed)
+    await within(ATTEMPT_MS, mailer.send(mail))
+  } catch (error) {
+    const fields = { outboxId: claimed.id, template: claimed.template, attempts: claimed.attempts }
+    const reason = describeFailure(error)
+    const now = clock.now()
+    if (error instanceof MailRejected || now - claimed.createdAt >= GIVE_UP_AFTER_MS) {
+      if (!(await giveUp(db, claimed, now, reason))) return
+      log.error(
+        { code: 'mail_given_up', ...fields, reason },
+        'a mail could not be delivered and was given up',
+      )
+    } else {
+      await putOff(db, claimed, now + retryDelay(claimed.attempts), reason)
+      log.warn({ code: 'mail_delayed', ...fields, reason }, 'a mail could not be delivered yet')
+    }
+    return
+  }
+  await markSent(db, claimed, clock.now())
+}
+
+/** A seal that does not open is tried again like any failure: a secret removed too early can be put back. */
+function compose({ secrets, brand }: DeliveryDeps, { id, template, recipient, sealed }: ClaimedMail): Mail {
+  if (!isMailTemplate(template)) throw new Error('this version knows no such template')
+  const data = JSON.parse(secrets.open('outbox', id, sealed))
+  return { id, to: recipient, ...renderMail(template, data, brand) }
+}
+
+/** Rejects after `ms` milliseconds, so that a mailer that hangs cannot stop the worker. */
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const tooLong = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('the mailer did not answer in time')), ms)
+  })
+  await Promise.race([work, tooLong]).finally(() => clearTimeout(timer))
+}

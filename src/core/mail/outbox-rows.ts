@@ -1,0 +1,72 @@
+import type { Database } from '../../platform/database.ts'
+
+/** A message whose lease this worker holds. */
+export interface ClaimedMail {
+  id: string
+  template: string
+  recipient: string
+  sealed: Uint8Array
+  /** Attempts begun, this one included. */
+  attempts: number
+  /** Milliseconds since the epoch. */
+  createdAt: number
+}
+
+/** For how long a claim keeps other workers away, in milliseconds. */
+export const LEASE_MS = 60_000
+
+/**
+ * Claims up to `limit` due messages, oldest due first, by putting them off for the length of a lease:
+ * a worker that dies loses nothing, and no row stays locked while its mail is being sent.
+ */
+export function claimDue(db: Database, now: number, limit: number): Promise<ClaimedMail[]> {
+  return db.$queryRaw<ClaimedMail[]>`
+    WITH due AS MATERIALIZED (
+      SELECT id FROM outbox_messages
+      WHERE sent_at IS NULL AND gave_up_at IS NULL AND next_attempt_at <= ${timestamp(now)}::timestamptz
+      ORDER BY next_attempt_at
+      LIMIT ${limit}::int
+      FOR UPDATE SKIP LOCKED
+    )
+    UPDATE outbox_messages AS message
+    SET next_attempt_at = ${timestamp(now + LEASE_MS)}::timestamptz, attempts = message.attempts + 1
+    FROM due WHERE message.id = due.id
+    RETURNING message.id::text AS id, template, recipient, sealed, attempts,
+      (extract(epoch FROM created_at) * 1000)::float8 AS "createdAt"`
+}
+
+/** A late success counts too: whoever claimed the message since must not send it again. */
+export async function markSent(db: Database, { id }: ClaimedMail, now: number): Promise<void> {
+  await db.outboxMessage.updateMany({
+    where: { id, sentAt: null },
+    data: { sentAt: new Date(now), gaveUpAt: null, lastError: null, sealed: new Uint8Array() },
+  })
+}
+
+/** Nothing happens if another worker has claimed the message since. */
+export async function putOff(
+  db: Database,
+  mail: ClaimedMail,
+  until: number,
+  lastError: string,
+): Promise<void> {
+  await db.outboxMessage.updateMany({
+    where: held(mail),
+    data: { nextAttemptAt: new Date(until), lastError },
+  })
+}
+
+/** False when another worker has claimed the message since, or it has been sent. */
+export async function giveUp(
+  db: Database,
+  mail: ClaimedMail,
+  now: number,
+  lastError: string,
+): Promise<boolean> {
+  const data = { gaveUpAt: new Date(now), lastError, sealed: new Uint8Array() }
+  return (await db.outboxMessage.updateMany({ where: held(mail), data })).count > 0
+}
+
+const held = ({ id, attempts }: ClaimedMail) => ({ id, attempts, sentAt: null, gaveUpAt: null })
+
+const timestamp = (ms: number) => new Date(ms).toISOString()

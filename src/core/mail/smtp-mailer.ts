@@ -1,0 +1,58 @@
+import { createTransport } from 'nodemailer'
+import { type Mailer, MailRejected } from './mailer.ts'
+
+export interface SmtpOptions {
+  /** `smtp://user:password@host:587`, or `smtps://…:465` for TLS from the first byte. */
+  url: string
+  from: string
+  replyTo?: string | undefined
+}
+
+/** Sends over SMTP. SMTP knows no idempotency key; a fixed Message-ID lets mailboxes drop a second copy. */
+export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
+  const transport = createTransport({
+    url,
+    connectionTimeout: 10_000,
+    greetingTimeout: 10_000,
+    socketTimeout: 10_000,
+    dnsTimeout: 5_000,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  })
+  const domain = /@([^\s<>"@]+)>?\s*$/.exec(from)?.[1] ?? 'localhost'
+
+  return {
+    name: 'smtp',
+
+    async send({ id, to, subject, text, html }) {
+      try {
+        await transport.sendMail({
+          from,
+          // As an object the address is one recipient, whatever commas it holds.
+          to: { name: '', address: to },
+          subject,
+          text,
+          html,
+          messageId: `<${id}@${domain}>`,
+          // Asks vacation responders to stay silent (RFC 3834 §5).
+          headers: { 'Auto-Submitted': 'auto-generated' },
+          ...(replyTo ? { replyTo } : {}),
+        })
+      } catch (error) {
+        throw translate(error as SmtpError)
+      }
+    },
+  }
+}
+
+type SmtpError = Error & { code?: string; responseCode?: number; command?: string }
+
+/** The server's own words can quote the address, so only its numbers are kept. */
+function translate({ code, responseCode, command }: SmtpError): Error {
+  const what = [code ?? 'unknown error', command && `at ${command}`, responseCode].filter(Boolean).join(' ')
+  const message = `smtp delivery failed: ${what}`
+  // Only a refused recipient is the mail's fault; a refused sender or sign-in is the configuration's.
+  const recipientRefused = command === 'RCPT TO' && (responseCode ?? 0) >= 500
+  const noRecipient = code === 'EENVELOPE' && command === 'API'
+  return recipientRefused || noRecipient ? new MailRejected(message) : new Error(message)
+}

@@ -1,0 +1,196 @@
+import formbody from '@fastify/formbody'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { Authenticate } from '../../http/authenticate.ts'
+import { confirmPage, sendPage } from '../../http/page.ts'
+import type { RateLimits } from '../../http/rate-limit.ts'
+import { originOf } from '../../http/request-origin.ts'
+import {
+  canonicalEmail,
+  Email,
+  Name,
+  NoContent,
+  OneTimeToken,
+  Password,
+  strict,
+  User,
+} from '../../http/schemas.ts'
+import { Problem } from '../../platform/problem.ts'
+import { steady } from '../../platform/steady.ts'
+import { type ChangePasswordDeps, changePassword } from './change-password.ts'
+import { deleteAccount } from './delete-account.ts'
+import { createProfiles } from './profile.ts'
+import { type RegisterDeps, register, STEADY_MS } from './register.ts'
+import { resendVerification, verifyEmail } from './verify-email.ts'
+
+export interface AccountsDeps extends RegisterDeps, ChangePasswordDeps {
+  authenticate: Authenticate
+  rateLimits: RateLimits
+}
+
+const RegisterBody = Type.Object({ email: Email, password: Password, name: Type.Optional(Name) }, strict)
+const Sent = Type.Object({ status: Type.Literal('verification_sent') })
+const TokenBody = Type.Object({ token: OneTimeToken }, strict)
+
+/** Register, verify the address, the own record, the password, the end of the account. */
+export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, deps) => {
+  const { authenticate, rateLimits } = deps
+  const profiles = createProfiles(deps.db)
+  const limitRegister = rateLimits.limit('register', 20, 60)
+  const limitMail = rateLimits.limit('resend_verification', 20, 60)
+  const limitVerify = rateLimits.limit('verify_email', 30, 60)
+  const limitPassword = rateLimits.limit('password_check', 20, 60)
+  const tags = ['account']
+  const security = [{ bearer: [] }]
+
+  app.post(
+    '/auth/register',
+    {
+      onRequest: limitRegister,
+      schema: { tags, summary: 'Create an account', body: RegisterBody, response: { 202: Sent } },
+    },
+    async (request, reply) => {
+      const { email, password, name } = request.body
+      await steady(STEADY_MS, () =>
+        register(deps, { email: canonicalEmail(email), password, name }, originOf(request)),
+      )
+      return reply.status(202).send({ status: 'verification_sent' as const })
+    },
+  )
+
+  app.post(
+    '/auth/resend-verification',
+    {
+      onRequest: limitMail,
+      schema: {
+        tags,
+        summary: 'Send the verification again',
+        body: Type.Object({ email: Email }, strict),
+        response: { 202: Sent },
+      },
+    },
+    async (request, reply) => {
+      await steady(STEADY_MS, () => resendVerification(deps, canonicalEmail(request.body.email)))
+      return reply.status(202).send({ status: 'verification_sent' as const })
+    },
+  )
+
+  await app.register(async (scope) => {
+    await scope.register(formbody)
+    const pages = scope.withTypeProvider<import('@fastify/type-provider-typebox').TypeBoxTypeProvider>()
+
+    pages.get(
+      '/auth/verify-email',
+      {
+        onRequest: limitVerify,
+        schema: { tags, summary: 'The page a verification link opens', querystring: TokenBody },
+      },
+      async (request, reply) =>
+        confirmPage(reply, {
+          title: 'Confirm your e-mail address',
+          text: 'Press the button if it was you who created this account. If it was not, close this page.',
+          action: '/auth/verify-email',
+          button: 'Confirm',
+          token: request.query.token,
+        }),
+    )
+
+    pages.post(
+      '/auth/verify-email',
+      {
+        onRequest: limitVerify,
+        schema: { tags, summary: 'Verify the address', body: TokenBody },
+      },
+      async (request, reply) => {
+        const form = request.headers['content-type']?.startsWith('application/x-www-form-urlencoded')
+        try {
+          await verifyEmail(deps, request.body.token, originOf(request))
+        } catch (error) {
+          if (!form || !(error instanceof Problem) || error.code !== 'token_invalid') throw error
+          return sendPage(
+            reply,
+            400,
+            'This link no longer works',
+            '<p>It is wrong, used or expired. Ask for a new one where you signed up.</p>',
+          )
+        }
+        if (form)
+          return sendPage(
+            reply,
+            200,
+            'Your address is confirmed',
+            '<p>You can close this page and sign in.</p>',
+          )
+        return reply.send({ status: 'verified' })
+      },
+    )
+  })
+
+  app.get(
+    '/me',
+    {
+      onRequest: authenticate,
+      schema: { tags, security, summary: 'The own record', response: { 200: User } },
+    },
+    async (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      return profiles.read(request.session.sub)
+    },
+  )
+
+  app.patch(
+    '/me',
+    {
+      onRequest: authenticate,
+      schema: {
+        tags,
+        security,
+        summary: 'Change the own record',
+        body: Type.Object({ name: Name }, strict),
+        response: { 200: User },
+      },
+    },
+    async (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      return profiles.rename(request.session.sub, request.body.name)
+    },
+  )
+
+  app.delete(
+    '/me',
+    {
+      onRequest: [authenticate, limitPassword],
+      schema: {
+        tags,
+        security,
+        summary: 'Delete the account',
+        body: Type.Object({ password: Password }, strict),
+        response: { 204: NoContent },
+      },
+    },
+    async (request, reply) => {
+      await deleteAccount(deps, request.session, request.body.password, originOf(request))
+      profiles.forget(request.session.sub)
+      return reply.status(204).send(null)
+    },
+  )
+
+  app.post(
+    '/auth/change-password',
+    {
+      onRequest: [authenticate, limitPassword],
+      schema: {
+        tags,
+        security,
+        summary: 'Change the password',
+        body: Type.Object({ current_password: Password, new_password: Password }, strict),
+        response: { 204: NoContent },
+      },
+    },
+    async (request, reply) => {
+      const { current_password: currentPassword, new_password: newPassword } = request.body
+      await changePassword(deps, request.session, { currentPassword, newPassword }, originOf(request))
+      return reply.status(204).send(null)
+    },
+  )
+}

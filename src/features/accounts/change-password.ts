@@ -1,0 +1,76 @@
+import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
+import type { Audit, Origin } from '../../core/audit/audit.ts'
+import { checkPasswordPolicy } from '../../core/credentials/password-policy.ts'
+import type { Passwords } from '../../core/credentials/passwords.ts'
+import type { Outbox } from '../../core/mail/outbox.ts'
+import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
+
+export interface ChangePasswordDeps {
+  db: Database
+  passwords: Passwords
+  refreshTokens: RefreshTokens
+  outbox: Outbox
+  audit: Audit
+  clock: Clock
+  passwordMinLength: number
+}
+
+/**
+ * Changes the password and ends every other session.
+ * @throws `invalid_credentials`, `password_too_weak`, `revocation_pending` (changed, the endings follow).
+ */
+export async function changePassword(
+  deps: ChangePasswordDeps,
+  session: AccessTokenClaims,
+  input: { currentPassword: string; newPassword: string },
+  origin: Origin,
+): Promise<void> {
+  const { db, passwords, refreshTokens, outbox, audit, clock } = deps
+  const user = await requirePassword(deps, session, input.currentPassword, 'password_change', origin)
+  checkPasswordPolicy(input.newPassword, user.email, deps.passwordMinLength)
+  const passwordHash = await passwords.hash(input.newPassword)
+  const endings = await db.$transaction(async (tx) => {
+    const changed = await tx.user.updateMany({
+      where: { id: user.id, passwordVersion: user.passwordVersion },
+      data: { passwordHash, passwordVersion: { increment: 1 } },
+    })
+    if (changed.count === 0) throw new Problem('invalid_credentials')
+    await tx.oneTimeToken.deleteMany({ where: { userId: user.id } })
+    await outbox.enqueue(tx, user.email, {
+      template: 'password_changed',
+      data: { at: clock.now(), ip: origin.ip },
+    })
+    await audit.record(
+      tx,
+      { type: 'password_change', outcome: 'success', userId: user.id, sessionId: session.sid },
+      origin,
+    )
+    return refreshTokens.record(tx, { userId: user.id, exceptSessionId: session.sid }, 'password_changed')
+  })
+  outbox.wake()
+  await refreshTokens.propagate(endings)
+}
+
+/** The user, after the password was proven again. @throws `invalid_credentials`. */
+export async function requirePassword(
+  deps: Pick<ChangePasswordDeps, 'db' | 'passwords' | 'audit'>,
+  session: AccessTokenClaims,
+  password: string,
+  type: 'password_change' | 'account_delete',
+  origin: Origin,
+) {
+  const user = await deps.db.user.findUnique({ where: { id: session.sub } })
+  if (user && (await deps.passwords.verify(user.passwordHash, password)) && !user.disabledAt) return user
+  const event = {
+    type,
+    outcome: 'failure',
+    reason: 'wrong_password',
+    userId: user?.id,
+    sessionId: session.sid,
+  } as const
+  await deps.audit.record(deps.db, event, origin)
+  throw new Problem('invalid_credentials')
+}

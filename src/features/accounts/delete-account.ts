@@ -1,0 +1,34 @@
+import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
+import type { Origin } from '../../core/audit/audit.ts'
+import { type ChangePasswordDeps, requirePassword } from './change-password.ts'
+
+/**
+ * Deletes the account with everything of it. Its session rows stay, nameless, as the source of
+ * tombstones until they would have expired.
+ * @throws `invalid_credentials`, `revocation_pending` (deleted, the endings follow).
+ */
+export async function deleteAccount(
+  deps: ChangePasswordDeps,
+  session: AccessTokenClaims,
+  password: string,
+  origin: Origin,
+): Promise<void> {
+  const { db, refreshTokens, outbox, audit, clock } = deps
+  const user = await requirePassword(deps, session, password, 'account_delete', origin)
+  const endings = await db.$transaction(async (tx) => {
+    // A sign-in under way waits for this lock, then finds nobody.
+    await tx.$queryRaw`SELECT id FROM users WHERE id = ${user.id}::uuid FOR UPDATE`
+    const ended = await refreshTokens.record(tx, { userId: user.id }, 'account_deleted')
+    await tx.session.updateMany({ where: { userId: user.id }, data: { userAgent: null, ip: null } })
+    await outbox.enqueue(tx, user.email, { template: 'account_deleted', data: { at: clock.now() } })
+    await audit.record(
+      tx,
+      { type: 'account_delete', outcome: 'success', userId: user.id, sessionId: session.sid },
+      origin,
+    )
+    await tx.user.delete({ where: { id: user.id } })
+    return ended
+  })
+  outbox.wake()
+  await refreshTokens.propagate(endings)
+}

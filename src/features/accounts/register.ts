@@ -1,0 +1,74 @@
+import { uuidv7 } from 'uuidv7'
+import type { Audit, Origin } from '../../core/audit/audit.ts'
+import { checkPasswordPolicy } from '../../core/credentials/password-policy.ts'
+import type { Passwords } from '../../core/credentials/passwords.ts'
+import type { Outbox } from '../../core/mail/outbox.ts'
+import { ONE_TIME_TTL, type OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts'
+import type { Links } from '../../http/links.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { Database, Queryable } from '../../platform/database.ts'
+
+export interface RegisterDeps {
+  db: Database
+  passwords: Passwords
+  oneTimeTokens: OneTimeTokens
+  outbox: Outbox
+  audit: Audit
+  links: Links
+  clock: Clock
+  passwordMinLength: number
+}
+
+/** Milliseconds every answer about an address takes at least, known or unknown. */
+export const STEADY_MS = 200
+
+/**
+ * Creates an unverified account, or tells the owner of a verified one by mail; the caller cannot tell which.
+ * A later registration of an unverified address supersedes the earlier one and voids its link.
+ * @throws `password_too_weak`, `overloaded`.
+ */
+export async function register(
+  deps: RegisterDeps,
+  input: { email: string; password: string; name: string | undefined },
+  origin: Origin,
+): Promise<void> {
+  const { db, passwords, outbox, audit, links, clock } = deps
+  checkPasswordPolicy(input.password, input.email, deps.passwordMinLength)
+  const passwordHash = await passwords.hash(input.password)
+  const now = new Date(clock.now())
+  await db.$transaction(async (tx) => {
+    const [user] = await tx.$queryRaw<{ id: string; password_version: number }[]>`
+      INSERT INTO users (id, email, name, password_hash, created_at, updated_at)
+      VALUES (${uuidv7()}::uuid, ${input.email}, ${input.name ?? null}, ${passwordHash}, ${now}, ${now})
+      ON CONFLICT (email) DO UPDATE SET name = EXCLUDED.name, password_hash = EXCLUDED.password_hash,
+        password_version = users.password_version + 1, updated_at = EXCLUDED.updated_at
+      WHERE users.email_verified_at IS NULL AND users.disabled_at IS NULL
+      RETURNING id, password_version`
+    if (user) {
+      await sendVerification(deps, tx, {
+        id: user.id,
+        email: input.email,
+        passwordVersion: user.password_version,
+      })
+      await audit.record(tx, { type: 'register', outcome: 'success', userId: user.id }, origin)
+    } else {
+      await outbox.enqueue(tx, input.email, {
+        template: 'already_registered',
+        data: { resetLink: links.forgotPassword() },
+      })
+      await audit.record(tx, { type: 'register', outcome: 'failure', reason: 'already_registered' }, origin)
+    }
+  })
+  outbox.wake()
+}
+
+/** Puts a verification link for this registration into the outbox. */
+export async function sendVerification(
+  deps: Pick<RegisterDeps, 'oneTimeTokens' | 'outbox' | 'links'>,
+  tx: Queryable,
+  user: { id: string; email: string; passwordVersion: number },
+): Promise<void> {
+  const token = await deps.oneTimeTokens.issue(tx, 'verify_email', user)
+  const data = { link: deps.links.verifyEmail(token), minutes: ONE_TIME_TTL.verify_email / 60 }
+  await deps.outbox.enqueue(tx, user.email, { template: 'verify_email', data })
+}

@@ -1,0 +1,36 @@
+import type { FastifyInstance } from 'fastify'
+import type { InboxMailer } from '../../core/mail/inbox-mailer.ts'
+import { INBOX_CSP, inboxPage } from './page.ts'
+
+export interface DevInboxDeps {
+  inbox: Pick<InboxMailer, 'list'>
+}
+
+/**
+ * Shows the mails of the development inbox, links and all: `GET /dev/inbox` as a page,
+ * `GET /dev/inbox.json` as `{ mails }`, newest first. Register it only where the inbox mailer is in use.
+ */
+export default async function devInbox(app: FastifyInstance, { inbox }: DevInboxDeps): Promise<void> {
+  app.get('/dev/inbox', async (_request, reply) => {
+    const page = inboxPage(await inbox.list())
+    return reply
+      .type('text/html; charset=utf-8')
+      .header('cache-control', 'no-store')
+      .header('content-security-policy', INBOX_CSP)
+      .header('referrer-policy', 'no-referrer')
+      .header('x-content-type-options', 'nosniff')
+      .send(page)
+  })
+
+  app.get('/dev/inbox.json', async (_request, reply) => {
+    const mails = (await inbox.list()).map(({ id, at, to, subject, text, html }) => ({
+      id,
+      at,
+      to,
+      subject,
+      text,
+      html,
+    }))
+    return reply.header('cache-control', 'no-store').send({ mails })
+  })
+}

@@ -1,0 +1,83 @@
+import type { FastifyInstance } from 'fastify'
+import type { Redis } from 'ioredis'
+import { Type } from 'typebox'
+import type { KeyRing } from '../../core/access-tokens/key-ring.ts'
+import type { Database } from '../../platform/database.ts'
+
+export interface HealthDeps {
+  db: Database
+  redis: Redis
+  keyRing: KeyRing
+  /** Names of the migrations this build expects. */
+  migrations: readonly string[]
+  /** True once the process is on its way out. */
+  draining(): boolean
+}
+
+const Check = Type.Object({ ok: Type.Boolean(), ms: Type.Number() })
+const Ready = Type.Object({
+  status: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
+  checks: Type.Object({ postgres: Check, redis: Check, migrations: Check, keys: Check }),
+})
+const PROBE_MS = 1_000
+
+/** Alive and ready, for an orchestrator. */
+export async function health(app: FastifyInstance, deps: HealthDeps): Promise<void> {
+  const { db, redis, keyRing } = deps
+  const tags = ['operations']
+  const querystring = Type.Object({}, { additionalProperties: true })
+
+  app.get(
+    '/healthz',
+    {
+      schema: {
+        tags,
+        summary: 'The process is alive',
+        querystring,
+        response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+      },
+    },
+    async () => ({ status: 'ok' as const }),
+  )
+
+  app.get(
+    '/readyz',
+    { schema: { tags, summary: 'The process can serve', querystring, response: { 200: Ready, 503: Ready } } },
+    async (_request, reply) => {
+      const [postgres, cache, migrations, keys] = await Promise.all([
+        probe(() => db.$queryRaw`SELECT 1`),
+        probe(() => redis.ping()),
+        probe(checkMigrations),
+        probe(async () => keyRing.signer()),
+      ])
+      // Without Redis the server still serves what the ledger can answer; without Postgres it cannot sign anyone in.
+      const ready = postgres.ok && cache.ok && migrations.ok && keys.ok && !deps.draining()
+      reply.header('cache-control', 'no-store')
+      if (!ready) reply.header('retry-after', '1')
+      return reply
+        .status(ready ? 200 : 503)
+        .send({ status: ready ? 'ready' : 'not_ready', checks: { postgres, redis: cache, migrations, keys } })
+    },
+  )
+
+  async function checkMigrations(): Promise<void> {
+    const rows = await db.$queryRaw<{ migration_name: string }[]>`
+      SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`
+    const applied = new Set(rows.map((row) => row.migration_name))
+    if (deps.migrations.some((name) => !applied.has(name))) throw new Error('migrations are missing')
+  }
+}
+
+async function probe(check: () => Promise<unknown>): Promise<{ ok: boolean; ms: number }> {
+  const began = performance.now()
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('timed out')), PROBE_MS)
+  })
+  const ok = await Promise.race([check(), late]).then(
+    () => true,
+    () => false,
+  )
+  clearTimeout(timer)
+  return { ok, ms: Math.round((performance.now() - began) * 10) / 10 }
+}

@@ -1,0 +1,88 @@
+import type { Audit, Origin } from '../../core/audit/audit.ts'
+import { checkPasswordPolicy } from '../../core/credentials/password-policy.ts'
+import type { Passwords } from '../../core/credentials/passwords.ts'
+import type { Outbox } from '../../core/mail/outbox.ts'
+import { ONE_TIME_TTL, type OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts'
+import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import type { Links } from '../../http/links.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
+
+export interface PasswordResetDeps {
+  db: Database
+  passwords: Passwords
+  oneTimeTokens: OneTimeTokens
+  refreshTokens: RefreshTokens
+  outbox: Outbox
+  audit: Audit
+  links: Links
+  clock: Clock
+  passwordMinLength: number
+}
+
+/** Mails a link to the stored address, if there is one; silent about everything else. */
+export async function requestPasswordReset(
+  deps: PasswordResetDeps,
+  email: string,
+  origin: Origin,
+): Promise<void> {
+  const { db, oneTimeTokens, outbox, audit, links } = deps
+  const user = await db.user.findUnique({ where: { email } })
+  await db.$transaction(async (tx) => {
+    const event = { type: 'password_reset_request', userId: user?.id } as const
+    if (!user || user.disabledAt) {
+      return audit.record(
+        tx,
+        { ...event, outcome: 'failure', reason: user ? 'disabled' : 'unknown_user' },
+        origin,
+      )
+    }
+    const token = await oneTimeTokens.issue(tx, 'reset_password', user)
+    const data = {
+      link: links.resetPassword(token),
+      minutes: ONE_TIME_TTL.reset_password / 60,
+      ip: origin.ip,
+    }
+    await outbox.enqueue(tx, user.email, { template: 'reset_password', data })
+    await audit.record(tx, { ...event, outcome: 'success' }, origin)
+  })
+  outbox.wake()
+}
+
+/**
+ * Sets a new password and ends all sessions. A mail that arrived also proves the address.
+ * @throws `token_invalid`; `password_too_weak` without using up the token; `revocation_pending` (reset, the endings follow).
+ */
+export async function resetPassword(
+  deps: PasswordResetDeps,
+  input: { token: string; password: string },
+  origin: Origin,
+): Promise<void> {
+  const { db, passwords, oneTimeTokens, refreshTokens, outbox, audit, clock } = deps
+  checkPasswordPolicy(input.password, '', deps.passwordMinLength)
+  const passwordHash = await passwords.hash(input.password)
+  const endings = await db.$transaction(async (tx) => {
+    const id = await oneTimeTokens.consume(tx, 'reset_password', input.token)
+    if (!id) return null
+    const now = new Date(clock.now())
+    const user = await tx.user.update({
+      where: { id },
+      data: { passwordHash, passwordVersion: { increment: 1 } },
+    })
+    if (!user.emailVerifiedAt) await tx.user.update({ where: { id }, data: { emailVerifiedAt: now } })
+    await tx.oneTimeToken.deleteMany({ where: { userId: id } })
+    await outbox.enqueue(tx, user.email, {
+      template: 'password_changed',
+      data: { at: clock.now(), ip: origin.ip },
+    })
+    await audit.record(tx, { type: 'password_reset', outcome: 'success', userId: id }, origin)
+    return refreshTokens.record(tx, { userId: id }, 'password_reset')
+  })
+  if (!endings) {
+    await audit.record(db, { type: 'password_reset', outcome: 'failure', reason: 'token_invalid' }, origin)
+    throw new Problem('token_invalid')
+  }
+  outbox.wake()
+  await refreshTokens.propagate(endings)
+}

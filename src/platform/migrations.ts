@@ -1,0 +1,142 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+
+/** The advisory lock that Prisma's own schema engine takes, so that both exclude each other. */
+const LOCK = 72_707_369
+
+// Column for column what `prisma migrate deploy` creates: either of the two can continue the other's work.
+const HISTORY = `
+  CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
+    "id"                  VARCHAR(36) PRIMARY KEY NOT NULL,
+    "checksum"            VARCHAR(64) NOT NULL,
+    "finished_at"         TIMESTAMPTZ,
+    "migration_name"      VARCHAR(255) NOT NULL,
+    "logs"                TEXT,
+    "rolled_back_at"      TIMESTAMPTZ,
+    "started_at"          TIMESTAMPTZ NOT NULL DEFAULT now(),
+    "applied_steps_count" INTEGER NOT NULL DEFAULT 0
+  )`
+
+/** A migration did not go through, now or earlier: somebody has to look before anything else is applied. */
+export class MigrationError extends Error {
+  override readonly name = 'MigrationError'
+}
+
+interface Migration {
+  name: string
+  sql: string
+  /** SHA-256 of the file, hex. */
+  checksum: string
+}
+
+interface HistoryRow {
+  migration_name: string
+  checksum: string
+  finished_at: Date | null
+  rolled_back_at: Date | null
+}
+
+/**
+ * Applies what `folder` holds and the database has not seen, oldest first, one process at a time.
+ * @returns the names of the migrations applied by this call.
+ * @throws {MigrationError} when one fails, or had failed before and was not resolved.
+ */
+export async function applyMigrations(
+  databaseUrl: string,
+  folder: string,
+  log: (line: string) => void = () => {},
+): Promise<string[]> {
+  const migrations = await readMigrations(folder)
+  return withClient(databaseUrl, async (client) => {
+    // A session lock: it goes with the connection, however this process ends.
+    await client.query('SELECT pg_advisory_lock($1)', [LOCK])
+    await client.query(HISTORY)
+    const pending = unapplied(migrations, await readHistory(client), log)
+    for (const migration of pending) {
+      await apply(client, migration)
+      log(`applied migration ${migration.name}`)
+    }
+    return pending.map((migration) => migration.name)
+  })
+}
+
+/** Names of the migrations that {@link applyMigrations} would apply; changes nothing. */
+export async function pendingMigrations(databaseUrl: string, folder: string): Promise<string[]> {
+  const migrations = await readMigrations(folder)
+  return withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query(`SELECT to_regclass('"_prisma_migrations"') IS NOT NULL AS known`)
+    const history = rows[0].known ? await readHistory(client) : []
+    return unapplied(migrations, history, () => {}).map((migration) => migration.name)
+  })
+}
+
+async function withClient<T>(databaseUrl: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 })
+  // A connection lost between two queries fails the next one; unheard, it would end the process.
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}
+
+async function readMigrations(folder: string): Promise<Migration[]> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  return Promise.all(
+    names.sort().map(async (name) => {
+      const file = await readFile(join(folder, name, 'migration.sql'))
+      return { name, sql: file.toString('utf8'), checksum: createHash('sha256').update(file).digest('hex') }
+    }),
+  )
+}
+
+async function readHistory(client: pg.Client): Promise<HistoryRow[]> {
+  const { rows } = await client.query<HistoryRow>(
+    'SELECT migration_name, checksum, finished_at, rolled_back_at FROM "_prisma_migrations" ORDER BY started_at',
+  )
+  return rows
+}
+
+function unapplied(migrations: Migration[], history: HistoryRow[], log: (line: string) => void): Migration[] {
+  const failed = history.find((row) => !row.finished_at && !row.rolled_back_at)
+  if (failed) {
+    throw new MigrationError(
+      `migration ${failed.migration_name} failed earlier (P3009): repair the database, then mark it with ` +
+        `"prisma migrate resolve --applied" or "--rolled-back ${failed.migration_name}"`,
+    )
+  }
+  const done = history.filter((row) => !row.rolled_back_at)
+  const checksums = new Map(done.map((row) => [row.migration_name, row.checksum]))
+  return migrations.filter(({ name, checksum }) => {
+    const applied = checksums.get(name)
+    if (applied && applied !== checksum) log(`warning: migration ${name} was edited after it was applied`)
+    return !applied
+  })
+}
+
+async function apply(client: pg.Client, { name, sql, checksum }: Migration): Promise<void> {
+  const id = randomUUID()
+  await client.query(
+    'INSERT INTO "_prisma_migrations" (id, checksum, migration_name, started_at) VALUES ($1, $2, $3, now())',
+    [id, checksum, name],
+  )
+  try {
+    // Without values pg sends one simple query, which Postgres runs as one implicit transaction.
+    await client.query(sql)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    // A script may leave an open transaction or another search path behind.
+    await client.query('ROLLBACK')
+    await client.query('UPDATE "_prisma_migrations" SET logs = $2 WHERE id = $1', [id, reason])
+    throw new MigrationError(`migration ${name} failed (P3018): ${reason}`, { cause: error })
+  }
+  await client.query(
+    'UPDATE "_prisma_migrations" SET finished_at = now(), applied_steps_count = applied_steps_count + 1 WHERE id = $1',
+    [id],
+  )
+}

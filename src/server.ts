@@ -1,0 +1,56 @@
+import { readdirSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import closeWithGrace from 'close-with-grace'
+import { buildApp } from './app.ts'
+import { type Config, ConfigError, environment, loadConfig } from './config.ts'
+import { applyMigrations } from './platform/migrations.ts'
+
+const MIGRATIONS = fileURLToPath(new URL('../prisma/migrations', import.meta.url))
+const DRAIN_MS = 1_000
+
+export interface Server {
+  url: string
+  /** Refuses readiness, lets requests finish, settles the background, lets go of the stores. */
+  close(): Promise<void>
+}
+
+/** Serves until closed. */
+export async function serve(config: Config): Promise<Server> {
+  let draining = false
+  const entries = readdirSync(MIGRATIONS, { withFileTypes: true })
+  const migrations = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  const app = await buildApp(config, { migrations, draining: () => draining })
+  try {
+    await app.listen({ host: config.host, port: config.port })
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+  return {
+    url: config.publicUrl,
+    async close() {
+      draining = true
+      // A load balancer that probes every second sees this before connections are refused.
+      if (config.production) await delay(DRAIN_MS)
+      await app.close()
+    },
+  }
+}
+
+async function main(): Promise<void> {
+  const config = loadConfig({ NODE_ENV: 'production', ...environment() })
+  if (config.runMigrations) await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
+  const server = await serve(config)
+  closeWithGrace({ delay: 9_000 }, async ({ err }) => {
+    if (err) console.error(err)
+    await server.close()
+  })
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  main().catch((error: unknown) => {
+    console.error(error instanceof ConfigError ? error.message : error)
+    process.exit(1)
+  })
+}

@@ -1,0 +1,85 @@
+import { stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import Fastify from 'fastify'
+import t from 'tap'
+import { createInboxMailer } from '../../../src/core/mail/inbox-mailer.ts'
+import { renderMail } from '../../../src/core/mail/templates.ts'
+import devInbox from '../../../src/features/dev-inbox/dev-inbox.plugin.ts'
+
+const mail = (id: string) => ({
+  id,
+  to: 'ann@example.test',
+  subject: `Mail ${id}`,
+  text: 'text',
+  html: '<p>html</p>',
+})
+const ticking = () => {
+  let now = 1_000
+  return { now: () => now++ }
+}
+
+t.test('keeps the newest, newest first, across restarts', async (t) => {
+  const dir = join(t.testdir(), 'not', 'there', 'yet')
+  const clock = ticking()
+  const inbox = createInboxMailer({ dir, keep: 3, clock })
+  t.same(await inbox.list(), [])
+  for (const id of ['a', 'e', 'b', 'd', 'c']) await inbox.send(mail(id))
+  const restarted = createInboxMailer({ dir, keep: 3, clock })
+  const mails = await restarted.list()
+  t.same(
+    mails.map(({ id }) => id),
+    ['c', 'd', 'b'],
+  )
+  t.match(mails[0], { ...mail('c'), at: '1970-01-01T00:00:01.004Z' })
+})
+
+t.test('the same id arrives once, and nobody else may read it', async (t) => {
+  const dir = t.testdir()
+  const inbox = createInboxMailer({ dir })
+  await inbox.send(mail('a'))
+  await inbox.send({ ...mail('a'), subject: 'again' })
+  t.match(await inbox.list(), [{ subject: 'Mail a' }])
+  t.equal((await stat(join(dir, 'a.json'))).mode & 0o777, 0o600)
+})
+
+t.test('a stray file is no mail, and an id cannot leave the directory', async (t) => {
+  const dir = t.testdir()
+  const inbox = createInboxMailer({ dir })
+  await writeFile(join(dir, 'broken.json'), '{')
+  await writeFile(join(dir, 'other.json'), '{"id":1}')
+  t.same(await inbox.list(), [])
+  await t.rejects(inbox.send(mail('../../a')))
+})
+
+t.test('the page shows mails without letting them act', async (t) => {
+  const inbox = createInboxMailer({ dir: t.testdir(), clock: ticking() })
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(devInbox, { inbox })
+  t.match((await app.inject('/dev/inbox')).body, 'No mail yet')
+
+  const link = 'http://localhost:8080/verify?token=abc&x=1'
+  const brand = { name: 'Ratchet', url: 'http://localhost:8080' }
+  await inbox.send({
+    id: 'a',
+    to: 'ann@example.test',
+    ...renderMail('verify_email', { link, minutes: 60 }, brand),
+  })
+  await inbox.send({
+    ...mail('b'),
+    subject: '<script>alert(1)</script>',
+    html: '"><script>alert(2)</script>',
+  })
+
+  const page = await app.inject('/dev/inbox')
+  t.match(page.headers['content-type'], 'text/html')
+  t.match(page.headers['content-security-policy'], "default-src 'none'")
+  t.equal(page.headers['cache-control'], 'no-store')
+  t.notMatch(page.body, '<script')
+  t.match(page.body, 'href="http://localhost:8080/verify?token=abc&#38;x=1"')
+  t.match(page.body, '&#60;base target=&#34;_blank&#34;&#62;')
+  t.ok(page.body.indexOf('alert(1)') < page.body.indexOf('Confirm your e-mail'), 'newest first')
+
+  const json = (await app.inject('/dev/inbox.json')).json()
+  t.match(json, { mails: [{ id: 'b' }, { id: 'a', to: 'ann@example.test', text: /token=abc&x=1/ }] })
+})

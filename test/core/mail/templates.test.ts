@@ -1,0 +1,78 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { escapeHtml } from '../../../src/core/mail/layout.ts'
+import { type MailContent, renderMail } from '../../../src/core/mail/templates.ts'
+
+const brand = { name: 'Example & Co', url: 'https://example.test' }
+const link = 'https://example.test/verify?token=abc&x=1'
+const at = Date.UTC(2026, 2, 1, 14, 5)
+
+const all: MailContent[] = [
+  { template: 'verify_email', data: { link, minutes: 60 } },
+  {
+    template: 'already_registered',
+    data: { resetLink: link, signInHint: 'Sign in at https://example.test/in' },
+  },
+  { template: 'reset_password', data: { link, minutes: 30, ip: '203.0.113.9' } },
+  { template: 'password_changed', data: { at, ip: '2001:db8::1' } },
+  {
+    template: 'refresh_reuse_detected',
+    data: { at, ip: '203.0.113.9', userAgent: 'Mozilla/5.0 Firefox/140.0' },
+  },
+  { template: 'account_deleted', data: { at } },
+]
+
+t.test('every template is whole in both parts and loads nothing', async (t) => {
+  for (const { template, data } of all) {
+    const mail = renderMail(template, data, brand)
+    t.match(mail.subject, /^[^\r\n]{10,80}$/, template)
+    t.match(mail.text, brand.name, `${template}: the text part is not escaped`)
+    t.match(mail.html, 'Example &#38; Co')
+    t.match(mail.html, '<meta name="color-scheme" content="light dark">')
+    t.match(mail.html, '@media (prefers-color-scheme: dark)')
+    t.notMatch(mail.html, /<(img|script|link|table|iframe)\b|url\(|@import|undefined|NaN/i, template)
+    t.notMatch(mail.text, /undefined|NaN|<\w/)
+    const withLink = 'link' in data || 'resetLink' in data
+    t.equal(mail.text.split('\n').includes(link), withLink, `${template}: the link alone on a line`)
+    t.equal(
+      mail.html.split(escapeHtml(link)).length - 1,
+      withLink ? 3 : 0,
+      `${template}: button, href and text`,
+    )
+  }
+})
+
+t.test('the verification warns whoever did not register', async (t) => {
+  const { text, html } = renderMail('verify_email', { link, minutes: 60 }, brand)
+  for (const part of [text, html]) {
+    t.match(part, /ignore this message and do not press the button/)
+    t.match(part, /somebody else chose/)
+    t.match(part, /60 minutes/)
+  }
+})
+
+t.test('facts are told, and only what cannot be forged into prose', async (t) => {
+  const userAgent = 'Call +1 555 0100 or see evil.test (Windows NT 10.0) Chrome/140.0'
+  const { text } = renderMail('refresh_reuse_detected', { at, ip: 'evil.test', userAgent }, brand)
+  t.match(text, 'When: 2026-03-01 14:05 UTC')
+  t.match(text, 'With: Chrome on Windows')
+  t.notMatch(text, /evil|555/)
+})
+
+const plain = { resetLink: 'x', signInHint: 'x' }
+const usualTags = renderMail('already_registered', plain, brand).html.match(/<\/?[a-z!][^>]*>/gi)?.length
+
+t.test('no data breaks out of the markup or the subject', async () => {
+  fc.assert(
+    fc.property(fc.string(), fc.string(), (hint, name) => {
+      const nasty = `<script>"'>${hint}`
+      const mail = renderMail(
+        'already_registered',
+        { resetLink: `https://example.test/?${nasty}`, signInHint: nasty },
+        { name: `${nasty}\r\nBcc: x${name}`, url: `https://example.test/"${nasty}` },
+      )
+      const tags = mail.html.match(/<\/?[a-z!][^>]*>/gi) ?? []
+      return !/<script|"'>/.test(mail.html) && !/[\r\n]/.test(mail.subject) && tags.length === usualTags
+    }),
+  )
+})

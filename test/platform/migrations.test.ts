@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { applyMigrations, MigrationError, pendingMigrations } from '../../src/platform/migrations.ts'
+import { createEmptyDatabase } from '../support/database.ts'
+
+const CREATE = 'CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\n'
+
+async function setUp(t: Test, migrations: Record<string, string>) {
+  const folder = t.testdir()
+  const write = async (name: string, sql: string) => {
+    await mkdir(join(folder, name), { recursive: true })
+    await writeFile(join(folder, name, 'migration.sql'), sql)
+  }
+  for (const [name, sql] of Object.entries(migrations)) await write(name, sql)
+  await writeFile(join(folder, 'migration_lock.toml'), 'provider = "postgresql"\n')
+  const database = await createEmptyDatabase()
+  t.teardown(() => database.drop())
+  const query = async (sql: string) => {
+    const client = new pg.Client({ connectionString: database.url })
+    await client.connect()
+    try {
+      return (await client.query(sql)).rows
+    } finally {
+      await client.end()
+    }
+  }
+  return { url: database.url, folder, write, query }
+}
+
+t.test('applies in the order of names, and a second time nothing', async (t) => {
+  const { url, folder, query } = await setUp(t, { '2_fill': 'INSERT INTO a VALUES (2);', '1_create': CREATE })
+  const lines: string[] = []
+  t.strictSame(await pendingMigrations(url, folder), ['1_create', '2_fill'])
+  t.strictSame(await applyMigrations(url, folder, (line) => lines.push(line)), ['1_create', '2_fill'])
+  t.strictSame(lines, ['applied migration 1_create', 'applied migration 2_fill'])
+  t.strictSame(await applyMigrations(url, folder), [])
+  t.strictSame(await pendingMigrations(url, folder), [])
+  t.strictSame(await query('SELECT id FROM a ORDER BY id'), [{ id: 1 }, { id: 2 }])
+})
+
+t.test('keeps the history that Prisma keeps', async (t) => {
+  const { url, folder, query } = await setUp(t, { '1_create': CREATE })
+  await applyMigrations(url, folder)
+  const [row] = await query('SELECT * FROM _prisma_migrations')
+  t.match(row, {
+    id: /^[0-9a-f-]{36}$/,
+    checksum: createHash('sha256').update(CREATE).digest('hex'),
+    migration_name: '1_create',
+    finished_at: Date,
+    started_at: Date,
+    logs: null,
+    rolled_back_at: null,
+    applied_steps_count: 1,
+  })
+})
+
+t.test('applies once when several start together', async (t) => {
+  const { url, folder, query } = await setUp(t, { '1_create': `SELECT pg_sleep(0.2); ${CREATE}` })
+  const applied = await Promise.all([1, 2, 3].map(() => applyMigrations(url, folder)))
+  t.strictSame(applied.flat(), ['1_create'])
+  t.strictSame(await query('SELECT id FROM a'), [{ id: 1 }])
+})
+
+t.test('stops at a failure and stays stopped until it is resolved', async (t) => {
+  const { url, folder, write, query } = await setUp(t, {
+    '1_create': CREATE,
+    '2_wrong': 'INSERT INTO a VALUES (2); INSERT INTO nowhere VALUES (1);',
+    '3_late': 'INSERT INTO a VALUES (3);',
+  })
+  await t.rejects(applyMigrations(url, folder), {
+    name: 'MigrationError',
+    message: /2_wrong.*P3018.*nowhere/,
+  })
+  t.strictSame(await query('SELECT id FROM a'), [{ id: 1 }], 'half a migration is none')
+  t.match(await query(`SELECT logs FROM _prisma_migrations WHERE finished_at IS NULL`), [{ logs: /nowhere/ }])
+
+  await t.rejects(applyMigrations(url, folder), { name: 'MigrationError', message: /2_wrong.*P3009/ })
+  await t.rejects(pendingMigrations(url, folder), MigrationError)
+
+  await query(`UPDATE _prisma_migrations SET rolled_back_at = now() WHERE finished_at IS NULL`)
+  await write('2_wrong', 'INSERT INTO a VALUES (2);')
+  t.strictSame(await applyMigrations(url, folder), ['2_wrong', '3_late'])
+})
+
+t.test('warns of a migration edited afterwards, and does not run it again', async (t) => {
+  const { url, folder, write } = await setUp(t, { '1_create': CREATE })
+  await applyMigrations(url, folder)
+  await write('1_create', `${CREATE}-- edited\n`)
+  const lines: string[] = []
+  t.strictSame(await applyMigrations(url, folder, (line) => lines.push(line)), [])
+  t.match(lines, [/1_create was edited/])
+})
+
+t.test('fails when there is no server, without hanging', async (t) => {
+  await t.rejects(applyMigrations('postgresql://nobody@127.0.0.1:1/none', t.testdir()), {
+    code: 'ECONNREFUSED',
+  })
+})

@@ -1,0 +1,84 @@
+// The entry of `npm test`: a Postgres and a Redis for the run, then tap with the arguments given.
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { startPostgres } from '../../src/platform/embedded/postgres.ts'
+import { startRedis } from '../../src/platform/embedded/redis.ts'
+import { applyMigrations } from '../../src/platform/migrations.ts'
+
+const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
+const TAP = fileURLToPath(new URL('../../node_modules/tap/dist/esm/run.mjs', import.meta.url))
+
+const closers: (() => Promise<unknown>)[] = []
+// Ctrl-C reaches tap as well, which ends; what it leaves behind is cleared away below.
+process.on('SIGINT', () => {})
+try {
+  process.exitCode = await run()
+} finally {
+  for (const close of closers.reverse()) await close()
+}
+
+async function run(): Promise<number> {
+  const adminUrl = process.env.DATABASE_URL || (await temporaryPostgres())
+  // On a server that others use, two runs must not meet.
+  const own = process.env.DATABASE_URL ? `_${randomUUID().replaceAll('-', '')}` : ''
+  const template = await createTemplate(adminUrl, `ratchet_template${own}`)
+  const redis = process.env.REDIS_URL ? { url: process.env.REDIS_URL } : await temporaryRedis()
+  const { DATABASE_URL: _, REDIS_URL: __, ...inherited } = process.env
+  const child = spawn(process.execPath, [TAP, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+    env: {
+      ...inherited,
+      TEST_DATABASE_URL: adminUrl,
+      TEST_TEMPLATE: template,
+      TEST_REDIS_URL: redis.url,
+      ...('incarnation' in redis ? { TEST_REDIS_INCARNATION: redis.incarnation } : {}),
+    },
+  })
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  const [code] = await once(child, 'exit')
+  return code ?? 1
+}
+
+async function temporaryPostgres(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ratchet-test-'))
+  closers.push(() => rm(folder, { recursive: true, force: true }))
+  // Where the server has to run as another user, that user must get to its data.
+  await chmod(folder, 0o755)
+  const postgres = await startPostgres({ dir: join(folder, 'postgres'), durable: false })
+  closers.push(() => postgres.stop())
+  console.log(`Postgres: ${postgres.description}`)
+  return postgres.url
+}
+
+async function temporaryRedis() {
+  const redis = await startRedis()
+  closers.push(() => redis.stop())
+  console.log(`Redis: ${redis.description}`)
+  return redis
+}
+
+/** Migrated once; every test that wants a database copies it. */
+async function createTemplate(adminUrl: string, name: string): Promise<string> {
+  const url = new URL(adminUrl)
+  url.pathname = `/${name}`
+  await administer(adminUrl, `CREATE DATABASE ${name}`)
+  closers.push(() => administer(adminUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`))
+  await applyMigrations(url.href, MIGRATIONS)
+  return name
+}
+
+async function administer(adminUrl: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: adminUrl })
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}
