@@ -111,11 +111,6 @@ function serve() {
 async function call(engine, method, params) {
   if (method === 'getDatabaseVersion') return engine.version(null)
   if (method === 'getDatabaseDescription') return 'PostgreSQL'
-  if (method === 'evaluateDataLoss') {
-    // This build asks for a shadow database here and cannot be given one.
-    process.stderr.write('\nWhether the migration loses data is not checked: read it before you apply it.\n')
-    return { migrationSteps: 1, unexecutableSteps: [], warnings: [] }
-  }
   return (await engine[method](params)) ?? {}
 }
 

@@ -26,14 +26,17 @@ export function createRateLimits(redis: Redis, enabled: boolean): RateLimits {
       })
       const policy = `"${name}";q=${points};w=${seconds}`
       return async (request, reply) => {
-        const result = await limiter.consume(clientKey(request.ip)).catch((refused: unknown) => {
-          if (refused instanceof RateLimiterRes) return refused
-          throw refused
+        let refused = false
+        const result = await limiter.consume(clientKey(request.ip)).catch((reason: unknown) => {
+          // Anything but a verdict is a fault of the limiter's.
+          if (!(reason instanceof RateLimiterRes)) throw reason
+          refused = true
+          return reason
         })
         const wait = Math.max(1, Math.ceil(result.msBeforeNext / 1000))
         reply.header('ratelimit-policy', policy)
         reply.header('ratelimit', `"${name}";r=${Math.max(0, result.remainingPoints)};t=${wait}`)
-        if (result.consumedPoints > points) throw new Problem('too_many_attempts', { retryAfter: wait })
+        if (refused) throw new Problem('too_many_attempts', { retryAfter: wait })
       }
     },
   }

@@ -3,8 +3,10 @@ import { Problem } from '../platform/problem.ts'
 
 /** Shapes that several rooms speak. Unknown properties are refused everywhere. */
 export const Email = Type.String({ minLength: 1, maxLength: 320, description: 'An e-mail address' })
-export const Password = Type.String({ maxLength: 4096, format: 'password' })
-export const Name = Type.String({ minLength: 1, maxLength: 100 })
+// A lone surrogate has no UTF-8: two passwords would become one.
+export const Password = Type.String({ maxLength: 4096, format: 'password', pattern: '^\\P{Cs}*$' })
+// Postgres stores no NUL, and no name holds a control character.
+export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\p{Cc}\\p{Cs}]+$' })
 export const OneTimeToken = Type.String({ minLength: 1, maxLength: 200 })
 export const strict = { additionalProperties: false } as const
 export const NoContent = Type.Null({ description: 'Done' })

@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+
+# Everything, to build. The same base as below, so that native modules fit both.
+FROM node:22-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc prisma.config.ts ./
+COPY prisma/schema.prisma prisma/
+RUN npm ci
+COPY tsconfig.json tsconfig.build.json ./
+COPY prisma/ prisma/
+COPY src/ src/
+RUN npm run build
+
+# What runs. @prisma/client names the Prisma CLI and TypeScript as optional peers, and npm keeps peers
+# that the lock file holds unless optional ones are left out too. argon2's binary is optional as well:
+# it comes from the build.
+FROM node:22-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --omit=optional --ignore-scripts
+COPY --from=build /app/node_modules/@node-rs/ node_modules/@node-rs/
+
+FROM node:22-slim
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
+WORKDIR /app
+COPY package.json ./
+COPY prisma/migrations/ prisma/migrations/
+COPY --from=dependencies /app/node_modules/ node_modules/
+COPY --from=build /app/dist/ dist/
+USER node
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8080}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# Node itself, not npm: signals must arrive.
+CMD ["node", "dist/server.js"]

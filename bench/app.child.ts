@@ -1,0 +1,38 @@
+// The whole application, as `src/server.ts` builds it.
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { buildApp } from '../src/app.ts'
+import { environment, loadConfig } from '../src/config.ts'
+import type { Counted } from './child.ts'
+import { serveParent } from './serve.ts'
+
+const app = await buildApp(loadConfig(environment()))
+let stopCounting: (() => Counted) | undefined
+await serveParent(app, (question) => {
+  if (question.about === 'count') stopCounting = count()
+  return question.about === 'counted' ? (stopCounting?.() ?? null) : null
+})
+
+/** Counts at the drivers, where nothing gets past; only while asked to, so that no measurement pays for it. */
+function count(): () => Counted {
+  const counted: Counted = { redisRoundTrips: 0, statements: 0, flushes: 0 }
+  const { query } = pg.Client.prototype
+  const { sendCommand } = Redis.prototype
+  pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
+    const [statement] = args as [string | { text: string }]
+    const text = typeof statement === 'string' ? statement : statement.text
+    counted.statements += 1
+    // The one statement that unpacks a batch.
+    if (text.includes('jsonb_to_recordset')) counted.flushes += 1
+    return Reflect.apply(query, this, args)
+  } as typeof query
+  Redis.prototype.sendCommand = function (...args) {
+    counted.redisRoundTrips += 1
+    return Reflect.apply(sendCommand, this, args)
+  }
+  return () => {
+    pg.Client.prototype.query = query
+    Redis.prototype.sendCommand = sendCommand
+    return counted
+  }
+}

@@ -1,0 +1,54 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+/** A server in a process of its own, which ends with this one. */
+export interface Child {
+  url: string
+  ask<T>(question: Question): Promise<T>
+  stop(): Promise<void>
+}
+
+export type Question =
+  | { about: 'argon2'; hash: string; password: string; concurrency: number; seconds: number }
+  | { about: 'cpu' }
+  | { about: 'count' }
+  | { about: 'counted' }
+
+/** What the server process has sent to its stores since it was told to count. */
+export interface Counted {
+  redisRoundTrips: number
+  statements: number
+  /** Those of `statements` that carried a batch of generations to the ledger. */
+  flushes: number
+}
+
+export async function startChild(
+  file: string,
+  env: Readonly<Record<string, string>> = {},
+  nodeOptions: readonly string[] = [],
+): Promise<Child> {
+  const process_: ChildProcess = fork(fileURLToPath(new URL(file, import.meta.url)), {
+    env: { PATH: process.env.PATH, ...env },
+    execArgv: [...nodeOptions, '--import', 'tsx'],
+  })
+  const exited = once(process_, 'exit')
+  const answer = async () => {
+    const gone = exited.then(([code]) => Promise.reject(new Error(`${file} ended with code ${code}`)))
+    const [message] = await Promise.race([once(process_, 'message'), gone])
+    return message
+  }
+  const { url } = (await answer()) as { url: string }
+  return {
+    url,
+    async ask<T>(question: Question) {
+      const answered = answer()
+      process_.send(question)
+      return (await answered) as T
+    },
+    async stop() {
+      if (process_.connected) process_.disconnect()
+      await exited
+    },
+  }
+}

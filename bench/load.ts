@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Answer, openConnection } from './connection.ts'
+
+/** What one client of a load does, again and again. */
+export interface Client {
+  next(): string
+  /** Hears every answer before the next request is made. */
+  heard?(answer: Answer): void
+}
+
+export interface Load {
+  answers: number
+  perSecond: number
+}
+
+/** Every client on a connection of its own, each as fast as it is answered. */
+export async function saturate(url: string, clients: readonly Client[], seconds: number): Promise<Load> {
+  const connections = await Promise.all(clients.map(() => openConnection(url)))
+  const start = performance.now()
+  const deadline = start + seconds * 1000
+  let answers = 0
+  await Promise.all(
+    clients.map(async (client, index) => {
+      const connection = connections[index]
+      if (!connection) return
+      // A loop ends after an answer, never in the middle of a request: no token is lost between two rounds.
+      while (performance.now() < deadline) {
+        const answer = await connection.exchange(client.next())
+        if (answer.status !== 200) throw new Error(`answered ${answer.status}: ${answer.body}`)
+        client.heard?.(answer)
+        answers += 1
+      }
+    }),
+  ).finally(() => {
+    for (const connection of connections) connection.close()
+  })
+  return { answers, perSecond: answers / ((performance.now() - start) / 1000) }
+}
+
+const PACE_CONNECTIONS = 16
+
+/** The same request at a fixed rate, whether or not the one before was answered. @returns milliseconds each. */
+export async function pace(url: string, request: string, rate: number, seconds: number): Promise<number[]> {
+  const idle = await Promise.all(Array.from({ length: PACE_CONNECTIONS }, () => openConnection(url)))
+  const latencies: number[] = []
+  const underWay: Promise<void>[] = []
+  const start = performance.now()
+  for (let sent = 0; sent < rate * seconds; sent++) {
+    const due = start + (sent * 1000) / rate
+    const wait = due - performance.now()
+    if (wait > 0) await sleep(wait)
+    underWay.push(ask())
+  }
+  await Promise.all(underWay)
+  for (const connection of idle) connection.close()
+  return latencies
+
+  async function ask(): Promise<void> {
+    const sentAt = performance.now()
+    const connection = idle.pop() ?? (await openConnection(url))
+    const { status, body } = await connection.exchange(request)
+    if (status !== 200) throw new Error(`answered ${status}: ${body}`)
+    latencies.push(performance.now() - sentAt)
+    idle.push(connection)
+  }
+}
+
+/** The value that `share` of all values do not exceed. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN
+}

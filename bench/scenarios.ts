@@ -1,0 +1,97 @@
+import type { Child } from './child.ts'
+import { get, post } from './connection.ts'
+import type { RefreshCost } from './cost.ts'
+import { type Client, type Load, pace, percentile, saturate } from './load.ts'
+import type { Credentials } from './people.ts'
+
+export const SCENARIOS = ['bare', 'me-warm', 'me-cold', 'refresh', 'argon2', 'login'] as const
+export type Scenario = (typeof SCENARIOS)[number]
+
+/** One entry a round. */
+export interface Results {
+  /** Answers per second. */
+  throughput: Record<Scenario, number[]>
+  /** Microseconds of processor the server's process used per answer. */
+  cpu: Record<Scenario, number[]>
+  /** Milliseconds a paced request took: the bare route beside raw argon2, `/me` beside logins. */
+  latency: Record<'bare' | 'me', { p50: number; p99: number }[]>
+  cost: RefreshCost | undefined
+}
+
+export interface Stage {
+  bare: Child
+  app: Child
+  account: Credentials
+  /** Clients that turn families of their own; they go on from round to round. */
+  families: readonly Client[]
+  connections: number
+  /** Logins, and raw verifications, at once. */
+  concurrency: number
+  /** Paced requests a second. */
+  pacedRate: number
+  seconds: number
+}
+
+/** Every scenario as a function that plays it once and adds to `results`. */
+export function createScenarios(stage: Stage, results: Results): Record<Scenario, () => Promise<void>> {
+  const { bare, app, account, families, connections, concurrency, pacedRate, seconds } = stage
+  const { email, password, passwordHash: hash, accessTokens } = account
+  const me = get('/me', accessTokens[0])
+  const login = post('/auth/login', { email, password, transport: 'body' })
+  const share = accessTokens.length / connections
+  const cold = Array.from({ length: connections }, (_, index) =>
+    inTurn(accessTokens.slice(index * share, (index + 1) * share)),
+  )
+  async function record(name: Scenario, server: Child, measure: () => Promise<Load>): Promise<void> {
+    const before = await server.ask<number>({ about: 'cpu' })
+    const { answers, perSecond } = await measure()
+    const after = await server.ask<number>({ about: 'cpu' })
+    results.throughput[name].push(perSecond)
+    results.cpu[name].push((after - before) / answers)
+  }
+  const play = (name: Scenario, server: Child, clients: readonly Client[]) => () =>
+    record(name, server, () => saturate(server.url, clients, seconds))
+  const playPaced = async (name: 'bare' | 'me', { url }: Child, request: string) => {
+    const latencies = await pace(url, request, pacedRate, seconds)
+    results.latency[name].push({ p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) })
+  }
+  const verify = { about: 'argon2', hash, password, concurrency, seconds } as const
+  return {
+    bare: play('bare', bare, same(get('/'), connections)),
+    'me-warm': play('me-warm', app, same(me, connections)),
+    'me-cold': play('me-cold', app, cold),
+    refresh: play('refresh', app, families),
+    argon2: () =>
+      record('argon2', bare, async () => {
+        const [load] = await Promise.all([bare.ask<Load>(verify), playPaced('bare', bare, get('/'))])
+        return load
+      }),
+    login: () =>
+      record('login', app, async () => {
+        const logins = saturate(app.url, same(login, concurrency), seconds)
+        const [load] = await Promise.all([logins, playPaced('me', app, me)])
+        return load
+      }),
+  }
+}
+
+/** A client that turns one family, always with the token of the answer before. */
+export function turning(first: string): Client {
+  let token = first
+  return {
+    next: () => post('/auth/refresh', { refresh_token: token }),
+    heard({ body }) {
+      token = JSON.parse(body).refresh_token
+    },
+  }
+}
+
+const same = (request: string, clients: number): Client[] =>
+  Array.from({ length: clients }, () => ({ next: () => request }))
+
+/** A client with another token in every request. */
+function inTurn(tokens: readonly string[]): Client {
+  const requests = tokens.map((token) => get('/me', token))
+  let at = 0
+  return { next: () => requests[at++ % requests.length] ?? '' }
+}

@@ -1,0 +1,24 @@
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Question } from './child.ts'
+
+/** The child's side of `startChild`: serves, answers questions, ends with its parent. */
+export async function serveParent(
+  app: Pick<FastifyInstance, 'listen' | 'close'> & { server: FastifyInstance['server'] },
+  answer: (question: Question) => unknown,
+): Promise<void> {
+  // Ctrl-C reaches this process too; its parent then ends it in order.
+  process.on('SIGINT', () => {})
+  process.on('disconnect', () => void app.close().finally(() => process.exit()))
+  process.on('message', async (question: Question) => {
+    process.send?.(question.about === 'cpu' ? cpuMicroseconds() : await answer(question))
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  process.send?.({ url: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}` })
+}
+
+/** What this process has used so far, all its threads together. */
+function cpuMicroseconds(): number {
+  const { user, system } = process.cpuUsage()
+  return user + system
+}

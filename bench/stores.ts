@@ -1,0 +1,36 @@
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { startPostgres } from '../src/platform/embedded/postgres.ts'
+import { startRedis } from '../src/platform/embedded/redis.ts'
+import { applyMigrations } from '../src/platform/migrations.ts'
+
+const MIGRATIONS = fileURLToPath(new URL('../prisma/migrations', import.meta.url))
+
+/** A migrated Postgres, a Redis and the environment of a server on them; gone without a trace once closed. */
+export async function openStores(onEnd: (close: () => Promise<unknown>) => void) {
+  const folder = await mkdtemp(join(tmpdir(), 'ratchet-bench-'))
+  onEnd(() => rm(folder, { recursive: true, force: true }))
+  // Where Postgres has to run as another user, that user must get to its data.
+  await chmod(folder, 0o755)
+  const postgres = await startPostgres({ dir: join(folder, 'postgres') })
+  onEnd(() => postgres.stop())
+  const redis = await startRedis()
+  onEnd(() => redis.stop())
+  await applyMigrations(postgres.url, MIGRATIONS)
+  return {
+    redisDescription: redis.description.replace(/ on .*/, ''),
+    env: {
+      NODE_ENV: 'test',
+      DATABASE_URL: postgres.url,
+      REDIS_URL: redis.url,
+      APP_SECRETS: randomBytes(32).toString('base64url'),
+      INBOX_DIR: join(folder, 'inbox'),
+      LOG_LEVEL: 'silent',
+      RATE_LIMITS: 'false',
+      ...(redis.incarnation ? { REDIS_INCARNATION: redis.incarnation } : {}),
+    },
+  }
+}

@@ -1,0 +1,202 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { ConfigError, loadConfig } from '../src/config.ts'
+
+type Environment = Record<string, string | undefined>
+
+const SECRET = 'a-secret-of-thirty-two-bytes-or-more'
+const DEVELOPMENT: Environment = {
+  DATABASE_URL: 'postgresql://ratchet:pg-password@db:5432/ratchet',
+  REDIS_URL: 'redis://:redis-password@cache:6379',
+  APP_SECRETS: SECRET,
+}
+const PRODUCTION: Environment = {
+  ...DEVELOPMENT,
+  NODE_ENV: 'production',
+  PUBLIC_URL: 'https://auth.example.com',
+  SMTP_URL: 'smtp://user:smtp-password@mail:587',
+  MAIL_FROM: 'Auth <auth@example.com>',
+}
+const { DATABASE_URL: _, ...WITHOUT_DATABASE } = DEVELOPMENT
+const PARTS: Environment = { DB_HOST: 'db', DB_NAME: 'ratchet', DB_USER: 'u', DB_PASSWORD: 'p' }
+
+function faultsOf(env: Environment): readonly string[] {
+  try {
+    loadConfig(env)
+    return []
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults
+    throw error
+  }
+}
+
+/** The names loadConfig looks at; a spread or a listing of the environment would hide some, so both fail. */
+function namesRead(env: Environment): string[] {
+  const names = new Set<string>()
+  const watched = new Proxy(env, {
+    get(target, name) {
+      names.add(String(name))
+      return target[String(name)]
+    },
+    has(target, name) {
+      names.add(String(name))
+      return name in target
+    },
+    ownKeys() {
+      throw new Error('loadConfig lists the environment')
+    },
+  })
+  try {
+    loadConfig(watched)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+  }
+  return [...names]
+}
+
+t.test('.env.example has exactly the variables that are read', async (t) => {
+  const read = new Set(
+    [
+      {},
+      DEVELOPMENT,
+      PRODUCTION,
+      { ...DEVELOPMENT, APP_URL: 'https://app.example.com', ARGON2_CONCURRENCY: '2' },
+      { ...DEVELOPMENT, RESEND_API_KEY: 're_key' },
+      { ...WITHOUT_DATABASE, ...PARTS },
+      { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{}' },
+    ].flatMap(namesRead),
+  )
+  const lines = readFileSync(new URL('../.env.example', import.meta.url), 'utf8').split('\n')
+  const listed = lines.flatMap((line) => /^(?:# )?([A-Z][A-Z0-9_]*)=/.exec(line)?.[1] ?? [])
+  t.strictSame([...listed].sort(), [...read].sort())
+  t.equal(new Set(listed).size, listed.length, 'none stands there twice')
+})
+
+t.test('.env.example names the defaults that hold', async (t) => {
+  const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8')
+  const commented = Object.fromEntries(
+    [...text.matchAll(/^# ([A-Z][A-Z0-9_]*)=(.+)$/gm)].map(([, name = '', value = '']) => [name, value]),
+  )
+  // DB_PORT counts only with the other parts.
+  const { DB_PORT, ...defaults } = commented
+  t.strictSame(loadConfig({ ...DEVELOPMENT, ...defaults }), loadConfig(DEVELOPMENT))
+  const parts = { ...WITHOUT_DATABASE, ...PARTS }
+  t.strictSame(loadConfig({ ...parts, DB_PORT }), loadConfig(parts))
+})
+
+t.test('defaults', async (t) => {
+  t.match(loadConfig(DEVELOPMENT), {
+    production: false,
+    host: '127.0.0.1',
+    port: 8080,
+    publicUrl: 'http://localhost:8080',
+    appUrl: undefined,
+    allowedOrigins: [],
+    trustProxy: false,
+    runMigrations: false,
+    mail: { kind: 'inbox', dir: '.data/inbox' },
+    accessToken: { ttl: 600, alg: 'ES256', audience: 'http://localhost:8080' },
+    refresh: { idleTtl: 1_209_600, absoluteTtl: 7_776_000, grace: 10 },
+    cookieSameSite: 'lax',
+    passwordMinLength: 12,
+    argon2: { memoryKib: 19_456, iterations: 2, parallelism: 1, concurrency: undefined },
+    rateLimits: true,
+    logLevel: 'info',
+  })
+  t.match(loadConfig(PRODUCTION), {
+    production: true,
+    host: '0.0.0.0',
+    accessToken: { audience: 'https://auth.example.com' },
+    mail: { kind: 'smtp' },
+  })
+})
+
+t.test('an empty variable is one that is not set', async (t) => {
+  const empty = { PORT: '', APP_URL: '', COOKIE_SAMESITE: '', ALLOWED_ORIGINS: '', TRUST_PROXY: '' }
+  t.strictSame(loadConfig({ ...DEVELOPMENT, ...empty }), loadConfig(DEVELOPMENT))
+})
+
+t.test('all faults are reported at once, by name', async (t) => {
+  const message = new ConfigError(
+    faultsOf({ NODE_ENV: 'production', PORT: 'eighty', LOG_LEVEL: 'loud', RUN_MIGRATIONS: 'yes' }),
+  ).message
+  const names = ['PUBLIC_URL', 'PORT', 'DATABASE_URL', 'REDIS_URL', 'APP_SECRETS', 'RUN_MIGRATIONS']
+  for (const name of [...names, 'MAIL_FROM', 'RESEND_API_KEY', 'LOG_LEVEL']) {
+    t.match(message, new RegExp(`^ {2}- .*\\b${name}\\b`, 'm'), name)
+  }
+})
+
+t.test('no fault shows a value', async (t) => {
+  const faults = faultsOf({
+    NODE_ENV: 'production',
+    DATABASE_URL: 'mysql://hidden-value',
+    DB_SECRET_JSON: '{hidden-value',
+    DB_HOST: 'hidden-value',
+    REDIS_URL: 'hidden-value',
+    APP_SECRETS: 'hidden-value,hidden-value',
+    RESEND_API_KEY: 'hidden-value',
+    SMTP_URL: 'hidden-value',
+    PUBLIC_URL: 'hidden-value',
+    ALLOWED_ORIGINS: 'hidden-value',
+    ACCESS_TOKEN_TTL: 'hidden-value',
+    COOKIE_SAMESITE: 'hidden-value',
+    RUN_MIGRATIONS: 'hidden-value',
+  })
+  t.ok(faults.length >= 9, `${faults.length} faults`)
+  t.notMatch(faults.join('\n'), /hidden-value/)
+})
+
+t.test('contradictions and weak settings are refused', async (t) => {
+  const cases: [name: string, env: Environment, fault: RegExp][] = [
+    ['two mail services', { ...PRODUCTION, RESEND_API_KEY: 're_key' }, /^RESEND_API_KEY and SMTP_URL/],
+    ['SameSite=None on http', { ...DEVELOPMENT, COOKIE_SAMESITE: 'none' }, /^COOKIE_SAMESITE=none/],
+    ['http in production', { ...PRODUCTION, PUBLIC_URL: 'http://auth.example.com' }, /^PUBLIC_URL .*https/],
+    ['no mail in production', { ...PRODUCTION, SMTP_URL: undefined }, /^RESEND_API_KEY or SMTP_URL/],
+    ['a short secret', { ...DEVELOPMENT, APP_SECRETS: 'short' }, /^APP_SECRETS.*32 bytes/],
+    ['a short older secret', { ...DEVELOPMENT, APP_SECRETS: `${SECRET},short` }, /^APP_SECRETS.*32 bytes/],
+    ['a secret twice', { ...DEVELOPMENT, APP_SECRETS: `${SECRET},${SECRET}` }, /^APP_SECRETS.*twice/],
+    ['idle beyond absolute', { ...DEVELOPMENT, REFRESH_ABSOLUTE_TTL: '3600' }, /^REFRESH_IDLE_TTL/],
+    ['cheap hashes in production', { ...PRODUCTION, ARGON2_MEMORY_KIB: '1024' }, /^ARGON2_MEMORY_KIB/],
+    ['a long-lived access token', { ...DEVELOPMENT, ACCESS_TOKEN_TTL: '601' }, /^ACCESS_TOKEN_TTL/],
+    ['an origin with a path', { ...DEVELOPMENT, ALLOWED_ORIGINS: 'https://a.example/x' }, /^ALLOWED_ORIGINS/],
+    ['any origin', { ...DEVELOPMENT, ALLOWED_ORIGINS: '*' }, /^ALLOWED_ORIGINS/],
+    ['a URL and parts', { ...DEVELOPMENT, ...PARTS }, /^DATABASE_URL, DB_HOST and DB_SECRET_JSON/],
+    ['a URL and JSON', { ...DEVELOPMENT, DB_SECRET_JSON: '{}' }, /^DATABASE_URL, DB_HOST and DB_SECRET_JSON/],
+    ['broken JSON', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{' }, /^DB_SECRET_JSON is not JSON/],
+    ['JSON with gaps', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{"host":"db"}' }, /^DB_NAME is missing/],
+    ['parts with gaps', { ...WITHOUT_DATABASE, DB_HOST: 'db' }, /^DB_NAME is missing/],
+    ['another database', { ...DEVELOPMENT, DATABASE_URL: 'mysql://db/x' }, /^DATABASE_URL must be/],
+  ]
+  for (const [name, env, expected] of cases) {
+    const faults = faultsOf(env)
+    t.ok(
+      faults.some((fault) => expected.test(fault)),
+      `${name}: ${faults.join('; ')}`,
+    )
+  }
+  t.strictSame(faultsOf({ ...PRODUCTION, PUBLIC_URL: 'http://localhost:8080' }), [], 'http on loopback')
+})
+
+t.test('a database is given as a URL, as parts or as the JSON of a secret manager', async (t) => {
+  const url = (env: Environment) => loadConfig({ ...WITHOUT_DATABASE, ...env }).databaseUrl
+  t.equal(url({ DATABASE_URL: 'postgres://db/x' }), 'postgres://db/x')
+  t.equal(
+    url({ ...PARTS, DB_PASSWORD: 'p@ss/w:rd', DB_SSLMODE: 'verify-full' }),
+    'postgresql://u:p%40ss%2Fw%3Ard@db:5432/ratchet?sslmode=verify-full',
+  )
+  const secret = { username: 'admin', password: 'p?', host: 'rds', port: 6432, dbname: 'auth' }
+  t.equal(url({ DB_SECRET_JSON: JSON.stringify(secret) }), 'postgresql://admin:p%3F@rds:6432/auth')
+  const { dbname: _dbname, port: _port, ...sparse } = secret
+  t.equal(
+    url({ DB_SECRET_JSON: JSON.stringify(sparse), DB_NAME: 'mine', DB_PORT: '7000' }),
+    'postgresql://admin:p%3F@rds:7000/mine',
+  )
+})
+
+t.test('TRUST_PROXY takes a flag, a number of hops or addresses', async (t) => {
+  const trust = (value: string) => loadConfig({ ...DEVELOPMENT, TRUST_PROXY: value }).trustProxy
+  t.equal(trust('true'), true)
+  t.equal(trust('false'), false)
+  t.equal(trust('2'), 2)
+  t.equal(trust('10.0.0.0/8'), '10.0.0.0/8')
+})

@@ -1,0 +1,109 @@
+import t from 'tap'
+import { movableClock, startServer, twenty } from '../../support/server.ts'
+
+const clock = movableClock()
+const server = await startServer(t, { clock })
+const request = (email: string, headers: Record<string, string> = {}) =>
+  server.post('/auth/request-password-reset', { email }, { headers })
+
+t.test('asking is the same and as slow for any address; links come from configuration', async (t) => {
+  const account = await server.createAccount()
+  const hostile = { 'x-forwarded-host': 'evil.example.com', 'x-forwarded-proto': 'ftp' }
+  const known = await request(account.email, hostile)
+  const began = performance.now()
+  const unknown = await request('nobody@example.com')
+  t.ok(performance.now() - began >= 195, 'an unknown address takes its time')
+  t.equal(known.status, 202)
+  t.strictSame(known.body, unknown.body)
+  const mail = (await server.mailsTo(account.email)).at(-1)
+  t.match(mail?.text, /http:\/\/localhost:8080\/auth\/reset-password\?token=/)
+  t.notMatch(mail?.text, /evil/)
+})
+
+t.test('a reset ends every session, signs nobody in, and works once in 20', async (t) => {
+  const account = await server.createAccount()
+  const session = await server.login(account)
+  await request(account.email)
+  const token = await server.lastToken(account.email)
+  t.match((await server.post('/auth/reset-password', { token, password: 'short' })).body, {
+    code: 'password_too_weak',
+  })
+  const page = await server.call('GET', `/auth/reset-password?token=${token}`)
+  t.equal(page.status, 200)
+  t.match(page.text, /<form method="post"/)
+  const password = 'a passphrase after the reset'
+  const answers = await twenty(() => server.post('/auth/reset-password', { token, password }))
+  t.equal(answers.filter((answer) => answer.status === 204).length, 1)
+  t.equal(answers.filter((answer) => answer.body?.code === 'token_invalid').length, 19)
+  for (const answer of answers) t.equal(answer.headers.getSetCookie().length, 0)
+  t.match((await server.post('/auth/refresh', { refresh_token: session.refresh_token })).body, {
+    code: 'session_ended',
+    reason: 'password_reset',
+  })
+  t.equal((await server.call('GET', '/me', { bearer: session.access_token })).status, 401)
+  t.equal((await server.post('/auth/login', account)).status, 401)
+  t.equal((await server.post('/auth/login', { email: account.email, password })).status, 200)
+})
+
+t.test('the page sets the password with a plain form', async (t) => {
+  const account = await server.createAccount()
+  await request(account.email)
+  const token = await server.lastToken(account.email)
+  const submit = (password: string) =>
+    server.call('POST', '/auth/reset-password', {
+      body: new URLSearchParams({ token, password }).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    })
+  const weak = await submit('short')
+  t.match(weak.text, /<form method="post"/, 'a weak one asks again')
+  const done = await submit('a passphrase from the form')
+  t.equal(done.status, 200)
+  t.match(done.text, /changed/)
+  t.equal((await submit('a passphrase from the form')).status, 400)
+})
+
+t.test('a link ends after an hour, with a newer password, and when the account is disabled', async (t) => {
+  const account = await server.createAccount()
+  await request(account.email)
+  const first = await server.lastToken(account.email)
+  clock.advance(3_600_001)
+  t.match(
+    (await server.post('/auth/reset-password', { token: first, password: 'a new long passphrase' })).body,
+    { code: 'token_invalid' },
+  )
+  await request(account.email)
+  const second = await server.lastToken(account.email)
+  const { access_token: bearer } = await server.login(account)
+  await server.post(
+    '/auth/change-password',
+    { current_password: account.password, new_password: 'changed in between' },
+    { bearer },
+  )
+  t.match(
+    (await server.post('/auth/reset-password', { token: second, password: 'a new long passphrase' })).body,
+    { code: 'token_invalid' },
+  )
+  await request(account.email)
+  const third = await server.lastToken(account.email)
+  await server.db.user.update({ where: { email: account.email }, data: { disabledAt: new Date() } })
+  t.match(
+    (await server.post('/auth/reset-password', { token: third, password: 'a new long passphrase' })).body,
+    { code: 'token_invalid' },
+  )
+})
+
+t.test('a sign-in under way with the old password does not survive the reset', async (t) => {
+  const account = await server.createAccount()
+  await request(account.email)
+  const token = await server.lastToken(account.email)
+  const [reset, ...logins] = await Promise.all([
+    server.post('/auth/reset-password', { token, password: 'a passphrase after the reset' }),
+    ...Array.from({ length: 19 }, () => server.post('/auth/login', { ...account, transport: 'body' })),
+  ])
+  t.equal(reset.status, 204)
+  for (const login of logins.filter((answer) => answer.status === 200)) {
+    t.match((await server.post('/auth/refresh', { refresh_token: login.body.refresh_token })).body, {
+      reason: 'password_reset',
+    })
+  }
+})

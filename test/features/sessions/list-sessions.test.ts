@@ -1,0 +1,76 @@
+import t from 'tap'
+import { startServer } from '../../support/server.ts'
+
+const server = await startServer(t)
+
+t.test('a person sees and ends sessions, and nobody else can', async (t) => {
+  const account = await server.createAccount()
+  const stranger = await server.login(await server.createAccount())
+  const [phone, laptop, tablet] = await Promise.all([
+    server.login(account),
+    server.login(account),
+    server.login(account),
+  ])
+  const bearer = laptop.access_token
+  const list = await server.call('GET', '/auth/sessions', { bearer })
+  t.equal(list.headers.get('cache-control'), 'no-store')
+  t.equal(list.body.sessions.length, 3)
+  t.strictSame(
+    list.body.sessions
+      .filter((session: { current: boolean }) => session.current)
+      .map((session: { id: string }) => session.id),
+    [laptop.session.id],
+  )
+
+  const foreign = await server.call('DELETE', `/auth/sessions/${phone.session.id}`, {
+    bearer: stranger.access_token,
+  })
+  t.equal(foreign.status, 404)
+  t.equal((await server.call('DELETE', '/auth/sessions/nonsense', { bearer })).status, 400)
+
+  t.equal((await server.call('DELETE', `/auth/sessions/${phone.session.id}`, { bearer })).status, 204)
+  t.match((await server.post('/auth/refresh', { refresh_token: phone.refresh_token })).body, {
+    code: 'session_ended',
+    reason: 'revoked',
+  })
+  t.equal((await server.call('GET', '/me', { bearer: phone.access_token })).status, 401)
+
+  t.equal((await server.call('DELETE', '/auth/sessions', { bearer })).status, 204)
+  t.equal((await server.call('GET', '/me', { bearer: tablet.access_token })).status, 401)
+  t.equal((await server.call('GET', '/me', { bearer })).status, 200)
+
+  const ended = await server.call('GET', '/auth/sessions?ended=true', { bearer })
+  t.strictSame(
+    ended.body.sessions.map((session: { ended_reason: string | null }) => session.ended_reason).sort(),
+    [null, 'revoked', 'revoked'].sort(),
+  )
+  t.equal((await server.call('GET', '/auth/sessions?ended=yes', { bearer })).status, 400)
+
+  t.equal((await server.call('POST', '/auth/logout-all', { bearer })).status, 204)
+  t.equal((await server.call('GET', '/me', { bearer })).status, 401)
+  t.equal((await server.call('GET', '/me', { bearer: stranger.access_token })).status, 200)
+})
+
+t.test('logout is a 204 whatever it is given, and also takes a superseded token', async (t) => {
+  const session = await server.login(await server.createAccount())
+  t.equal((await server.call('POST', '/auth/logout')).status, 204)
+  t.equal((await server.post('/auth/logout', { refresh_token: 'nonsense' })).status, 204)
+  t.equal((await server.call('POST', '/auth/logout', { bearer: 'nonsense' })).status, 204)
+  const next = await server.post('/auth/refresh', { refresh_token: session.refresh_token })
+  t.equal((await server.post('/auth/logout', { refresh_token: session.refresh_token })).status, 204)
+  t.match((await server.post('/auth/refresh', { refresh_token: next.body.refresh_token })).body, {
+    reason: 'logout',
+  })
+  t.equal((await server.post('/auth/logout', { refresh_token: session.refresh_token })).status, 204)
+})
+
+t.test('an ended session stays ended after a restart with Redis emptied', async (t) => {
+  const session = await server.login(await server.createAccount())
+  await server.call('POST', '/auth/logout', { bearer: session.access_token })
+  await server.redis.flushdb()
+  const restarted = await startServer(t, { databaseUrl: server.databaseUrl })
+  t.equal((await restarted.call('GET', '/me', { bearer: session.access_token })).status, 401)
+  t.match((await restarted.post('/auth/refresh', { refresh_token: session.refresh_token })).body, {
+    reason: 'logout',
+  })
+})

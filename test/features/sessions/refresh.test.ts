@@ -1,0 +1,180 @@
+import t from 'tap'
+import { startServer, twenty } from '../../support/server.ts'
+
+const server = await startServer(t)
+const account = await server.createAccount()
+const refresh = (refresh_token: string, headers: Record<string, string> = {}) =>
+  server.post('/auth/refresh', { refresh_token }, { headers })
+
+t.test('every use rotates, and the new tokens work', async (t) => {
+  const session = await server.login(account)
+  const first = await refresh(session.refresh_token)
+  t.equal(first.status, 200)
+  t.not(first.body.refresh_token, session.refresh_token)
+  t.match(first.body, { token_type: 'Bearer', expires_in: 600, session: { id: session.session.id } })
+  t.equal(first.headers.get('cache-control'), 'no-store')
+  const second = await refresh(first.body.refresh_token)
+  t.equal(second.status, 200)
+  t.equal((await server.call('GET', '/me', { bearer: second.body.access_token })).status, 200)
+})
+
+t.test('50 parallel uses of one token give one distinct successor', async (t) => {
+  const session = await server.login(account)
+  const answers = await Promise.all(Array.from({ length: 50 }, () => refresh(session.refresh_token)))
+  const tokens = new Set(
+    answers.filter((answer) => answer.status === 200).map((answer) => answer.body.refresh_token),
+  )
+  t.equal(tokens.size, 1)
+  t.strictSame([...new Set(answers.map((answer) => answer.status))].sort(), [200, 409])
+  t.equal((await refresh([...tokens][0])).status, 200, 'and the family lives')
+})
+
+t.test('a lost answer: the retry gets the same token', async (t) => {
+  const session = await server.login(account)
+  const lost = await refresh(session.refresh_token)
+  const retried = await refresh(session.refresh_token)
+  t.equal(retried.body.refresh_token, lost.body.refresh_token)
+})
+
+t.test('with an Idempotency-Key a retry is honest for a day, and after Redis forgot', async (t) => {
+  const session = await server.login(account)
+  const key = { 'idempotency-key': 'attempt-1' }
+  const lost = await refresh(session.refresh_token, key)
+  await server.age(3_600_000)
+  t.equal((await refresh(session.refresh_token, key)).body.refresh_token, lost.body.refresh_token)
+  await server.app.abilities.writeBehind.flush()
+  await server.redis.flushdb()
+  t.equal((await refresh(session.refresh_token, key)).body.refresh_token, lost.body.refresh_token)
+  const other = await refresh(session.refresh_token, { 'idempotency-key': 'attempt-2' })
+  t.match(other.body, { code: 'session_ended', reason: 'reuse_detected' })
+})
+
+t.test('reuse after the window ends the session for everybody, and its owner is told', async (t) => {
+  const owner = await server.createAccount()
+  const session = await server.login(owner)
+  const next = await refresh(session.refresh_token)
+  await server.age(11_000)
+  const reuse = await refresh(session.refresh_token)
+  t.equal(reuse.status, 401)
+  t.match(reuse.body, { code: 'session_ended', reason: 'reuse_detected' })
+  t.match((await refresh(next.body.refresh_token)).body, { code: 'session_ended', reason: 'reuse_detected' })
+  t.equal((await server.call('GET', '/me', { bearer: next.body.access_token })).status, 401)
+  const mails = await server.mailsTo(owner.email)
+  t.equal(
+    mails.filter((mail) => /token|session|sign/i.test(mail.subject) && !/Confirm/.test(mail.subject)).length,
+    1,
+  )
+  await server.redis.flushdb()
+  t.match(
+    (await refresh(next.body.refresh_token)).body,
+    { code: 'session_ended', reason: 'reuse_detected' },
+    'also after Redis forgot',
+  )
+  t.equal(
+    await server.db.auditEvent.count({ where: { sessionId: session.session.id, reason: 'reuse_detected' } }),
+    1,
+  )
+})
+
+t.test('two generations behind within the window is a straggler, not a thief', async (t) => {
+  const session = await server.login(account)
+  const second = await refresh(session.refresh_token)
+  const third = await refresh(second.body.refresh_token)
+  const straggler = await refresh(session.refresh_token)
+  t.equal(straggler.status, 409)
+  t.equal(straggler.body.code, 'refresh_superseded')
+  t.equal(straggler.headers.get('set-cookie'), null)
+  t.equal((await refresh(third.body.refresh_token)).status, 200)
+})
+
+t.test('Redis emptied: the family comes up cold, also with writes the ledger had not seen', async (t) => {
+  const session = await server.login(account)
+  let token = session.refresh_token
+  for (let turn = 0; turn < 3; turn += 1) token = (await refresh(token)).body.refresh_token
+  await server.redis.flushdb()
+  const adopted = await refresh(token)
+  t.equal(adopted.status, 200)
+  t.equal((await refresh(token)).body.refresh_token, adopted.body.refresh_token, 'a lost answer there too')
+  t.equal((await refresh(adopted.body.refresh_token)).status, 200)
+})
+
+t.test('idle expiry, and absolute expiry that no refresh extends', async (t) => {
+  const idle = await server.login(account)
+  await server.age(15 * 86_400_000)
+  t.match((await refresh(idle.refresh_token)).body, { code: 'session_ended', reason: 'expired' })
+
+  const long = await server.login(account)
+  let token = long.refresh_token
+  for (let step = 0; step < 9; step += 1) {
+    await server.age(9.9 * 86_400_000)
+    const answer = await refresh(token)
+    t.equal(answer.status, 200)
+    token = answer.body.refresh_token
+  }
+  await server.age(2 * 86_400_000)
+  t.match((await refresh(token)).body, { code: 'session_ended', reason: 'expired' })
+})
+
+t.test('what is not exactly a token of ours changes nothing and revokes nothing', async (t) => {
+  const session = await server.login(account)
+  const token = session.refresh_token
+  const flipped = (at: number) => token.slice(0, at) + (token[at] === 'A' ? 'B' : 'A') + token.slice(at + 1)
+  const forgeries = [
+    '',
+    'x',
+    'rt1_',
+    token.slice(0, -1),
+    `${token}A`,
+    `${token} `,
+    token.toUpperCase(),
+    flipped(4),
+    flipped(10),
+    flipped(28),
+    flipped(50),
+    flipped(74),
+  ]
+  for (const forgery of forgeries) {
+    const answer = await refresh(forgery)
+    t.equal(answer.status, 401, forgery)
+    t.equal(answer.body.code, 'refresh_token_invalid')
+  }
+  t.equal((await refresh(token)).status, 200)
+})
+
+t.test('an ending beats 20 concurrent refreshes', async (t) => {
+  const session = await server.login(account)
+  const [ending, ...answers] = await Promise.all([
+    server.call('POST', '/auth/logout', { bearer: session.access_token }),
+    ...(await Promise.all([twenty(async () => refresh(session.refresh_token))])).flat(),
+  ])
+  t.equal(ending.status, 204)
+  for (const answer of answers) t.ok([200, 401, 409].includes(answer.status))
+  const late = await Promise.all(
+    answers.filter((answer) => answer.status === 200).map((answer) => refresh(answer.body.refresh_token)),
+  )
+  for (const answer of late) t.match(answer.body, { code: 'session_ended', reason: 'logout' })
+})
+
+t.test('a warm refresh asks Postgres for nothing', async (t) => {
+  const session = await server.login(account)
+  const warm = await refresh(session.refresh_token)
+  await server.app.abilities.writeBehind.flush()
+  await server.db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_away`
+  await server.db.$executeRaw`ALTER TABLE users RENAME TO users_away`
+  const answer = await refresh(warm.body.refresh_token)
+  await server.db.$executeRaw`ALTER TABLE sessions_away RENAME TO sessions`
+  await server.db.$executeRaw`ALTER TABLE users_away RENAME TO users`
+  t.equal(answer.status, 200)
+})
+
+t.test('a cold refresh without its ledger is a 503 that consumes nothing', async (t) => {
+  const session = await server.login(account)
+  await server.redis.flushdb()
+  await server.db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_away`
+  const answer = await refresh(session.refresh_token)
+  await server.db.$executeRaw`ALTER TABLE sessions_away RENAME TO sessions`
+  t.equal(answer.status, 503)
+  t.equal(answer.body.code, 'unavailable')
+  t.ok(Number(answer.headers.get('retry-after')) > 0)
+  t.equal((await refresh(session.refresh_token)).status, 200)
+})

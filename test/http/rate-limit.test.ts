@@ -1,0 +1,55 @@
+import { randomInt } from 'node:crypto'
+import t from 'tap'
+import { clientKey } from '../../src/http/rate-limit.ts'
+import { startServer } from '../support/server.ts'
+
+t.test('one client is an IPv4 address or an IPv6 /64', (t) => {
+  t.equal(clientKey('::ffff:192.0.2.1'), clientKey('192.0.2.1'))
+  t.equal(clientKey('2001:db8:1:2::1'), clientKey('2001:db8:1:2:ffff:ffff:ffff:ffff'))
+  t.not(clientKey('2001:db8:1:2::1'), clientKey('2001:db8:1:3::1'))
+  t.not(clientKey('192.0.2.1'), clientKey('192.0.2.2'))
+  t.end()
+})
+
+const attempt = { email: 'nobody@example.com', password: 'whatever it is' }
+
+t.test('behind a trusted proxy each client has a budget; parallel requests cannot exceed it', async (t) => {
+  const server = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })
+  const client = `198.51.100.${randomInt(1, 250)}`
+  const from = (ip: string) => server.post('/auth/login', attempt, { headers: { 'x-forwarded-for': ip } })
+  const answers = await Promise.all(Array.from({ length: 60 }, () => from(client)))
+  t.equal(answers.filter((answer) => answer.status === 401).length, 30)
+  const refused = answers.find((answer) => answer.status === 429)
+  t.equal(refused?.body.code, 'too_many_attempts')
+  t.ok(Number(refused?.headers.get('retry-after')) > 0)
+  t.match(refused?.headers.get('ratelimit'), /^"login";r=0;t=\d+$/)
+  t.match(refused?.headers.get('ratelimit-policy'), /^"login";q=30;w=60$/)
+  t.equal((await from(`evil, ${client}`)).status, 429, 'what the client itself forwards does not count')
+  t.equal((await from('203.0.113.77')).status, 401)
+})
+
+t.test('without a trusted proxy forwarded headers count for nothing', async (t) => {
+  const server = await startServer(t, { env: { RATE_LIMITS: 'true' } })
+  await server.redis.del('rl:login:127.0.0.1')
+  const answers = await Promise.all(
+    Array.from({ length: 40 }, (_, index) =>
+      server.post('/auth/login', attempt, { headers: { 'x-forwarded-for': `203.0.113.${index}` } }),
+    ),
+  )
+  t.equal(answers.filter((answer) => answer.status === 429).length, 10)
+  await server.redis.del('rl:login:127.0.0.1')
+})
+
+t.test('refused refreshes are limited, honest ones never', async (t) => {
+  const server = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })
+  const headers = { 'x-forwarded-for': `192.0.2.${randomInt(1, 250)}` }
+  const session = await server.login(await server.createAccount())
+  for (let turn = 0; turn < 30; turn += 1) {
+    t.equal((await server.post('/auth/refresh', { refresh_token: 'x' }, { headers })).status, 401)
+  }
+  t.equal((await server.post('/auth/refresh', { refresh_token: 'x' }, { headers })).status, 429)
+  t.equal(
+    (await server.post('/auth/refresh', { refresh_token: session.refresh_token }, { headers })).status,
+    200,
+  )
+})

@@ -1,0 +1,200 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import { Redis } from 'ioredis'
+import { buildApp } from '../../src/app.ts'
+import { loadConfig } from '../../src/config.ts'
+import { createTestDatabase } from './database.ts'
+
+interface Teardown {
+  teardown(end: () => Promise<unknown>): void
+}
+
+export interface Answer {
+  status: number
+  headers: Headers
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever the server answered
+  body: any
+  text: string
+}
+
+export interface CallOptions {
+  body?: unknown
+  bearer?: string
+  headers?: Record<string, string>
+}
+
+export type TestServer = Awaited<ReturnType<typeof startServer>>
+
+/** A clock that a test moves; it starts at the real time. */
+export function movableClock() {
+  let offset = 0
+  return {
+    now: () => Date.now() + offset,
+    advance(ms: number) {
+      offset += ms
+    },
+  }
+}
+
+// One Redis database per test process, so that emptying it disturbs nobody.
+export const redisUrl = process.env.TEST_REDIS_INCARNATION
+  ? `${process.env.TEST_REDIS_URL}`
+  : `${process.env.TEST_REDIS_URL}/${Number(process.env.TAP_JOB_ID ?? 0) % 16}`
+
+export interface StartOptions {
+  env?: Record<string, string>
+  clock?: { now(): number }
+  /** A database that several nodes share. */
+  databaseUrl?: string
+}
+
+/** The whole server over real HTTP, on a database of its own. */
+export async function startServer(t: Teardown, options: StartOptions = {}) {
+  const database = options.databaseUrl ? undefined : await createTestDatabase()
+  const databaseUrl = options.databaseUrl ?? (database?.url as string)
+  const inboxDir = await mkdtemp(join(tmpdir(), 'ratchet-inbox-'))
+  const logs: string[] = []
+  const logTo = new Writable({
+    write(chunk, _encoding, done) {
+      logs.push(String(chunk))
+      done()
+    },
+  })
+  const config = loadConfig({
+    NODE_ENV: 'test',
+    PORT: '0',
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: redisUrl,
+    REDIS_INCARNATION: process.env.TEST_REDIS_INCARNATION,
+    APP_SECRETS: 'a-secret-for-tests-of-at-least-32-bytes-the-same-for-all',
+    ALLOWED_ORIGINS: 'https://app.example.com',
+    ARGON2_MEMORY_KIB: '1024',
+    ARGON2_ITERATIONS: '1',
+    RATE_LIMITS: 'false',
+    INBOX_DIR: inboxDir,
+    ...options.env,
+  })
+  const app = await buildApp(config, { logTo, ...(options.clock ? { clock: options.clock } : {}) })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+  const redis = new Redis(redisUrl)
+  let closed = false
+  async function close() {
+    if (closed) return
+    closed = true
+    await app.close()
+  }
+  t.teardown(async () => {
+    await close()
+    redis.disconnect()
+    await rm(inboxDir, { recursive: true, force: true })
+    await database?.drop()
+  })
+
+  async function call(
+    method: string,
+    path: string,
+    { body, bearer, headers = {} }: CallOptions = {},
+  ): Promise<Answer> {
+    const response = await fetch(url + path, {
+      method,
+      redirect: 'manual',
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    const json = /json/.test(response.headers.get('content-type') ?? '') && text !== ''
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: json ? JSON.parse(text) : undefined,
+      text,
+    }
+  }
+  const post = (path: string, body: unknown, extra: CallOptions = {}) =>
+    call('POST', path, { body, ...extra })
+
+  /** The mails to an address, oldest first, after everything queued has left. */
+  async function mailsTo(address: string): Promise<{ subject: string; text: string; html: string }[]> {
+    await app.abilities.outbox.drain()
+    const files = await readdir(inboxDir)
+    const mails = await Promise.all(
+      files.map(async (file) => JSON.parse(await readFile(join(inboxDir, file), 'utf8'))),
+    )
+    return mails
+      .filter((mail) => mail.to === address)
+      .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.id < b.id ? -1 : 1))
+  }
+
+  async function lastToken(address: string): Promise<string> {
+    const mail = (await mailsTo(address)).findLast((candidate) => /token=/.test(candidate.text))
+    const token = /token=([\w-]+)/.exec(mail?.text ?? '')?.[1]
+    if (!token) throw new Error(`no link was mailed to ${address}`)
+    return token
+  }
+
+  const freshEmail = () => `p-${randomUUID().slice(0, 8)}@example.com`
+  const password = 'a perfectly long passphrase'
+
+  /** A verified account. */
+  async function createAccount(email = freshEmail()) {
+    await post('/auth/register', { email, password, name: 'Ada' })
+    await post('/auth/verify-email', { token: await lastToken(email) })
+    return { email, password }
+  }
+
+  async function login(account: { email: string; password: string }) {
+    const answer = await post('/auth/login', { ...account, transport: 'body' })
+    if (answer.status !== 200) throw new Error(`login failed: ${answer.text}`)
+    return answer.body as {
+      access_token: string
+      refresh_token: string
+      session: { id: string; expires_at: string }
+    }
+  }
+
+  /** Moves the clock of everything stored about families, as if `ms` had passed. */
+  async function age(ms: number): Promise<void> {
+    await app.abilities.writeBehind.flush()
+    for (const key of await redis.keys('rt:*')) {
+      for (const field of ['rotated_at', 'idle_expires_at', 'absolute_expires_at']) {
+        if (await redis.hexists(key, field)) await redis.hincrby(key, field, -ms)
+      }
+    }
+    await app.abilities.db
+      .$executeRaw`UPDATE sessions SET rotated_at = rotated_at - ${ms} * interval '1 millisecond',
+      idle_expires_at = idle_expires_at - ${ms} * interval '1 millisecond',
+      absolute_expires_at = absolute_expires_at - ${ms} * interval '1 millisecond'`
+  }
+
+  return {
+    url,
+    app,
+    db: app.abilities.db,
+    redis,
+    logs,
+    databaseUrl,
+    close,
+    call,
+    post,
+    mailsTo,
+    lastToken,
+    freshEmail,
+    password,
+    createAccount,
+    login,
+    age,
+  }
+}
+
+/** Runs a task 20 times at once. */
+export const twenty = <T>(task: (index: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: 20 }, (_, index) => task(index)))
