@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-
 # Everything, to build. The same base as below, so that native modules fit both.
 FROM node:22-slim AS build
 WORKDIR /app

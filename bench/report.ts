@@ -66,6 +66,7 @@ export function report({ throughput, cpu, latency, cost }: Results, setting: Set
     {
       what: `raw argon2, ${concurrency} at once`,
       measured: rate('argon2'),
+      cpu: cpuOf('argon2'),
       ratio: '1',
       aim: '',
       verdict: '',

@@ -28,7 +28,7 @@ import { createAuthenticate } from './http/authenticate.ts'
 import { input } from './http/input.ts'
 import { createLinks } from './http/links.ts'
 import { openapi } from './http/openapi.ts'
-import { problemDetails } from './http/problem-details.ts'
+import { frameworkErrors, problemDetails } from './http/problem-details.ts'
 import { createRateLimits } from './http/rate-limit.ts'
 import { requestLog } from './http/request-log.ts'
 import { securityHeaders } from './http/security-headers.ts'
@@ -104,6 +104,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     genReqId: () => randomUUID(),
     trustProxy: trusted(config.trustProxy),
     bodyLimit: BODY_LIMIT,
+    frameworkErrors,
     ajv: {
       customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
     },

@@ -21,6 +21,12 @@ export const problemDetails = fp(async (app: FastifyInstance) => {
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, new Problem('not_found')))
 })
 
+/** For requests that reach no route and no hook: a URL that cannot be decoded, say. */
+export function frameworkErrors(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  reply.header('x-content-type-options', 'nosniff')
+  sendProblem(request, reply, toProblem(error))
+}
+
 function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
   const { retryAfter, ...members } = problem.extras
   const [status, title] = problems[problem.code]

@@ -1,0 +1,117 @@
+import t from 'tap'
+import { problems } from '../../src/platform/problem.ts'
+import { startServer } from '../support/server.ts'
+
+const server = await startServer(t)
+
+t.test('CORS: a listed origin is answered, no other one is reflected', async (t) => {
+  const preflight = (origin: string) =>
+    server.call('OPTIONS', '/auth/refresh', {
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type,idempotency-key',
+      },
+    })
+  const listed = await preflight('https://app.example.com')
+  t.equal(listed.headers.get('access-control-allow-origin'), 'https://app.example.com')
+  t.equal(listed.headers.get('access-control-allow-credentials'), 'true')
+  t.match(listed.headers.get('access-control-allow-headers'), /idempotency-key/)
+  for (const origin of ['https://evil.example.com', 'null', 'https://app.example.com.evil.com']) {
+    const refused = await preflight(origin)
+    t.equal(refused.headers.get('access-control-allow-origin'), null, origin)
+    t.match(refused.headers.get('vary'), /origin/i)
+  }
+})
+
+t.test('what is not there is a problem document too', async (t) => {
+  for (const [method, path] of [
+    ['GET', '/nowhere'],
+    ['POST', '/me'],
+    ['DELETE', '/auth/login'],
+    ['GET', '/%zz'],
+  ] as const) {
+    const answer = await server.call(method, path)
+    t.ok(answer.status >= 400 && answer.status < 500, path)
+    t.match(answer.headers.get('content-type'), /^application\/problem\+json/, path)
+    t.equal(answer.body.status, answer.status)
+    t.ok(answer.body.code in problems)
+    t.equal(answer.headers.get('x-content-type-options'), 'nosniff')
+  }
+})
+
+t.test('the API describes itself: OpenAPI 3.1 from the schemas that validate', async (t) => {
+  const { body } = await server.call('GET', '/openapi.json')
+  t.match(body.openapi, /^3\.1/)
+  const paths = [
+    '/auth/register',
+    '/auth/verify-email',
+    '/auth/resend-verification',
+    '/auth/login',
+    '/auth/refresh',
+    '/auth/logout',
+    '/auth/logout-all',
+    '/me',
+    '/auth/change-password',
+    '/auth/request-password-reset',
+    '/auth/reset-password',
+    '/auth/sessions',
+    '/auth/sessions/{id}',
+    '/.well-known/jwks.json',
+    '/healthz',
+    '/readyz',
+  ]
+  for (const path of paths) t.ok(body.paths[path], path)
+  t.strictSame(Object.keys(body.paths['/auth/login'].post.requestBody.content), ['application/json'])
+  const docs = await server.call('GET', '/docs/')
+  t.equal(docs.status, 200)
+  t.notMatch(docs.text, /https?:\/\/(?!localhost)/, 'its assets are ours')
+})
+
+t.test('health says what is up, and how long it took', async (t) => {
+  t.strictSame((await server.call('GET', '/healthz?probe=1')).body, { status: 'ok' })
+  const ready = await server.call('GET', '/readyz')
+  t.equal(ready.status, 200)
+  for (const name of ['postgres', 'redis', 'migrations', 'keys'])
+    t.equal(ready.body.checks[name].ok, true, name)
+})
+
+t.test('slow regular expressions are not to be had', async (t) => {
+  for (const email of [
+    `${'a'.repeat(300)}@`,
+    `${'a.'.repeat(150)}@b`,
+    `${' '.repeat(300)}x`,
+    '@'.repeat(300),
+  ]) {
+    const began = performance.now()
+    t.equal((await server.post('/auth/login', { email, password: 'x' })).status, 400)
+    t.ok(performance.now() - began < 500)
+  }
+})
+
+t.test('every outcome of authentication leaves an audit event', async (t) => {
+  const account = await server.createAccount()
+  const session = await server.login(account)
+  await server.post('/auth/login', { ...account, password: 'wrong' })
+  await server.post('/auth/refresh', { refresh_token: 'nonsense' })
+  await server.call('POST', '/auth/logout', { bearer: session.access_token })
+  await server.post('/auth/refresh', { refresh_token: session.refresh_token })
+  await server.close()
+  const { openDatabase } = await import('../../src/platform/database.ts')
+  const { db, close } = openDatabase({ url: server.databaseUrl, poolSize: 1 })
+  const events = await db.auditEvent.findMany()
+  await close()
+  const seen = new Set(events.map((event) => `${event.type} ${event.outcome} ${event.reason ?? ''}`.trim()))
+  for (const wanted of [
+    'register success',
+    'verify_email success',
+    'login success',
+    'login failure wrong_password',
+    'refresh failure invalid',
+    'logout success logout',
+    'refresh failure logout',
+  ]) {
+    t.ok(seen.has(wanted), wanted)
+  }
+  for (const event of events) t.ok(event.requestId && event.ip)
+})

@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { createEmptyDatabase } from './support/database.ts'
+import { redisUrl } from './support/server.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+function start(env: Record<string, string>) {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output: string[] = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => output.push(String(chunk)))
+  return { child, output }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as { port: number }
+  probe.close()
+  return port
+}
+
+async function until(condition: () => Promise<boolean>, child: ChildProcess): Promise<void> {
+  while (!(await condition().catch(() => false))) {
+    if (child.exitCode !== null) throw new Error('the server ended')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+t.test(
+  'production names everything that is missing or contradictory at once, and does not start',
+  async (t) => {
+    const secret = 'too-short-canary'
+    const { child, output } = start({
+      APP_SECRETS: secret,
+      RESEND_API_KEY: 'canary-key',
+      SMTP_URL: 'smtp://localhost',
+      PORT: 'high',
+    })
+    const [code] = await once(child, 'exit')
+    t.equal(code, 1)
+    const text = output.join('')
+    for (const name of [
+      'PUBLIC_URL',
+      'DATABASE_URL',
+      'REDIS_URL',
+      'APP_SECRETS',
+      'MAIL_FROM',
+      'RESEND_API_KEY and SMTP_URL',
+      'PORT',
+    ]) {
+      t.ok(text.includes(name), name)
+    }
+    t.notOk(text.includes(secret))
+    t.notOk(text.includes('canary-key'))
+  },
+)
+
+t.test(
+  'RUN_MIGRATIONS brings an empty database up; SIGTERM ends readiness first, then the process',
+  { skip: process.env.TEST_REDIS_INCARNATION ? 'production needs a real Redis' : false },
+  async (t) => {
+    const database = await createEmptyDatabase()
+    t.teardown(() => database.drop())
+    const port = await freePort()
+    const env = {
+      DATABASE_URL: database.url,
+      REDIS_URL: redisUrl,
+      APP_SECRETS: 'a-secret-for-production-of-32-bytes-or-more',
+      PUBLIC_URL: `http://localhost:${port}`,
+      SMTP_URL: 'smtp://127.0.0.1:1',
+      MAIL_FROM: 'Ratchet <no-reply@example.com>',
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      RUN_MIGRATIONS: 'true',
+    }
+    const first = start(env)
+    const second = start({ ...env, PORT: String(await freePort()) })
+    const url = `http://127.0.0.1:${port}`
+    await until(async () => (await fetch(`${url}/readyz`)).status === 200, first.child)
+    t.equal((await fetch(`${url}/dev/inbox`)).status, 404, 'no inbox in production')
+    const began = Date.now()
+    first.child.kill('SIGTERM')
+    let notReady = 0
+    await until(async () => {
+      notReady = (await fetch(`${url}/readyz`)).status
+      return notReady === 503
+    }, first.child)
+    t.equal(notReady, 503)
+    const [code] = await once(first.child, 'exit')
+    t.equal(code, 0)
+    t.ok(Date.now() - began < 10_000)
+    second.child.kill('SIGTERM')
+    t.equal((await once(second.child, 'exit'))[0], 0)
+  },
+)
