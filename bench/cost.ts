@@ -9,7 +9,7 @@ export interface RefreshCost {
   roundTrips: number
   /** Calls per refresh, by command, those inside scripts included. */
   commands: Record<string, number>
-  /** Postgres statements that refreshes waited for or that anything else sent. */
+  /** Postgres statements of anything but the write-behind, for all refreshes together. */
   statements: number
   /** Postgres statements of the write-behind, for all refreshes together. */
   flushes: number

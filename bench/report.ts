@@ -111,6 +111,6 @@ function costs({ refreshes, roundTrips, commands, statements, flushes }: Refresh
   return [
     `A warm refresh, over ${thousands(refreshes)} of them:`,
     `  Redis: ${roundTrips.toFixed(2)} round trips; commands executed there: ${named.join(', ')}`,
-    `  Postgres: ${(statements / refreshes).toFixed(3)} statements; besides, ${flushes} batched writes for all of them`,
+    `  Postgres: ${flushes} batched writes for all of them together, and ${statements} statements of anything else`,
   ].join('\n')
 }

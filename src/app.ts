@@ -96,6 +96,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const authenticate = createAuthenticate(accessTokens, ACCOUNT_SCOPE)
   const rateLimits = createRateLimits(redis, config.rateLimits)
   const origins = createTrustedOrigins(publicUrl, config.allowedOrigins)
+  // Cheap to answer, so a wide budget; `/healthz` has none: it touches nothing, a limit would.
+  const limitPublic = rateLimits.limit('public', 600, 60)
   const links = createLinks(publicUrl, config.appUrl)
 
   const app = fastify({
@@ -122,7 +124,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     exposedHeaders: ['ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id'],
     maxAge: 600,
   })
-  await app.register(openapi, { publicUrl })
+  await app.register(openapi, { publicUrl, limit: limitPublic })
   await app.register(input)
 
   const shared = {
@@ -139,9 +141,9 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(accounts, { ...shared, oneTimeTokens, links })
   await app.register(sessions, { ...shared, accessTokens, origins, publicUrl, cookieSameSite })
   await app.register(passwordReset, { ...shared, oneTimeTokens, links })
-  await app.register(discovery, { keyRing, publicUrl })
+  await app.register(discovery, { keyRing, limit: limitPublic })
   const { migrations = [], draining = () => false } = options
-  await app.register(health, { db, redis, keyRing, migrations, draining })
+  await app.register(health, { db, redis, keyRing, limit: limitPublic, migrations, draining })
   if (inbox) await app.register(devInbox, { inbox })
 
   const background = [keyRing, writeBehind, audit, outbox]

@@ -2,10 +2,12 @@ const USAGE = `Usage: ratchet <command>
 
   dev       start a server for development, with a Postgres and a Redis of its own where none is given
   migrate   apply the migrations the database has not seen; --check only says whether there are any
+  keys      list | rotate | retire <kid>: the keys that sign access tokens
 `
 
 const commands: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
   dev: async () => (await import('./dev.ts')).dev,
+  keys: async () => (await import('./keys.ts')).keys,
   migrate: async () => (await import('./migrate.ts')).migrate,
 }
 

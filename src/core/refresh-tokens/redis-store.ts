@@ -25,8 +25,9 @@ export interface TurnedFamily {
 export type StoreAnswer =
   | ({ outcome: 'rotate' | 'adopt' | 'reissue' } & TurnedFamily)
   | { outcome: 'cold' | 'superseded' }
+  | { outcome: 'ended'; reason: string }
+  /** Its tombstone stands; the ledger has yet to record it. */
   | { outcome: 'reuse'; claims: string }
-  | { outcome: 'ended'; reason: string; recorded: boolean }
 
 /** The hot path. Every method costs one round trip and rejects when Redis does not answer in time. */
 export interface RefreshTokenStore {
@@ -70,7 +71,7 @@ export function createRedisStore(redis: Redis): RefreshTokenStore {
         case 'reuse':
           return { outcome, claims: String(answer[1]) }
         case 'ended':
-          return { outcome, reason: String(answer[1]), recorded: answer[2] === '1' }
+          return { outcome, reason: String(answer[1]) }
         default:
           return {
             outcome,

@@ -110,12 +110,12 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
       case 'adopt':
       case 'reissue':
         return issue(token, answer, attempt)
-      case 'reuse':
-        await end({ familyHash: token.familyHash }, 'reuse_detected')
+      case 'reuse': {
+        const endings = await end({ familyHash: token.familyHash }, 'reuse_detected')
+        if (endings.length === 0) return { outcome: 'ended', reason: 'reuse_detected' }
         return { outcome: 'reuse', claims: JSON.parse(answer.claims) }
+      }
       case 'ended':
-        // A tombstone left by a reuse whose ledger could not be written then: write it now.
-        if (!answer.recorded) await end({ familyHash: token.familyHash }, 'reuse_detected')
         return { outcome: 'ended', reason: answer.reason }
       case 'superseded':
         return { outcome: 'superseded' }
@@ -135,10 +135,10 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
       // A server without a run id is believed only right after we told it everything.
       incarnation = deps.incarnation ?? randomBytes(16).toString('hex')
       const family = await readFamily(db, token.familyHash).catch(unavailable)
-      if (!family) return { outcome: 'ended', reason: 'unknown', recorded: true }
+      if (!family) return { outcome: 'ended', reason: 'unknown' }
       if (family.ended) return buried(token.familyHash, family.ended, family.absoluteExpiresAt)
       if (Math.min(family.idleExpiresAt, family.absoluteExpiresAt) <= clock.now()) {
-        return { outcome: 'ended', reason: 'expired', recorded: true }
+        return { outcome: 'ended', reason: 'expired' }
       }
       await store.merge(token.familyHash, family, incarnation).catch(unavailable)
       // An ending recorded between the reading and the merge may have had its tombstone swept away.
@@ -151,7 +151,7 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
 
   async function buried(familyHash: string, reason: string, absoluteExpiresAt: number): Promise<StoreAnswer> {
     await store.bury([{ familyHash, reason, absoluteExpiresAt }]).catch(unavailable)
-    return { outcome: 'ended', reason, recorded: true }
+    return { outcome: 'ended', reason }
   }
 
   function issue(

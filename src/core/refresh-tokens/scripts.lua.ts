@@ -18,15 +18,18 @@ end
  * KEYS[1] the family's hash
  * ARGV    1 presented generation, 2 attempt, 3 proven key, 4 grace (ms), 5 idle lifetime (ms),
  *         6 incarnation of a server that has no run id ('' if unknown: then always cold)
- * Returns {'cold'} | {'ended', reason, recorded in the ledger ('1' or '0'), claims} | {'superseded'}
- *       | {'reuse', claims} | {'rotate' | 'adopt' | 'reissue', generation, rotated_at, idle_expires_at,
- *          absolute_expires_at, claims}
+ * Returns {'cold'} | {'ended', reason} | {'superseded'}
+ *       | {'rotate' | 'adopt' | 'reissue', generation, rotated_at, idle_expires_at, absolute_expires_at, claims}
+ *       | {'reuse', claims}, and so for every call until TOMBSTONE tells that the ledger holds it
  */
 export const ROTATE = `${PRELUDE}
 local key = KEYS[1]
 local f = redis.call('HMGET', key, 'ended', 'incarnation', 'generation', 'rotated_at', 'reissues', 'credits',
   'clean', 'attempt', 'idle_expires_at', 'absolute_expires_at', 'binding', 'claims', 'recorded')
-if f[1] and f[1] ~= '' then return { 'ended', f[1], f[13] or '0', f[12] or '' } end
+if f[1] and f[1] ~= '' then
+  if f[13] == '0' then return { 'reuse', f[12] } end
+  return { 'ended', f[1] }
+end
 if not f[3] or f[2] == '' or f[2] ~= incarnation(ARGV[6]) then return { 'cold' } end
 
 local presented, attempt, proven = tonumber(ARGV[1]), ARGV[2], ARGV[3]
@@ -35,7 +38,7 @@ local generation, rotated_at, reissues = tonumber(f[3]), tonumber(f[4]), tonumbe
 local credits, clean = tonumber(f[6]), tonumber(f[7])
 local idle, absolute, binding, claims = tonumber(f[9]), tonumber(f[10]), f[11], f[12]
 local now = now_ms()
-if now >= absolute or now >= idle then return { 'ended', 'expired', '1', claims } end
+if now >= absolute or now >= idle then return { 'ended', 'expired' } end
 
 local behind = generation - presented
 if behind <= 0 then

@@ -1,17 +1,19 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { KeyRing } from '../../core/access-tokens/key-ring.ts'
+import type { RateLimit } from '../../http/rate-limit.ts'
 
 /** What a third party needs to verify access tokens by itself (RFC 7517, RFC 8414). */
 export async function discovery(
   app: FastifyInstance,
-  deps: { keyRing: KeyRing; publicUrl: string },
+  deps: { keyRing: KeyRing; limit: RateLimit },
 ): Promise<void> {
   const tags = ['third parties']
 
   app.get(
     '/.well-known/jwks.json',
     {
+      onRequest: deps.limit,
       schema: {
         tags,
         summary: 'The public signing keys',

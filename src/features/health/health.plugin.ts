@@ -2,12 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import type { Redis } from 'ioredis'
 import { Type } from 'typebox'
 import type { KeyRing } from '../../core/access-tokens/key-ring.ts'
+import type { RateLimit } from '../../http/rate-limit.ts'
 import type { Database } from '../../platform/database.ts'
 
 export interface HealthDeps {
   db: Database
   redis: Redis
   keyRing: KeyRing
+  limit: RateLimit
   /** Names of the migrations this build expects. */
   migrations: readonly string[]
   /** True once the process is on its way out. */
@@ -42,7 +44,10 @@ export async function health(app: FastifyInstance, deps: HealthDeps): Promise<vo
 
   app.get(
     '/readyz',
-    { schema: { tags, summary: 'The process can serve', querystring, response: { 200: Ready, 503: Ready } } },
+    {
+      onRequest: deps.limit,
+      schema: { tags, summary: 'The process can serve', querystring, response: { 200: Ready, 503: Ready } },
+    },
     async (_request, reply) => {
       const [postgres, cache, migrations, keys] = await Promise.all([
         probe(() => db.$queryRaw`SELECT 1`),

@@ -73,6 +73,11 @@ t.test('the script and the pure decision agree on random histories', async (t) =
         if (!state.ended) await redis.hset(key, 'rotated_at', state.rotatedAt)
         const expected = decide(state, request, now)
         const actual = await store.rotate(hash, request, incarnation)
+        if (state.ended) {
+          // Until the ledger holds it, the script goes on saying so.
+          if (actual.outcome !== 'reuse') throw new Error('a reuse was forgotten')
+          break
+        }
         if (actual.outcome !== expected.outcome)
           throw new Error(`script: ${actual.outcome}, decide: ${expected.outcome}`)
         if ('state' in expected) {
@@ -177,3 +182,6 @@ t.test('nobody rides along on the grace window: five credits, one back for 20 cl
   for (let turn = 6; turn < 27; turn += 1) take(ask(turn, tick()))
   t.equal(take(ask(26, now)), 'reissue', 'one credit came back')
 })
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()

@@ -106,3 +106,6 @@ t.test('a deleted account is gone, with its sessions; nothing signs in while it 
   await server.post('/auth/register', { email: account.email, password: server.password })
   t.equal(await server.db.user.count({ where: { email: account.email } }), 1, 'the address can be used again')
 })
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()

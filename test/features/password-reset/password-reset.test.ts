@@ -107,3 +107,6 @@ t.test('a sign-in under way with the old password does not survive the reset', a
     })
   }
 })
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()

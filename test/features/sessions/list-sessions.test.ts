@@ -74,3 +74,6 @@ t.test('an ended session stays ended after a restart with Redis emptied', async 
     reason: 'logout',
   })
 })
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()

@@ -76,6 +76,24 @@ t.test('reuse after the window ends the session for everybody, and its owner is 
   )
 })
 
+t.test('reuse while the ledger is away: 503, and it is not forgotten', async (t) => {
+  const owner = await server.createAccount()
+  const session = await server.login(owner)
+  const next = await refresh(session.refresh_token)
+  await server.age(11_000)
+  await server.db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_away`
+  t.equal((await refresh(session.refresh_token)).status, 503)
+  t.equal((await refresh(next.body.refresh_token)).status, 503)
+  await server.db.$executeRaw`ALTER TABLE sessions_away RENAME TO sessions`
+  t.match((await refresh(next.body.refresh_token)).body, { code: 'session_ended', reason: 'reuse_detected' })
+  await server.redis.flushdb()
+  t.match((await refresh(next.body.refresh_token)).body, { code: 'session_ended', reason: 'reuse_detected' })
+  t.equal(
+    await server.db.auditEvent.count({ where: { sessionId: session.session.id, reason: 'reuse_detected' } }),
+    1,
+  )
+})
+
 t.test('two generations behind within the window is a straggler, not a thief', async (t) => {
   const session = await server.login(account)
   const second = await refresh(session.refresh_token)
@@ -178,3 +196,6 @@ t.test('a cold refresh without its ledger is a 503 that consumes nothing', async
   t.ok(Number(answer.headers.get('retry-after')) > 0)
   t.equal((await refresh(session.refresh_token)).status, 200)
 })
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()
