@@ -28,7 +28,7 @@ import { createAuthenticate } from './http/authenticate.ts'
 import { input } from './http/input.ts'
 import { createLinks } from './http/links.ts'
 import { openapi } from './http/openapi.ts'
-import { frameworkErrors, problemDetails } from './http/problem-details.ts'
+import { clientErrorHandler, frameworkErrors, problemDetails } from './http/problem-details.ts'
 import { createRateLimits } from './http/rate-limit.ts'
 import { requestLog } from './http/request-log.ts'
 import { securityHeaders } from './http/security-headers.ts'
@@ -107,6 +107,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     trustProxy: trusted(config.trustProxy),
     bodyLimit: BODY_LIMIT,
     frameworkErrors,
+    clientErrorHandler,
     ajv: {
       customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
     },
@@ -123,6 +124,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     allowedHeaders: ['authorization', 'content-type', 'idempotency-key'],
     exposedHeaders: ['ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id'],
     maxAge: 600,
+    strictPreflight: false,
   })
   await app.register(openapi, { publicUrl, limit: limitPublic })
   await app.register(input)

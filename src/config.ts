@@ -62,7 +62,7 @@ export function loadConfig(env: Environment): Config {
   const production =
     read.oneOf('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production'
   const publicUrl = read.origin('PUBLIC_URL', production ? undefined : 'http://localhost:8080')
-  if (production && publicUrl.startsWith('http://') && !isLoopback(publicUrl)) {
+  if (production && env.PUBLIC_URL?.startsWith('http://') && !isLoopback(publicUrl)) {
     read.fault('PUBLIC_URL must be https in production')
   }
   const cookieSameSite = read.oneOf('COOKIE_SAMESITE', ['lax', 'strict', 'none'], 'lax')
@@ -143,11 +143,11 @@ function readDatabaseUrl(env: Environment, read: Reader): string {
     try {
       const secret = JSON.parse(env.DB_SECRET_JSON)
       Object.assign(given, {
-        DB_HOST: secret.host,
+        DB_HOST: secret.host ?? given.DB_HOST,
         DB_PORT: secret.port ?? given.DB_PORT,
         DB_NAME: secret.dbname ?? given.DB_NAME,
-        DB_USER: secret.username,
-        DB_PASSWORD: secret.password,
+        DB_USER: secret.username ?? given.DB_USER,
+        DB_PASSWORD: secret.password ?? given.DB_PASSWORD,
       })
     } catch {
       read.fault('DB_SECRET_JSON is not JSON')

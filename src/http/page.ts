@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { escapeHtml } from '../platform/html.ts'
 
 /** A small page that works without JavaScript. `body` is trusted HTML: escape what goes into it. */
@@ -43,3 +43,7 @@ export function confirmPage(
 <input type="hidden" name="token" value="${escapeHtml(page.token)}"><button type="submit">${page.button}</button></form>`
   return sendPage(reply, 200, page.title, form)
 }
+
+/** Whether a page's form asks, and so wants a page back (media types ignore case, RFC 9110 §8.3.1). */
+export const isForm = (request: FastifyRequest): boolean =>
+  /^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? '')

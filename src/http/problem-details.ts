@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem, type ProblemCode, type ProblemExtras, problems } from '../platform/problem.ts'
@@ -18,7 +20,23 @@ export const problemDetails = fp(async (app: FastifyInstance) => {
       request.log.error({ err: problem.cause ?? error, code: problem.code }, 'request failed')
     return sendProblem(request, reply, problem)
   })
-  app.setNotFoundHandler((request, reply) => sendProblem(request, reply, new Problem('not_found')))
+  const known: { pattern: RegExp; methods: string[] }[] = []
+  app.addHook('onRoute', (route) => {
+    const pattern = new RegExp(`^${route.url.replace(/:[^/]+/g, '[^/]+').replace('*', '.*')}$`)
+    known.push({ pattern, methods: [route.method].flat() })
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] as string
+    const allowed = new Set(
+      known.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods),
+    )
+    if (allowed.size === 0) return sendProblem(request, reply, new Problem('not_found'))
+    return sendProblem(
+      request,
+      reply.header('allow', [...allowed].join(', ')),
+      new Problem('method_not_allowed'),
+    )
+  })
 })
 
 /** For requests that reach no route and no hook: a URL that cannot be decoded, say. */
@@ -26,6 +44,18 @@ export function frameworkErrors(error: FastifyError, request: FastifyRequest, re
   reply.header('x-content-type-options', 'nosniff')
   sendProblem(request, reply, toProblem(error))
 }
+
+/** For what is not HTTP, or too much of it: there is no request yet, only a socket. */
+export function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'validation_failed'
+  const [status, title] = problems[code]
+  const body = JSON.stringify({ type: typeOf(code), title, status, code, request_id: randomUUID() })
+  const headers = `content-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`
+  socket.end(`HTTP/1.1 ${status} Refused\r\n${headers}\r\n\r\n${body}`)
+}
+
+const typeOf = (code: ProblemCode) => `urn:ratchet:problem:${code}`
 
 function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
   const { retryAfter, ...members } = problem.extras
@@ -39,7 +69,7 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Prob
     .type('application/problem+json')
     .serializer(JSON.stringify as (payload: unknown) => string)
     .send({
-      type: `urn:ratchet:problem:${problem.code}`,
+      type: typeOf(problem.code),
       title,
       status,
       code: problem.code,

@@ -17,6 +17,7 @@ export const problems = {
   refresh_superseded: [409, 'A newer refresh token has been issued'],
   body_too_large: [413, 'The request body is too large'],
   unsupported_media_type: [415, 'The content type is not supported'],
+  headers_too_large: [431, 'The request headers are too large'],
   too_many_attempts: [429, 'Too many requests'],
   internal_error: [500, 'Something went wrong on our side'],
   unavailable: [503, 'The service cannot answer right now'],

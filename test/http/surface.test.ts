@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import t from 'tap'
 import { problems } from '../../src/platform/problem.ts'
 import { startServer } from '../support/server.ts'
@@ -38,6 +39,53 @@ t.test('what is not there is a problem document too', async (t) => {
     t.ok(answer.body.code in problems)
     t.equal(answer.headers.get('x-content-type-options'), 'nosniff')
   }
+})
+
+t.test('a known path with another method is a 405 that says which ones it has', async (t) => {
+  for (const [path, allow] of [
+    ['/me', /GET, HEAD, PATCH, DELETE/],
+    ['/auth/sessions/1', /DELETE/],
+    ['/auth/login', /POST/],
+  ] as const) {
+    const answer = await server.call('PUT', path)
+    t.equal(answer.status, 405)
+    t.equal(answer.body.code, 'method_not_allowed')
+    t.match(answer.headers.get('allow'), allow)
+  }
+})
+
+t.test('what is not HTTP, or too much of it, is a problem document', async (t) => {
+  const { hostname, port } = new URL(server.url)
+  const speak = async (raw: string): Promise<string> => {
+    const socket = connect(Number(port), hostname)
+    socket.write(raw)
+    let answer = ''
+    for await (const chunk of socket) answer += chunk
+    return answer
+  }
+  t.match(
+    await speak('nonsense\r\n\r\n'),
+    /^HTTP\/1\.1 400 .*application\/problem\+json.*"code":"validation_failed"/s,
+  )
+  t.match(
+    await speak(`GET / HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`),
+    /^HTTP\/1\.1 431 .*"code":"headers_too_large"/s,
+  )
+})
+
+t.test('bytes that are not UTF-8 are refused, not folded', async (t) => {
+  const body = Buffer.concat([
+    Buffer.from('{"email":"a@example.com","password":"'),
+    Buffer.alloc(16, 0xff),
+    Buffer.from('"}'),
+  ])
+  const response = await fetch(`${server.url}/auth/login`, {
+    method: 'POST',
+    body,
+    headers: { 'content-type': 'application/json' },
+  })
+  t.equal(response.status, 400)
+  t.match(await response.json(), { code: 'validation_failed' })
 })
 
 t.test('the API describes itself: OpenAPI 3.1 from the schemas that validate', async (t) => {

@@ -1,5 +1,5 @@
 // The entry of `npm test`: a Postgres and a Redis for the run, then tap with the arguments given.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
@@ -13,6 +13,9 @@ import { applyMigrations } from '../../src/platform/migrations.ts'
 
 const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
 const TAP = fileURLToPath(new URL('../../node_modules/tap/dist/esm/run.mjs', import.meta.url))
+
+// tap learns which plugins `.taprc` leaves out only when it builds, and a fresh install has not built.
+execFileSync(process.execPath, [TAP, 'build'], { stdio: 'ignore' })
 
 const closers: (() => Promise<unknown>)[] = []
 // Ctrl-C reaches tap as well, which ends; what it leaves behind is cleared away below.

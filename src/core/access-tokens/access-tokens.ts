@@ -1,4 +1,4 @@
-import { createHash, randomUUID, sign as signBytes } from 'node:crypto'
+import { hash, randomUUID, sign as signBytes } from 'node:crypto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../../platform/clock.ts'
@@ -106,7 +106,7 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
 
     verify(token) {
       if (token.length > MAX_TOKEN_CHARS) throw new Problem('access_token_invalid')
-      const id = createHash('sha256').update(token).digest('base64')
+      const id = hash('sha256', token, 'base64')
       const known = verified.get(id)
       if (!known) return verifyCold(token, id)
       if (!keyRing.verifier(known.kid)) throw new Problem('access_token_invalid')

@@ -41,7 +41,7 @@ export const CLEAN_FOR_CREDIT = 20
 export const ATTEMPT_MS = 24 * 3600 * 1000
 
 /**
- * What becomes of a presented refresh token. Pure; `rotate.lua.ts` is its twin, and a property test
+ * What becomes of a presented refresh token. Pure; ROTATE in `scripts.lua.ts` is its twin, and a property test
  * holds the two together.
  */
 export function decide(state: FamilyState, request: RotationRequest, now: number): Decision {

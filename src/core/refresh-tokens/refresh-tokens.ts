@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database, Queryable } from '../../platform/database.ts'
@@ -103,7 +103,7 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
     // Without a key of the client's, one of ours makes our own repetition of a lost command harmless.
     const attempt = idempotencyKey
       ? createHash('sha256').update(idempotencyKey).digest('base64url')
-      : randomBytes(16).toString('base64url')
+      : randomUUID()
     const answer = await ask(token, attempt)
     switch (answer.outcome) {
       case 'rotate':

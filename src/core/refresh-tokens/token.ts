@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Secrets } from '../../platform/secrets.ts'
 
 /**
@@ -28,16 +28,16 @@ const TOKEN_CHARS = PREFIX.length + Math.ceil((TOKEN_BYTES * 4) / 3)
 
 /** @throws when two secrets share a key id (one chance in 256 a pair): replace the newer one. */
 export function createRefreshTokenFormat(secrets: Secrets): RefreshTokenFormat {
-  const keys = new Map<number, Buffer>()
+  const keys = new Map<number, KeyObject>()
   const ids = secrets.derive('refresh-key-id', 1).map((id) => id[0] as number)
   secrets.derive('refresh-token').forEach((key, index) => {
     const id = ids[index] as number
     if (keys.has(id)) throw new Error('APP_SECRETS: two secrets share a key id; replace the newer one')
-    keys.set(id, key)
+    keys.set(id, createSecretKey(key))
   })
   const newest = ids[0] as number
 
-  const tagOf = (key: Buffer, payload: Buffer) =>
+  const tagOf = (key: KeyObject, payload: Buffer) =>
     createHmac('sha256', key).update(CONTEXT).update(payload).digest()
 
   return {
@@ -51,7 +51,7 @@ export function createRefreshTokenFormat(secrets: Secrets): RefreshTokenFormat {
       payload[0] = newest
       family.copy(payload, 1)
       payload.writeUInt32BE(generation, 17)
-      const tag = tagOf(keys.get(newest) as Buffer, payload)
+      const tag = tagOf(keys.get(newest) as KeyObject, payload)
       return PREFIX + Buffer.concat([payload, tag]).toString('base64url')
     },
 
@@ -62,7 +62,7 @@ export function createRefreshTokenFormat(secrets: Secrets): RefreshTokenFormat {
       const key = keys.get(bytes[0] as number)
       const payload = bytes.subarray(0, PAYLOAD_BYTES)
       // An unknown key id costs the same HMAC as a known one.
-      const tag = tagOf(key ?? (keys.get(newest) as Buffer), payload)
+      const tag = tagOf(key ?? (keys.get(newest) as KeyObject), payload)
       const authentic = timingSafeEqual(tag, bytes.subarray(PAYLOAD_BYTES))
       // base64url of 53 bytes leaves two slack bits: only the canonical spelling is the token.
       if (!authentic || !key || bytes.toString('base64url') !== text.slice(PREFIX.length)) return null
@@ -72,4 +72,4 @@ export function createRefreshTokenFormat(secrets: Secrets): RefreshTokenFormat {
   }
 }
 
-const hashFamily = (family: Buffer) => createHash('sha256').update(family).digest('base64url')
+const hashFamily = (family: Buffer) => hash('sha256', family, 'base64url')

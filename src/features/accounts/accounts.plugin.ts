@@ -1,8 +1,8 @@
 import formbody from '@fastify/formbody'
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox, TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Authenticate } from '../../http/authenticate.ts'
-import { confirmPage, sendPage } from '../../http/page.ts'
+import { confirmPage, isForm, sendPage } from '../../http/page.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
 import {
@@ -77,7 +77,7 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
 
   await app.register(async (scope) => {
     await scope.register(formbody)
-    const pages = scope.withTypeProvider<import('@fastify/type-provider-typebox').TypeBoxTypeProvider>()
+    const pages = scope.withTypeProvider<TypeBoxTypeProvider>()
 
     pages.get(
       '/auth/verify-email',
@@ -102,7 +102,7 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
         schema: { tags, summary: 'Verify the address', body: TokenBody },
       },
       async (request, reply) => {
-        const form = request.headers['content-type']?.startsWith('application/x-www-form-urlencoded')
+        const form = isForm(request)
         try {
           await verifyEmail(deps, request.body.token, originOf(request))
         } catch (error) {

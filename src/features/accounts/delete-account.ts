@@ -1,5 +1,6 @@
 import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
 import type { Origin } from '../../core/audit/audit.ts'
+import { Problem } from '../../platform/problem.ts'
 import { type ChangePasswordDeps, requirePassword } from './change-password.ts'
 
 /**
@@ -17,7 +18,9 @@ export async function deleteAccount(
   const user = await requirePassword(deps, session, password, 'account_delete', origin)
   const endings = await db.$transaction(async (tx) => {
     // A sign-in under way waits for this lock, then finds nobody.
-    await tx.$queryRaw`SELECT id FROM users WHERE id = ${user.id}::uuid FOR UPDATE`
+    const [locked] = await tx.$queryRaw<{ id: string }[]>`
+      SELECT id FROM users WHERE id = ${user.id}::uuid FOR UPDATE`
+    if (!locked) throw new Problem('access_token_invalid')
     const ended = await refreshTokens.record(tx, { userId: user.id }, 'account_deleted')
     await tx.session.updateMany({ where: { userId: user.id }, data: { userAgent: null, ip: null } })
     await outbox.enqueue(tx, user.email, { template: 'account_deleted', data: { at: clock.now() } })

@@ -37,19 +37,15 @@ export async function register(
   const passwordHash = await passwords.hash(input.password)
   const now = new Date(clock.now())
   await db.$transaction(async (tx) => {
-    const [user] = await tx.$queryRaw<{ id: string; password_version: number }[]>`
+    const [user] = await tx.$queryRaw<{ id: string }[]>`
       INSERT INTO users (id, email, name, password_hash, created_at, updated_at)
       VALUES (${uuidv7()}::uuid, ${input.email}, ${input.name ?? null}, ${passwordHash}, ${now}, ${now})
       ON CONFLICT (email) DO UPDATE SET name = EXCLUDED.name, password_hash = EXCLUDED.password_hash,
         password_version = users.password_version + 1, updated_at = EXCLUDED.updated_at
       WHERE users.email_verified_at IS NULL AND users.disabled_at IS NULL
-      RETURNING id, password_version`
+      RETURNING id`
     if (user) {
-      await sendVerification(deps, tx, {
-        id: user.id,
-        email: input.email,
-        passwordVersion: user.password_version,
-      })
+      await sendVerification(deps, tx, { id: user.id, email: input.email })
       await audit.record(tx, { type: 'register', outcome: 'success', userId: user.id }, origin)
     } else {
       await outbox.enqueue(tx, input.email, {
@@ -66,9 +62,10 @@ export async function register(
 export async function sendVerification(
   deps: Pick<RegisterDeps, 'oneTimeTokens' | 'outbox' | 'links'>,
   tx: Queryable,
-  user: { id: string; email: string; passwordVersion: number },
+  user: { id: string; email: string },
 ): Promise<void> {
-  const token = await deps.oneTimeTokens.issue(tx, 'verify_email', user)
+  const token = await deps.oneTimeTokens.issue(tx, 'verify_email', user.id)
+  if (!token) return
   const data = { link: deps.links.verifyEmail(token), minutes: ONE_TIME_TTL.verify_email / 60 }
   await deps.outbox.enqueue(tx, user.email, { template: 'verify_email', data })
 }

@@ -11,7 +11,7 @@ export interface DevInboxDeps {
  * `GET /dev/inbox.json` as `{ mails }`, newest first. Register it only where the inbox mailer is in use.
  */
 export default async function devInbox(app: FastifyInstance, { inbox }: DevInboxDeps): Promise<void> {
-  app.get('/dev/inbox', async (_request, reply) => {
+  app.get('/dev/inbox', { schema: { hide: true } }, async (_request, reply) => {
     const page = inboxPage(await inbox.list())
     return reply
       .type('text/html; charset=utf-8')
@@ -22,7 +22,7 @@ export default async function devInbox(app: FastifyInstance, { inbox }: DevInbox
       .send(page)
   })
 
-  app.get('/dev/inbox.json', async (_request, reply) => {
+  app.get('/dev/inbox.json', { schema: { hide: true } }, async (_request, reply) => {
     const mails = (await inbox.list()).map(({ id, at, to, subject, text, html }) => ({
       id,
       at,

@@ -1,7 +1,7 @@
 import formbody from '@fastify/formbody'
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox, TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { confirmPage, sendPage } from '../../http/page.ts'
+import { confirmPage, isForm, sendPage } from '../../http/page.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
 import { canonicalEmail, Email, OneTimeToken, Password, strict } from '../../http/schemas.ts'
@@ -19,9 +19,6 @@ export const passwordReset: FastifyPluginAsyncTypebox<
   const limitRequest = deps.rateLimits.limit('request_password_reset', 20, 60)
   const limitReset = deps.rateLimits.limit('reset_password', 30, 60)
   const tags = ['password reset']
-  // Within this room only, forms are welcome: the page works without JavaScript.
-  await app.register(formbody)
-
   app.post(
     '/auth/request-password-reset',
     {
@@ -29,68 +26,71 @@ export const passwordReset: FastifyPluginAsyncTypebox<
       schema: {
         tags,
         summary: 'Ask for a link',
-        consumes: ['application/json'],
         body: Type.Object({ email: Email }, strict),
         response: { 202: Type.Object({ status: Type.Literal('reset_sent') }) },
       },
     },
     async (request, reply) => {
-      if (isForm(request.headers['content-type'])) throw new Problem('unsupported_media_type')
       const email = canonicalEmail(request.body.email)
       await steady(STEADY_MS, () => requestPasswordReset(deps, email, originOf(request)))
       return reply.status(202).send({ status: 'reset_sent' as const })
     },
   )
 
-  app.get(
-    '/auth/reset-password',
-    {
-      onRequest: limitReset,
-      schema: {
-        tags,
-        summary: 'The page a reset link opens',
-        querystring: Type.Object({ token: OneTimeToken }, strict),
+  await app.register(async (scope) => {
+    // Forms are welcome here only: the page works without JavaScript.
+    await scope.register(formbody)
+    const pages = scope.withTypeProvider<TypeBoxTypeProvider>()
+    pages.get(
+      '/auth/reset-password',
+      {
+        onRequest: limitReset,
+        schema: {
+          tags,
+          summary: 'The page a reset link opens',
+          querystring: Type.Object({ token: OneTimeToken }, strict),
+        },
       },
-    },
-    async (request, reply) => form(reply, request.query.token, ''),
-  )
+      async (request, reply) => form(reply, request.query.token, ''),
+    )
 
-  app.post(
-    '/auth/reset-password',
-    {
-      onRequest: limitReset,
-      schema: {
-        tags,
-        summary: 'Set a new password',
-        body: Type.Object({ token: OneTimeToken, password: Password }, strict),
+    pages.post(
+      '/auth/reset-password',
+      {
+        onRequest: limitReset,
+        schema: {
+          tags,
+          summary: 'Set a new password',
+          body: Type.Object({ token: OneTimeToken, password: Password }, strict),
+        },
       },
-    },
-    async (request, reply) => {
-      const fromPage = isForm(request.headers['content-type'])
-      try {
-        await resetPassword(deps, request.body, originOf(request))
-      } catch (error) {
-        if (!fromPage || !(error instanceof Problem)) throw error
-        if (error.code === 'password_too_weak')
-          return form(reply, request.body.token, error.extras.detail ?? '')
-        if (error.code !== 'token_invalid') throw error
-        return sendPage(
-          reply,
-          400,
-          'This link no longer works',
-          '<p>It is wrong, used or expired. Ask for a new one.</p>',
-        )
-      }
-      if (fromPage)
-        return sendPage(
-          reply,
-          200,
-          'Your password is changed',
-          '<p>You are signed out everywhere. Sign in with the new password.</p>',
-        )
-      return reply.status(204).send()
-    },
-  )
+      async (request, reply) => {
+        const fromPage = isForm(request)
+        try {
+          await resetPassword(deps, request.body, originOf(request))
+        } catch (error) {
+          if (!fromPage || !(error instanceof Problem)) throw error
+          if (error.code === 'password_too_weak')
+            return form(reply, request.body.token, error.extras.detail ?? '')
+          if (error.code !== 'token_invalid') throw error
+          return sendPage(
+            reply,
+            400,
+            'This link no longer works',
+            '<p>It is wrong, used or expired. Ask for a new one.</p>',
+          )
+        }
+        if (fromPage)
+          return sendPage(
+            reply,
+            200,
+            'Your password is changed',
+            '<p>You are signed out everywhere. Sign in with the new password.</p>',
+          )
+        return reply.status(204).send()
+      },
+    )
+  })
 
   function form(reply: Parameters<typeof confirmPage>[0], token: string, fault: string) {
     return confirmPage(reply, {
@@ -105,6 +105,3 @@ export const passwordReset: FastifyPluginAsyncTypebox<
     })
   }
 }
-
-const isForm = (contentType: string | undefined) =>
-  contentType?.startsWith('application/x-www-form-urlencoded') ?? false

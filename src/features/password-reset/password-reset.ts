@@ -31,14 +31,14 @@ export async function requestPasswordReset(
   const user = await db.user.findUnique({ where: { email } })
   await db.$transaction(async (tx) => {
     const event = { type: 'password_reset_request', userId: user?.id } as const
-    if (!user || user.disabledAt) {
+    const token = user ? await oneTimeTokens.issue(tx, 'reset_password', user.id) : null
+    if (!user || !token) {
       return audit.record(
         tx,
         { ...event, outcome: 'failure', reason: user ? 'disabled' : 'unknown_user' },
         origin,
       )
     }
-    const token = await oneTimeTokens.issue(tx, 'reset_password', user)
     const data = {
       link: links.resetPassword(token),
       minutes: ONE_TIME_TTL.reset_password / 60,
@@ -71,6 +71,7 @@ export async function resetPassword(
       data: { passwordHash, passwordVersion: { increment: 1 } },
     })
     if (!user.emailVerifiedAt) await tx.user.update({ where: { id }, data: { emailVerifiedAt: now } })
+    checkPasswordPolicy(input.password, user.email, deps.passwordMinLength)
     await tx.oneTimeToken.deleteMany({ where: { userId: id } })
     await outbox.enqueue(tx, user.email, {
       template: 'password_changed',

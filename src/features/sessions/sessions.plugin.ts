@@ -74,11 +74,11 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     },
     async (request, reply) => {
       const { email, password, transport = 'cookie' } = request.body
-      // Only our own pages and listed origins may plant a session in a browser.
-      if (transport === 'cookie' && request.headers.origin && !origins.has(request.headers.origin)) {
-        throw new Problem('origin_not_allowed')
-      }
-      const input = { email: canonicalEmail(email), password, transport, previous: request.cookies[jar.name] }
+      // Only our own pages and listed origins may plant, or replace, a session in a browser.
+      const foreign = request.headers.origin !== undefined && !origins.has(request.headers.origin)
+      if (transport === 'cookie' && foreign) throw new Problem('origin_not_allowed')
+      const previous = foreign ? undefined : request.cookies[jar.name]
+      const input = { email: canonicalEmail(email), password, transport, previous }
       const { issued, user } = await login(deps, input, originOf(request))
       return { ...respond(reply, issued, transport), user: presentUser(user) }
     },
@@ -167,7 +167,9 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
         tags,
         security,
         summary: 'End one session',
-        params: Type.Object({ id: Type.String({ format: 'uuid' }) }),
+        params: Type.Object({
+          id: Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' }),
+        }),
         response: { 204: NoContent },
       },
     },

@@ -72,6 +72,25 @@ t.test('of 20 parallel changes one wins', async (t) => {
   )
 })
 
+t.test(
+  'deleting ten times at once, while a reset is asked for, deletes once and breaks nothing',
+  async (t) => {
+    const account = await server.createAccount()
+    const { access_token: bearer } = await server.login(account)
+    const answers = await Promise.all([
+      ...Array.from({ length: 10 }, () =>
+        server.call('DELETE', '/me', { bearer, body: { password: account.password } }),
+      ),
+      ...Array.from({ length: 4 }, () =>
+        server.post('/auth/request-password-reset', { email: account.email }),
+      ),
+    ])
+    t.equal(answers.slice(0, 10).filter((answer) => answer.status === 204).length, 1)
+    t.equal(answers.slice(0, 10).filter((answer) => answer.status === 401).length, 9)
+    for (const answer of answers.slice(10)) t.equal(answer.status, 202)
+  },
+)
+
 t.test('a deleted account is gone, with its sessions; nothing signs in while it goes', async (t) => {
   const account = await server.createAccount()
   const session = await server.login(account)

@@ -44,6 +44,15 @@ t.test('one success in 20 parallel uses', async (t) => {
     t.match(answer.body, { status: 400, code: 'token_invalid' })
 })
 
+t.test('different links of one registration, all at once: one success, no deadlock', async (t) => {
+  const { email } = await registered()
+  for (let asked = 0; asked < 5; asked += 1) await server.post('/auth/resend-verification', { email })
+  const links = (await server.mailsTo(email)).map((mail) => /token=([\w-]+)/.exec(mail.text)?.[1] as string)
+  const answers = await Promise.all(links.map((token) => server.post('/auth/verify-email', { token })))
+  t.equal(answers.filter((answer) => answer.status === 200).length, 1)
+  t.equal(answers.filter((answer) => answer.body.code === 'token_invalid').length, 5)
+})
+
 t.test('wrong, used and expired are one answer', async (t) => {
   const { email, token } = await registered()
   t.match((await server.post('/auth/verify-email', { token: 'wrong' })).body, { code: 'token_invalid' })

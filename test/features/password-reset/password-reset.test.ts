@@ -92,6 +92,39 @@ t.test('a link ends after an hour, with a newer password, and when the account i
   )
 })
 
+t.test('a stranger who registers the address again cannot void its reset links', async (t) => {
+  const email = server.freshEmail()
+  await server.post('/auth/register', { email, password: server.password })
+  await request(email)
+  const token = await server.lastToken(email)
+  await server.post('/auth/register', { email, password: 'the stranger knows this one' })
+  t.equal(
+    (await server.post('/auth/reset-password', { token, password: 'only the owner knows this' })).status,
+    204,
+  )
+  t.equal((await server.post('/auth/login', { email, password: 'the stranger knows this one' })).status, 401)
+  t.equal((await server.post('/auth/login', { email, password: 'only the owner knows this' })).status, 200)
+})
+
+t.test('the address is no password, and forms are for the page only', async (t) => {
+  const account = await server.createAccount()
+  await request(account.email)
+  const token = await server.lastToken(account.email)
+  t.match((await server.post('/auth/reset-password', { token, password: account.email })).body, {
+    reasons: ['same_as_email'],
+  })
+  t.equal(
+    (await server.post('/auth/reset-password', { token, password: 'a new long passphrase' })).status,
+    204,
+    'the link is not used up',
+  )
+  const headers = { 'content-type': 'Application/X-www-form-urlencoded' }
+  t.equal(
+    (await server.call('POST', '/auth/request-password-reset', { body: 'email=a@b.c', headers })).status,
+    415,
+  )
+})
+
 t.test('a sign-in under way with the old password does not survive the reset', async (t) => {
   const account = await server.createAccount()
   await request(account.email)

@@ -26,7 +26,9 @@ t.test('a person sees and ends sessions, and nobody else can', async (t) => {
     bearer: stranger.access_token,
   })
   t.equal(foreign.status, 404)
-  t.equal((await server.call('DELETE', '/auth/sessions/nonsense', { bearer })).status, 400)
+  for (const id of ['nonsense', `urn:uuid:${phone.session.id}`]) {
+    t.equal((await server.call('DELETE', `/auth/sessions/${id}`, { bearer })).status, 400)
+  }
 
   t.equal((await server.call('DELETE', `/auth/sessions/${phone.session.id}`, { bearer })).status, 204)
   t.match((await server.post('/auth/refresh', { refresh_token: phone.refresh_token })).body, {
