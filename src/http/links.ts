@@ -12,6 +12,6 @@ export function createLinks(publicUrl: string, appUrl: string | undefined): Link
   return {
     verifyEmail: (token) => `${base}/verify-email?token=${token}`,
     resetPassword: (token) => `${base}/reset-password?token=${token}`,
-    forgotPassword: () => (appUrl ? `${appUrl}/forgot-password` : publicUrl),
+    forgotPassword: () => `${base}/forgot-password`,
   }
 }

@@ -42,6 +42,35 @@ export const passwordReset: FastifyPluginAsyncTypebox<
     await scope.register(formbody)
     const pages = scope.withTypeProvider<TypeBoxTypeProvider>()
     pages.get(
+      '/auth/forgot-password',
+      { onRequest: limitReset, schema: { hide: true } },
+      async (_request, reply) =>
+        sendPage(
+          reply,
+          200,
+          'Forgot your password?',
+          `<p>Type your address, and a link to choose a new one is mailed to you.</p>
+<form method="post" action="/auth/forgot-password"><label for="email">E-mail address</label>
+<input id="email" name="email" type="email" autocomplete="email" required><button type="submit">Send the link</button></form>`,
+        ),
+    )
+
+    pages.post(
+      '/auth/forgot-password',
+      { onRequest: limitRequest, schema: { hide: true, body: Type.Object({ email: Email }, strict) } },
+      async (request, reply) => {
+        const email = canonicalEmail(request.body.email)
+        await steady(STEADY_MS, () => requestPasswordReset(deps, email, originOf(request)))
+        return sendPage(
+          reply,
+          200,
+          'Look into your mail',
+          '<p>If there is an account with that address, a link is on its way.</p>',
+        )
+      },
+    )
+
+    pages.get(
       '/auth/reset-password',
       {
         onRequest: limitReset,

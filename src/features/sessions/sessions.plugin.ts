@@ -34,6 +34,11 @@ export interface SessionsDeps extends LoginDeps, RefreshDeps {
 }
 
 const RefreshBody = Type.Object({ refresh_token: Type.Optional(Type.String({ maxLength: 512 })) }, strict)
+const RefreshHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ minLength: 1, maxLength: 255, description: 'The same for every retry of one refresh' }),
+  ),
+})
 const SessionView = Type.Object({
   id: Type.String(),
   current: Type.Boolean(),
@@ -90,13 +95,14 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
       schema: {
         tags,
         summary: 'Turn the refresh token',
+        headers: RefreshHeaders,
         body: RefreshBody,
         response: { 200: TokenResponse },
       },
     },
     async (request, reply) => {
       const { token, transport } = presented(request)
-      const idempotencyKey = request.headers['idempotency-key']?.slice(0, 256).toString() || undefined
+      const idempotencyKey = request.headers['idempotency-key']
       try {
         return respond(reply, await refresh(deps, token, idempotencyKey, originOf(request)), transport)
       } catch (error) {

@@ -125,6 +125,26 @@ t.test('the address is no password, and forms are for the page only', async (t) 
   )
 })
 
+t.test(
+  'the page for a forgotten password asks without a script, and the "already registered" mail leads to it',
+  async (t) => {
+    const account = await server.createAccount()
+    await server.post('/auth/register', { email: account.email, password: server.password })
+    const link = /http:\/\/localhost:8080(\S*forgot\S*)/.exec(
+      (await server.mailsTo(account.email)).at(-1)?.text ?? '',
+    )?.[1] as string
+    t.match((await server.call('GET', link)).text, /<form method="post"/)
+    const before = (await server.mailsTo(account.email)).length
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    const sent = await server.call('POST', link, {
+      body: new URLSearchParams({ email: account.email }).toString(),
+      headers,
+    })
+    t.equal(sent.status, 200)
+    t.equal((await server.mailsTo(account.email)).length, before + 1)
+  },
+)
+
 t.test('a sign-in under way with the old password does not survive the reset', async (t) => {
   const account = await server.createAccount()
   await request(account.email)
