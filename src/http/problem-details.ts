@@ -22,6 +22,8 @@ export const problemDetails = fp(async (app: FastifyInstance) => {
   })
   const known: { pattern: RegExp; methods: string[] }[] = []
   app.addHook('onRoute', (route) => {
+    // CORS answers OPTIONS everywhere: that makes no path a resource.
+    if (route.url === '*') return
     const pattern = new RegExp(`^${route.url.replace(/:[^/]+/g, '[^/]+').replace('*', '.*')}$`)
     known.push({ pattern, methods: [route.method].flat() })
   })

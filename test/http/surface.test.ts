@@ -41,6 +41,11 @@ t.test('what is not there is a problem document too', async (t) => {
   }
 })
 
+t.test('an unknown path is a 404, whatever the method', async (t) => {
+  for (const method of ['GET', 'POST', 'DELETE'])
+    t.match((await server.call(method, '/nowhere')).body, { status: 404, code: 'not_found' })
+})
+
 t.test('a known path with another method is a 405 that says which ones it has', async (t) => {
   for (const [path, allow] of [
     ['/me', /GET, HEAD, PATCH, DELETE/],
