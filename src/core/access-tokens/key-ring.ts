@@ -48,10 +48,7 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
   async function reload(): Promise<void> {
     const rows = await db.signingKey.findMany({ orderBy: { activatesAt: 'desc' } })
     const keep = (deps.accessTokenTtl + 60) * 1000
-    const public_ = new Map<
-      typeof verifying extends Map<infer K, infer _> ? K : never,
-      { key: CryptoKey; alg: string; jwk: JWK; until: number }
-    >()
+    const public_: typeof verifying = new Map()
     const private_: typeof signing = []
     for (const row of rows) {
       const until = row.retiredAt ? row.retiredAt.getTime() + keep : Number.POSITIVE_INFINITY

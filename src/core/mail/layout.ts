@@ -1,3 +1,5 @@
+import { escapeHtml } from '../../platform/html.ts'
+
 /** Who the mail is from, as its reader knows it. */
 export interface Brand {
   name: string
@@ -16,10 +18,6 @@ export interface Letter {
   /** Facts, as label and value. */
   facts?: readonly (readonly [label: string, value: string])[] | undefined
 }
-
-/** Makes a text safe between tags and inside a quoted attribute. */
-export const escapeHtml = (text: string): string =>
-  text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
 
 /** The plain part: complete on its own, the link alone on its line. */
 export function layoutText(letter: Letter, brand: Brand): string {

@@ -20,7 +20,7 @@ import { steady } from '../../platform/steady.ts'
 import { type ChangePasswordDeps, changePassword } from './change-password.ts'
 import { deleteAccount } from './delete-account.ts'
 import { createProfiles } from './profile.ts'
-import { type RegisterDeps, register, STEADY_MS } from './register.ts'
+import { type RegisterDeps, register } from './register.ts'
 import { resendVerification, verifyEmail } from './verify-email.ts'
 
 export interface AccountsDeps extends RegisterDeps, ChangePasswordDeps {
@@ -51,9 +51,7 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
     },
     async (request, reply) => {
       const { email, password, name } = request.body
-      await steady(STEADY_MS, () =>
-        register(deps, { email: canonicalEmail(email), password, name }, originOf(request)),
-      )
+      await steady(() => register(deps, { email: canonicalEmail(email), password, name }, originOf(request)))
       return reply.status(202).send({ status: 'verification_sent' as const })
     },
   )
@@ -70,7 +68,7 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
       },
     },
     async (request, reply) => {
-      await steady(STEADY_MS, () => resendVerification(deps, canonicalEmail(request.body.email)))
+      await steady(() => resendVerification(deps, canonicalEmail(request.body.email)))
       return reply.status(202).send({ status: 'verification_sent' as const })
     },
   )

@@ -19,9 +19,6 @@ export interface RegisterDeps {
   passwordMinLength: number
 }
 
-/** Milliseconds every answer about an address takes at least, known or unknown. */
-export const STEADY_MS = 200
-
 /**
  * Creates an unverified account, or tells the owner of a verified one by mail; the caller cannot tell which.
  * A later registration of an unverified address supersedes the earlier one and voids its link.

@@ -1,5 +1,5 @@
 import type { InboxMail } from '../../core/mail/inbox-mailer.ts'
-import { escapeHtml } from '../../core/mail/layout.ts'
+import { escapeHtml } from '../../platform/html.ts'
 
 /** Nothing runs and nothing loads. The mails' frames inherit this policy, and their styles are inline. */
 export const INBOX_CSP = [

@@ -10,8 +10,6 @@ import { Problem } from '../../platform/problem.ts'
 import { steady } from '../../platform/steady.ts'
 import { type PasswordResetDeps, requestPasswordReset, resetPassword } from './password-reset.ts'
 
-const STEADY_MS = 200
-
 /** A forgotten password: ask for a link, set a new one. */
 export const passwordReset: FastifyPluginAsyncTypebox<
   PasswordResetDeps & { rateLimits: RateLimits }
@@ -32,7 +30,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
     },
     async (request, reply) => {
       const email = canonicalEmail(request.body.email)
-      await steady(STEADY_MS, () => requestPasswordReset(deps, email, originOf(request)))
+      await steady(() => requestPasswordReset(deps, email, originOf(request)))
       return reply.status(202).send({ status: 'reset_sent' as const })
     },
   )
@@ -60,7 +58,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
       { onRequest: limitRequest, schema: { hide: true, body: Type.Object({ email: Email }, strict) } },
       async (request, reply) => {
         const email = canonicalEmail(request.body.email)
-        await steady(STEADY_MS, () => requestPasswordReset(deps, email, originOf(request)))
+        await steady(() => requestPasswordReset(deps, email, originOf(request)))
         return sendPage(
           reply,
           200,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { escapeHtml } from '../../../src/core/mail/layout.ts'
 import { type MailContent, renderMail } from '../../../src/core/mail/templates.ts'
+import { escapeHtml } from '../../../src/platform/html.ts'
 
 const brand = { name: 'Example & Co', url: 'https://example.test' }
 const link = 'https://example.test/verify?token=abc&x=1'
