@@ -30,4 +30,5 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8080}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Node itself, not npm: signals must arrive.
-CMD ["node", "dist/server.js"]
+# A roomier young generation: with the default, a third of the time of a busy server goes into collecting it.
+CMD ["node", "--max-semi-space-size=32", "dist/server.js"]

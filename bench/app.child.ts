@@ -1,10 +1,14 @@
 // The whole application, as `src/server.ts` builds it.
 import { Redis } from 'ioredis'
 import pg from 'pg'
-import { buildApp } from '../src/app.ts'
 import { environment, loadConfig } from '../src/config.ts'
 import type { Counted } from './child.ts'
 import { serveParent } from './serve.ts'
+
+// Production's code is what counts: `npm run bench` builds it first.
+const { buildApp } = (await import(
+  new URL('../dist/app.js', import.meta.url).href
+)) as typeof import('../src/app.ts')
 
 const app = await buildApp(loadConfig(environment()))
 let stopCounting: (() => Counted) | undefined

@@ -30,7 +30,8 @@ export async function startChild(
 ): Promise<Child> {
   const process_: ChildProcess = fork(fileURLToPath(new URL(file, import.meta.url)), {
     env: { PATH: process.env.PATH, ...env },
-    execArgv: [...nodeOptions, '--import', 'tsx'],
+    // As `npm start` does.
+    execArgv: ['--max-semi-space-size=32', ...nodeOptions, '--import', 'tsx'],
   })
   const exited = once(process_, 'exit')
   const answer = async () => {

@@ -13,12 +13,23 @@ export interface Load {
   perSecond: number
 }
 
-/** Every client on a connection of its own, each as fast as it is answered. */
-export async function saturate(url: string, clients: readonly Client[], seconds: number): Promise<Load> {
+/**
+ * Every client on a connection of its own, each as fast as it is answered. With `awake` this process polls
+ * instead of sleeping: the server is not charged for waking it, which on a network would be another machine's cost.
+ */
+export async function saturate(
+  url: string,
+  clients: readonly Client[],
+  seconds: number,
+  awake: boolean,
+): Promise<Load> {
   const connections = await Promise.all(clients.map(() => openConnection(url)))
   const start = performance.now()
   const deadline = start + seconds * 1000
   let answers = 0
+  let busy = awake
+  const spin = () => void (busy && setImmediate(spin))
+  spin()
   await Promise.all(
     clients.map(async (client, index) => {
       const connection = connections[index]
@@ -32,6 +43,7 @@ export async function saturate(url: string, clients: readonly Client[], seconds:
       }
     }),
   ).finally(() => {
+    busy = false
     for (const connection of connections) connection.close()
   })
   return { answers, perSecond: answers / ((performance.now() - start) / 1000) }

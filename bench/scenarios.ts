@@ -1,8 +1,11 @@
+import { availableParallelism } from 'node:os'
 import type { Child } from './child.ts'
 import { get, post } from './connection.ts'
 import type { RefreshCost } from './cost.ts'
 import { type Client, type Load, pace, percentile, saturate } from './load.ts'
 import type { Credentials } from './people.ts'
+
+const CORES = availableParallelism()
 
 export const SCENARIOS = ['bare', 'me-warm', 'me-cold', 'refresh', 'argon2', 'login'] as const
 export type Scenario = (typeof SCENARIOS)[number]
@@ -49,8 +52,11 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     results.throughput[name].push(perSecond)
     results.cpu[name].push((after - before) / answers)
   }
-  const play = (name: Scenario, server: Child, clients: readonly Client[]) => () =>
-    record(name, server, () => saturate(server.url, clients, seconds))
+  // Polling takes a whole core: only where the server is alone on the other one.
+  const play =
+    (name: Scenario, server: Child, clients: readonly Client[], awake = CORES > 1) =>
+    () =>
+      record(name, server, () => saturate(server.url, clients, seconds, awake))
   const playPaced = async (name: 'bare' | 'me', { url }: Child, request: string) => {
     const latencies = await pace(url, request, pacedRate, seconds)
     results.latency[name].push({ p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) })
@@ -60,7 +66,7 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     bare: play('bare', bare, same(get('/'), connections)),
     'me-warm': play('me-warm', app, same(me, connections)),
     'me-cold': play('me-cold', app, cold),
-    refresh: play('refresh', app, families),
+    refresh: play('refresh', app, families, false),
     argon2: () =>
       record('argon2', bare, async () => {
         const [load] = await Promise.all([bare.ask<Load>(verify), playPaced('bare', bare, get('/'))])
@@ -68,7 +74,7 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
       }),
     login: () =>
       record('login', app, async () => {
-        const logins = saturate(app.url, same(login, concurrency), seconds)
+        const logins = saturate(app.url, same(login, concurrency), seconds, false)
         const [load] = await Promise.all([logins, playPaced('me', app, me)])
         return load
       }),

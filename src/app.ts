@@ -116,7 +116,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 
   await app.register(problemDetails)
   await app.register(securityHeaders, { https: publicUrl.startsWith('https://') })
-  await app.register(requestLog)
+  await app.register(requestLog, { log })
   await app.register(cors, {
     origin: [...config.allowedOrigins],
     credentials: true,

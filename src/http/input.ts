@@ -21,8 +21,9 @@ export const input = fp(async (app: FastifyInstance) => {
     if (body === '') return done(null, {})
     return parseJson(request, body, done)
   })
-  app.addHook('preValidation', async (request) => {
+  app.addHook('preValidation', (request, _reply, done) => {
     if (request.body === undefined && request.method !== 'GET') request.body = {}
+    done()
   })
   // Tokens in a URL end in logs and histories (RFC 6750 §5.3): no route takes what it does not declare.
   app.addHook('onRoute', (route) => {

@@ -10,6 +10,7 @@ export function openRedis(url: string, log: { warn(details: object, message: str
     commandTimeout: 1_000,
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
+    enableAutoPipelining: true,
     autoResendUnfulfilledCommands: false,
     retryStrategy: (times) => Math.min(times * 50, 1_000),
   })
