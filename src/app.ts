@@ -19,6 +19,7 @@ import { ACCOUNT_SCOPE, createRefreshTokens } from './core/refresh-tokens/refres
 import { createRefreshTokenFormat } from './core/refresh-tokens/token.ts'
 import { createWriteBehind } from './core/refresh-tokens/write-behind.ts'
 import { accounts } from './features/accounts/accounts.plugin.ts'
+import { activity } from './features/activity/activity.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
 import { discovery } from './features/discovery/discovery.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
@@ -142,6 +143,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   }
   await app.register(accounts, { ...shared, oneTimeTokens, links })
   await app.register(sessions, { ...shared, accessTokens, origins, publicUrl, cookieSameSite })
+  await app.register(activity, { db, authenticate })
   await app.register(passwordReset, { ...shared, oneTimeTokens, links })
   await app.register(discovery, { keyRing, limit: limitPublic })
   const { migrations = [], draining = () => false } = options

@@ -110,6 +110,7 @@ t.test('the API describes itself: OpenAPI 3.1 from the schemas that validate', a
     '/auth/reset-password',
     '/auth/sessions',
     '/auth/sessions/{id}',
+    '/auth/activity',
     '/.well-known/jwks.json',
     '/healthz',
     '/readyz',

@@ -41,6 +41,8 @@ export interface NewSession {
 /** An ending that the ledger holds and that Redis has to be told. */
 export interface Ending {
   sessionId: string
+  /** Null once the account is deleted. */
+  userId: string | null
   familyHash: string
   reason: string
   absoluteExpiresAt: number
@@ -119,7 +121,13 @@ export async function recordEndings(
   const userId = 'userId' in scope ? (scope.userId ?? null) : null
   const except = 'exceptSessionId' in scope ? (scope.exceptSessionId ?? null) : null
   const rows = await db.$queryRaw<
-    { id: string; family_hash: Uint8Array; ended_reason: string; absolute_expires_at: Date }[]
+    {
+      id: string
+      user_id: string | null
+      family_hash: Uint8Array
+      ended_reason: string
+      absolute_expires_at: Date
+    }[]
   >`
     UPDATE sessions
     SET ended_at = COALESCE(ended_at, ${new Date(now)}), ended_reason = COALESCE(ended_reason, ${reason})
@@ -128,9 +136,10 @@ export async function recordEndings(
       AND (${familyHash}::bytea IS NULL OR family_hash = ${familyHash}::bytea)
       AND (${userId}::uuid IS NULL OR user_id = ${userId}::uuid)
       AND (${except}::uuid IS NULL OR id <> ${except}::uuid)
-    RETURNING id, family_hash, ended_reason, absolute_expires_at`
+    RETURNING id, user_id, family_hash, ended_reason, absolute_expires_at`
   return rows.map((row) => ({
     sessionId: row.id,
+    userId: row.user_id,
     familyHash: text(row.family_hash),
     reason: row.ended_reason,
     absoluteExpiresAt: row.absolute_expires_at.getTime(),

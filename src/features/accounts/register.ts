@@ -49,7 +49,12 @@ export async function register(
         template: 'already_registered',
         data: { resetLink: links.forgotPassword() },
       })
-      await audit.record(tx, { type: 'register', outcome: 'failure', reason: 'already_registered' }, origin)
+      const owner = await tx.user.findUnique({ where: { email: input.email }, select: { id: true } })
+      await audit.record(
+        tx,
+        { type: 'register', outcome: 'failure', reason: 'already_registered', userId: owner?.id },
+        origin,
+      )
     }
   })
   outbox.wake()

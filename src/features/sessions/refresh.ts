@@ -35,7 +35,10 @@ export async function refresh(
     case 'superseded':
       throw new Problem('refresh_superseded')
     case 'ended':
-      deps.audit.note({ type: 'refresh', outcome: 'failure', reason: result.reason }, origin)
+      deps.audit.note(
+        { type: 'refresh', outcome: 'failure', reason: result.reason, familyHash: token.familyHash },
+        origin,
+      )
       throw new Problem('session_ended', { reason: result.reason })
     case 'reuse': {
       const { sub, sid } = result.claims

@@ -231,9 +231,8 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     reason: EndedReason,
     type: 'logout' | 'session_end',
   ) {
-    for (const ending of await refreshTokens.end(scope, reason)) {
-      const userId = 'userId' in scope ? scope.userId : undefined
-      audit.note({ type, outcome: 'success', reason, userId, sessionId: ending.sessionId }, originOf(request))
+    for (const { userId, sessionId } of await refreshTokens.end(scope, reason)) {
+      audit.note({ type, outcome: 'success', reason, userId, sessionId }, originOf(request))
     }
   }
 }

@@ -71,7 +71,9 @@ t.test('reuse after the window ends the session for everybody, and its owner is 
     'also after Redis forgot',
   )
   t.equal(
-    await server.db.auditEvent.count({ where: { sessionId: session.session.id, reason: 'reuse_detected' } }),
+    await server.db.outboxMessage.count({
+      where: { recipient: owner.email, template: 'refresh_reuse_detected' },
+    }),
     1,
   )
 })
@@ -89,7 +91,9 @@ t.test('reuse while the ledger is away: 503, and it is not forgotten', async (t)
   await server.redis.flushdb()
   t.match((await refresh(next.body.refresh_token)).body, { code: 'session_ended', reason: 'reuse_detected' })
   t.equal(
-    await server.db.auditEvent.count({ where: { sessionId: session.session.id, reason: 'reuse_detected' } }),
+    await server.db.outboxMessage.count({
+      where: { recipient: owner.email, template: 'refresh_reuse_detected' },
+    }),
     1,
   )
 })
