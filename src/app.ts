@@ -18,6 +18,7 @@ import { createRedisStore } from './core/refresh-tokens/redis-store.ts'
 import { ACCOUNT_SCOPE, createRefreshTokens } from './core/refresh-tokens/refresh-tokens.ts'
 import { createRefreshTokenFormat } from './core/refresh-tokens/token.ts'
 import { createWriteBehind } from './core/refresh-tokens/write-behind.ts'
+import { createRetention } from './core/retention/retention.ts'
 import { accounts } from './features/accounts/accounts.plugin.ts'
 import { activity } from './features/activity/activity.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
@@ -92,6 +93,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const { mailer, inbox } = createMailer(config)
   const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
   const outbox = createOutbox({ db, secrets, clock, mailer, brand, log })
+  const retention = createRetention({ db, clock, log, auditDays: config.auditRetentionDays })
 
   const { publicUrl, passwordMinLength, cookieSameSite } = config
   const authenticate = createAuthenticate(accessTokens, ACCOUNT_SCOPE)
@@ -150,7 +152,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(health, { db, redis, keyRing, limit: limitPublic, migrations, draining })
   if (inbox) await app.register(devInbox, { inbox })
 
-  const background = [keyRing, writeBehind, audit, outbox]
+  const background = [keyRing, writeBehind, audit, outbox, retention]
   app.addHook('onReady', async () => {
     for (const ability of background) ability.start()
   })

@@ -29,6 +29,7 @@ export interface Config {
     parallelism: number
     concurrency: number | undefined
   }
+  readonly auditRetentionDays: number
   readonly rateLimits: boolean
   readonly logLevel: string
 }
@@ -101,6 +102,7 @@ export function loadConfig(env: Environment): Config {
       parallelism: read.integer('ARGON2_PARALLELISM', 1, 1, 16),
       concurrency: env.ARGON2_CONCURRENCY ? read.integer('ARGON2_CONCURRENCY', 1, 1, 64) : undefined,
     },
+    auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 365, 30, 3_650),
     rateLimits: production || read.flag('RATE_LIMITS', true),
     logLevel: read.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
   }

@@ -100,6 +100,7 @@ t.test('defaults', async (t) => {
     cookieSameSite: 'lax',
     passwordMinLength: 12,
     argon2: { memoryKib: 19_456, iterations: 2, parallelism: 1, concurrency: undefined },
+    auditRetentionDays: 365,
     rateLimits: true,
     logLevel: 'info',
   })
@@ -158,6 +159,8 @@ t.test('contradictions and weak settings are refused', async (t) => {
     ['idle beyond absolute', { ...DEVELOPMENT, REFRESH_ABSOLUTE_TTL: '3600' }, /^REFRESH_IDLE_TTL/],
     ['cheap hashes in production', { ...PRODUCTION, ARGON2_MEMORY_KIB: '1024' }, /^ARGON2_MEMORY_KIB/],
     ['a long-lived access token', { ...DEVELOPMENT, ACCESS_TOKEN_TTL: '601' }, /^ACCESS_TOKEN_TTL/],
+    ['a short memory', { ...DEVELOPMENT, AUDIT_RETENTION_DAYS: '29' }, /^AUDIT_RETENTION_DAYS .*30 to 3650/],
+    ['a long memory', { ...DEVELOPMENT, AUDIT_RETENTION_DAYS: '3651' }, /^AUDIT_RETENTION_DAYS .*30 to 3650/],
     ['an origin with a path', { ...DEVELOPMENT, ALLOWED_ORIGINS: 'https://a.example/x' }, /^ALLOWED_ORIGINS/],
     ['any origin', { ...DEVELOPMENT, ALLOWED_ORIGINS: '*' }, /^ALLOWED_ORIGINS/],
     ['a URL and parts', { ...DEVELOPMENT, ...PARTS }, /^DATABASE_URL, DB_HOST and DB_SECRET_JSON/],

@@ -1,0 +1,2 @@
+-- CreateIndex
+CREATE INDEX "sessions_absolute_expires_at_idx" ON "sessions"("absolute_expires_at");

@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { uuidv7 } from 'uuidv7'
+import { createRetention, RETENTION_LOCK } from '../../../src/core/retention/retention.ts'
+import { openDatabase } from '../../../src/platform/database.ts'
+import { createTestDatabase } from '../../support/database.ts'
+
+const NOW = Date.UTC(2026, 5, 1)
+const AUDIT_DAYS = 100
+
+const database = await createTestDatabase()
+const [one, two] = [openDatabase({ url: database.url }), openDatabase({ url: database.url })]
+const { db } = one
+t.after(async () => {
+  await Promise.all([one.close(), two.close()])
+  await database.drop()
+})
+
+const ago = (days: number, ms = 0) => new Date(NOW - days * 86_400_000 - ms)
+const userId = uuidv7()
+await db.user.create({ data: { id: userId, email: 'ann@example.test', passwordHash: '' } })
+
+function setup(options: { db?: typeof db; now?: () => number; intervalMs?: number } = {}) {
+  const { now = () => NOW, ...rest } = options
+  const warnings: object[] = []
+  const log = { info() {}, warn: (details: object) => void warnings.push(details) }
+  const retention = createRetention({ db, clock: { now }, log, auditDays: AUDIT_DAYS, ...rest })
+  t.after(() => retention.stop())
+  return { retention, warnings }
+}
+
+const mail = (state: { sentAt?: Date; gaveUpAt?: Date }, createdAt = ago(400)) => ({
+  id: uuidv7(),
+  template: 'verify_email',
+  recipient: 'ann@example.test',
+  sealed: new Uint8Array(),
+  nextAttemptAt: createdAt,
+  createdAt,
+  ...state,
+})
+const token = (expiresAt: Date) => ({
+  id: uuidv7(),
+  purpose: 'verify_email',
+  tokenHash: new Uint8Array(randomBytes(32)),
+  userId,
+  passwordVersion: 1,
+  expiresAt,
+})
+const session = (absoluteExpiresAt: Date, ended?: Date) => ({
+  id: uuidv7(),
+  familyHash: new Uint8Array(randomBytes(32)),
+  clientId: 'first-party',
+  transport: 'body',
+  scope: 'account',
+  amr: ['pwd'],
+  rotatedAt: ago(200),
+  authTime: ago(200),
+  createdAt: ago(200),
+  lastUsedAt: ago(200),
+  idleExpiresAt: absoluteExpiresAt,
+  absoluteExpiresAt,
+  ...(ended ? { endedAt: ended, endedReason: 'logout', tombstonedAt: ended } : {}),
+})
+const event = (at: Date) => ({ id: uuidv7(), at, type: 'login', outcome: 'success' })
+const many = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make)
+
+/** Old rows in every table; says how many. */
+async function plant(counts: { mails: number; tokens: number; sessions: number; events: number }) {
+  await db.outboxMessage.createMany({ data: many(counts.mails, () => mail({ sentAt: ago(8) })) })
+  await db.oneTimeToken.createMany({ data: many(counts.tokens, () => token(ago(2))) })
+  await db.session.createMany({ data: many(counts.sessions, () => session(ago(31))) })
+  await db.auditEvent.createMany({ data: many(counts.events, () => event(ago(AUDIT_DAYS + 1))) })
+  return counts.mails + counts.tokens + counts.sessions + counts.events
+}
+
+const left = async () =>
+  (await db.outboxMessage.count()) +
+  (await db.oneTimeToken.count()) +
+  (await db.session.count()) +
+  (await db.auditEvent.count())
+
+async function eventually(t: Test, condition: () => Promise<boolean>, message: string) {
+  for (let tries = 0; tries < 200; tries++) {
+    if (await condition()) return t.pass(message)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return t.fail(message)
+}
+
+t.beforeEach(async () => {
+  await db.outboxMessage.deleteMany()
+  await db.oneTimeToken.deleteMany()
+  await db.session.deleteMany()
+  await db.auditEvent.deleteMany()
+})
+
+t.test('what is old goes, what is young stays, to the millisecond', async (t) => {
+  const mails = {
+    sent: mail({ sentAt: ago(7) }),
+    sentBefore: mail({ sentAt: ago(7, 1) }),
+    givenUp: mail({ gaveUpAt: ago(30) }),
+    givenUpBefore: mail({ gaveUpAt: ago(30, 1) }),
+    queued: mail({}),
+  }
+  const tokens = { expired: token(ago(1)), expiredBefore: token(ago(1, 1)), valid: token(ago(-1)) }
+  const sessions = {
+    expired: session(ago(30)),
+    expiredBefore: session(ago(30, 1)),
+    endedBefore: session(ago(30, 1), ago(100)),
+    endedLongAgo: session(ago(-1), ago(89)),
+    live: session(ago(-1)),
+  }
+  const events = { old: event(ago(AUDIT_DAYS)), older: event(ago(AUDIT_DAYS, 1)), fresh: event(ago(0)) }
+  await db.outboxMessage.createMany({ data: Object.values(mails) })
+  await db.oneTimeToken.createMany({ data: Object.values(tokens) })
+  for (const data of Object.values(sessions)) await db.session.create({ data })
+  await db.auditEvent.createMany({ data: Object.values(events) })
+
+  const { retention, warnings } = setup()
+  t.equal(await retention.run(), 6)
+  const ids = (rows: { id: string }[]) => rows.map(({ id }) => id).sort()
+  t.strictSame(
+    ids(await db.outboxMessage.findMany()),
+    ids([mails.sent, mails.givenUp, mails.queued]),
+    'mail that still has to leave is never old',
+  )
+  t.strictSame(ids(await db.oneTimeToken.findMany()), ids([tokens.expired, tokens.valid]))
+  t.strictSame(
+    ids(await db.session.findMany()),
+    ids([sessions.expired, sessions.endedLongAgo, sessions.live]),
+    'an ended session stays while its tokens would live',
+  )
+  t.strictSame(ids(await db.auditEvent.findMany()), ids([events.old, events.fresh]))
+  t.equal(await retention.run(), 0, 'and nothing is left to do')
+  t.strictSame(warnings, [])
+  t.equal(await db.user.count(), 1)
+})
+
+t.test('more rows than a batch go in one run, a full last batch too', async (t) => {
+  const total = await plant({ mails: 1_000, tokens: 1_001, sessions: 2_000, events: 2_500 })
+  await db.auditEvent.create({ data: event(ago(1)) })
+  t.equal(await setup().retention.run(), total)
+  t.equal(await left(), 1)
+})
+
+t.test('two nodes at once delete everything once, and neither fails', async (t) => {
+  const total = await plant({ mails: 1_500, tokens: 2_500, sessions: 1_200, events: 3_000 })
+  const nodes = [setup(), setup({ db: two.db }), setup(), setup({ db: two.db })]
+  const deleted = await Promise.all(nodes.map(({ retention }) => retention.run()))
+  t.equal(
+    deleted.reduce((sum, count) => sum + count, 0),
+    total,
+  )
+  t.equal(await left(), 0)
+  for (const { warnings } of nodes) t.strictSame(warnings, [])
+})
+
+t.test('while another node is at it, this one leaves it alone', async (t) => {
+  const total = await plant({ mails: 1, tokens: 1, sessions: 1, events: 1 })
+  const { retention, warnings } = setup()
+  await two.db.$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT pg_advisory_xact_lock(${RETENTION_LOCK}::bigint)::text`
+    t.equal(await retention.run(), 0)
+  })
+  t.equal(await left(), total)
+  t.equal(await retention.run(), total)
+  t.strictSame(warnings, [])
+})
+
+t.test('a row that a request holds waits for the next run, and nobody waits for it', async (t) => {
+  const total = await plant({ mails: 3, tokens: 3, sessions: 3, events: 3 })
+  const { retention, warnings } = setup()
+  await two.db.$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT id FROM one_time_tokens LIMIT 1 FOR UPDATE`
+    t.equal(await retention.run(), total - 1)
+  })
+  t.equal(await retention.run(), 1)
+  t.strictSame(warnings, [])
+})
+
+t.test('a failure is logged, spoils nothing else, and is mended by the next run', async (t) => {
+  const total = await plant({ mails: 2, tokens: 2, sessions: 2, events: 2 })
+  const { retention, warnings } = setup()
+  await db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_away`
+  t.equal(await retention.run(), total - 2)
+  t.match(warnings, [{ table: 'sessions', reason: /Error/ }])
+  await db.$executeRaw`ALTER TABLE sessions_away RENAME TO sessions`
+  t.equal(await retention.run(), 2)
+  t.equal(warnings.length, 1)
+})
+
+t.test('a database that is away is logged, never thrown', async (t) => {
+  const away = openDatabase({ url: 'postgresql://nobody@127.0.0.1:1/none' })
+  t.after(away.close)
+  const { retention, warnings } = setup({ db: away.db })
+  t.equal(await retention.run(), 0)
+  t.match(warnings[0], { table: 'outbox_messages' })
+})
+
+t.test('stop() in the middle settles the batch under way and begins no other', async (t) => {
+  const total = await plant({ mails: 2_500, tokens: 10, sessions: 10, events: 10 })
+  let batches = 0
+  let stopped: Promise<void> | undefined
+  const { retention, warnings } = setup({
+    now() {
+      batches += 1
+      if (batches === 2) stopped = retention.stop()
+      return NOW
+    },
+  })
+  const run = retention.run()
+  t.equal(await run, 2_000)
+  await stopped
+  t.equal(batches, 2)
+  t.equal(await left(), total - 2_000)
+  t.equal(await retention.run(), 0, 'stopped is stopped')
+  t.strictSame(warnings, [])
+  t.equal(await setup().retention.run(), total - 2_000, 'the next process carries on')
+})
+
+t.test('started, it runs again and again, until it is stopped', async (t) => {
+  const { retention } = setup({ intervalMs: 20 })
+  retention.start()
+  for (const round of ['first', 'second']) {
+    await plant({ mails: 1, tokens: 1, sessions: 1, events: 1 })
+    await eventually(t, async () => (await left()) === 0, `the ${round} rows go by themselves`)
+  }
+  await retention.stop()
+  const total = await plant({ mails: 1, tokens: 1, sessions: 1, events: 1 })
+  t.equal(await retention.run(), 0)
+  t.equal(await left(), total)
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()
