@@ -1,0 +1,227 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { createFaultProxy } from './fault-proxy.ts'
+
+/** A server that answers what it hears, and remembers it. */
+async function startEcho(t: Test) {
+  const heard: string[] = []
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      heard.push(String(chunk))
+      socket.write(chunk)
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { url: `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`, heard, sockets }
+}
+
+async function open(t: Test, port: number) {
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  let received = ''
+  let ending = ''
+  socket.on('data', (chunk) => {
+    received += String(chunk)
+  })
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    ending = error.code ?? error.message
+  })
+  socket.on('close', () => {
+    ending ||= 'closed'
+  })
+  await once(socket, 'connect')
+  return { socket, received: () => received, ending: () => ending }
+}
+
+async function until(what: () => boolean): Promise<void> {
+  for (const deadline = Date.now() + 5_000; !what(); await sleep(5)) {
+    if (Date.now() > deadline) throw new Error(`never came true: ${what}`)
+  }
+}
+
+async function setUp(t: Test) {
+  const echo = await startEcho(t)
+  const proxy = await createFaultProxy({ target: echo.url })
+  t.teardown(() => proxy.close())
+  return { echo, proxy }
+}
+
+t.test('faithful without a fault, also about the end of a connection', async (t) => {
+  const { echo, proxy } = await setUp(t)
+  t.match(proxy.url, /^tcp:\/\/127\.0\.0\.1:\d+/)
+  const client = await open(t, proxy.port)
+  client.socket.write('one')
+  await until(() => client.received() === 'one')
+  t.equal(proxy.connections, 1)
+  client.socket.end()
+  await until(() => client.ending() === 'closed')
+  await until(() => proxy.connections === 0)
+  t.strictSame(echo.heard, ['one'])
+})
+
+t.test('the URL keeps its path and its credentials', async (t) => {
+  const { echo } = await setUp(t)
+  const { port } = new URL(echo.url)
+  const proxy = await createFaultProxy({ target: `redis://:secret@localhost:${port}/3` })
+  t.teardown(() => proxy.close())
+  t.equal(proxy.url, `redis://:secret@127.0.0.1:${proxy.port}/3`)
+})
+
+t.test('cut: live connections die, new ones are refused, until healed', async (t) => {
+  const { proxy } = await setUp(t)
+  const client = await open(t, proxy.port)
+  proxy.cut()
+  await until(() => client.ending() !== '')
+  await t.rejects(open(t, proxy.port), { code: 'ECONNREFUSED' })
+  await proxy.heal()
+  const again = await open(t, proxy.port)
+  again.socket.write('again')
+  await until(() => again.received() === 'again')
+})
+
+t.test('hang: silence in both directions, and what was sent meanwhile is lost', async (t) => {
+  const { echo, proxy } = await setUp(t)
+  const before = await open(t, proxy.port)
+  before.socket.write('before')
+  await until(() => before.received() === 'before')
+  proxy.hang()
+  const during = await open(t, proxy.port)
+  before.socket.write('lost')
+  during.socket.write('lost')
+  for (const socket of echo.sockets) socket.write('lost')
+  await sleep(100)
+  t.strictSame(echo.heard, ['before'])
+  t.equal(before.received(), 'before')
+  t.equal(`${before.ending()}${during.ending()}`, '', 'and nobody is told')
+  await proxy.heal()
+  await until(() => before.ending() !== '' && during.ending() !== '')
+  t.strictSame(echo.heard, ['before'])
+})
+
+t.test(
+  'hang: an idle connection survives it; a side that leaves is not missed before it heals',
+  async (t) => {
+    const { echo, proxy } = await setUp(t)
+    const idle = await open(t, proxy.port)
+    await until(() => echo.sockets.size === 1)
+    const leaving = await open(t, proxy.port)
+    await until(() => echo.sockets.size === 2)
+    const [, other] = echo.sockets
+    proxy.hang()
+    leaving.socket.destroy()
+    await sleep(50)
+    t.notOk(other?.destroyed)
+    await proxy.heal()
+    await until(() => other?.destroyed === true)
+    idle.socket.write('still here')
+    await until(() => idle.received() === 'still here')
+  },
+)
+
+t.test('stall: silence, then everything arrives late and in order', async (t) => {
+  const { echo, proxy } = await setUp(t)
+  const client = await open(t, proxy.port)
+  proxy.stall()
+  client.socket.write('a')
+  await sleep(20)
+  client.socket.write('b')
+  client.socket.end()
+  await sleep(50)
+  t.strictSame(echo.heard, [])
+  await proxy.heal()
+  await until(() => client.received() === 'ab')
+  await until(() => client.ending() === 'closed')
+})
+
+t.test('stall: a reset takes back what had not arrived', async (t) => {
+  const { echo, proxy } = await setUp(t)
+  const client = await open(t, proxy.port)
+  proxy.stall()
+  client.socket.write('never mind')
+  await sleep(20)
+  client.socket.resetAndDestroy()
+  await sleep(20)
+  await proxy.heal()
+  await until(() => proxy.connections === 0)
+  t.strictSame(echo.heard, [])
+})
+
+t.test('delay: every chunk later, in order, and not one after the other', async (t) => {
+  const { echo, proxy } = await setUp(t)
+  proxy.delay(100)
+  const client = await open(t, proxy.port)
+  const start = performance.now()
+  for (const chunk of ['1', '2', '3', '4']) {
+    client.socket.write(chunk)
+    await sleep(10)
+  }
+  await until(() => client.received() === '1234')
+  const took = performance.now() - start
+  t.ok(took >= 200 && took < 600, `${took} ms for both ways`)
+  await proxy.heal()
+  client.socket.write('5')
+  await until(() => client.received() === '12345')
+  t.equal(echo.heard.join(''), '12345')
+})
+
+t.test('dropAnswers: it was done, and nobody heard', async (t) => {
+  const { echo, proxy } = await setUp(t)
+  const client = await open(t, proxy.port)
+  proxy.dropAnswers()
+  client.socket.write('done')
+  await until(() => client.ending() !== '')
+  t.strictSame(echo.heard, ['done'])
+  t.equal(client.received(), '')
+  await proxy.heal()
+  const again = await open(t, proxy.port)
+  again.socket.write('heard')
+  await until(() => again.received() === 'heard')
+})
+
+t.test('reset: live connections once, new ones are served', async (t) => {
+  const { proxy } = await setUp(t)
+  const client = await open(t, proxy.port)
+  client.socket.write('x')
+  await until(() => client.received() === 'x')
+  proxy.reset()
+  await until(() => client.ending() !== '')
+  t.equal(client.ending(), 'ECONNRESET')
+  const again = await open(t, proxy.port)
+  again.socket.write('y')
+  await until(() => again.received() === 'y')
+})
+
+t.test('a target that is away is a reset; one that moved is followed', async (t) => {
+  const { echo } = await setUp(t)
+  const proxy = await createFaultProxy({ target: 'tcp://127.0.0.1:1' })
+  t.teardown(() => proxy.close())
+  const refused = await open(t, proxy.port)
+  await until(() => refused.ending() !== '')
+  proxy.retarget(echo.url)
+  const client = await open(t, proxy.port)
+  client.socket.write('found')
+  await until(() => client.received() === 'found')
+})
+
+t.test('no socket outlives a link that was severed while its end was on the way', async (t) => {
+  const { proxy } = await setUp(t)
+  const before = process.getActiveResourcesInfo().length
+  const clients = await Promise.all(Array.from({ length: 5 }, () => open(t, proxy.port)))
+  proxy.stall()
+  for (const { socket } of clients) socket.end()
+  await sleep(50)
+  proxy.cut()
+  await until(() => clients.every((client) => client.ending() !== ''))
+  await until(() => process.getActiveResourcesInfo().length <= before)
+  t.equal(proxy.connections, 0)
+})

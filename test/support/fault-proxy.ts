@@ -1,0 +1,183 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** A TCP proxy on loopback in front of one server, whose link misbehaves on command; the last command holds. */
+export interface FaultProxy {
+  readonly port: number
+  /** The target's URL, led through this proxy. */
+  readonly url: string
+  /** Connections that are live now. */
+  readonly connections: number
+  /** New connections go to another server: one that was restarted elsewhere. */
+  retarget(url: string): void
+  /** Live connections are destroyed, new ones refused. */
+  cut(): void
+  /** A black hole: connections are accepted and go silent; what is sent meanwhile is lost. */
+  hang(): void
+  /** As silent, but what live connections send meanwhile arrives after `heal`: TCP sends again after a partition. */
+  stall(): void
+  /** Every chunk arrives this much later, in both directions. */
+  delay(ms: number): void
+  /** Requests arrive; the first answer is swallowed and its connection cut: it was done, and nobody heard. */
+  dropAnswers(): void
+  /** Resets live connections, once; new ones are served. */
+  reset(): void
+  /** Back to faithful; connections that lost bytes are reset. Resolves when new ones are accepted. */
+  heal(): Promise<void>
+  close(): Promise<void>
+}
+
+interface Link {
+  client: Socket
+  server: Socket | undefined
+  /** Lets go of what a delay or a stall has held back. */
+  release: (() => void)[]
+  lostBytes: boolean
+}
+
+type Fault = 'none' | 'cut' | 'hang' | 'stall' | 'dropAnswers'
+
+export async function createFaultProxy(options: { target: string }): Promise<FaultProxy> {
+  let target = new URL(options.target)
+  let fault: Fault = 'none'
+  let delayMs = 0
+  const links = new Set<Link>()
+  let listener = await listen(0)
+  const { port } = listener.address() as AddressInfo
+
+  async function listen(at: number): Promise<Server> {
+    for (let attempt = 1; ; attempt++) {
+      const server = createServer({ allowHalfOpen: true, noDelay: true }, accept)
+      try {
+        server.listen(at, '127.0.0.1')
+        await once(server, 'listening')
+        return server
+      } catch (error) {
+        // While the proxy was cut, somebody's outgoing connection may have been given its port.
+        if (attempt === 100) throw error
+        await sleep(20)
+      }
+    }
+  }
+
+  function accept(client: Socket): void {
+    const silent = fault === 'hang' || fault === 'stall'
+    const link: Link = { client, server: undefined, release: [], lostBytes: silent }
+    links.add(link)
+    client.on('error', () => {})
+    if (fault === 'cut') sever(link)
+    else if (silent) client.resume()
+    else connectTo(link)
+  }
+
+  function connectTo(link: Link): void {
+    const { client } = link
+    const { hostname } = target
+    const server = connect({ host: hostname, port: Number(target.port), allowHalfOpen: true, noDelay: true })
+    link.server = server
+    server.on('error', () => {})
+    forward(link, client, server)
+    forward(link, server, client)
+  }
+
+  function forward(link: Link, from: Socket, to: Socket): void {
+    const waiting: { chunk: Buffer | 'end'; ready: boolean }[] = []
+    const release = () => {
+      while (fault !== 'stall' && waiting[0]?.ready) {
+        const chunk = waiting.shift()?.chunk
+        if (chunk === 'end') to.end()
+        else if (chunk) to.write(chunk)
+      }
+    }
+    function pass(chunk: Buffer | 'end'): void {
+      if (fault === 'hang') link.lostBytes = true
+      else if (fault === 'dropAnswers' && from === link.server) sever(link)
+      else {
+        const item = { chunk, ready: delayMs === 0 }
+        waiting.push(item)
+        if (item.ready) release()
+        else {
+          setTimeout(() => {
+            item.ready = true
+            release()
+          }, delayMs)
+        }
+      }
+    }
+    link.release.push(release)
+    from.on('data', pass)
+    from.on('end', () => pass('end'))
+    from.on('close', (failed: boolean) => {
+      // Nothing gets through a silent link, not even the news that one side is gone; a reset also takes
+      // back what that side had not got through.
+      if (fault === 'hang' || (fault === 'stall' && failed)) {
+        link.lostBytes = true
+        waiting.length = 0
+      } else if (failed) sever(link)
+      else if (from.destroyed && to.destroyed) links.delete(link)
+    })
+  }
+
+  function sever(link: Link): void {
+    links.delete(link)
+    reset(link.client)
+    if (link.server) reset(link.server)
+  }
+
+  function severAll(chosen: (link: Link) => boolean = () => true): void {
+    for (const link of [...links]) if (chosen(link)) sever(link)
+  }
+
+  function become(next: Fault): void {
+    fault = next
+    delayMs = 0
+    if (next !== 'stall') for (const link of links) for (const release of link.release) release()
+  }
+
+  return {
+    port,
+    get url() {
+      const url = new URL(target)
+      url.hostname = '127.0.0.1'
+      url.port = String(port)
+      return url.href
+    },
+    get connections() {
+      return links.size
+    },
+    retarget(url) {
+      target = new URL(url)
+    },
+    cut() {
+      become('cut')
+      listener.close()
+      severAll()
+    },
+    hang: () => become('hang'),
+    stall: () => become('stall'),
+    delay(ms) {
+      become('none')
+      delayMs = ms
+    },
+    dropAnswers: () => become('dropAnswers'),
+    reset: () => severAll(),
+    async heal() {
+      const wasCut = fault === 'cut'
+      become('none')
+      severAll((link) => link.lostBytes)
+      if (wasCut) listener = await listen(port)
+    },
+    async close() {
+      fault = 'cut'
+      severAll()
+      if (listener.listening) await new Promise((resolve) => listener.close(resolve))
+    },
+  }
+}
+
+/** A socket whose sending side is being shut down cannot be reset: Node 20 would never let go of it. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
+}
