@@ -27,7 +27,9 @@ export async function createAccount(config: Config, tokens: number): Promise<Cre
     const secrets = createSecrets(config.appSecrets)
     const keyRing = await openKeyRing({ db, secrets, clock, alg, accessTokenTtl: ttl, log: console })
     const revoked = { has: () => false }
-    const { sign } = createAccessTokens({ keyRing, revoked, clock, issuer: config.publicUrl, audience, ttl })
+    const feed = { fresh: true, catchUp: async () => {} }
+    const issuer = config.publicUrl
+    const { sign } = createAccessTokens({ keyRing, revoked, feed, clock, issuer, audience, ttl })
     const auth_time = Math.floor(clock.now() / 1000)
     const subject = { sub, client_id: 'first-party', scope: 'account', roles: [], auth_time, amr: ['pwd'] }
     const accessTokens = Array.from(

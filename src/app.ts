@@ -6,6 +6,7 @@ import type { DestinationStream } from 'pino'
 import type { Config } from './config.ts'
 import { createAccessTokens } from './core/access-tokens/access-tokens.ts'
 import { openKeyRing } from './core/access-tokens/key-ring.ts'
+import { createRevocationFeed } from './core/access-tokens/revocation-feed.ts'
 import { createRevokedSessions } from './core/access-tokens/revoked-sessions.ts'
 import { createAudit } from './core/audit/audit.ts'
 import { createPasswords } from './core/credentials/passwords.ts'
@@ -14,8 +15,11 @@ import { createOutbox } from './core/mail/outbox.ts'
 import { createResendMailer } from './core/mail/resend-mailer.ts'
 import { createSmtpMailer } from './core/mail/smtp-mailer.ts'
 import { createOneTimeTokens } from './core/one-time-tokens/one-time-tokens.ts'
+import { createEndings } from './core/refresh-tokens/endings.ts'
+import { createReconciler } from './core/refresh-tokens/reconciler.ts'
 import { createRedisStore } from './core/refresh-tokens/redis-store.ts'
 import { ACCOUNT_SCOPE, createRefreshTokens } from './core/refresh-tokens/refresh-tokens.ts'
+import { createRotate } from './core/refresh-tokens/rotation.ts'
 import { createRefreshTokenFormat } from './core/refresh-tokens/token.ts'
 import { createWriteBehind } from './core/refresh-tokens/write-behind.ts'
 import { createRetention } from './core/retention/retention.ts'
@@ -38,7 +42,7 @@ import { createTrustedOrigins } from './http/trusted-origin.ts'
 import { type Clock, systemClock } from './platform/clock.ts'
 import { openDatabase } from './platform/database.ts'
 import { createLog } from './platform/log.ts'
-import { firstContact, openRedis } from './platform/redis.ts'
+import { firstContact, openRedis, watchRedis } from './platform/redis.ts'
 import { createSecrets } from './platform/secrets.ts'
 
 export interface AppOptions {
@@ -58,34 +62,51 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const clock = options.clock ?? systemClock
   const log = createLog(config.logLevel, options.logTo)
 
-  const { db, close: closeDatabase } = openDatabase({ url: config.databaseUrl })
-  const redis = openRedis(config.redisUrl, log)
-  await firstContact(redis)
+  const { db, databaseWatch, close: closeDatabase } = openDatabase({ url: config.databaseUrl, log })
+  const { redis, close: closeRedis } = openRedis(config.redis, log, config.redisCa)
+  const redisWatch = watchRedis(redis, log)
 
   const secrets = createSecrets(config.appSecrets)
   const { ttl, alg, audience } = config.accessToken
   const keyRing = await openKeyRing({ db, secrets, clock, alg, accessTokenTtl: ttl, log })
-  const revoked = createRevokedSessions({ db, clock, ttl })
-  await revoked.load()
+  const keepMs = (ttl + 60) * 1000
+  const revoked = createRevokedSessions(clock, keepMs)
+  const feed = createRevocationFeed({
+    db,
+    redis,
+    // What befalls it, befalls the other connection too: said once is enough.
+    reader: openRedis(config.redis, { warn() {} }, config.redisCa),
+    revoked,
+    keepMs,
+    log,
+  })
   const accessTokens = createAccessTokens({
     keyRing,
     revoked,
+    feed,
     clock,
     issuer: config.publicUrl,
     audience,
     ttl,
   })
+  const store = createRedisStore(redis)
   const writeBehind = createWriteBehind({ db, log })
-  const refreshTokens = createRefreshTokens({
+  const endings = createEndings({
     db,
-    store: createRedisStore(redis),
+    store,
+    redisWatch,
+    revoked: { add: revoked.add, publish: feed.publish },
+    log,
+  })
+  const reconciler = createReconciler({ db, store, endings, redisWatch, log })
+  const refreshTokens = createRefreshTokens({
+    rotate: createRotate({ db, store, redisWatch, writeBehind, incarnation: config.redisIncarnation }),
+    endings,
     format: createRefreshTokenFormat(secrets),
     writeBehind,
     clock,
-    revoked,
     log,
     lifetimes: config.refresh,
-    incarnation: config.redisIncarnation,
   })
   const passwords = await createPasswords(config.argon2)
   const oneTimeTokens = createOneTimeTokens(clock)
@@ -97,7 +118,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 
   const { publicUrl, passwordMinLength, cookieSameSite } = config
   const authenticate = createAuthenticate(accessTokens, ACCOUNT_SCOPE)
-  const rateLimits = createRateLimits(redis, config.rateLimits)
+  const rateLimits = createRateLimits(redis, redisWatch, config.rateLimits)
   const origins = createTrustedOrigins(publicUrl, config.allowedOrigins)
   // Cheap to answer, so a wide budget; `/healthz` has none: it touches nothing, a limit would.
   const limitPublic = rateLimits.limit('public', 600, 60)
@@ -149,18 +170,32 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(passwordReset, { ...shared, oneTimeTokens, links })
   await app.register(discovery, { keyRing, limit: limitPublic })
   const { migrations = [], draining = () => false } = options
-  await app.register(health, { db, redis, keyRing, limit: limitPublic, migrations, draining })
+  await app.register(health, {
+    db,
+    redis,
+    databaseWatch,
+    redisWatch,
+    keyRing,
+    limit: limitPublic,
+    migrations,
+    draining,
+  })
   if (inbox) await app.register(devInbox, { inbox })
 
-  const background = [keyRing, writeBehind, audit, outbox, retention]
+  const background = [reconciler, feed, keyRing, writeBehind, audit, outbox, retention]
   app.addHook('onReady', async () => {
-    for (const ability of background) ability.start()
+    await firstContact(redis)
+    // In this order: Redis is used once the ledger has told it what it missed.
+    await databaseWatch.start()
+    await redisWatch.start()
+    for (const ability of background) await ability.start()
   })
   app.addHook('onClose', async () => {
     const stops = await Promise.allSettled(background.map((ability) => ability.stop()))
     for (const stop of stops)
       if (stop.status === 'rejected') log.error({ err: stop.reason }, 'could not settle')
-    redis.disconnect()
+    redisWatch.stop()
+    closeRedis()
     await closeDatabase()
   })
   return Object.assign(app, { abilities: { db, redis, outbox, writeBehind, passwords } })

@@ -1,3 +1,7 @@
+import { readCertificates } from './platform/certificates.ts'
+import { type Environment, type Reader, reader } from './platform/environment.ts'
+import { parseRedisUrl, REDIS_URL_FORMS, type RedisServers } from './platform/redis-url.ts'
+
 /** Configuration: environment only, checked at start, every fault reported at once and by name. */
 
 export interface Config {
@@ -11,8 +15,10 @@ export interface Config {
   readonly allowedOrigins: readonly string[]
   readonly trustProxy: boolean | number | string
   readonly databaseUrl: string
-  readonly redisUrl: string
-  /** Stands in for the run id of a Redis that has none; development only. */
+  readonly redis: RedisServers
+  /** PEM of the authorities that signed Redis's certificates; the public ones without it. */
+  readonly redisCa: string | undefined
+  /** Stands in for the replication id of a Redis that has none; development only. */
   readonly redisIncarnation: string | undefined
   /** Newest first. */
   readonly appSecrets: readonly string[]
@@ -52,8 +58,6 @@ export class ConfigError extends Error {
   }
 }
 
-type Environment = Readonly<Record<string, string | undefined>>
-
 /** The process environment; nothing else reads it. */
 export const environment = (): Environment => process.env
 
@@ -79,7 +83,7 @@ export function loadConfig(env: Environment): Config {
     allowedOrigins: read.list('ALLOWED_ORIGINS').map((value) => read.checkOrigin('ALLOWED_ORIGINS', value)),
     trustProxy: readTrustProxy(read.text('TRUST_PROXY', 'false')),
     databaseUrl: readDatabaseUrl(env, read),
-    redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
+    ...readRedis(env, read),
     redisIncarnation: production ? undefined : env.REDIS_INCARNATION || undefined,
     appSecrets: readSecrets(read),
     runMigrations: read.flag('RUN_MIGRATIONS', false),
@@ -164,6 +168,16 @@ function readDatabaseUrl(env: Environment, read: Reader): string {
   return `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${given.DB_HOST}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query}`
 }
 
+function readRedis(env: Environment, read: Reader): Pick<Config, 'redis' | 'redisCa'> {
+  const url = read.text('REDIS_URL')
+  const redis = parseRedisUrl(url)
+  if (url && !redis) read.fault(`REDIS_URL must be ${REDIS_URL_FORMS.join(' or ')}; rediss… for TLS`)
+  const redisCa = env.REDIS_CA ? readCertificates(env.REDIS_CA) : undefined
+  if (env.REDIS_CA && !redisCa) read.fault('REDIS_CA must be the path of a PEM file with certificates')
+  if (env.REDIS_CA && redis?.tls === false) read.fault('REDIS_CA is of use only with a REDIS_URL of rediss…')
+  return { redis: redis as RedisServers, redisCa }
+}
+
 function readSecrets(read: Reader): string[] {
   const secrets = read.list('APP_SECRETS')
   if (secrets.length === 0) read.fault('APP_SECRETS is missing')
@@ -181,65 +195,3 @@ function readTrustProxy(value: string): boolean | number | string {
 }
 
 const isLoopback = (url: string) => ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname)
-
-type Reader = ReturnType<typeof reader>
-
-function reader(env: Environment) {
-  const faults: string[] = []
-  const fault = (message: string) => void faults.push(message)
-
-  function text(name: string, fallback?: string): string {
-    const value = env[name] || fallback
-    if (value === undefined) fault(`${name} is missing`)
-    return value ?? ''
-  }
-  function url(name: string, protocols: readonly string[]): string {
-    const value = text(name)
-    if (value && (!URL.canParse(value) || !protocols.includes(new URL(value).protocol))) {
-      fault(`${name} must be a URL starting with ${protocols.map((p) => `${p}//`).join(' or ')}`)
-    }
-    return value
-  }
-  function checkOrigin(name: string, value: string, allowPath = false): string {
-    const trimmed = value.replace(/\/$/, '')
-    const parsed = URL.canParse(trimmed) ? new URL(trimmed) : undefined
-    const fits =
-      parsed && /^https?:$/.test(parsed.protocol) && (allowPath ? !parsed.search : parsed.origin === trimmed)
-    if (!fits) fault(`${name} must be an http(s) origin such as https://app.example.com`)
-    return fits ? trimmed : 'http://invalid'
-  }
-  return {
-    faults: faults as readonly string[],
-    fault,
-    text,
-    url,
-    checkOrigin,
-    origin(name: string, fallback?: string, allowPath = false): string {
-      const value = text(name, fallback)
-      return value ? checkOrigin(name, value, allowPath) : 'http://invalid'
-    },
-    integer(name: string, fallback: number, min: number, max: number): number {
-      const value = env[name] || String(fallback)
-      const number = Number(value)
-      if (!/^\d+$/.test(value) || number < min || number > max) {
-        fault(`${name} must be a whole number from ${min} to ${max}`)
-      }
-      return number
-    },
-    oneOf<const T extends string>(name: string, values: readonly T[], fallback: T): T {
-      const value = (env[name] || fallback) as T
-      if (!values.includes(value)) fault(`${name} must be one of ${values.join(', ')}`)
-      return value
-    },
-    flag(name: string, fallback: boolean): boolean {
-      const value = env[name] || String(fallback)
-      if (value !== 'true' && value !== 'false') fault(`${name} must be true or false`)
-      return value === 'true'
-    },
-    list: (name: string): string[] =>
-      (env[name] ?? '')
-        .split(',')
-        .map((item) => item.trim())
-        .filter(Boolean),
-  }
-}

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { ConfigError, loadConfig } from '../src/config.ts'
 
 type Environment = Record<string, string | undefined>
+
+const THIS = fileURLToPath(import.meta.url)
 
 const SECRET = 'a-secret-of-thirty-two-bytes-or-more'
 const DEVELOPMENT: Environment = {
@@ -133,7 +136,8 @@ t.test('no fault shows a value', async (t) => {
     DATABASE_URL: 'mysql://hidden-value',
     DB_SECRET_JSON: '{hidden-value',
     DB_HOST: 'hidden-value',
-    REDIS_URL: 'hidden-value',
+    REDIS_URL: 'redis+cluster://:hidden-value@',
+    REDIS_CA: 'hidden-value',
     APP_SECRETS: 'hidden-value,hidden-value',
     RESEND_API_KEY: 'hidden-value',
     SMTP_URL: 'hidden-value',
@@ -169,6 +173,15 @@ t.test('contradictions and weak settings are refused', async (t) => {
     ['JSON with gaps', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{"host":"db"}' }, /^DB_NAME is missing/],
     ['parts with gaps', { ...WITHOUT_DATABASE, DB_HOST: 'db' }, /^DB_NAME is missing/],
     ['another database', { ...DEVELOPMENT, DATABASE_URL: 'mysql://db/x' }, /^DATABASE_URL must be/],
+    [
+      'several servers that are no cluster',
+      { ...DEVELOPMENT, REDIS_URL: 'redis://a,b' },
+      /^REDIS_URL must be/,
+    ],
+    ['sentinels of no master', { ...DEVELOPMENT, REDIS_URL: 'redis+sentinel://a' }, /^REDIS_URL must be/],
+    ['an authority without TLS', { ...DEVELOPMENT, REDIS_CA: THIS }, /^REDIS_CA .*rediss/],
+    ['no authority', { ...DEVELOPMENT, REDIS_URL: 'rediss://a', REDIS_CA: '/nowhere' }, /^REDIS_CA must be/],
+    ['no certificate', { ...DEVELOPMENT, REDIS_URL: 'rediss://a', REDIS_CA: THIS }, /^REDIS_CA must be/],
   ]
   for (const [name, env, expected] of cases) {
     const faults = faultsOf(env)

@@ -1,4 +1,8 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { type Config, environment, loadConfig } from '../config.ts'
 import { startPostgres } from '../platform/embedded/postgres.ts'
 import { startRedis } from '../platform/embedded/redis.ts'
@@ -13,8 +17,14 @@ const DATA = resolve('.data')
 
 type Environment = Record<string, string | undefined>
 
-/** A server for development that needs nothing but `npm install`. Its data stays in `.data/`. */
-export async function dev(): Promise<void> {
+/**
+ * A server for development that needs nothing but `npm install`. Its data stays in `.data/`.
+ * `--nodes <n>` adds servers on the following ports, on the same stores: another process each.
+ */
+export async function dev(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options: { nodes: { type: 'string', default: '1' } } })
+  const nodes = Number(values.nodes)
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > 16) throw new Error('--nodes is a number from 1 to 16')
   const env = withoutEmpty(environment())
   if (env.NODE_ENV === 'production') {
     throw new Error('this is for development: with NODE_ENV=production use "npm start"')
@@ -22,23 +32,25 @@ export async function dev(): Promise<void> {
   // npm sets it for the scripts it runs; started by hand, a server may well outlive its shell.
   const lifetime = createLifetime({ followParent: env.npm_lifecycle_event !== undefined })
   try {
-    await start(env, lifetime)
+    await start(env, nodes, lifetime)
   } catch (error) {
     console.error(`ratchet dev: ${explain(error, env)}`)
     await lifetime.end(1)
   }
 }
 
-async function start(env: Environment, lifetime: Lifetime): Promise<void> {
+async function start(env: Environment, nodes: number, lifetime: Lifetime): Promise<void> {
   const database = await provideDatabase(env, lifetime)
   const redis = await provideRedis(env, lifetime)
-  const config = loadConfig({ ...(await developmentDefaults(env)), ...env, ...database.env, ...redis.env })
+  const settings = { ...(await developmentDefaults(env)), ...env, ...database.env, ...redis.env }
+  const config = loadConfig(settings)
   await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
   const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
   const server = await serve(config)
   lifetime.onEnd(() => server.close())
+  const others = await startOthers(settings, config.port, nodes - 1, lifetime)
   console.log(`
-  Ratchet is ready   ${config.publicUrl}
+  Ratchet is ready   ${config.publicUrl}${others.map((url) => `\n  Another node       ${url}`).join('')}
   API documentation  ${config.publicUrl}/docs
   Mail it has sent   ${config.mail.kind === 'inbox' ? `${config.publicUrl}/dev/inbox` : `by ${config.mail.kind}`}
 
@@ -48,6 +60,24 @@ async function start(env: Environment, lifetime: Lifetime): Promise<void> {
 
   Ctrl-C stops it.
 `)
+}
+
+/** Nodes of their own process on the same stores, as behind a load balancer: one issuer, one inbox, many ports. */
+async function startOthers(settings: Environment, port: number, count: number, lifetime: Lifetime) {
+  const urls: string[] = []
+  for (let index = 1; index <= count; index += 1) {
+    const env = { ...settings, PORT: String(port + index) }
+    const node = fork(fileURLToPath(import.meta.resolve('./dev-node.ts')), { env, stdio: 'inherit' })
+    const ended = once(node, 'exit')
+    lifetime.onEnd(async () => {
+      if (node.connected) node.disconnect()
+      await ended
+    })
+    const [message] = await Promise.race([once(node, 'message'), ended])
+    if (typeof message !== 'object') throw new Error(`the node on port ${env.PORT} did not start`)
+    urls.push(`http://localhost:${env.PORT}`)
+  }
+  return urls
 }
 
 async function provideDatabase(env: Environment, lifetime: Lifetime) {

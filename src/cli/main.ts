@@ -1,6 +1,7 @@
 const USAGE = `Usage: ratchet <command>
 
-  dev       start a server for development, with a Postgres and a Redis of its own where none is given
+  dev       start a server for development, with a Postgres and a Redis of its own where none is given;
+            --nodes <n> starts several on the same stores
   migrate   apply the migrations the database has not seen; --check only says whether there are any
   keys      list | rotate | retire <kid>: the keys that sign access tokens
 `

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { isStoreAway } from '../platform/database.ts'
 import { Problem, type ProblemCode, type ProblemExtras, problems } from '../platform/problem.ts'
 
 const FASTIFY_CODES: Record<string, ProblemCode> = {
@@ -82,6 +83,7 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Prob
 
 function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error
+  if (isStoreAway(error)) return new Problem('unavailable', { retryAfter: 1 }, { cause: error })
   if (error.validation) {
     const errors = error.validation.map((fault) => {
       const named = fault.params.missingProperty ?? fault.params.additionalProperty

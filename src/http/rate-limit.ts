@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Redis } from 'ioredis'
 import ipaddr from 'ipaddr.js'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import { Problem } from '../platform/problem.ts'
+import type { RedisClient } from '../platform/redis.ts'
+import type { Watch } from '../platform/watch.ts'
 
 /** Takes one point of the client's budget; sets the `RateLimit` fields. @throws `too_many_attempts`. */
 export type RateLimit = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
@@ -12,21 +13,24 @@ export interface RateLimits {
   limit(name: string, points: number, seconds: number): RateLimit
 }
 
-export function createRateLimits(redis: Redis, enabled: boolean): RateLimits {
+export function createRateLimits(redis: RedisClient, redisWatch: Watch, enabled: boolean): RateLimits {
   return {
     limit(name, points, seconds) {
       if (!enabled) return async () => {}
       const options = { keyPrefix: `rl:${name}`, points, duration: seconds }
-      const limiter = new RateLimiterRedis({
+      const memory = new RateLimiterMemory(options)
+      const shared = new RateLimiterRedis({
         ...options,
         storeClient: redis,
         rejectIfRedisNotReady: true,
         inMemoryBlockOnConsumed: points + 1,
-        insuranceLimiter: new RateLimiterMemory(options),
+        insuranceLimiter: memory,
       })
       const policy = `"${name}";q=${points};w=${seconds}`
       return async (request, reply) => {
         let refused = false
+        // Nobody waits for a Redis that is known to be away.
+        const limiter = redisWatch.away ? memory : shared
         const result = await limiter.consume(clientKey(request.ip)).catch((reason: unknown) => {
           // Anything but a verdict is a fault of the limiter's.
           if (!(reason instanceof RateLimiterRes)) throw reason

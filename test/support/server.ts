@@ -8,6 +8,7 @@ import { Redis } from 'ioredis'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { createTestDatabase } from './database.ts'
+import { createFaultProxy, type FaultProxy } from './fault-proxy.ts'
 
 interface Teardown {
   teardown(end: () => Promise<unknown>): void
@@ -50,6 +51,8 @@ export interface StartOptions {
   clock?: { now(): number }
   /** A database that several nodes share. */
   databaseUrl?: string
+  /** Puts a fault proxy in front of each store. */
+  proxies?: boolean
 }
 
 /** The whole server over real HTTP, on a database of its own. */
@@ -64,6 +67,13 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
       done()
     },
   })
+  // With proxies, whatever lies between this node and its stores can fail.
+  const proxies = options.proxies
+    ? {
+        postgres: await createFaultProxy({ target: databaseUrl }),
+        redis: await createFaultProxy({ target: options.env?.REDIS_URL ?? redisUrl }),
+      }
+    : undefined
   const config = loadConfig({
     NODE_ENV: 'test',
     PORT: '0',
@@ -77,6 +87,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     RATE_LIMITS: 'false',
     INBOX_DIR: inboxDir,
     ...options.env,
+    ...(proxies ? { DATABASE_URL: proxies.postgres.url, REDIS_URL: proxies.redis.url } : {}),
   })
   const app = await buildApp(config, { logTo, ...(options.clock ? { clock: options.clock } : {}) })
   await app.listen({ port: 0, host: '127.0.0.1' })
@@ -91,6 +102,8 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   t.teardown(async () => {
     await close()
     redis.disconnect()
+    await proxies?.postgres.close()
+    await proxies?.redis.close()
     await rm(inboxDir, { recursive: true, force: true })
     await database?.drop()
   })
@@ -180,6 +193,8 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     app,
     db: app.abilities.db,
     redis,
+    /** Only with the option `proxies`. */
+    proxies: proxies as Record<'postgres' | 'redis', FaultProxy>,
     logs,
     databaseUrl,
     close,

@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache'
 import type { Clock } from '../../platform/clock.ts'
 import { Problem } from '../../platform/problem.ts'
 import type { KeyRing, SigningKey } from './key-ring.ts'
+import type { RevocationFeed } from './revocation-feed.ts'
 import type { RevokedSessions } from './revoked-sessions.ts'
 
 /** The claims of an access token (RFC 9068 §2.2). `exp`, `iat`, `auth_time` in seconds. */
@@ -27,13 +28,17 @@ type Subject = Pick<AccessTokenClaims, 'sub' | 'sid' | 'client_id' | 'scope' | '
 export interface AccessTokens {
   /** Signs a token that lives `ttl` seconds, but never past `sessionExpiresAt` (ms). */
   sign(subject: Subject, sessionExpiresAt: number): { accessToken: string; expiresIn: number }
-  /** The claims of a valid token of a live session. @throws `access_token_invalid`. */
+  /**
+   * The claims of a valid token of a live session.
+   * @throws `access_token_invalid`; `unavailable` while nobody can say which sessions have ended.
+   */
   verify(token: string): Promise<AccessTokenClaims> | AccessTokenClaims
 }
 
 export interface AccessTokensDeps {
   keyRing: KeyRing
   revoked: Pick<RevokedSessions, 'has'>
+  feed: Pick<RevocationFeed, 'fresh' | 'catchUp'>
   clock: Clock
   issuer: string
   audience: string
@@ -46,7 +51,7 @@ const CACHED_TOKENS = 20_000
 const MAX_TOKEN_CHARS = 4_096
 
 export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
-  const { keyRing, revoked, clock, issuer, audience, ttl } = deps
+  const { keyRing, revoked, feed, clock, issuer, audience, ttl } = deps
   // Keyed by hash, so that memory holds no bearer tokens; bounded, so that a flood cannot fill it.
   const verified = new LRUCache<string, AccessTokenClaims & { kid: string }>({ max: CACHED_TOKENS })
 
@@ -104,14 +109,17 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
       return { accessToken: serialize(claims, keyRing.signer()), expiresIn: exp - iat }
     },
 
-    verify(token) {
-      if (token.length > MAX_TOKEN_CHARS) throw new Problem('access_token_invalid')
-      const id = hash('sha256', token, 'base64')
-      const known = verified.get(id)
-      if (!known) return verifyCold(token, id)
-      if (!keyRing.verifier(known.kid)) throw new Problem('access_token_invalid')
-      return check(known)
-    },
+    verify,
+  }
+
+  function verify(token: string): Promise<AccessTokenClaims> | AccessTokenClaims {
+    if (token.length > MAX_TOKEN_CHARS) throw new Problem('access_token_invalid')
+    if (!feed.fresh) return feed.catchUp().then(() => verify(token))
+    const id = hash('sha256', token, 'base64')
+    const known = verified.get(id)
+    if (!known) return verifyCold(token, id)
+    if (!keyRing.verifier(known.kid)) throw new Problem('access_token_invalid')
+    return check(known)
   }
 }
 

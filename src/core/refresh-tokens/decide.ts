@@ -8,8 +8,8 @@ export interface FamilyState {
   credits: number
   /** Generations without a grace re-issue since the last credit came back. */
   clean: number
-  /** Hash of the last rotation's `Idempotency-Key`, or ''. */
-  attempt: string
+  /** Hashes of the last rotations' `Idempotency-Key`s, newest first, a space between them. */
+  attempts: string
   idleExpiresAt: number
   absoluteExpiresAt: number
   /** Thumbprint of the key the family is bound to, or ''. */
@@ -21,6 +21,7 @@ export interface FamilyState {
 export interface RotationRequest {
   /** The generation of the token that was presented. */
   presented: number
+  /** Hash of the `Idempotency-Key`, or ''. */
   attempt: string
   /** Thumbprint of the key the client proved to hold, or ''. */
   proven: string
@@ -39,6 +40,7 @@ export const MAX_CREDITS = 5
 export const MAX_REISSUES = 10
 export const CLEAN_FOR_CREDIT = 20
 export const ATTEMPT_MS = 24 * 3600 * 1000
+export const KEPT_ATTEMPTS = 4
 
 /**
  * What becomes of a presented refresh token. Pure; ROTATE in `scripts.lua.ts` is its twin, and a property test
@@ -56,9 +58,12 @@ export function decide(state: FamilyState, request: RotationRequest, now: number
   }
 
   const age = now - state.rotatedAt
-  const inGrace = age >= 0 && age <= request.graceMs
+  // The store that rotated and the one that decides now may differ by a few seconds, in either direction.
+  const inGrace = Math.abs(age) <= request.graceMs
+  // The rotation that superseded what is presented was this very one: asked again, or heard late.
+  const known = words(state.attempts)[behind - 1]
+  const sameAttempt = request.attempt !== '' && request.attempt === known && age <= ATTEMPT_MS
   if (behind === 1) {
-    const sameAttempt = request.attempt !== '' && request.attempt === state.attempt && age <= ATTEMPT_MS
     const sameKey = state.binding !== '' && request.proven === state.binding
     if (sameAttempt || sameKey) return { outcome: 'reissue', state }
     const first = state.reissues === 0
@@ -67,12 +72,13 @@ export function decide(state: FamilyState, request: RotationRequest, now: number
       return { outcome: 'reissue', state: { ...state, reissues: state.reissues + 1, credits } }
     }
   }
-  if (inGrace) return { outcome: 'superseded' }
+  if (inGrace || sameAttempt) return { outcome: 'superseded' }
   return { outcome: 'reuse', state: { ...state, ended: 'reuse_detected' } }
 }
 
 function turn(state: FamilyState, request: RotationRequest, now: number, adopted: boolean): FamilyState {
   let { credits, clean } = state
+  const attempt = request.attempt || '-'
   if (credits < MAX_CREDITS && state.reissues === 0 && !adopted) {
     clean += 1
     if (clean >= CLEAN_FOR_CREDIT) {
@@ -87,7 +93,9 @@ function turn(state: FamilyState, request: RotationRequest, now: number, adopted
     reissues: 0,
     credits,
     clean,
-    attempt: request.attempt,
+    attempts: adopted ? attempt : [attempt, ...words(state.attempts)].slice(0, KEPT_ATTEMPTS).join(' '),
     idleExpiresAt: Math.min(now + request.idleTtlMs, state.absoluteExpiresAt),
   }
 }
+
+const words = (list: string) => list.split(' ').filter(Boolean)

@@ -1,5 +1,4 @@
 import type { Database, Queryable } from '../../platform/database.ts'
-import type { LedgerFamily } from './redis-store.ts'
 
 /** Why a session ended; its owner reads it in the list of sessions. */
 export type EndedReason =
@@ -53,8 +52,8 @@ export type EndingScope =
   | { familyHash: string }
   | { userId: string; exceptSessionId?: string }
 
-const bytes = (familyHash: string) => new Uint8Array(Buffer.from(familyHash, 'base64url'))
-const text = (hash: Uint8Array) => Buffer.from(hash).toString('base64url')
+export const bytes = (familyHash: string) => new Uint8Array(Buffer.from(familyHash, 'base64url'))
+export const text = (hash: Uint8Array) => Buffer.from(hash).toString('base64url')
 
 /** Returns false, and creates nothing, when the account has changed since the password was checked. */
 export async function insertSession(db: Queryable, session: NewSession): Promise<boolean> {
@@ -74,38 +73,6 @@ export async function insertSession(db: Queryable, session: NewSession): Promise
   return inserted === 1
 }
 
-/** The ledger's view of a family: its state, or why it is no more; null when it never was. */
-export async function readFamily(
-  db: Database,
-  familyHash: string,
-): Promise<(LedgerFamily & { ended: string }) | null> {
-  const row = await db.session.findUnique({
-    where: { familyHash: bytes(familyHash) },
-    include: { user: { select: { roles: true, disabledAt: true } } },
-  })
-  if (!row) return null
-  const claims: SessionClaims = {
-    sub: row.userId ?? '',
-    sid: row.id,
-    client_id: row.clientId,
-    scope: row.scope,
-    roles: row.user?.roles ?? [],
-    auth_time: Math.floor(row.authTime.getTime() / 1000),
-    amr: row.amr,
-  }
-  const gone = !row.user ? 'account_deleted' : row.user.disabledAt ? 'account_disabled' : ''
-  return {
-    generation: row.generation,
-    rotatedAt: row.rotatedAt.getTime(),
-    attempt: row.attempt ?? '',
-    idleExpiresAt: row.idleExpiresAt.getTime(),
-    absoluteExpiresAt: row.absoluteExpiresAt.getTime(),
-    binding: '',
-    claims: JSON.stringify(claims),
-    ended: row.endedReason ?? gone,
-  }
-}
-
 /**
  * Records endings and returns all of the scope that Redis has not been told yet, so that repeating
  * a call that answered 503 carries on where it stopped.
@@ -114,42 +81,52 @@ export async function recordEndings(
   db: Queryable,
   scope: EndingScope,
   reason: EndedReason,
-  now: number,
 ): Promise<Ending[]> {
   const sessionId = 'sessionId' in scope ? scope.sessionId : null
   const familyHash = 'familyHash' in scope ? bytes(scope.familyHash) : null
   const userId = 'userId' in scope ? (scope.userId ?? null) : null
   const except = 'exceptSessionId' in scope ? (scope.exceptSessionId ?? null) : null
-  const rows = await db.$queryRaw<
-    {
-      id: string
-      user_id: string | null
-      family_hash: Uint8Array
-      ended_reason: string
-      absolute_expires_at: Date
-    }[]
-  >`
+  const rows = await db.$queryRaw<EndingRow[]>`
     UPDATE sessions
-    SET ended_at = COALESCE(ended_at, ${new Date(now)}), ended_reason = COALESCE(ended_reason, ${reason})
+    SET ended_at = COALESCE(ended_at, clock_timestamp()), ended_reason = COALESCE(ended_reason, ${reason})
     WHERE tombstoned_at IS NULL
       AND (${sessionId}::uuid IS NULL OR id = ${sessionId}::uuid)
       AND (${familyHash}::bytea IS NULL OR family_hash = ${familyHash}::bytea)
       AND (${userId}::uuid IS NULL OR user_id = ${userId}::uuid)
       AND (${except}::uuid IS NULL OR id <> ${except}::uuid)
     RETURNING id, user_id, family_hash, ended_reason, absolute_expires_at`
-  return rows.map((row) => ({
-    sessionId: row.id,
-    userId: row.user_id,
-    familyHash: text(row.family_hash),
-    reason: row.ended_reason,
-    absoluteExpiresAt: row.absolute_expires_at.getTime(),
-  }))
+  return rows.map(toEnding)
 }
 
+/** Endings of live families that Redis has not been told. */
+export async function pendingEndings(db: Database, limit: number): Promise<Ending[]> {
+  const rows = await db.$queryRaw<EndingRow[]>`
+    SELECT id, user_id, family_hash, ended_reason, absolute_expires_at FROM sessions
+    WHERE tombstoned_at IS NULL AND ended_at IS NOT NULL AND absolute_expires_at > clock_timestamp()
+    ORDER BY ended_at LIMIT ${limit}`
+  return rows.map(toEnding)
+}
+
+interface EndingRow {
+  id: string
+  user_id: string | null
+  family_hash: Uint8Array
+  ended_reason: string
+  absolute_expires_at: Date
+}
+
+const toEnding = (row: EndingRow): Ending => ({
+  sessionId: row.id,
+  userId: row.user_id,
+  familyHash: text(row.family_hash),
+  reason: row.ended_reason,
+  absoluteExpiresAt: row.absolute_expires_at.getTime(),
+})
+
 /** Marks endings as known to Redis. */
-export async function markTombstoned(db: Database, endings: readonly Ending[], now: number): Promise<void> {
-  await db.session.updateMany({
-    where: { id: { in: endings.map((ending) => ending.sessionId) }, endedAt: { not: null } },
-    data: { tombstonedAt: new Date(now) },
-  })
+export async function markTombstoned(db: Database, endings: readonly Ending[]): Promise<void> {
+  const ids = endings.map((ending) => ending.sessionId)
+  await db.$executeRaw`
+    UPDATE sessions SET tombstoned_at = clock_timestamp()
+    WHERE id = ANY(${ids}::uuid[]) AND ended_at IS NOT NULL`
 }

@@ -1,57 +1,74 @@
-import type { Redis } from 'ioredis'
-import type { RotationRequest } from './decide.ts'
-import { MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
+import type { RedisClient } from '../../platform/redis.ts'
+import { StoreAway } from '../../platform/watch.ts'
+import type { FamilyState, RotationRequest } from './decide.ts'
+import { COOL, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
 
-/** A family as the ledger knows it. Times in milliseconds since the epoch. */
-export interface LedgerFamily {
-  generation: number
-  rotatedAt: number
-  attempt: string
-  idleExpiresAt: number
-  absoluteExpiresAt: number
-  binding: string
+/** What a family is brought up with. Times in milliseconds since the epoch. */
+export type MergedFamily = Omit<FamilyState, 'ended'> & {
   /** Opaque to the store: what an access token of this session says. */
   claims: string
 }
 
+/** What a rotation left behind. Times in milliseconds since the epoch. */
 export interface TurnedFamily {
   generation: number
   rotatedAt: number
   idleExpiresAt: number
   absoluteExpiresAt: number
   claims: string
+  credits: number
+  clean: number
+  attempts: string
 }
 
-export type StoreAnswer =
+/** How far a command may be believed. */
+export interface Standing {
+  /** Stands in for the id of a server that has none. */
+  incarnation: string
+  /** Names the caller's merge, '' if it made none. */
+  merge: string
+  /** Milliseconds by Redis's clock after which the command, still on its way, must do nothing. */
+  deadline: number
+}
+
+/** What a store makes of a presented token. */
+export type Verdict =
   | ({ outcome: 'rotate' | 'adopt' | 'reissue' } & TurnedFamily)
-  | { outcome: 'cold' | 'superseded' }
+  | { outcome: 'superseded' }
   | { outcome: 'ended'; reason: string }
-  /** Its tombstone stands; the ledger has yet to record it. */
+  /** No more tokens for this family; the ledger may have yet to record it. */
   | { outcome: 'reuse'; claims: string }
 
-/** The hot path. Every method costs one round trip and rejects when Redis does not answer in time. */
+export type StoreAnswer = Verdict | { outcome: 'cold' }
+
+/** The hot path. Every method costs one round trip. @throws {StoreAway} what ran too late, and did nothing. */
 export interface RefreshTokenStore {
-  rotate(familyHash: string, request: RotationRequest, incarnation: string): Promise<StoreAnswer>
-  merge(familyHash: string, family: LedgerFamily, incarnation: string): Promise<'merged' | 'ended'>
+  rotate(familyHash: string, request: RotationRequest, standing: Standing): Promise<StoreAnswer>
+  merge(familyHash: string, family: MergedFamily, standing: Standing): Promise<'merged' | 'ended'>
   bury(endings: readonly { familyHash: string; reason: string; absoluteExpiresAt: number }[]): Promise<void>
+  /** Makes families come up cold; tombstones stay. */
+  cool(familyHashes: readonly string[]): Promise<void>
 }
 
 interface Scripts {
   ratchetRotate(key: string, ...args: (string | number)[]): Promise<[string, ...(string | number)[]]>
-  ratchetMerge(key: string, ...args: (string | number)[]): Promise<'merged' | 'ended'>
+  ratchetMerge(key: string, ...args: (string | number)[]): Promise<'merged' | 'ended' | 'late'>
+  ratchetTombstone(key: string, reason: string, expiresAt: number): Promise<unknown>
+  ratchetCool(key: string): Promise<unknown>
 }
 
 // The braces keep a family on one Cluster slot, whatever is stored beside it later.
 const keyOf = (familyHash: string) => `rt:{${familyHash}}`
 
-export function createRedisStore(redis: Redis): RefreshTokenStore {
+export function createRedisStore(redis: RedisClient): RefreshTokenStore {
   redis.defineCommand('ratchetRotate', { numberOfKeys: 1, lua: ROTATE })
   redis.defineCommand('ratchetMerge', { numberOfKeys: 1, lua: MERGE })
   redis.defineCommand('ratchetTombstone', { numberOfKeys: 1, lua: TOMBSTONE })
+  redis.defineCommand('ratchetCool', { numberOfKeys: 1, lua: COOL })
   const scripts = redis as unknown as Scripts
 
   return {
-    async rotate(familyHash, request, incarnation) {
+    async rotate(familyHash, request, { incarnation, merge, deadline }) {
       const { presented, attempt, proven, graceMs, idleTtlMs } = request
       const key = keyOf(familyHash)
       const answer = await scripts.ratchetRotate(
@@ -62,9 +79,13 @@ export function createRedisStore(redis: Redis): RefreshTokenStore {
         graceMs,
         idleTtlMs,
         incarnation,
+        merge,
+        deadline,
       )
-      const outcome = answer[0] as StoreAnswer['outcome']
+      const outcome = answer[0] as StoreAnswer['outcome'] | 'late'
       switch (outcome) {
+        case 'late':
+          throw new StoreAway('redis', new Error('the command came too late'))
         case 'cold':
         case 'superseded':
           return { outcome }
@@ -80,34 +101,45 @@ export function createRedisStore(redis: Redis): RefreshTokenStore {
             idleExpiresAt: Number(answer[3]),
             absoluteExpiresAt: Number(answer[4]),
             claims: String(answer[5]),
+            credits: Number(answer[6]),
+            clean: Number(answer[7]),
+            attempts: String(answer[8]),
           }
       }
     },
 
-    merge(familyHash, family, incarnation) {
-      return scripts.ratchetMerge(
+    async merge(familyHash, family, { incarnation, merge, deadline }) {
+      const outcome = await scripts.ratchetMerge(
         keyOf(familyHash),
         incarnation,
         family.generation,
         family.rotatedAt,
-        family.attempt,
+        family.reissues,
+        family.credits,
+        family.clean,
+        family.attempts,
         family.idleExpiresAt,
         family.absoluteExpiresAt,
         family.binding,
         family.claims,
+        merge,
+        deadline,
+      )
+      if (outcome === 'late') throw new StoreAway('redis', new Error('the merge came too late'))
+      return outcome
+    },
+
+    // One by one, on whichever node of a Cluster each belongs: what is asked in one turn of the loop is sent at once.
+    async bury(endings) {
+      await Promise.all(
+        endings.map(({ familyHash, reason, absoluteExpiresAt }) =>
+          scripts.ratchetTombstone(keyOf(familyHash), reason, absoluteExpiresAt),
+        ),
       )
     },
 
-    async bury(endings) {
-      if (endings.length === 0) return
-      const pipeline = redis.pipeline() as unknown as {
-        ratchetTombstone(key: string, reason: string, expiresAt: number): void
-        exec(): Promise<[Error | null, unknown][]>
-      }
-      for (const ending of endings) {
-        pipeline.ratchetTombstone(keyOf(ending.familyHash), ending.reason, ending.absoluteExpiresAt)
-      }
-      for (const [error] of await pipeline.exec()) if (error) throw error
+    async cool(familyHashes) {
+      await Promise.all(familyHashes.map((familyHash) => scripts.ratchetCool(keyOf(familyHash))))
     },
   }
 }

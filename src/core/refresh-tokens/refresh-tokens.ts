@@ -1,19 +1,12 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
-import type { Database, Queryable } from '../../platform/database.ts'
+import type { Queryable } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
-import {
-  type EndedReason,
-  type Ending,
-  type EndingScope,
-  insertSession,
-  markTombstoned,
-  readFamily,
-  recordEndings,
-  type SessionClaims,
-} from './ledger.ts'
-import type { RefreshTokenStore, StoreAnswer, TurnedFamily } from './redis-store.ts'
+import type { Endings } from './endings.ts'
+import { insertSession, type SessionClaims } from './ledger.ts'
+import type { TurnedFamily } from './redis-store.ts'
+import type { Rotate } from './rotation.ts'
 import type { RefreshToken, RefreshTokenFormat } from './token.ts'
 import type { WriteBehind } from './write-behind.ts'
 
@@ -41,33 +34,27 @@ export interface SessionStart {
   ip: string
 }
 
-export interface RefreshTokens {
+export interface RefreshTokens extends Pick<Endings, 'end' | 'record' | 'propagate'> {
   parse(text: string): RefreshToken | null
   /** Starts a session; null when the account changed since its password was checked. */
   start(tx: Queryable, start: SessionStart): Promise<IssuedSession | null>
-  /** Turns the ratchet. @throws `unavailable` with the token unconsumed when a store it needs is away. */
+  /** Turns the ratchet. @throws {StoreAway} with the token unconsumed when no store can answer. */
   rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
-  /** Ends sessions everywhere. @throws `revocation_pending` when Redis could not be told yet. */
-  end(scope: EndingScope, reason: EndedReason): Promise<Ending[]>
-  /** The ledger's half of an ending, inside a transaction; `propagate` follows its commit. */
-  record(tx: Queryable, scope: EndingScope, reason: EndedReason): Promise<Ending[]>
-  propagate(endings: readonly Ending[]): Promise<void>
 }
 
 export interface RefreshTokensDeps {
-  db: Database
-  store: RefreshTokenStore
+  rotate: Rotate
+  endings: Endings
   format: RefreshTokenFormat
-  writeBehind: WriteBehind
+  writeBehind: Pick<WriteBehind, 'note'>
   clock: Clock
-  /** Told of every ended session, so that its access tokens are refused at once. */
-  revoked: { add(sessionId: string): void }
   log: { warn(details: object, message: string): void }
   /** Seconds. */
   lifetimes: { idleTtl: number; absoluteTtl: number; grace: number }
-  /** Stands in for the run id of a Redis that has none. */
-  incarnation: string | undefined
 }
+
+// 128 bits and a little: several are kept with each family.
+const ATTEMPT_CHARS = 22
 
 /** The client that people sign in with; third parties have names of their own. */
 export const FIRST_PARTY_CLIENT = 'first-party'
@@ -75,7 +62,7 @@ export const FIRST_PARTY_CLIENT = 'first-party'
 export const ACCOUNT_SCOPE = 'account'
 
 export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
-  const { db, store, format, writeBehind, clock, revoked, log, lifetimes } = deps
+  const { endings, format, writeBehind, clock, log, lifetimes } = deps
   const graceMs = lifetimes.grace * 1000
   const idleTtlMs = lifetimes.idleTtl * 1000
 
@@ -102,112 +89,68 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
   async function rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome> {
     // Without a key of the client's, one of ours makes our own repetition of a lost command harmless.
     const attempt = idempotencyKey
-      ? createHash('sha256').update(idempotencyKey).digest('base64url')
-      : randomUUID()
-    const answer = await ask(token, attempt)
-    switch (answer.outcome) {
+      ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS)
+      : randomBytes(16).toString('base64url')
+    const request = { presented: token.generation, attempt, proven: '', graceMs, idleTtlMs }
+    const { verdict, by } = await deps.rotate(token.familyHash, request)
+    switch (verdict.outcome) {
       case 'rotate':
       case 'adopt':
-      case 'reissue':
-        return issue(token, answer, attempt)
+      case 'reissue': {
+        const issued = issue(token, verdict)
+        const { sid: sessionId } = issued.claims
+        if (verdict.outcome === 'adopt') tellOfAdoption(sessionId, verdict.generation, by)
+        if (verdict.outcome === 'reissue') return { outcome: 'reissued', ...issued }
+        if (by === 'redis') {
+          const { generation, rotatedAt, idleExpiresAt, credits, clean, attempts } = verdict
+          writeBehind.note({ sessionId, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
+        }
+        return { outcome: 'rotated', ...issued }
+      }
       case 'reuse': {
-        const endings = await end({ familyHash: token.familyHash }, 'reuse_detected')
-        if (endings.length === 0) return { outcome: 'ended', reason: 'reuse_detected' }
-        return { outcome: 'reuse', claims: JSON.parse(answer.claims) }
+        const ended = await endReused(token.familyHash)
+        return ended
+          ? { outcome: 'reuse', claims: JSON.parse(verdict.claims) }
+          : { outcome: 'ended', reason: 'reuse_detected' }
       }
-      case 'ended':
-        return { outcome: 'ended', reason: answer.reason }
-      case 'superseded':
-        return { outcome: 'superseded' }
-      case 'cold':
-        throw new Problem('unavailable', { retryAfter: 1 })
+      default:
+        return verdict
     }
   }
 
-  async function ask(token: RefreshToken, attempt: string): Promise<StoreAnswer> {
-    const request = { presented: token.generation, attempt, proven: '', graceMs, idleTtlMs }
-    let incarnation = deps.incarnation ?? ''
-    const turn = () => store.rotate(token.familyHash, request, incarnation)
-    const turnTwice = () => turn().catch(turn).catch(unavailable)
-
-    let answer = await turnTwice()
-    for (let tries = 0; answer.outcome === 'cold' && tries < 3; tries += 1) {
-      // A server without a run id is believed only right after we told it everything.
-      incarnation = deps.incarnation ?? randomBytes(16).toString('hex')
-      const family = await readFamily(db, token.familyHash).catch(unavailable)
-      if (!family) return { outcome: 'ended', reason: 'unknown' }
-      if (family.ended) return buried(token.familyHash, family.ended, family.absoluteExpiresAt)
-      if (Math.min(family.idleExpiresAt, family.absoluteExpiresAt) <= clock.now()) {
-        return { outcome: 'ended', reason: 'expired' }
-      }
-      await store.merge(token.familyHash, family, incarnation).catch(unavailable)
-      // An ending recorded between the reading and the merge may have had its tombstone swept away.
-      const again = await readFamily(db, token.familyHash).catch(unavailable)
-      if (again?.ended) return buried(token.familyHash, again.ended, again.absoluteExpiresAt)
-      answer = await turnTwice()
-    }
-    return answer
-  }
-
-  async function buried(familyHash: string, reason: string, absoluteExpiresAt: number): Promise<StoreAnswer> {
-    await store.bury([{ familyHash, reason, absoluteExpiresAt }]).catch(unavailable)
-    return { outcome: 'ended', reason }
-  }
-
-  function issue(
-    token: RefreshToken,
-    turned: TurnedFamily & { outcome: 'rotate' | 'adopt' | 'reissue' },
-    attempt: string,
-  ): RotationOutcome {
-    const { generation, rotatedAt, idleExpiresAt, absoluteExpiresAt } = turned
-    const claims: SessionClaims = JSON.parse(turned.claims)
-    if (turned.outcome === 'adopt') {
-      log.warn(
-        { session_id: claims.sid, generation },
-        'redis had lost writes: a newer generation was adopted',
-      )
-    }
-    if (turned.outcome !== 'reissue') {
-      writeBehind.note({ sessionId: claims.sid, generation, rotatedAt, idleExpiresAt, attempt })
-    }
+  function issue(token: RefreshToken, turned: TurnedFamily): IssuedSession {
+    const { generation, idleExpiresAt, absoluteExpiresAt } = turned
     return {
-      outcome: turned.outcome === 'reissue' ? 'reissued' : 'rotated',
       refreshToken: format.encode(token.family, generation),
-      claims,
+      claims: JSON.parse(turned.claims),
       idleExpiresAt,
       absoluteExpiresAt,
     }
   }
 
-  async function end(scope: EndingScope, reason: EndedReason): Promise<Ending[]> {
-    const endings = await recordEndings(db, scope, reason, clock.now()).catch(unavailable)
-    await propagate(endings)
-    return endings
+  function tellOfAdoption(sessionId: string, generation: number, store: string): void {
+    log.warn(
+      { session_id: sessionId, generation, store },
+      'a store had lost writes: a newer generation was adopted',
+    )
   }
 
-  async function propagate(endings: readonly Ending[]): Promise<void> {
-    if (endings.length === 0) return
-    for (const ending of endings) revoked.add(ending.sessionId)
+  /** Whether it was this call that ended it. Nothing was issued: that Redis hears of it later is no reason to wait. */
+  async function endReused(familyHash: string): Promise<boolean> {
     try {
-      await store.bury(endings).catch(() => store.bury(endings))
-    } catch (cause) {
-      throw new Problem('revocation_pending', { retryAfter: 1 }, { cause })
+      return (await endings.end({ familyHash }, 'reuse_detected')).length > 0
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'revocation_pending') return true
+      throw error
     }
-    await markTombstoned(db, endings, clock.now()).catch((error: Error) =>
-      log.warn({ reason: error.name }, 'tombstones stand, but the ledger does not know it yet'),
-    )
   }
 
   return {
     parse: format.parse,
     start,
     rotate,
-    end,
-    record: (tx, scope, reason) => recordEndings(tx, scope, reason, clock.now()),
-    propagate,
+    end: endings.end,
+    record: endings.record,
+    propagate: endings.propagate,
   }
-}
-
-function unavailable(cause: unknown): never {
-  throw new Problem('unavailable', { retryAfter: 1 }, { cause })
 }

@@ -4,7 +4,6 @@ import type { TurnedFamily } from './redis-store.ts'
 /** A rotation the ledger has yet to hear of. */
 export type Rotation = Omit<TurnedFamily, 'claims' | 'absoluteExpiresAt'> & {
   sessionId: string
-  attempt: string
 }
 
 export interface WriteBehind {
@@ -49,13 +48,17 @@ export function createWriteBehind({ db, log, intervalMs = 500 }: WriteBehindOpti
         await db.$executeRaw`
           WITH v AS (
             SELECT * FROM jsonb_to_recordset(${JSON.stringify(rows.slice(at, at + 1_000))}::jsonb)
-            AS r("sessionId" uuid, generation int, "rotatedAt" bigint, "idleExpiresAt" bigint, attempt text)
+            AS r("sessionId" uuid, generation int, "rotatedAt" bigint, "idleExpiresAt" bigint,
+              attempts text, credits int, clean int)
           ), locked AS (
             SELECT id FROM sessions WHERE id IN (SELECT "sessionId" FROM v) ORDER BY id FOR UPDATE
           )
           UPDATE sessions s SET
             generation = GREATEST(s.generation, v.generation),
-            attempt = CASE WHEN v.generation > s.generation THEN v.attempt ELSE s.attempt END,
+            attempt = CASE WHEN v.generation > s.generation THEN v.attempts ELSE s.attempt END,
+            reissues = CASE WHEN v.generation > s.generation THEN 0 ELSE s.reissues END,
+            credits = CASE WHEN v.generation > s.generation THEN v.credits ELSE s.credits END,
+            clean = CASE WHEN v.generation > s.generation THEN v.clean ELSE s.clean END,
             rotated_at = GREATEST(s.rotated_at, to_timestamp(v."rotatedAt" / 1000.0)),
             last_used_at = GREATEST(s.last_used_at, to_timestamp(v."rotatedAt" / 1000.0)),
             idle_expires_at = GREATEST(s.idle_expires_at, to_timestamp(v."idleExpiresAt" / 1000.0))

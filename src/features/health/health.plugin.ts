@@ -1,13 +1,16 @@
 import type { FastifyInstance } from 'fastify'
-import type { Redis } from 'ioredis'
 import { Type } from 'typebox'
 import type { KeyRing } from '../../core/access-tokens/key-ring.ts'
 import type { RateLimit } from '../../http/rate-limit.ts'
 import type { Database } from '../../platform/database.ts'
+import { checkRedis, type RedisClient } from '../../platform/redis.ts'
+import type { Watch } from '../../platform/watch.ts'
 
 export interface HealthDeps {
   db: Database
-  redis: Redis
+  redis: RedisClient
+  databaseWatch: Watch
+  redisWatch: Watch
   keyRing: KeyRing
   limit: RateLimit
   /** Names of the migrations this build expects. */
@@ -18,7 +21,7 @@ export interface HealthDeps {
 
 const Check = Type.Object({ ok: Type.Boolean(), ms: Type.Number() })
 const Ready = Type.Object({
-  status: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
+  status: Type.Union([Type.Literal('ready'), Type.Literal('degraded'), Type.Literal('not_ready')]),
   checks: Type.Object({ postgres: Check, redis: Check, migrations: Check, keys: Check }),
 })
 const PROBE_MS = 1_000
@@ -50,37 +53,46 @@ export async function health(app: FastifyInstance, deps: HealthDeps): Promise<vo
     },
     async (_request, reply) => {
       const [postgres, cache, migrations, keys] = await Promise.all([
-        probe(() => db.$queryRaw`SELECT 1`),
-        probe(() => redis.ping()),
+        probe(() => db.$queryRaw`SELECT 1`, deps.databaseWatch),
+        probe(() => checkRedis(redis), deps.redisWatch),
         probe(checkMigrations),
         probe(async () => keyRing.signer()),
       ])
-      // Without Redis the server still serves what the ledger can answer; without Postgres it cannot sign anyone in.
-      const ready = postgres.ok && cache.ok && migrations.ok && keys.ok && !deps.draining()
+      // Every node shares its stores: taking all of them out of rotation would make half an outage a whole one.
+      const ready = (postgres.ok || cache.ok) && migrations.ok && keys.ok && !deps.draining()
+      const whole = postgres.ok && cache.ok
       reply.header('cache-control', 'no-store')
       if (!ready) reply.header('retry-after', '1')
-      return reply
-        .status(ready ? 200 : 503)
-        .send({ status: ready ? 'ready' : 'not_ready', checks: { postgres, redis: cache, migrations, keys } })
+      return reply.status(ready ? 200 : 503).send({
+        status: !ready ? 'not_ready' : whole ? 'ready' : 'degraded',
+        checks: { postgres, redis: cache, migrations, keys },
+      })
     },
   )
 
+  let migrated = false
+  app.addHook('onReady', () => checkMigrations().catch(() => {}))
+
   async function checkMigrations(): Promise<void> {
+    // What was applied once stays applied, also while Postgres cannot be asked.
+    if (migrated) return
     const rows = await db.$queryRaw<{ migration_name: string }[]>`
       SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`
     const applied = new Set(rows.map((row) => row.migration_name))
     if (deps.migrations.some((name) => !applied.has(name))) throw new Error('migrations are missing')
+    migrated = true
   }
 }
 
-async function probe(check: () => Promise<unknown>): Promise<{ ok: boolean; ms: number }> {
+/** A store that answers again is of use only once its watch says so too. */
+async function probe(check: () => Promise<unknown>, watch?: Watch): Promise<{ ok: boolean; ms: number }> {
   const began = performance.now()
   let timer: NodeJS.Timeout | undefined
   const late = new Promise((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error('timed out')), PROBE_MS)
   })
   const ok = await Promise.race([check(), late]).then(
-    () => true,
+    () => !watch?.away,
     () => false,
   )
   clearTimeout(timer)

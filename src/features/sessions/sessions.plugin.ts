@@ -124,7 +124,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
       const parsed = token ? refreshTokens.parse(token) : null
       if (parsed) await end(request, { familyHash: parsed.familyHash }, 'logout', 'logout')
       const bearer = bearerOf(request)
-      const claims = bearer ? await Promise.resolve(accessTokens.verify(bearer)).catch(() => null) : null
+      const claims = bearer ? await verified(bearer) : null
       if (claims) await end(request, { sessionId: claims.sid, userId: claims.sub }, 'logout', 'logout')
       if (transport === 'cookie' && token) reply.setCookie(jar.name, '', jar.cleared)
       return reply.status(204).send(null)
@@ -208,6 +208,16 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     const token = request.cookies[jar.name]
     if (token !== undefined) origins.require(request)
     return { token, transport: 'cookie' as const }
+  }
+
+  /** Null for a token that is not, or no more, valid: a sign-out has nothing to do then. */
+  async function verified(bearer: string) {
+    try {
+      return await accessTokens.verify(bearer)
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'access_token_invalid') return null
+      throw error
+    }
   }
 
   function respond(reply: FastifyReply, issued: IssuedSession, transport: 'cookie' | 'body'): TokenResponse {

@@ -11,7 +11,7 @@ export interface EmbeddedRedis {
   /** May hold a password: not for logs. */
   url: string
   description: string
-  /** Set when the server reports no run id of its own; new with every start. */
+  /** Set when the server reports no replication id of its own; new with every start. */
   incarnation?: string
   stop(): Promise<void>
 }

@@ -9,6 +9,7 @@ import { redisUrl } from '../../support/server.ts'
 const redis = new Redis(redisUrl)
 const store = createRedisStore(redis)
 const incarnation = process.env.TEST_REDIS_INCARNATION ?? ''
+const standing = { incarnation, merge: 'm', deadline: Number.MAX_SAFE_INTEGER }
 t.teardown(() => redis.disconnect())
 
 const DAY = 86_400_000
@@ -19,7 +20,19 @@ const redisNow = async () => {
 const claims = '{"sid":"s"}'
 
 // Ages keep a second away from every boundary, because Redis's clock runs on between two readings.
-const age = fc.constantFrom(-60_000, -3_000, 1_000, 5_000, 8_000, 12_000, 60_000, DAY - 5_000, DAY + 5_000)
+const age = fc.constantFrom(
+  -60_000,
+  -12_000,
+  -8_000,
+  -3_000,
+  1_000,
+  5_000,
+  8_000,
+  12_000,
+  60_000,
+  DAY - 5_000,
+  DAY + 5_000,
+)
 const attempt = fc.constantFrom('', 'a', 'b')
 const step = fc.record({
   behind: fc.constantFrom(-3, -1, 0, 0, 0, 1, 1, 1, 1, 2, 5),
@@ -31,7 +44,7 @@ const family = fc.record({
   credits: fc.integer({ min: 0, max: 5 }),
   clean: fc.integer({ min: 0, max: 19 }),
   reissues: fc.integer({ min: 0, max: 10 }),
-  attempt,
+  attempts: fc.constantFrom('', 'a', 'b', 'a b', 'b a a b', '- a'),
   binding: fc.constantFrom('', 'key', 'other'),
   idle: fc.constantFrom(-1_000, 30 * DAY),
 })
@@ -48,13 +61,13 @@ t.test('the script and the pure decision agree on random histories', async (t) =
         reissues: start.reissues,
         credits: start.credits,
         clean: start.clean,
-        attempt: start.attempt,
+        attempts: start.attempts,
         idleExpiresAt: born + (steps.length === 1 ? start.idle : 30 * DAY),
         absoluteExpiresAt: born + 90 * DAY,
         binding: start.binding,
         ended: '',
       }
-      await store.merge(hash, { ...state, idleExpiresAt: born + 30 * DAY, claims }, incarnation)
+      await store.merge(hash, { ...state, idleExpiresAt: born + 30 * DAY, claims }, standing)
       await redis.hset(key, {
         reissues: state.reissues,
         credits: state.credits,
@@ -72,7 +85,7 @@ t.test('the script and the pure decision agree on random histories', async (t) =
         state = { ...state, rotatedAt: now - age }
         if (!state.ended) await redis.hset(key, 'rotated_at', state.rotatedAt)
         const expected = decide(state, request, now)
-        const actual = await store.rotate(hash, request, incarnation)
+        const actual = await store.rotate(hash, request, standing)
         if (state.ended) {
           // Until the ledger holds it, the script goes on saying so.
           if (actual.outcome !== 'reuse') throw new Error('a reuse was forgotten')
@@ -87,7 +100,7 @@ t.test('the script and the pure decision agree on random histories', async (t) =
             if (Number(stored[name]) !== expected.state[name])
               throw new Error(`${name}: ${stored[name]}, expected ${expected.state[name]}`)
           }
-          if (stored.attempt !== expected.state.attempt) throw new Error('attempt differs')
+          if (stored.attempts !== expected.state.attempts) throw new Error('attempt differs')
           if ((stored.ended ?? '') !== expected.state.ended) throw new Error('ending differs')
           const drift = Math.abs(Number(stored.rotated_at) - expected.state.rotatedAt)
           if (turned ? drift > 900 : drift !== 0) throw new Error('rotated_at differs')
@@ -113,34 +126,37 @@ t.test('a merge takes the maximum, and a tombstone wins over any merge', async (
   const ledger = {
     generation: 5,
     rotatedAt: now - 60_000,
-    attempt: 'x',
+    reissues: 0,
+    credits: 5,
+    clean: 0,
+    attempts: 'x',
     idleExpiresAt: now + DAY,
     absoluteExpiresAt: now + 2 * DAY,
     binding: '',
     claims,
   }
   const request = { attempt: 'y', proven: '', graceMs: 10_000, idleTtlMs: DAY }
-  t.equal((await store.rotate(hash, { ...request, presented: 5 }, incarnation)).outcome, 'cold')
-  t.equal(await store.merge(hash, ledger, incarnation), 'merged')
-  t.match(await store.rotate(hash, { ...request, presented: 5 }, incarnation), {
+  t.equal((await store.rotate(hash, { ...request, presented: 5 }, standing)).outcome, 'cold')
+  t.equal(await store.merge(hash, ledger, standing), 'merged')
+  t.match(await store.rotate(hash, { ...request, presented: 5 }, standing), {
     outcome: 'rotate',
     generation: 6,
   })
-  t.equal(await store.merge(hash, { ...ledger, generation: 3 }, incarnation), 'merged')
-  t.match(await store.rotate(hash, { ...request, presented: 6 }, incarnation), {
+  t.equal(await store.merge(hash, { ...ledger, generation: 3 }, standing), 'merged')
+  t.match(await store.rotate(hash, { ...request, presented: 6 }, standing), {
     outcome: 'rotate',
     generation: 7,
   })
   await redis.hset(`rt:{${hash}}`, 'incarnation', 'another')
   if (!incarnation)
     t.equal(
-      (await store.rotate(hash, { ...request, presented: 7 }, incarnation)).outcome,
+      (await store.rotate(hash, { ...request, presented: 7 }, standing)).outcome,
       'cold',
       'a restarted Redis is not believed',
     )
   await store.bury([{ familyHash: hash, reason: 'logout', absoluteExpiresAt: now + 2 * DAY }])
-  t.equal(await store.merge(hash, { ...ledger, generation: 50 }, incarnation), 'ended')
-  t.match(await store.rotate(hash, { ...request, presented: 50 }, incarnation), {
+  t.equal(await store.merge(hash, { ...ledger, generation: 50 }, standing), 'ended')
+  t.match(await store.rotate(hash, { ...request, presented: 50 }, standing), {
     outcome: 'ended',
     reason: 'logout',
   })
@@ -155,7 +171,7 @@ t.test('nobody rides along on the grace window: five credits, one back for 20 cl
     reissues: 0,
     credits: 5,
     clean: 0,
-    attempt: '',
+    attempts: '',
     idleExpiresAt: DAY,
     absoluteExpiresAt: DAY,
     binding: '',

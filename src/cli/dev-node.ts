@@ -1,0 +1,9 @@
+// One more node of `ratchet dev --nodes`; it ends with the process that started it.
+import { environment, loadConfig } from '../config.ts'
+import { serve } from '../server.ts'
+
+const server = await serve(loadConfig(environment()))
+// The terminal sends Ctrl-C to every process; the first node ends the others in order.
+process.on('SIGINT', () => {})
+process.on('disconnect', () => void server.close().finally(() => process.exit()))
+process.send?.({ url: server.url })

@@ -1,0 +1,142 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Database } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
+import type { RedisClient, RedisConnection } from '../../platform/redis.ts'
+import type { RevokedSessions } from './revoked-sessions.ts'
+
+/**
+ * Brings the endings of every node to this one: at once through a Redis stream, and through the ledger, which is
+ * read twice a second whatever Redis does. Either is enough to know what ended up to a second ago.
+ */
+export interface RevocationFeed {
+  /** Whether every ending up to a second ago is known. */
+  readonly fresh: boolean
+  /** Makes it so. @throws `unavailable` when neither store can be read: an unread feed never means accept. */
+  catchUp(): Promise<void>
+  /** Tells every node. Rejects when Redis does not answer. */
+  publish(sessionIds: readonly string[]): Promise<void>
+  /** Resolves when every ending of the last access-token lifetime is known. @throws what Postgres throws. */
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface RevocationFeedDeps {
+  db: Database
+  redis: RedisClient
+  /** A connection of the feed's own: reading waits on it. */
+  reader: RedisConnection
+  revoked: RevokedSessions
+  /** Milliseconds an access token can outlive its session. */
+  keepMs: number
+  log: { warn(details: object, message: string): void }
+}
+
+const STREAM = 'ratchet:revocations'
+const FRESH_MS = 1_000
+const POLL_MS = 400
+const BLOCK_MS = 300
+// An ending is dated when it is written and seen when its transaction commits: each reading looks back over this.
+const OVERLAP_MS = 30_000
+
+export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
+  const { db, redis, reader, revoked, keepMs, log } = deps
+  const stopping = new AbortController()
+  let known = Number.NEGATIVE_INFINITY
+  let catching: Promise<void> | undefined
+  let loops: Promise<unknown> = Promise.resolve()
+
+  /** Everything that ended before this moment of the monotonic clock is known. */
+  const knownUpTo = (moment: number) => {
+    known = Math.max(known, moment)
+  }
+
+  async function readLedger(backMs: number): Promise<void> {
+    const began = performance.now()
+    const rows = await db.$queryRaw<{ id: string }[]>`
+      SELECT id FROM sessions WHERE ended_at > clock_timestamp() - ${backMs}::float8 * interval '1 millisecond'`
+    for (const { id } of rows) revoked.add(id)
+    knownUpTo(began)
+  }
+
+  async function pollLedger(): Promise<void> {
+    let since = performance.now()
+    while (!stopping.signal.aborted) {
+      const began = performance.now()
+      const read = readLedger(began - since + OVERLAP_MS)
+      await read.then(
+        () => {
+          since = began
+        },
+        () => {},
+      )
+      await pause(POLL_MS)
+    }
+  }
+
+  async function followStream(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        // What was published before this mark is in the ledger; what comes after it is in the stream.
+        const [newest] = await reader.redis.xrevrange(STREAM, '+', '-', 'COUNT', 1)
+        await readLedger(keepMs)
+        await readStream(newest?.[0] ?? '0-0')
+      } catch (error) {
+        if (stopping.signal.aborted) return
+        log.warn({ reason: (error as Error).message }, 'the stream of revocations cannot be read')
+        await pause(500)
+      }
+    }
+  }
+
+  /** Until the connection fails: after a gap, the ledger is asked first. */
+  async function readStream(from: string): Promise<void> {
+    let last = from
+    while (!stopping.signal.aborted) {
+      const answer = await reader.redis.xread('COUNT', 1_000, 'BLOCK', BLOCK_MS, 'STREAMS', STREAM, last)
+      const entries = answer?.[0]?.[1] ?? []
+      for (const [id, fields] of entries) {
+        last = id
+        if (fields[1]) revoked.add(fields[1])
+      }
+      // A full batch may have more behind it.
+      if (entries.length < 1_000) knownUpTo(performance.now())
+    }
+  }
+
+  const pause = (ms: number) => delay(ms, undefined, { signal: stopping.signal, ref: false }).catch(() => {})
+
+  return {
+    get fresh() {
+      return performance.now() - known <= FRESH_MS
+    },
+
+    catchUp() {
+      catching ??= readLedger(Math.min(keepMs, performance.now() - known + OVERLAP_MS))
+        .catch((cause) => {
+          // The stream may have been read meanwhile.
+          if (performance.now() - known > FRESH_MS)
+            throw new Problem('unavailable', { retryAfter: 1 }, { cause })
+        })
+        .finally(() => {
+          catching = undefined
+        })
+      return catching
+    },
+
+    async publish(sessionIds) {
+      const oldest = `${Date.now() - keepMs}`
+      await Promise.all(sessionIds.map((id) => redis.xadd(STREAM, 'MINID', '~', oldest, '*', 'sid', id)))
+    },
+
+    async start() {
+      await readLedger(keepMs)
+      loops = Promise.all([pollLedger(), followStream()])
+    },
+
+    async stop() {
+      stopping.abort()
+      reader.close()
+      await loops
+    },
+  }
+}

@@ -1,0 +1,13 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+
+/** The text of a PEM file of certificates; undefined when it cannot be read as one. */
+export function readCertificates(path: string): string | undefined {
+  try {
+    const pem = readFileSync(path, 'utf8')
+    new X509Certificate(pem)
+    return pem
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,65 @@
+/** Variables by name, as a process or a test gives them. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export type Reader = ReturnType<typeof reader>
+
+/** Reads variables one by one and collects what is wrong with them, by name and without a value. */
+export function reader(env: Environment) {
+  const faults: string[] = []
+  const fault = (message: string) => void faults.push(message)
+
+  function text(name: string, fallback?: string): string {
+    const value = env[name] || fallback
+    if (value === undefined) fault(`${name} is missing`)
+    return value ?? ''
+  }
+  function url(name: string, protocols: readonly string[]): string {
+    const value = text(name)
+    if (value && (!URL.canParse(value) || !protocols.includes(new URL(value).protocol))) {
+      fault(`${name} must be a URL starting with ${protocols.map((p) => `${p}//`).join(' or ')}`)
+    }
+    return value
+  }
+  function checkOrigin(name: string, value: string, allowPath = false): string {
+    const trimmed = value.replace(/\/$/, '')
+    const parsed = URL.canParse(trimmed) ? new URL(trimmed) : undefined
+    const fits =
+      parsed && /^https?:$/.test(parsed.protocol) && (allowPath ? !parsed.search : parsed.origin === trimmed)
+    if (!fits) fault(`${name} must be an http(s) origin such as https://app.example.com`)
+    return fits ? trimmed : 'http://invalid'
+  }
+  return {
+    faults: faults as readonly string[],
+    fault,
+    text,
+    url,
+    checkOrigin,
+    origin(name: string, fallback?: string, allowPath = false): string {
+      const value = text(name, fallback)
+      return value ? checkOrigin(name, value, allowPath) : 'http://invalid'
+    },
+    integer(name: string, fallback: number, min: number, max: number): number {
+      const value = env[name] || String(fallback)
+      const number = Number(value)
+      if (!/^\d+$/.test(value) || number < min || number > max) {
+        fault(`${name} must be a whole number from ${min} to ${max}`)
+      }
+      return number
+    },
+    oneOf<const T extends string>(name: string, values: readonly T[], fallback: T): T {
+      const value = (env[name] || fallback) as T
+      if (!values.includes(value)) fault(`${name} must be one of ${values.join(', ')}`)
+      return value
+    },
+    flag(name: string, fallback: boolean): boolean {
+      const value = env[name] || String(fallback)
+      if (value !== 'true' && value !== 'false') fault(`${name} must be true or false`)
+      return value === 'true'
+    },
+    list: (name: string): string[] =>
+      (env[name] ?? '')
+        .split(',')
+        .map((item) => item.trim())
+        .filter(Boolean),
+  }
+}

@@ -1,0 +1,66 @@
+/** Where Redis is and how to sign in to it, as `REDIS_URL` says it. */
+export interface RedisServers {
+  /** One server; sentinels that know which server is the master; some nodes of a cluster. */
+  readonly kind: 'single' | 'sentinel' | 'cluster'
+  readonly nodes: readonly { readonly host: string; readonly port: number }[]
+  readonly username: string | undefined
+  readonly password: string | undefined
+  readonly tls: boolean
+  readonly db: number
+  /** What the sentinels call the master; empty without sentinels. */
+  readonly masterName: string
+  readonly sentinelPassword: string | undefined
+}
+
+export const REDIS_URL_FORMS = [
+  'redis://[[user]:password@]host[:port][/database]',
+  'redis+sentinel://[[user]:password@]host[:port],…/master[/database][?sentinelPassword=…]',
+  'redis+cluster://[[user]:password@]host[:port],…',
+]
+
+const NODE = String.raw`(?:\[[\da-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?`
+// A list of hosts is beyond WHATWG's URL. As there, what is special in a password is percent-encoded.
+const URL_OF_ALL = new RegExp(
+  String.raw`^redis(?<tls>s?)(?:\+(?<form>sentinel|cluster))?://` +
+    String.raw`(?:(?<username>[^\s:@/?#]*):(?<password>[^\s/?#]+)@)?` +
+    String.raw`(?<nodes>${NODE}(?:,${NODE})*)(?<rest>/\S*)?$`,
+)
+const REST = {
+  single: /^\/?(?<db>\d{0,5})$/,
+  sentinel:
+    /^\/(?<masterName>[\w.-]+)(?:\/(?<db>\d{1,5}))?(?:\?sentinelPassword=(?<sentinelPassword>[^&#]+))?$/,
+  cluster: /^\/?$/,
+}
+
+/** Undefined unless the text is exactly one of the forms, with or without the `s` of TLS. */
+export function parseRedisUrl(text: string): RedisServers | undefined {
+  const { tls, form, username, password, nodes = '', rest = '' } = URL_OF_ALL.exec(text)?.groups ?? {}
+  const kind = (form ?? 'single') as RedisServers['kind']
+  const addresses = nodes.split(',').map((node) => parseNode(node, kind === 'sentinel' ? 26_379 : 6_379))
+  const match = REST[kind].exec(rest)
+  if (!nodes || !match || (kind === 'single' && addresses.length > 1)) return
+  const { db, masterName = '', sentinelPassword } = match.groups ?? {}
+  if (addresses.some(({ port }) => port < 1 || port > 65_535)) return
+  try {
+    return {
+      kind,
+      nodes: addresses,
+      username: decode(username),
+      password: decode(password),
+      tls: tls === 's',
+      db: Number(db || 0),
+      masterName,
+      sentinelPassword: decode(sentinelPassword),
+    }
+  } catch {
+    return
+  }
+}
+
+function parseNode(text: string, defaultPort: number) {
+  const [, host = '', port] = /^(.+?)(?::(\d+))?$/.exec(text) ?? []
+  return { host: host.replace(/^\[|\]$/g, ''), port: port ? Number(port) : defaultPort }
+}
+
+/** @throws {URIError} when a percent sign is none of an encoding. */
+const decode = (text: string | undefined) => (text ? decodeURIComponent(text) : undefined)

@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { createFaultProxy } from '../../support/fault-proxy.ts'
+import { redisUrl, startServer } from '../../support/server.ts'
+
+const GRACE_MS = 1_000
+// What a node has given up may still be on its way: TCP sends again until a partition is over.
+const env = { REFRESH_GRACE: '1' }
+
+/** Two nodes on the same stores, the first behind a proxy in front of Redis. */
+async function setUp(t: Test) {
+  const proxy = await createFaultProxy({ target: redisUrl })
+  t.teardown(() => proxy.close())
+  const near = await startServer(t, { env })
+  const far = await startServer(t, { env: { ...env, REDIS_URL: proxy.url }, databaseUrl: near.databaseUrl })
+  const session = await near.login(await near.createAccount())
+  const refresh = (server: typeof near, refresh_token: string, key?: string) =>
+    server.post('/auth/refresh', { refresh_token }, { headers: key ? { 'idempotency-key': key } : {} })
+  const warm = await refresh(far, session.refresh_token)
+  return { proxy, near, far, refresh, token: warm.body.refresh_token as string }
+}
+
+t.test(
+  'a command that Redis receives late, after its client was served elsewhere, ends nothing',
+  async (t) => {
+    const { proxy, near, far, refresh, token } = await setUp(t)
+    proxy.stall()
+    const lost = refresh(far, token)
+    await sleep(100)
+    // The client hangs up on the silent node and asks the other one, well within the grace window.
+    const retried = await refresh(near, token)
+    t.equal(retried.status, 200)
+    await sleep(GRACE_MS + 200)
+    await proxy.heal()
+    await lost
+    await sleep(200)
+    t.equal((await refresh(near, retried.body.refresh_token)).status, 200, 'the client is still signed in')
+  },
+)
+
+t.test('so with an Idempotency-Key, when the client has gone on twice', async (t) => {
+  const { proxy, near, far, refresh, token } = await setUp(t)
+  proxy.stall()
+  const key = randomUUID()
+  const lost = refresh(far, token, key)
+  await sleep(100)
+  const retried = await refresh(near, token, key)
+  const next = await refresh(near, retried.body.refresh_token, randomUUID())
+  t.equal(next.status, 200)
+  await sleep(GRACE_MS + 200)
+  await proxy.heal()
+  await lost
+  await sleep(200)
+  t.equal(
+    (await refresh(near, next.body.refresh_token, randomUUID())).status,
+    200,
+    'the client is still signed in',
+  )
+})
+
+t.test('a merge that Redis receives late brings no ended session back', async (t) => {
+  const { proxy, near, far, refresh, token } = await setUp(t)
+  await near.redis.flushdb()
+  await near.app.abilities.writeBehind.flush()
+  // The far node reads a living family from the ledger; its merge is held up on the way to Redis.
+  const { db } = far.app.abilities
+  const { $queryRaw } = db
+  let reads = 0
+  Object.assign(db, {
+    async $queryRaw(...args: Parameters<typeof $queryRaw>) {
+      const rows = await Reflect.apply($queryRaw, db, args)
+      if (String(args[0]).includes('s.family_hash') && ++reads === 1) proxy.stall()
+      return rows
+    },
+  })
+  const lost = refresh(far, token)
+  await sleep(300)
+  t.equal(reads, 1)
+  const ended = await near.post('/auth/logout', { refresh_token: token })
+  t.equal(ended.status, 204)
+  await near.redis.flushdb()
+  await sleep(2_500)
+  await proxy.heal()
+  await lost
+  await sleep(200)
+  t.match((await refresh(near, token)).body, { code: 'session_ended' })
+})
+t.end()
