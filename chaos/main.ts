@@ -1,0 +1,83 @@
+// The entry of `npm run chaos`: honest clients and thieves at several nodes while everything around them breaks.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { createBook } from './book.ts'
+import { startCluster } from './cluster.ts'
+import { inject, plan } from './faults.ts'
+import { finale } from './finale.ts'
+import { seedPeople } from './people.ts'
+import { populate } from './population.ts'
+import { createRandom } from './random.ts'
+import { report } from './report.ts'
+import { createTimeline } from './timeline.ts'
+import { createWorld } from './world.ts'
+
+const { values: options } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '3' },
+    /** Makes the plan of faults and what every client draws. */
+    seed: { type: 'string' },
+    nodes: { type: 'string', default: '3' },
+    clients: { type: 'string', default: '24' },
+    /** Seconds; short, so that a theft outside the window fits into a run. */
+    grace: { type: 'string', default: '2' },
+    /** Leaves the nodes' logs and the stores' data in place. */
+    keep: { type: 'boolean', default: false },
+    /** Only the faults whose names contain it. */
+    only: { type: 'string', default: '' },
+  },
+})
+const seed = Number(options.seed ?? Math.floor(Math.random() * 2 ** 31))
+const [minutes, nodes, clients, grace] = [options.minutes, options.nodes, options.clients, options.grace].map(
+  Number,
+) as [number, number, number, number]
+if ([seed, minutes, nodes, clients, grace].some((value) => !Number.isFinite(value) || value < 0)) {
+  throw new Error('minutes, seed, nodes, clients and grace are numbers')
+}
+
+const HEALED_MS = 60_000
+const SETTLE_MS = 3_000
+
+const closers: (() => Promise<unknown>)[] = []
+let closing: Promise<void> | undefined
+const closeAll = () => {
+  closing ??= (async () => {
+    for (const close of closers.reverse()) await close().catch(console.error)
+  })()
+  return closing
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => void closeAll().finally(() => process.exit(130)))
+}
+try {
+  process.exitCode = (await run()) ? 0 : 1
+} finally {
+  await closeAll()
+}
+
+async function run(): Promise<boolean> {
+  console.log(`npm run chaos -- --minutes ${minutes} --seed ${seed} --nodes ${nodes} --clients ${clients}\n`)
+  const timeline = createTimeline()
+  const book = createBook()
+  const cluster = await startCluster({
+    ...{ nodes, grace, keep: options.keep },
+    onEnd: (close) => void closers.push(close),
+    onCrash: (node, code) => book.violated('node crashes', `${node} ended by itself with code ${code}`),
+  })
+  const people = await seedPeople(cluster.env, cluster.postgres.url, clients)
+  const stop = new AbortController()
+  const world = createWorld({ cluster, book, people, timeline, graceMs: grace * 1000, stopped: stop.signal })
+  const population = populate(world, seed)
+  const planned = plan(seed, minutes * 60_000, nodes, options.only)
+  await Promise.all([inject(planned, cluster, timeline), sleep(minutes * 60_000)])
+
+  console.log('\nhealed; now everybody is asked')
+  if (!(await cluster.recovered(HEALED_MS)))
+    book.violated('honest clients stuck', 'some node is not ready again')
+  stop.abort()
+  await population.done
+  await world.watched()
+  await sleep(SETTLE_MS)
+  await finale(world, createRandom(seed, 'finale'), population.honest)
+  return report(book, world.measures, timeline)
+}

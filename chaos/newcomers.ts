@@ -1,0 +1,64 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { insist, signIn } from './asking.ts'
+import { newPerson, type Person } from './people.ts'
+import type { Random } from './random.ts'
+import { now } from './timeline.ts'
+import type { World } from './world.ts'
+
+// Mail that could not leave is tried again, at growing intervals.
+const MAIL_MS = 120_000
+
+/** Accounts made as people make them: registered, mailed, verified, signed in. */
+export async function arrive(world: World, random: Random, name: string): Promise<void> {
+  while (!world.stopped.aborted) {
+    const person = newPerson()
+    if (await register(world, random, person)) {
+      const session = await signIn(world, random, name, person)
+      if (session) session.state = 'lapsed'
+    }
+    await world.pause(random.between(2_000, 8_000))
+  }
+}
+
+/** Registers and verifies; from then on the account is known to work. False when the run ended first. */
+export async function register(world: World, random: Random, person: Person): Promise<boolean> {
+  const { email, password } = person
+  const body = { email, password, name: 'Ada' }
+  const answer = await insist(world, random, { method: 'POST', path: '/auth/register', body })
+  if (answer?.status !== 202) return false
+  const tried = new Set<string>()
+  for (const began = now(); now() - began < MAIL_MS; await sleep(250)) {
+    // A repeated registration supersedes the one before, and its mail; the right one may come later.
+    for (const token of (await mailedTokens(world.cluster.inboxDir, email)).filter(
+      (each) => !tried.has(each),
+    )) {
+      tried.add(token)
+      const verify = { method: 'POST', path: '/auth/verify-email', body: { token } } as const
+      const verified = await insist(world, random, verify)
+      if (verified?.status !== 200 && !(await worksAnyway(world, random, person))) continue
+      world.people.push(person)
+      world.measures.count('accounts registered and verified over HTTP')
+      return true
+    }
+    if (world.stopped.aborted && tried.size === 0 && now() - began > 5_000) break
+  }
+  world.measures.count('registrations without a mail that works, so far')
+  return false
+}
+
+/** A verification whose answer was lost is refused when it is repeated. */
+async function worksAnyway(world: World, random: Random, { email, password }: Person): Promise<boolean> {
+  const body = { email, password, transport: 'body' }
+  return (await insist(world, random, { method: 'POST', path: '/auth/login', body }))?.status === 200
+}
+
+async function mailedTokens(inboxDir: string, email: string): Promise<string[]> {
+  const files = (await readdir(inboxDir).catch(() => [])).filter((file) => file.endsWith('.json'))
+  const mails = await Promise.all(
+    files.map(async (file) => JSON.parse(await readFile(join(inboxDir, file), 'utf8').catch(() => '{}'))),
+  )
+  const own = mails.filter((mail) => mail.to === email).sort((a, b) => (a.at < b.at ? 1 : -1))
+  return own.flatMap((mail) => /token=([\w-]+)/.exec(mail.text)?.[1] ?? [])
+}

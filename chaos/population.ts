@@ -1,0 +1,46 @@
+import { createHonest, type Habits, type HonestClient } from './honest.ts'
+import { leave } from './leavers.ts'
+import { arrive } from './newcomers.ts'
+import { createRandom } from './random.ts'
+import { steal } from './thieves.ts'
+import type { World } from './world.ts'
+
+// Some let the grace window pass between two refreshes, some do not.
+const plain: Habits = { keyed: true, cookie: false, tabs: 1, loses: 0, idles: 2_500 }
+const HABITS: Record<string, Habits> = {
+  keyed: plain,
+  patient: { ...plain, idles: 8_000 },
+  cookie: { ...plain, cookie: true },
+  'patient-tabs': { ...plain, tabs: 2, idles: 6_000 },
+  tabs: { ...plain, tabs: 2 },
+  lossy: { ...plain, loses: 0.3 },
+  'lossy-tabs': { ...plain, tabs: 2, loses: 0.2 },
+  keyless: { ...plain, keyed: false, loses: 0.05 },
+  'keyless-cookie': { ...plain, keyed: false, cookie: true, idles: 6_000 },
+}
+// Dealt out in turn.
+const ROLES = `patient thief tabs leaver lossy keyless thief patient-tabs leaver cookie patient thief
+  keyless-cookie leaver lossy-tabs keyed`.split(/\s+/)
+
+export interface Population {
+  honest: readonly HonestClient[]
+  /** Resolves when everybody has finished what they were at when the run was stopped. */
+  done: Promise<unknown>
+}
+
+/** One client for every account that was made beforehand, and one who makes new ones. */
+export function populate(world: World, seed: number): Population {
+  const honest: HonestClient[] = []
+  const lives = [...world.people].map((person, index) => {
+    const role = ROLES[index % ROLES.length] as string
+    const name = `${role} ${index + 1}`
+    const random = createRandom(seed, name)
+    if (role === 'thief') return steal(world, random, name, person)
+    if (role === 'leaver') return leave(world, random, name, person)
+    const client = createHonest(world, random, name, person, HABITS[role] ?? plain)
+    honest.push(client)
+    return client.live()
+  })
+  lives.push(arrive(world, createRandom(seed, 'newcomer'), 'newcomer'))
+  return { honest, done: Promise.all(lives) }
+}
