@@ -35,7 +35,7 @@ const TokenBody = Type.Object({ token: OneTimeToken }, strict)
 /** Register, verify the address, the own record, the password, the end of the account. */
 export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, deps) => {
   const { authenticate, rateLimits } = deps
-  const profiles = createProfiles(deps.db)
+  const profiles = createProfiles(deps.db, deps.audit)
   const limitRegister = rateLimits.limit('register', 20, 60)
   const limitMail = rateLimits.limit('resend_verification', 20, 60)
   const limitVerify = rateLimits.limit('verify_email', 30, 60)
@@ -150,7 +150,7 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
     },
     async (request, reply) => {
       reply.header('cache-control', 'no-store')
-      return profiles.rename(request.session.sub, request.body.name)
+      return profiles.rename(request.session, request.body.name, originOf(request))
     },
   )
 

@@ -1,4 +1,6 @@
 import { LRUCache } from 'lru-cache'
+import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
+import type { Audit, Origin } from '../../core/audit/audit.ts'
 import { presentUser, type User } from '../../http/schemas.ts'
 import type { Database } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
@@ -6,7 +8,7 @@ import { Problem } from '../../platform/problem.ts'
 /** A person's own record, remembered for a second: as stale as a revocation may be, and no staler. */
 export interface Profiles {
   read(userId: string): User | Promise<User>
-  rename(userId: string, name: string): Promise<User>
+  rename(session: AccessTokenClaims, name: string, origin: Origin): Promise<User>
   forget(userId: string): void
 }
 
@@ -14,7 +16,7 @@ const REMEMBERED = 10_000
 const REMEMBER_MS = 1_000
 
 /** Both methods throw `access_token_invalid` when the account is gone. */
-export function createProfiles(db: Database): Profiles {
+export function createProfiles(db: Database, audit: Audit): Profiles {
   const remembered = new LRUCache<string, User>({ max: REMEMBERED, ttl: REMEMBER_MS })
 
   async function load(id: string): Promise<User> {
@@ -27,9 +29,12 @@ export function createProfiles(db: Database): Profiles {
 
   return {
     read: (id) => remembered.get(id) ?? load(id),
-    async rename(id, name) {
-      const { count } = await db.user.updateMany({ where: { id, disabledAt: null }, data: { name } })
-      if (count === 0) throw new Problem('access_token_invalid')
+    async rename({ sub: id, sid: sessionId }, name, origin) {
+      await db.$transaction(async (tx) => {
+        const { count } = await tx.user.updateMany({ where: { id, disabledAt: null }, data: { name } })
+        if (count === 0) throw new Problem('access_token_invalid')
+        await audit.record(tx, { type: 'account_update', outcome: 'success', userId: id, sessionId }, origin)
+      })
       return load(id)
     },
     forget: (id) => void remembered.delete(id),

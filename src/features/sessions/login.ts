@@ -1,7 +1,7 @@
 import type { Audit, Origin } from '../../core/audit/audit.ts'
 import type { Passwords } from '../../core/credentials/passwords.ts'
 import type { IssuedSession, RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
-import type { Database } from '../../platform/database.ts'
+import { type Database, isStoreAway } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
 
 export interface LoginDeps {
@@ -65,16 +65,29 @@ export async function login(deps: LoginDeps, input: LoginInput, origin: Origin) 
     return started
   })
   // The password changed, or the account went, while the hash was computed.
-  if (!issued) throw new Problem('invalid_credentials')
-  await endPrevious(refreshTokens, input.previous)
+  if (!issued) {
+    const event = { type: 'login', outcome: 'failure', reason: 'account_changed', userId: user.id } as const
+    await audit.record(db, event, origin)
+    throw new Problem('invalid_credentials')
+  }
+  await endPrevious(deps, input.previous, origin)
   return { issued, user }
 }
 
-async function endPrevious(refreshTokens: RefreshTokens, previous: string | undefined): Promise<void> {
-  const token = previous ? refreshTokens.parse(previous) : null
+async function endPrevious(deps: LoginDeps, previous: string | undefined, origin: Origin): Promise<void> {
+  const token = previous ? deps.refreshTokens.parse(previous) : null
   if (!token) return
-  await refreshTokens.end({ familyHash: token.familyHash }, 'signed_in_again').catch((error) => {
-    // Recorded in the ledger at least; a new sign-in does not fail for the sake of an old session.
-    if (!(error instanceof Problem)) throw error
-  })
+  const reason = 'signed_in_again'
+  try {
+    for (const { sessionId, userId } of await deps.refreshTokens.end(
+      { familyHash: token.familyHash },
+      reason,
+    )) {
+      const ended = { type: 'session_end', outcome: 'success', reason, sessionId } as const
+      deps.audit.note({ ...ended, userId: userId ?? undefined }, origin)
+    }
+  } catch (error) {
+    // Recorded in the ledger, and carried on from there: a new sign-in does not fail for the sake of an old session.
+    if (!(error instanceof Problem) && !isStoreAway(error)) throw error
+  }
 }

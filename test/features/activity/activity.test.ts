@@ -93,7 +93,12 @@ t.test('what happened to an account shows, with its outcome, its reason and its 
   await server.call('POST', '/auth/logout', { bearer: byBearer.access_token })
   const cookie = await server.post('/auth/login', account)
   const jar = `${cookie.headers.getSetCookie()[0]?.split(';')[0]}`
-  await server.post('/auth/logout', {}, { headers: { cookie: jar, origin: 'https://app.example.com' } })
+  const origin = 'https://app.example.com'
+  const renewed = await server.post('/auth/login', account, { headers: { cookie: jar, origin } })
+  await eventsWith(t, renewed.body.access_token, ['session_end success signed_in_again'])
+  await server.call('PATCH', '/me', { bearer: renewed.body.access_token, body: { name: 'Ada L.' } })
+  const newJar = `${renewed.headers.getSetCookie()[0]?.split(';')[0]}`
+  await server.post('/auth/logout', {}, { headers: { cookie: newJar, origin } })
   const stolenNext = await refresh(stolen.refresh_token)
   await server.age(11_000)
   t.match((await refresh(stolen.refresh_token)).body, { reason: 'reuse_detected' })
@@ -135,6 +140,9 @@ t.test('what happened to an account shows, with its outcome, its reason and its 
     'refresh failure reuse_detected',
     'refresh failure reuse_detected',
     'logout success logout',
+    'account_update success',
+    'session_end success signed_in_again',
+    login,
     login,
     'logout success logout',
     'refresh failure logout',
@@ -158,7 +166,7 @@ t.test('what happened to an account shows, with its outcome, its reason and its 
   t.strictSame(sessionsOf('refresh failure reuse_detected'), Array(2).fill(stolen.session.id))
   t.strictSame(
     sessionsOf('logout success logout'),
-    [cookie.body, byBearer, byToken].map(({ session }) => session.id),
+    [renewed.body, byBearer, byToken].map(({ session }) => session.id),
   )
   t.strictSame(
     sessionsOf('session_end success revoked').sort(),
