@@ -1,4 +1,5 @@
 // The entry of `npm run chaos`: honest clients and thieves at several nodes while everything around them breaks.
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { createBook } from './book.ts'
@@ -66,6 +67,8 @@ async function run(): Promise<boolean> {
   })
   const people = await seedPeople(cluster.env, cluster.postgres.url, clients)
   const stop = new AbortController()
+  // Every client waits on it.
+  setMaxListeners(0, stop.signal)
   const world = createWorld({ cluster, book, people, timeline, graceMs: grace * 1000, stopped: stop.signal })
   const population = populate(world, seed)
   const planned = plan(seed, minutes * 60_000, nodes, options.only)
