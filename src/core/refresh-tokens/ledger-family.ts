@@ -1,5 +1,6 @@
 import type { Database, Queryable } from '../../platform/database.ts'
 import { Prisma } from '../../platform/generated/client.ts'
+import { StoreAway } from '../../platform/watch.ts'
 import { decide, type FamilyState, type RotationRequest } from './decide.ts'
 import { bytes, type SessionClaims, text } from './ledger.ts'
 import type { Verdict } from './redis-store.ts'
@@ -11,6 +12,8 @@ export interface LedgerFamily extends FamilyState {
   claims: string
   /** When it was read. */
   now: number
+  /** Ended so recently that a node which still reaches Redis may not have told it yet. */
+  settling: boolean
 }
 
 /** A family that the ledger has turned, up to which generation. */
@@ -23,9 +26,13 @@ export interface TurnedOnLedger {
 /** The ledger's view of a family, ended or not; null when it never was. */
 export const readFamily = (db: Database, familyHash: string) => selectFamily(db, familyHash, Prisma.empty)
 
+// Longer than it takes the reconciler of any node that reaches Redis.
+const SETTLE_MS = 2_000
+
 /**
  * The ratchet without Redis: the same decision, under the row's lock, by Postgres's clock. A reuse ends the
  * session in the same transaction. Null when there is no such family.
+ * @throws {StoreAway} as long as an ending is so recent that another node might still turn the family.
  */
 export function rotateOnLedger(
   db: Database,
@@ -38,8 +45,10 @@ export function rotateOnLedger(
     const { sessionId, claims, now } = family
     const decision = decide(family, request, now)
     switch (decision.outcome) {
-      case 'superseded':
       case 'ended':
+        if (family.settling) throw new StoreAway('redis')
+        return decision
+      case 'superseded':
         return decision
       case 'reuse':
         await tx.$executeRaw`
@@ -112,6 +121,7 @@ interface FamilyRow {
   clean: number
   attempt: string | null
   ended_reason: string | null
+  settling: boolean
   roles: string[] | null
   disabled: boolean
   auth_time: number
@@ -128,7 +138,8 @@ async function selectFamily(
 ): Promise<LedgerFamily | null> {
   const [row] = await db.$queryRaw<FamilyRow[]>`
     SELECT s.id, s.user_id, s.client_id, s.scope, s.amr, s.generation, s.reissues, s.credits, s.clean, s.attempt,
-      s.ended_reason, u.roles, u.disabled_at IS NOT NULL AS disabled,
+      s.ended_reason, u.roles,
+      s.ended_at > clock_timestamp() - ${SETTLE_MS}::int * interval '1 millisecond' AND s.tombstoned_at IS NULL AS settling, u.disabled_at IS NOT NULL AS disabled,
       ${epochMs('s.auth_time')} AS auth_time, ${epochMs('s.rotated_at')} AS rotated_at,
       ${epochMs('s.idle_expires_at')} AS idle_expires_at, ${epochMs('s.absolute_expires_at')} AS absolute_expires_at,
       ${epochMs('clock_timestamp()')} AS now
@@ -159,6 +170,7 @@ async function selectFamily(
     ended: row.ended_reason ?? gone,
     claims: JSON.stringify(claims),
     now: row.now,
+    settling: row.settling,
   }
 }
 

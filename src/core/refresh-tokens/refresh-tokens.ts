@@ -21,7 +21,8 @@ export interface IssuedSession {
 export type RotationOutcome =
   | ({ outcome: 'rotated' | 'reissued' } & IssuedSession)
   | { outcome: 'superseded' }
-  | { outcome: 'reuse'; claims: SessionClaims }
+  /** Ended just now; `pending` while a node might not know it yet. */
+  | { outcome: 'reuse'; claims: SessionClaims; pending: boolean }
   | { outcome: 'ended'; reason: string }
 
 export interface SessionStart {
@@ -108,10 +109,9 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
         return { outcome: 'rotated', ...issued }
       }
       case 'reuse': {
-        const ended = await endReused(token.familyHash)
-        return ended
-          ? { outcome: 'reuse', claims: JSON.parse(verdict.claims) }
-          : { outcome: 'ended', reason: 'reuse_detected' }
+        const ending = await endReused(token.familyHash)
+        if (ending === 'known') return { outcome: 'ended', reason: 'reuse_detected' }
+        return { outcome: 'reuse', claims: JSON.parse(verdict.claims), pending: ending === 'pending' }
       }
       default:
         return verdict
@@ -135,12 +135,11 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
     )
   }
 
-  /** Whether it was this call that ended it. Nothing was issued: that Redis hears of it later is no reason to wait. */
-  async function endReused(familyHash: string): Promise<boolean> {
+  async function endReused(familyHash: string): Promise<'ended' | 'known' | 'pending'> {
     try {
-      return (await endings.end({ familyHash }, 'reuse_detected')).length > 0
+      return (await endings.end({ familyHash }, 'reuse_detected')).length > 0 ? 'ended' : 'known'
     } catch (error) {
-      if (error instanceof Problem && error.code === 'revocation_pending') return true
+      if (error instanceof Problem && error.code === 'revocation_pending') return 'pending'
       throw error
     }
   }

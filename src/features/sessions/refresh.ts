@@ -43,6 +43,8 @@ export async function refresh(
     case 'reuse': {
       const { sub, sid } = result.claims
       await reportReuse(deps, sub, sid, origin)
+      // Whoever reads that it has ended may rely on it, at every node.
+      if (result.pending) throw new Problem('unavailable', { retryAfter: 2 })
       throw new Problem('session_ended', { reason: 'reuse_detected' })
     }
   }
