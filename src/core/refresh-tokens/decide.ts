@@ -25,6 +25,8 @@ export interface RotationRequest {
   attempt: string
   /** Thumbprint of the key the client proved to hold, or ''. */
   proven: string
+  /** How long ago the request came, in milliseconds: it is judged as of then. */
+  waitedMs: number
   /** Milliseconds. */
   graceMs: number
   idleTtlMs: number
@@ -57,7 +59,7 @@ export function decide(state: FamilyState, request: RotationRequest, now: number
     return { outcome: adopted ? 'adopt' : 'rotate', state: turn(state, request, now, adopted) }
   }
 
-  const age = now - state.rotatedAt
+  const age = now - request.waitedMs - state.rotatedAt
   // The store that rotated and the one that decides now may differ by a few seconds, in either direction.
   const inGrace = Math.abs(age) <= request.graceMs
   // The rotation that superseded what is presented was this very one: asked again, or heard late.

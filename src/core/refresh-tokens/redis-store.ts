@@ -69,7 +69,7 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
 
   return {
     async rotate(familyHash, request, { incarnation, merge, deadline }) {
-      const { presented, attempt, proven, graceMs, idleTtlMs } = request
+      const { presented, attempt, proven, waitedMs, graceMs, idleTtlMs } = request
       const key = keyOf(familyHash)
       const answer = await scripts.ratchetRotate(
         key,
@@ -81,6 +81,7 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
         incarnation,
         merge,
         deadline,
+        waitedMs,
       )
       const outcome = answer[0] as StoreAnswer['outcome'] | 'late'
       switch (outcome) {

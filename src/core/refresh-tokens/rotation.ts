@@ -16,10 +16,12 @@ export interface RotationDeps {
   incarnation: string | undefined
 }
 
+export type Presented = Omit<RotationRequest, 'waitedMs'>
+
 /** Asks the stores what becomes of a token. */
 export type Rotate = (
   familyHash: string,
-  request: RotationRequest,
+  request: Presented,
 ) => Promise<{ verdict: Verdict; by: 'redis' | 'ledger' }>
 
 // A family that stays cold belongs to a Redis that forgets faster than it is told.
@@ -28,7 +30,9 @@ const MAX_TRIES = 3
 export function createRotate(deps: RotationDeps): Rotate {
   const { db, store, redisWatch, writeBehind } = deps
 
-  return async (familyHash, request) => {
+  return async (familyHash, presented) => {
+    const came = performance.now()
+    const request = () => ({ ...presented, waitedMs: Math.round(performance.now() - came) })
     try {
       const answer = await onRedis(familyHash, request)
       if (answer.outcome !== 'cold') return { verdict: answer, by: 'redis' }
@@ -39,7 +43,7 @@ export function createRotate(deps: RotationDeps): Rotate {
     return { verdict: await onLedger(familyHash, request), by: 'ledger' }
   }
 
-  async function onRedis(familyHash: string, request: RotationRequest): Promise<StoreAnswer> {
+  async function onRedis(familyHash: string, request: () => RotationRequest): Promise<StoreAnswer> {
     let merge = ''
     // A server without an id is believed only right after we told it everything.
     const standing = () => ({
@@ -47,7 +51,7 @@ export function createRotate(deps: RotationDeps): Rotate {
       incarnation: deps.incarnation ?? merge,
       deadline: redisWatch.deadline(),
     })
-    const turn = () => redisWatch.run(() => store.rotate(familyHash, request, standing()))
+    const turn = () => redisWatch.run(() => store.rotate(familyHash, request(), standing()))
     let answer = await turn()
     for (let tries = 0; answer.outcome === 'cold' && tries < MAX_TRIES; tries += 1) {
       merge = randomBytes(16).toString('hex')
@@ -55,9 +59,12 @@ export function createRotate(deps: RotationDeps): Rotate {
       const over = family ? endOf(family) : 'unknown'
       if (!family || over) return ended(familyHash, family, over)
       await redisWatch.run(() => store.merge(familyHash, family, standing()))
-      // An ending recorded between the reading and the merge may have had its tombstone swept away.
+      // What the ledger heard between the reading and the merge, Redis may have been told before the merge.
       const again = await readFamily(db, familyHash)
       if (again?.ended) return ended(familyHash, again, again.ended)
+      if (again && again.generation > family.generation) {
+        await redisWatch.run(() => store.merge(familyHash, again, standing()))
+      }
       answer = await turn()
     }
     return answer
@@ -71,10 +78,10 @@ export function createRotate(deps: RotationDeps): Rotate {
     return { outcome: 'ended', reason }
   }
 
-  async function onLedger(familyHash: string, request: RotationRequest): Promise<Verdict> {
+  async function onLedger(familyHash: string, request: () => RotationRequest): Promise<Verdict> {
     // What this process has heard of and the ledger has not is written first.
     await writeBehind.flush()
-    const verdict = await rotateOnLedger(db, familyHash, request)
+    const verdict = await rotateOnLedger(db, familyHash, request())
     // Redis came back while the ledger turned: what it holds of this family is old now.
     if (!redisWatch.away) await redisWatch.run(() => store.cool([familyHash])).catch(() => {})
     return verdict ?? { outcome: 'ended', reason: 'unknown' }

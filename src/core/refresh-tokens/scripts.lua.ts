@@ -19,7 +19,8 @@ end
  * KEYS[1] the family's hash
  * ARGV    1 presented generation, 2 attempt, 3 proven key, 4 grace (ms), 5 idle lifetime (ms),
  *         6 incarnation of a server that has no such id ('' if unknown: then always cold),
- *         7 the caller's merge ('' if it made none), 8 until when this may run (ms)
+ *         7 the caller's merge ('' if it made none), 8 until when this may run (ms),
+ *         9 how long ago the request came (ms)
  * Returns {'late'} | {'cold'} | {'ended', reason} | {'superseded'}
  *       | {'rotate' | 'adopt' | 'reissue', generation, rotated_at, idle_expires_at, absolute_expires_at, claims,
  *          credits, clean, attempts}
@@ -68,7 +69,7 @@ if behind <= 0 then
   return { adopted and 'adopt' or 'rotate', generation, now, idle, absolute, claims, credits, clean, attempts }
 end
 
-local age = now - rotated_at
+local age = now - tonumber(ARGV[9]) - rotated_at
 local in_grace = math.abs(age) <= grace
 local known, place = nil, 0
 for word in string.gmatch(attempts, '%S+') do

@@ -38,6 +38,7 @@ const step = fc.record({
   behind: fc.constantFrom(-3, -1, 0, 0, 0, 1, 1, 1, 1, 2, 5),
   attempt,
   proven: fc.constantFrom('', 'key'),
+  waitedMs: fc.constantFrom(0, 0, 0, 3_000),
   age,
 })
 const family = fc.record({
@@ -135,7 +136,7 @@ t.test('a merge takes the maximum, and a tombstone wins over any merge', async (
     binding: '',
     claims,
   }
-  const request = { attempt: 'y', proven: '', graceMs: 10_000, idleTtlMs: DAY }
+  const request = { attempt: 'y', proven: '', waitedMs: 0, graceMs: 10_000, idleTtlMs: DAY }
   t.equal((await store.rotate(hash, { ...request, presented: 5 }, standing)).outcome, 'cold')
   t.equal(await store.merge(hash, ledger, standing), 'merged')
   t.match(await store.rotate(hash, { ...request, presented: 5 }, standing), {
@@ -183,7 +184,7 @@ t.test('nobody rides along on the grace window: five credits, one back for 20 cl
     return now
   }
   const ask = (presented: number, now: number) =>
-    decide(state, { presented, attempt: '', proven: '', graceMs: 10_000, idleTtlMs: DAY }, now)
+    decide(state, { presented, attempt: '', proven: '', waitedMs: 0, graceMs: 10_000, idleTtlMs: DAY }, now)
   const take = (decision: ReturnType<typeof decide>) => {
     if ('state' in decision) state = decision.state
     return decision.outcome
