@@ -163,10 +163,10 @@ export async function createFaultProxy(options: { target: string }): Promise<Fau
     dropAnswers: () => become('dropAnswers'),
     reset: () => severAll(),
     async heal() {
-      const wasCut = fault === 'cut'
       become('none')
       severAll((link) => link.lostBytes)
-      if (wasCut) listener = await listen(port)
+      // Also when another fault has followed a cut.
+      if (!listener.listening) listener = await listen(port)
     },
     async close() {
       fault = 'cut'

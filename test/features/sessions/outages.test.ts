@@ -210,6 +210,8 @@ t.test('both away: 503, nothing consumed, nothing accepted unread', { skip }, as
     t.equal(answer.status, 503, path)
     t.equal(answer.body.code, 'unavailable')
   }
+  const byBearer = await server.call('POST', '/auth/logout', { bearer: kept.access_token })
+  t.equal(byBearer.status, 503, 'and does not say that it has signed anybody out')
   t.equal((await server.call('GET', '/.well-known/jwks.json')).status, 200)
   t.equal((await server.call('GET', '/healthz')).status, 200)
   t.equal(await readiness(server), 'not_ready')

@@ -1,0 +1,104 @@
+import { hash } from 'node:crypto'
+import { type Cluster, GRACE_MS, type Reply } from './cluster.ts'
+
+export type Kind = 'keyed' | 'plain' | 'tabs'
+
+/** What the test knows of one session, and what it may expect of it. */
+export interface Session {
+  name: string
+  kind: Kind
+  id: string
+  user: { id: string; email: string; password: string }
+  familyHash: string
+  /** By generation: whatever any node ever issued. */
+  tokens: string[]
+  bearers: string[]
+  /** The generation its owner holds. */
+  held: number
+  /** A refresh whose answer the owner has yet to hear; `key` is '' without one. */
+  pending: { generation: number; key: string; since: number } | undefined
+  /** Grace credits its owner may have used up. */
+  mercies: number
+  /** The generation a thief holds. */
+  loot: number | undefined
+  /** Its owner may find it ended: somebody tried to end it, or used what was not theirs. */
+  mayEnd: boolean
+  /** A node has answered that it will be ended. */
+  pendingEnd: boolean
+  /** When an ending was acknowledged, or seen: from then on nothing yields. */
+  over: number | undefined
+}
+
+export const familyOf = (token: string) =>
+  hash('sha256', Buffer.from(token.slice(4), 'base64url').subarray(1, 17), 'base64url')
+export const generationOf = (token: string) => Buffer.from(token.slice(4), 'base64url').readUInt32BE(17)
+
+/** Every answer to a call, checked against what must hold whatever happens. */
+export function createChecks(cluster: Cluster, trace: (line: string) => void) {
+  function must(holds: boolean, what: string): void {
+    if (!holds) throw new Error(what)
+  }
+
+  /** Without a key, a superseded token outside the window has to be refused by either store. */
+  async function isSpent(session: Session, generation: number): Promise<boolean> {
+    const { ledger, redis } = await cluster.know(session.familyHash)
+    const spent = (store: typeof ledger) =>
+      store.generation > generation && Math.abs(Date.now() - store.rotatedAt) > GRACE_MS + 3_000
+    return spent(ledger) && (!redis || spent(redis))
+  }
+
+  /** One refresh, by whomever; `again` when the key has been used before. */
+  async function present(session: Session, node: number, generation: number, key = '', again = false) {
+    const wasOver = session.over !== undefined
+    const spent = !again && (await isSpent(session, generation))
+    const token = session.tokens[generation] as string
+    const reply: Reply = await cluster.call(node, 'POST', '/auth/refresh', {
+      body: { refresh_token: token },
+      key: key || undefined,
+    })
+    const { status, body } = reply
+    trace(`${session.name} T(${generation})${key && ` ${key}`} on ${node}: ${status} ${body?.code ?? ''}`)
+    must([0, 200, 401, 409, 503].includes(status), `a refresh answered ${status} ${JSON.stringify(body)}`)
+    if (status === 200) {
+      must(!wasOver, `${session.name} yielded after its end`)
+      must(!spent, `${session.name}: generation ${generation} was superseded long ago, and yielded`)
+      const next = body.refresh_token as string
+      const to = generationOf(next)
+      must(to === generation + 1, `${session.name}: generation ${generation} yielded ${to}`)
+      must((session.tokens[to] ?? next) === next, `${session.name}: two tokens of generation ${to}`)
+      session.tokens[to] = next
+      session.bearers.push(body.access_token)
+    }
+    if (status === 401) {
+      must(body.code === 'session_ended', `a refresh answered ${JSON.stringify(body)}`)
+      must(session.mayEnd, `${session.name}: an honest client was signed out: ${JSON.stringify(body)}`)
+      session.over ??= performance.now()
+    }
+    return reply
+  }
+
+  /** One call with an access token. */
+  async function access(session: Session, node: number): Promise<void> {
+    const { over } = session
+    const longOver = over !== undefined && performance.now() - over > 1_000
+    const reply = await cluster.call(node, 'GET', '/me', { bearer: session.bearers.at(-1) })
+    trace(`${session.name} /me on ${node}: ${reply.status}`)
+    must([0, 200, 401, 503].includes(reply.status), `/me answered ${reply.status}`)
+    must(!(longOver && reply.status === 200), `${session.name}: an access token outlived its session`)
+    must(session.mayEnd || reply.status !== 401, `${session.name}: an honest access token was refused`)
+  }
+
+  /** A token that nobody issued, made out of one that was. */
+  async function forged(session: Session, node: number, bit: number): Promise<void> {
+    const bytes = Buffer.from((session.tokens[session.held] as string).slice(4), 'base64url')
+    const at = Math.floor(bit / 8)
+    bytes[at] = (bytes[at] as number) ^ (1 << (bit % 8))
+    const body = { refresh_token: `rt1_${bytes.toString('base64url')}` }
+    const { status, body: answer } = await cluster.call(node, 'POST', '/auth/refresh', { body })
+    trace(`${session.name} forged on ${node}: ${status}`)
+    const refused = status === 401 && answer.code === 'refresh_token_invalid'
+    must(status === 0 || refused, `a forged token answered ${status} ${JSON.stringify(answer)}`)
+  }
+
+  return { must, present, access, forged }
+}

@@ -1,0 +1,162 @@
+import fc from 'fast-check'
+import { type Action, action, createActors } from './actions.ts'
+import type { Cluster } from './cluster.ts'
+import { createChecks, familyOf, type Kind, type Session } from './session.ts'
+
+const FAULTS = ['cut', 'hang', 'stall', 'dropAnswers', 'reset'] as const
+
+export type Event =
+  | { event: 'fault'; node: number; store: 'redis' | 'postgres'; fault: (typeof FAULTS)[number] }
+  | { event: 'heal'; node: number }
+  | { event: 'kill'; node: number }
+  | { event: 'age' | 'flushAll' | 'save' | 'rollBack' | 'restartEmpty' | 'killRedis' }
+
+export interface Round {
+  /** Strikes while the actions are under way. */
+  event: Event | null
+  /** At once, each on another session. */
+  actions: [session: number, action: Action][]
+}
+
+const node = fc.integer({ min: 0, max: 1 })
+const event: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      event: fc.constant('fault' as const),
+      node,
+      store: fc.constantFrom('redis' as const, 'redis' as const, 'postgres' as const),
+      fault: fc.constantFrom(...FAULTS),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ event: fc.constant('heal' as const), node }) },
+  { weight: 1, arbitrary: fc.record({ event: fc.constant('kill' as const), node }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      event: fc.constantFrom<'age' | 'flushAll' | 'save' | 'rollBack' | 'restartEmpty' | 'killRedis'>(
+        'age',
+        'age',
+        'age',
+        'flushAll',
+        'flushAll',
+        'save',
+        'rollBack',
+        'rollBack',
+        'restartEmpty',
+        'killRedis',
+      ),
+    }),
+  },
+)
+
+const KINDS: readonly Kind[] = ['keyed', 'plain', 'keyed', 'tabs']
+
+export const round: fc.Arbitrary<Round> = fc.record({
+  event: fc.option(event, { freq: 2 }),
+  actions: fc.uniqueArray(fc.tuple(fc.integer({ min: 0, max: KINDS.length - 1 }), action), {
+    selector: ([session]) => session,
+    minLength: 1,
+    maxLength: KINDS.length,
+  }),
+})
+
+/** Two people with two sessions each, and everything that can happen to them. */
+export async function createWorld(cluster: Cluster, trace: (line: string) => void) {
+  const checks = createChecks(cluster, trace)
+  const users = [await cluster.newUser(), await cluster.newUser()] as const
+  const sessions: Session[] = []
+  for (const [index, kind] of KINDS.entries()) {
+    const user = users[index < 2 ? 0 : 1]
+    const { email, password } = user
+    const body = { email, password, transport: 'body' }
+    const { body: answer } = await cluster.call(index % 2, 'POST', '/auth/login', { body })
+    sessions.push({
+      ...{ name: `${kind} ${index}`, kind, user },
+      id: answer.session.id,
+      familyHash: familyOf(answer.refresh_token),
+      tokens: [answer.refresh_token],
+      bearers: [answer.access_token],
+      ...{ held: 0, mercies: 0, mayEnd: false, pendingEnd: false },
+      ...{ pending: undefined, loot: undefined, over: undefined },
+    })
+  }
+  const actors = createActors(cluster, checks, sessions, trace)
+  let starting: Promise<void> = Promise.resolve()
+
+  async function strike(event: Event): Promise<void> {
+    trace(JSON.stringify(event))
+    const { redis, redisServer, nodes } = cluster
+    if (event.event === 'fault') nodes[event.node]?.proxies[event.store][event.fault]()
+    else if (event.event === 'heal') await healProxies(event.node)
+    else if (event.event === 'kill') await replace(event.node)
+    else if (event.event === 'age') await age()
+    else if (event.event === 'rollBack') await redisServer.restart('saved')
+    else if (event.event === 'restartEmpty') await redisServer.restart('empty')
+    else if (event.event === 'killRedis') await redisServer.kill()
+    else if (redis.status === 'ready') await (event.event === 'save' ? redisServer.save() : redis.flushall())
+  }
+
+  async function healProxies(node: number): Promise<void> {
+    const proxies = cluster.nodes[node]?.proxies
+    await Promise.all([proxies?.redis.heal(), proxies?.postgres.heal()])
+  }
+
+  /** Killed at once; a new one takes its place as soon as it can. */
+  async function replace(node: number): Promise<void> {
+    await starting
+    await cluster.nodes[node]?.kill()
+    await healProxies(node)
+    // It may be cut off before it stands: the end of the run starts it again.
+    starting = cluster.nodes[node]?.start().catch(() => {}) ?? starting
+  }
+
+  async function age(): Promise<void> {
+    for (const session of sessions) actors.loseHope(session, 20_000)
+    if (!(await cluster.age(20_000))) trace('not aged: a node keeps something to itself')
+  }
+
+  /** Once Redis has been told, it knows as much of an honest family as the ledger, or is not believed. */
+  async function believesNothingOld(session: Session): Promise<void> {
+    const { ledger, redis } = await cluster.know(session.familyHash)
+    const behind = redis?.hot && redis.generation < ledger.generation
+    checks.must(!behind, `${session.name}: Redis is believed, and behind the ledger`)
+  }
+
+  /** Everything healed: who is honest goes on, what has ended stays so, and no store is believed that is behind. */
+  async function finish(): Promise<void> {
+    await starting
+    await cluster.heal()
+    trace('healed')
+    for (const session of sessions) {
+      actors.loseHope(session)
+      if (session.pendingEnd || session.over !== undefined) {
+        for (const node of [0, 1]) {
+          const { status } = await checks.present(session, node, session.held, '', true)
+          checks.must(status === 401, `${session.name} has ended, and a refresh answers ${status}`)
+        }
+      } else if (session.mayEnd) {
+        for (const node of [0, 1]) await checks.present(session, node, session.held, '', true)
+      } else {
+        await believesNothingOld(session)
+        await actors.refresh(session, 0, 0)
+        checks.must(session.pending === undefined, `${session.name} is honest, and cannot go on`)
+      }
+    }
+    for (const session of sessions) for (const node of [0, 1]) await checks.access(session, node)
+  }
+
+  return {
+    finish,
+    async run({ event, actions }: Round): Promise<void> {
+      trace('--')
+      const alone = event?.event === 'age' || event?.event === 'save'
+      if (event && alone) await strike(event)
+      const striking = event && !alone ? strike(event) : undefined
+      await Promise.all([
+        striking,
+        ...actions.map(([index, action]) => actors.run(sessions[index] as Session, action)),
+      ])
+    },
+  }
+}

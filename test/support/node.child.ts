@@ -1,0 +1,17 @@
+// A node in a process of its own, which ends with its parent.
+import type { AddressInfo } from 'node:net'
+import { buildApp } from '../../src/app.ts'
+import { environment, loadConfig } from '../../src/config.ts'
+
+process.on('SIGINT', () => {})
+process.on('disconnect', () => process.exit())
+const app = await buildApp(loadConfig(environment()))
+process.on('message', async () => {
+  const flushed = await app.abilities.writeBehind.flush().then(
+    () => true,
+    () => false,
+  )
+  process.send?.({ flushed })
+})
+await app.listen({ host: '127.0.0.1', port: 0 })
+process.send?.({ url: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}` })
