@@ -115,12 +115,14 @@ if f[1] and f[1] ~= '' then return 'ended' end
 local idle, id = ARGV[8], incarnation(ARGV[1])
 local ahead = (tonumber(f[2]) or -1) - tonumber(ARGV[2])
 if ahead >= 0 and tonumber(f[3]) > tonumber(idle) then idle = f[3] end
+-- A credit that either has spent is spent.
+local credits = math.min(tonumber(f[5]) or ${MAX_CREDITS}, tonumber(ARGV[5]))
+redis.call('HSET', key, 'credits', credits)
 if ahead == 0 then
-  redis.call('HSET', key, 'reissues', math.max(tonumber(f[4]), tonumber(ARGV[4])),
-    'credits', math.min(tonumber(f[5]), tonumber(ARGV[5])))
+  redis.call('HSET', key, 'reissues', math.max(tonumber(f[4]), tonumber(ARGV[4])))
 elseif ahead < 0 then
-  redis.call('HSET', key, 'generation', ARGV[2], 'rotated_at', ARGV[3], 'reissues', ARGV[4], 'credits', ARGV[5],
-    'clean', ARGV[6], 'attempts', ARGV[7])
+  redis.call('HSET', key, 'generation', ARGV[2], 'rotated_at', ARGV[3], 'reissues', ARGV[4], 'clean', ARGV[6],
+    'attempts', ARGV[7])
 end
 if f[6] ~= id or f[7] ~= '' then redis.call('HSET', key, 'merge', ARGV[12]) end
 redis.call('HSET', key, 'idle_expires_at', idle, 'absolute_expires_at', ARGV[9], 'binding', ARGV[10],

@@ -158,9 +158,10 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     if (!after || before?.ended) return must(after?.ended === before?.ended, 'a merge revived a tombstone')
     const known = before?.generation ?? -1
     must(after.generation === Math.max(known, ledger.generation), 'a merge did not take the maximum')
-    must(after.credits <= Math.max(before?.credits ?? 0, ledger.credits), 'a merge made credits')
-    if (known === ledger.generation)
-      must(after.credits <= Math.min(before?.credits ?? 0, ledger.credits), 'a merge gave credits back')
+    must(
+      after.credits === Math.min(before?.credits ?? MAX_CREDITS, ledger.credits),
+      'a merge gave credits back',
+    )
   }
 
   async function flush(): Promise<void> {
