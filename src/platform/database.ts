@@ -60,6 +60,9 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     log: options.log ?? silent,
     timeoutMs: PROBE_MS,
   })
+  pool.on('release', (error) => {
+    if (!error) databaseWatch?.heard()
+  })
   const db = new PrismaClient({ adapter: new PrismaPg(pool) })
   return {
     db,

@@ -19,6 +19,8 @@ export interface Watch {
   run<T>(command: () => Promise<T>): Promise<T>
   /** Reports a failed command: nobody else tries until the pulse is felt again. */
   failed(cause: unknown): void
+  /** Reports an answer: a store that answers others is not away because a pulse is late. */
+  heard(): void
   /** What has to be done with a store that is back before anybody uses it; while it fails, the store stays away. */
   beforeReturn(task: () => Promise<void>): void
   /** Resolves after the first pulse, felt or not. */
@@ -47,6 +49,7 @@ export function watch(options: WatchOptions): Watch {
   const tasks: (() => Promise<void>)[] = []
   let up = false
   let stopped = true
+  let lastHeard = Number.NEGATIVE_INFINITY
   let timer: NodeJS.Timeout | undefined
 
   function failed(cause: unknown): void {
@@ -56,7 +59,12 @@ export function watch(options: WatchOptions): Watch {
     onLoss?.(cause)
   }
 
+  const heard = () => {
+    lastHeard = performance.now()
+  }
+
   async function pulse(first = false): Promise<void> {
+    const sent = performance.now()
     try {
       await inTime(probe(), up ? timeoutMs : RETURN_MS)
       if (!up) {
@@ -66,7 +74,7 @@ export function watch(options: WatchOptions): Watch {
       }
     } catch (cause) {
       if (first) log.warn({ reason: reasonOf(cause) }, `${name} is away`)
-      failed(cause)
+      if (!(cause instanceof Late && lastHeard > sent)) failed(cause)
     }
     if (stopped) return
     // Spread, so that nodes do not all knock at the same moment.
@@ -80,7 +88,9 @@ export function watch(options: WatchOptions): Watch {
     async run(command) {
       if (!up && !stopped) throw new StoreAway(name)
       try {
-        return await command()
+        const answer = await command()
+        heard()
+        return answer
       } catch (cause) {
         if (cause instanceof StoreAway) throw cause
         failed(cause)
@@ -88,6 +98,7 @@ export function watch(options: WatchOptions): Watch {
       }
     },
     failed,
+    heard,
     beforeReturn: (task) => void tasks.push(task),
     async start() {
       stopped = false
@@ -100,6 +111,8 @@ export function watch(options: WatchOptions): Watch {
   }
 }
 
+class Late extends Error {}
+
 const reasonOf = (cause: unknown) => (cause instanceof Error ? cause.message || cause.name : String(cause))
 
 async function inTime(task: Promise<unknown>, ms: number): Promise<void> {
@@ -108,7 +121,7 @@ async function inTime(task: Promise<unknown>, ms: number): Promise<void> {
     // After a stall of this process the answer may already wait to be read.
     await turnOfTheLoop()
     await turnOfTheLoop()
-    throw new Error(`no answer within ${ms} ms`)
+    throw new Late(`no answer within ${ms} ms`)
   })
   late.catch(() => {})
   try {

@@ -31,10 +31,22 @@ export interface RevocationFeedDeps {
   log: { warn(details: object, message: string): void }
 }
 
+/** Where in which stream a reader stands. */
+interface Place {
+  last: string
+  incarnation: string
+}
+
 const STREAM = 'ratchet:revocations'
+// Whose memory the stream is in, and whether it still holds an entry.
+const LOOK = `
+local id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+return { id, #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) }
+`
 const FRESH_MS = 1_000
 const POLL_MS = 400
 const BLOCK_MS = 300
+const BATCH = 1_000
 // An ending is dated when it is written and seen when its transaction commits: each reading looks back over this.
 const OVERLAP_MS = 30_000
 
@@ -74,33 +86,48 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
   }
 
   async function followStream(): Promise<void> {
+    let place: Place | undefined
     while (!stopping.signal.aborted) {
       try {
-        // What was published before this mark is in the ledger; what comes after it is in the stream.
-        const [newest] = await reader.redis.xrevrange(STREAM, '+', '-', 'COUNT', 1)
-        await readLedger(keepMs)
-        await readStream(newest?.[0] ?? '0-0')
+        if (!place || !(await isWhole(place))) place = await begin()
+        await readStream(place)
       } catch (error) {
         if (stopping.signal.aborted) return
         log.warn({ reason: (error as Error).message }, 'the stream of revocations cannot be read')
-        await pause(500)
+        await pause(200)
       }
     }
   }
 
-  /** Until the connection fails: after a gap, the ledger is asked first. */
-  async function readStream(from: string): Promise<void> {
-    let last = from
+  /** What was published before this place is in the ledger; what comes after it is in the stream. */
+  async function begin(): Promise<Place> {
+    const [newest] = await reader.redis.xrevrange(STREAM, '+', '-', 'COUNT', 1)
+    const last = newest?.[0] ?? (await reader.redis.xadd(STREAM, '*', 'sid', '')) ?? ''
+    const [incarnation] = await look(last)
+    await readLedger(keepMs)
+    return { last, incarnation }
+  }
+
+  /** After a lost connection: whether it is still the same stream, on a server that has forgotten nothing. */
+  async function isWhole({ last, incarnation }: Place): Promise<boolean> {
+    const [now, found] = await look(last)
+    return found === 1 && now === incarnation
+  }
+
+  const look = (last: string) => reader.redis.eval(LOOK, 1, STREAM, last) as Promise<[string, number]>
+
+  async function readStream(place: Place): Promise<void> {
     while (!stopping.signal.aborted) {
       const asked = performance.now()
-      const answer = await reader.redis.xread('COUNT', 1_000, 'BLOCK', BLOCK_MS, 'STREAMS', STREAM, last)
+      const { redis: stream } = reader
+      const answer = await stream.xread('COUNT', BATCH, 'BLOCK', BLOCK_MS, 'STREAMS', STREAM, place.last)
       const entries = answer?.[0]?.[1] ?? []
       for (const [id, fields] of entries) {
-        last = id
+        place.last = id
         if (fields[1]) revoked.add(fields[1])
       }
       // As of the question: the answer may have been long on its way. A full batch may have more behind it.
-      if (entries.length < 1_000) knownUpTo(asked)
+      if (entries.length < BATCH) knownUpTo(asked)
     }
   }
 
