@@ -56,6 +56,8 @@ export interface AppOptions {
 }
 
 const BODY_LIMIT = 16 * 1024
+// For a request to arrive whole: 16 KiB over the worst of connections.
+const REQUEST_MS = 10_000
 
 /** Builds the abilities and opens every room. Closing the app settles what is under way and lets go of the stores. */
 export async function buildApp(config: Config, options: AppOptions = {}) {
@@ -100,6 +102,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   })
   const reconciler = createReconciler({ db, store, endings, redisWatch, log })
   const refreshTokens = createRefreshTokens({
+    db,
     rotate: createRotate({ db, store, redisWatch, writeBehind, incarnation: config.redisIncarnation }),
     endings,
     format: createRefreshTokenFormat(secrets),
@@ -110,7 +113,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   })
   const passwords = await createPasswords(config.argon2)
   const oneTimeTokens = createOneTimeTokens(clock)
-  const audit = createAudit({ db, clock, log })
+  const audit = createAudit({ db, databaseWatch, clock, log })
   const { mailer, inbox } = createMailer(config)
   const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
   const outbox = createOutbox({ db, secrets, clock, mailer, brand, log })
@@ -130,6 +133,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     genReqId: () => randomUUID(),
     trustProxy: trusted(config.trustProxy),
     bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_MS,
     frameworkErrors,
     clientErrorHandler,
     ajv: {

@@ -4,10 +4,11 @@ import { fileURLToPath } from 'node:url'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, environment, loadConfig } from './config.ts'
-import { applyMigrations } from './platform/migrations.ts'
+import { applyMigrations, pendingMigrations } from './platform/migrations.ts'
 
 const MIGRATIONS = fileURLToPath(new URL('../prisma/migrations', import.meta.url))
 const DRAIN_MS = 1_000
+const FINISH_MS = 5_000
 
 export interface Server {
   url: string
@@ -33,7 +34,10 @@ export async function serve(config: Config): Promise<Server> {
       draining = true
       // A load balancer that probes every second sees this before connections are refused.
       if (config.production) await delay(DRAIN_MS)
+      // Whoever still sends by then has had its time; the stores have to be settled before the process is killed.
+      const cut = setTimeout(() => app.server.closeAllConnections(), FINISH_MS)
       await app.close()
+      clearTimeout(cut)
     },
   }
 }
@@ -41,11 +45,21 @@ export async function serve(config: Config): Promise<Server> {
 async function main(): Promise<void> {
   const config = loadConfig({ NODE_ENV: 'production', ...environment() })
   if (config.runMigrations) await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
+  else await requireMigrations(config.databaseUrl)
   const server = await serve(config)
   closeWithGrace({ delay: 9_000 }, async ({ err }) => {
     if (err) console.error(err)
     await server.close()
   })
+}
+
+/** A server on a database that it does not fit is no server. @throws naming what to do. */
+async function requireMigrations(databaseUrl: string): Promise<void> {
+  const pending = await pendingMigrations(databaseUrl, MIGRATIONS).catch(() => [])
+  if (pending.length === 0) return
+  throw new ConfigError([
+    `the database lacks ${pending.join(', ')}: run "ratchet migrate" first, or set RUN_MIGRATIONS=true`,
+  ])
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

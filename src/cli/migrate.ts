@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { environment, loadConfig } from '../config.ts'
 import { applyMigrations, pendingMigrations } from '../platform/migrations.ts'
 
@@ -7,10 +8,11 @@ export const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', impor
 
 /** Applies pending migrations; with `--check` lists them instead and exits 1 if there are any. */
 export async function migrate(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options: { check: { type: 'boolean' } } })
   const env = environment()
   // A migration job needs no other variable; the split forms of the URL are read by the configuration.
   const databaseUrl = env.DATABASE_URL || loadConfig(env).databaseUrl
-  if (args.includes('--check')) {
+  if (values.check) {
     const pending = await pendingMigrations(databaseUrl, MIGRATIONS)
     console.log(pending.length > 0 ? `pending: ${pending.join(', ')}` : 'the database is up to date')
     if (pending.length > 0) process.exitCode = 1

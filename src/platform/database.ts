@@ -123,8 +123,8 @@ class ImpatientClient extends pg.Client {
 const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream
 
-// Prisma's codes for a server that cannot be reached, closes, is too busy or does not answer in time.
-const AWAY_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028'])
+// Prisma's codes for a server that cannot be reached, closes, is too busy, does not answer in time or saw a deadlock.
+const AWAY_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034'])
 const AWAY_KINDS = new Set([
   'DatabaseNotReachable',
   'ConnectionClosed',
@@ -132,18 +132,25 @@ const AWAY_KINDS = new Set([
   'TooManyConnections',
 ])
 // A server that shuts down, starts up, has no connection left or gave up waiting (Postgres, appendix A).
-const AWAY_STATES = /^(08|57P0|57014|53300|55P03|25P03)/
-const AWAY_MESSAGES = /^(Query read timeout|Connection terminated|timeout exceeded when trying to connect)/
+const AWAY_STATES = /^(08|57P0|57014|53300|55P03|25P03|40)/
+const AWAY_MESSAGES =
+  /^(Query read timeout|Connection terminated|timeout exceeded when trying to connect|terminating connection)|not queryable$/
 
-/** Whether an error says that a store is away, and not that a query of ours is wrong. */
+/** Whether an error says that a store is away or gave up waiting, and not that a query of ours is wrong. */
 export function isStoreAway(error: unknown): boolean {
   if (error instanceof StoreAway) return true
   if (!(error instanceof Error)) return false
-  const { code, meta } = error as { code?: string; meta?: { driverAdapterError?: { cause?: AdapterCause } } }
-  const cause = meta?.driverAdapterError?.cause
+  const { code, meta } = error as { code?: string; meta?: { driverAdapterError?: Error } }
   if (code !== undefined && AWAY_CODES.has(code)) return true
-  if (cause?.kind !== undefined && AWAY_KINDS.has(cause.kind)) return true
-  return AWAY_STATES.test(cause?.originalCode ?? cause?.code ?? '') || AWAY_MESSAGES.test(error.message)
+  // Around a transaction the adapter's error comes as it is.
+  const {
+    kind = '',
+    code: state,
+    originalCode,
+  } = ((meta?.driverAdapterError ?? error).cause ?? {}) as AdapterCause
+  return (
+    AWAY_KINDS.has(kind) || AWAY_STATES.test(originalCode ?? state ?? '') || AWAY_MESSAGES.test(error.message)
+  )
 }
 
 interface AdapterCause {

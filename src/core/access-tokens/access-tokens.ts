@@ -114,7 +114,10 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
 
   function verify(token: string): Promise<AccessTokenClaims> | AccessTokenClaims {
     if (token.length > MAX_TOKEN_CHARS) throw new Problem('access_token_invalid')
-    if (!feed.fresh) return feed.catchUp().then(() => verify(token))
+    return feed.fresh ? verifyNow(token) : feed.catchUp().then(() => verifyNow(token))
+  }
+
+  function verifyNow(token: string): Promise<AccessTokenClaims> | AccessTokenClaims {
     const id = hash('sha256', token, 'base64')
     const known = verified.get(id)
     if (!known) return verifyCold(token, id)

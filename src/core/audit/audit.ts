@@ -1,6 +1,7 @@
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database, Queryable } from '../../platform/database.ts'
+import type { Watch } from '../../platform/watch.ts'
 
 /** Where a request came from, as an audit event tells it. */
 export interface Origin {
@@ -32,8 +33,8 @@ export interface AuditEvent {
 export type Note = AuditEvent & { familyHash?: string }
 
 export interface Audit {
-  /** Writes an event where its cause is written; never holds a secret. */
-  record(db: Queryable, event: AuditEvent, origin: Origin): Promise<void>
+  /** Writes events where their cause is written; they never hold a secret. */
+  record(db: Queryable, events: AuditEvent | readonly AuditEvent[], origin: Origin): Promise<void>
   /** Writes an event soon, in a batch: for refusals on paths that must not wait for Postgres. */
   note(event: Note, origin: Origin): void
   start(): void
@@ -42,21 +43,23 @@ export interface Audit {
 
 const MAX_PENDING = 10_000
 const FLUSH_MS = 500
+const SLICE = 500
 
 export function createAudit(deps: {
   db: Database
+  databaseWatch: Pick<Watch, 'away'>
   clock: Clock
   log: { warn(details: object, message: string): void }
 }): Audit {
   const { db, clock, log } = deps
-  let pending: { row: ReturnType<typeof toRow>; familyHash: string | undefined }[] = []
+  let pending: { row: Row; familyHash: string | undefined }[] = []
   let timer: NodeJS.Timeout | undefined
-  let flushing: Promise<void> = Promise.resolve()
+  let writing: Promise<void> | undefined
 
-  function toRow(event: AuditEvent, origin: Origin) {
+  function toRow(event: AuditEvent, origin: Origin): Row {
     return {
       id: uuidv7(),
-      at: new Date(clock.now()),
+      at: clock.now(),
       type: event.type,
       outcome: event.outcome,
       reason: event.reason ?? null,
@@ -84,39 +87,72 @@ export function createAudit(deps: {
     return batch.map(({ row, familyHash }) => ({ ...row, ...known.get(familyHash ?? '') }))
   }
 
+  /** In slices, each one statement: a backlog must not hold up the requests that it is about. */
   async function write(): Promise<void> {
-    if (pending.length === 0) return
-    const batch = pending
-    pending = []
-    try {
-      await db.auditEvent.createMany({ data: await attribute(batch), skipDuplicates: true })
-    } catch (error) {
-      pending = batch.concat(pending).slice(0, MAX_PENDING)
-      log.warn({ reason: (error as Error).name, pending: pending.length }, 'audit events wait for postgres')
+    while (pending.length > 0) {
+      const batch = pending.splice(0, SLICE)
+      try {
+        await insert(db, await attribute(batch))
+      } catch (error) {
+        pending = batch.concat(pending).slice(0, MAX_PENDING)
+        log.warn({ reason: (error as Error).name, pending: pending.length }, 'audit events wait for postgres')
+        return
+      }
     }
   }
 
   // One after the other: whoever stops the trail then waits for what is on its way as well.
   function flush(): Promise<void> {
-    flushing = flushing.then(write)
-    return flushing
+    writing ??= write().finally(() => {
+      writing = undefined
+    })
+    return writing
   }
 
   return {
-    async record(tx, event, origin) {
-      await tx.auditEvent.create({ data: toRow(event, origin) })
+    async record(tx, events, origin) {
+      const rows = [events].flat().map((event) => toRow(event, origin))
+      if (rows.length > 0) await insert(tx, rows)
     },
     note(event, origin) {
       if (pending.length >= MAX_PENDING) return
       pending.push({ row: toRow(event, origin), familyHash: event.familyHash })
     },
     start() {
-      timer = setInterval(() => void flush(), FLUSH_MS)
+      timer = setInterval(() => {
+        if (!deps.databaseWatch.away) void flush()
+      }, FLUSH_MS)
       timer.unref()
     },
     async stop() {
       clearInterval(timer)
+      await writing
       await flush()
     },
   }
+}
+
+interface Row {
+  id: string
+  /** Milliseconds since the epoch. */
+  at: number
+  type: string
+  outcome: string
+  reason: string | null
+  userId: string | null
+  sessionId: string | null
+  ip: string
+  userAgent: string | null
+  requestId: string
+}
+
+// One statement for any number: Prisma would build and compile one of thousands of parameters.
+async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {
+  await db.$executeRaw`
+    INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, ip, user_agent, request_id)
+    SELECT r.id, to_timestamp(r.at / 1000.0), r.type, r.outcome, r.reason, r."userId", r."sessionId", r.ip,
+      r."userAgent", r."requestId"
+    FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS r(id uuid, at bigint, type text, outcome text,
+      reason text, "userId" uuid, "sessionId" uuid, ip text, "userAgent" text, "requestId" text)
+    ON CONFLICT DO NOTHING`
 }

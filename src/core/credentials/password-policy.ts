@@ -11,7 +11,7 @@ export function checkPasswordPolicy(password: string, email: string, minLength: 
   if (reasons.length > 0) {
     throw new Problem('password_too_weak', {
       reasons,
-      detail: `Use ${minLength} to ${PASSWORD_MAX_LENGTH} characters.`,
+      detail: `Use ${minLength} to ${PASSWORD_MAX_LENGTH} characters, and not your e-mail address.`,
     })
   }
 }

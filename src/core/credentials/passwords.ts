@@ -37,8 +37,9 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
     hash: (password) => gate(() => hash(password.normalize('NFC'), parameters)),
 
     verify(stored, password) {
-      const tooLong = [...password].length > PASSWORD_MAX_LENGTH
-      const candidate = tooLong ? '' : password.normalize('NFC')
+      const normalized = password.normalize('NFC')
+      const tooLong = [...normalized].length > PASSWORD_MAX_LENGTH
+      const candidate = tooLong ? '' : normalized
       return gate(async () => (await verify(stored ?? nobody, candidate)) && stored !== null && !tooLong)
     },
 

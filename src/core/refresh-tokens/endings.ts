@@ -6,9 +6,10 @@ import type { RefreshTokenStore } from './redis-store.ts'
 
 /** Ending sessions: the ledger first, the tombstones second, then every node's access-token check. */
 export interface Endings {
-  /** Ends sessions everywhere. @throws `revocation_pending` when Redis could not be told yet. */
-  end(scope: EndingScope, reason: EndedReason): Promise<Ending[]>
-  /** The ledger's half, inside a transaction; `propagate` follows its commit. */
+  /**
+   * The ledger's half; `propagate` follows its commit. Returns all of the scope that Redis has not been told yet,
+   * so that repeating a call that answered 503 carries on where it stopped.
+   */
   record(tx: Queryable, scope: EndingScope, reason: EndedReason): Promise<Ending[]>
   /** @throws `revocation_pending`; the reconciler carries on where it stopped. */
   propagate(endings: readonly Ending[]): Promise<void>
@@ -53,11 +54,6 @@ export function createEndings(deps: EndingsDeps): Endings {
   }
 
   return {
-    async end(scope, reason) {
-      const endings = await recordEndings(db, scope, reason)
-      await propagate(endings)
-      return endings
-    },
     record: recordEndings,
     propagate,
     async carry(endings) {

@@ -94,9 +94,12 @@ export async function turnedOnLedger(db: Database, limit: number): Promise<Turne
 export async function markCooled(db: Database, families: readonly TurnedOnLedger[]): Promise<void> {
   const rows = JSON.stringify(families.map(({ sessionId, turnedTo }) => ({ id: sessionId, to: turnedTo })))
   await db.$executeRaw`
-    UPDATE sessions s SET turned_to = NULL
-    FROM jsonb_to_recordset(${rows}::jsonb) AS v(id uuid, "to" int)
-    WHERE s.id = v.id AND s.turned_to = v."to"`
+    WITH cooled AS (
+      SELECT s.id FROM sessions s JOIN jsonb_to_recordset(${rows}::jsonb) AS v(id uuid, "to" int)
+        ON s.id = v.id AND s.turned_to = v."to"
+      ORDER BY s.id FOR UPDATE OF s
+    )
+    UPDATE sessions s SET turned_to = NULL FROM cooled WHERE s.id = cooled.id`
 }
 
 async function writeTurn(tx: Queryable, sessionId: string, state: FamilyState): Promise<void> {

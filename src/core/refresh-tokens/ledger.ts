@@ -45,6 +45,8 @@ export interface Ending {
   familyHash: string
   reason: string
   absoluteExpiresAt: number
+  /** Recorded by this very call, and not by an earlier one. */
+  isNew: boolean
 }
 
 export type EndingScope =
@@ -87,21 +89,26 @@ export async function recordEndings(
   const userId = 'userId' in scope ? (scope.userId ?? null) : null
   const except = 'exceptSessionId' in scope ? (scope.exceptSessionId ?? null) : null
   const rows = await db.$queryRaw<EndingRow[]>`
-    UPDATE sessions
-    SET ended_at = COALESCE(ended_at, clock_timestamp()), ended_reason = COALESCE(ended_reason, ${reason})
-    WHERE tombstoned_at IS NULL
-      AND (${sessionId}::uuid IS NULL OR id = ${sessionId}::uuid)
-      AND (${familyHash}::bytea IS NULL OR family_hash = ${familyHash}::bytea)
-      AND (${userId}::uuid IS NULL OR user_id = ${userId}::uuid)
-      AND (${except}::uuid IS NULL OR id <> ${except}::uuid)
-    RETURNING id, user_id, family_hash, ended_reason, absolute_expires_at`
+    WITH scope AS (
+      SELECT id, ended_at FROM sessions
+      WHERE tombstoned_at IS NULL
+        AND (${sessionId}::uuid IS NULL OR id = ${sessionId}::uuid)
+        AND (${familyHash}::bytea IS NULL OR family_hash = ${familyHash}::bytea)
+        AND (${userId}::uuid IS NULL OR user_id = ${userId}::uuid)
+        AND (${except}::uuid IS NULL OR id <> ${except}::uuid)
+      ORDER BY id FOR UPDATE
+    )
+    UPDATE sessions s
+    SET ended_at = COALESCE(s.ended_at, clock_timestamp()), ended_reason = COALESCE(s.ended_reason, ${reason})
+    FROM scope WHERE s.id = scope.id
+    RETURNING s.id, s.user_id, s.family_hash, s.ended_reason, s.absolute_expires_at, scope.ended_at IS NULL AS is_new`
   return rows.map(toEnding)
 }
 
 /** Endings of live families that Redis has not been told. */
 export async function pendingEndings(db: Database, limit: number): Promise<Ending[]> {
   const rows = await db.$queryRaw<EndingRow[]>`
-    SELECT id, user_id, family_hash, ended_reason, absolute_expires_at FROM sessions
+    SELECT id, user_id, family_hash, ended_reason, absolute_expires_at, false AS is_new FROM sessions
     WHERE tombstoned_at IS NULL AND ended_at IS NOT NULL AND absolute_expires_at > clock_timestamp()
     ORDER BY ended_at LIMIT ${limit}`
   return rows.map(toEnding)
@@ -113,6 +120,7 @@ interface EndingRow {
   family_hash: Uint8Array
   ended_reason: string
   absolute_expires_at: Date
+  is_new: boolean
 }
 
 const toEnding = (row: EndingRow): Ending => ({
@@ -121,12 +129,15 @@ const toEnding = (row: EndingRow): Ending => ({
   familyHash: text(row.family_hash),
   reason: row.ended_reason,
   absoluteExpiresAt: row.absolute_expires_at.getTime(),
+  isNew: row.is_new,
 })
 
 /** Marks endings as known to Redis. */
 export async function markTombstoned(db: Database, endings: readonly Ending[]): Promise<void> {
   const ids = endings.map((ending) => ending.sessionId)
   await db.$executeRaw`
-    UPDATE sessions SET tombstoned_at = clock_timestamp()
-    WHERE id = ANY(${ids}::uuid[]) AND ended_at IS NOT NULL`
+    WITH told AS (
+      SELECT id FROM sessions WHERE id = ANY(${ids}::uuid[]) AND ended_at IS NOT NULL ORDER BY id FOR UPDATE
+    )
+    UPDATE sessions s SET tombstoned_at = clock_timestamp() FROM told WHERE s.id = told.id`
 }

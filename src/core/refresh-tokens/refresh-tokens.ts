@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
-import type { Queryable } from '../../platform/database.ts'
+import type { Database, Queryable } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
 import type { Endings } from './endings.ts'
 import { insertSession, type SessionClaims } from './ledger.ts'
@@ -35,7 +35,7 @@ export interface SessionStart {
   ip: string
 }
 
-export interface RefreshTokens extends Pick<Endings, 'end' | 'record' | 'propagate'> {
+export interface RefreshTokens extends Pick<Endings, 'record' | 'propagate'> {
   parse(text: string): RefreshToken | null
   /** Starts a session; null when the account changed since its password was checked. */
   start(tx: Queryable, start: SessionStart): Promise<IssuedSession | null>
@@ -44,6 +44,7 @@ export interface RefreshTokens extends Pick<Endings, 'end' | 'record' | 'propaga
 }
 
 export interface RefreshTokensDeps {
+  db: Database
   rotate: Rotate
   endings: Endings
   format: RefreshTokenFormat
@@ -101,17 +102,18 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
         const issued = issue(token, verdict)
         const { sid: sessionId } = issued.claims
         if (verdict.outcome === 'adopt') tellOfAdoption(sessionId, verdict.generation, by)
-        if (verdict.outcome === 'reissue') return { outcome: 'reissued', ...issued }
         if (by === 'redis') {
           const { generation, rotatedAt, idleExpiresAt, credits, clean, attempts } = verdict
           writeBehind.note({ sessionId, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
         }
-        return { outcome: 'rotated', ...issued }
+        return { outcome: verdict.outcome === 'reissue' ? 'reissued' : 'rotated', ...issued }
       }
       case 'reuse': {
-        const ending = await endReused(token.familyHash)
-        if (ending === 'known') return { outcome: 'ended', reason: 'reuse_detected' }
-        return { outcome: 'reuse', claims: JSON.parse(verdict.claims), pending: ending === 'pending' }
+        const { isNew, pending } = await endReused(token.familyHash)
+        // The ledger says so once only, in the transaction that ends the session.
+        if (by === 'ledger' || isNew) return { outcome: 'reuse', claims: JSON.parse(verdict.claims), pending }
+        if (pending) throw new Problem('unavailable', { retryAfter: 2 })
+        return { outcome: 'ended', reason: 'reuse_detected' }
       }
       default:
         return verdict
@@ -135,11 +137,14 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
     )
   }
 
-  async function endReused(familyHash: string): Promise<'ended' | 'known' | 'pending'> {
+  async function endReused(familyHash: string): Promise<{ isNew: boolean; pending: boolean }> {
+    const recorded = await endings.record(deps.db, { familyHash }, 'reuse_detected')
+    const isNew = recorded.some((ending) => ending.isNew)
     try {
-      return (await endings.end({ familyHash }, 'reuse_detected')).length > 0 ? 'ended' : 'known'
+      await endings.propagate(recorded)
+      return { isNew, pending: false }
     } catch (error) {
-      if (error instanceof Problem && error.code === 'revocation_pending') return 'pending'
+      if (error instanceof Problem && error.code === 'revocation_pending') return { isNew, pending: true }
       throw error
     }
   }
@@ -148,7 +153,6 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
     parse: format.parse,
     start,
     rotate,
-    end: endings.end,
     record: endings.record,
     propagate: endings.propagate,
   }

@@ -32,7 +32,10 @@ export function createWriteBehind({ db, log, intervalMs = 500 }: WriteBehindOpti
 
   function note(rotation: Rotation): void {
     const known = pending.get(rotation.sessionId)
-    if (known && known.generation >= rotation.generation) return
+    if (known && known.generation > rotation.generation) return
+    // A re-issue moves nothing but the credits.
+    if (known?.generation === rotation.generation)
+      rotation.credits = Math.min(rotation.credits, known.credits)
     if (!known && pending.size >= MAX_PENDING) return
     pending.set(rotation.sessionId, rotation)
   }
@@ -57,7 +60,8 @@ export function createWriteBehind({ db, log, intervalMs = 500 }: WriteBehindOpti
             generation = GREATEST(s.generation, v.generation),
             attempt = CASE WHEN v.generation > s.generation THEN v.attempts ELSE s.attempt END,
             reissues = CASE WHEN v.generation > s.generation THEN 0 ELSE s.reissues END,
-            credits = CASE WHEN v.generation > s.generation THEN v.credits ELSE s.credits END,
+            credits = CASE WHEN v.generation > s.generation THEN v.credits
+              WHEN v.generation = s.generation THEN LEAST(v.credits, s.credits) ELSE s.credits END,
             clean = CASE WHEN v.generation > s.generation THEN v.clean ELSE s.clean END,
             rotated_at = GREATEST(s.rotated_at, to_timestamp(v."rotatedAt" / 1000.0)),
             last_used_at = GREATEST(s.last_used_at, to_timestamp(v."rotatedAt" / 1000.0)),

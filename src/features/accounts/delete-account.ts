@@ -22,7 +22,10 @@ export async function deleteAccount(
       SELECT id FROM users WHERE id = ${user.id}::uuid FOR UPDATE`
     if (!locked) throw new Problem('access_token_invalid')
     const ended = await refreshTokens.record(tx, { userId: user.id }, 'account_deleted')
-    await tx.session.updateMany({ where: { userId: user.id }, data: { userAgent: null, ip: null } })
+    // In the order in which generations are written behind, so that the two cannot deadlock.
+    await tx.$executeRaw`
+      WITH theirs AS (SELECT id FROM sessions WHERE user_id = ${user.id}::uuid ORDER BY id FOR UPDATE)
+      UPDATE sessions s SET user_agent = NULL, ip = NULL FROM theirs WHERE s.id = theirs.id`
     await outbox.enqueue(tx, user.email, { template: 'account_deleted', data: { at: clock.now() } })
     await audit.record(
       tx,

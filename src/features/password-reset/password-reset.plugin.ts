@@ -99,6 +99,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
           if (!fromPage || !(error instanceof Problem)) throw error
           if (error.code === 'password_too_weak')
             return form(reply, request.body.token, error.extras.detail ?? '')
+          if (error.code === 'revocation_pending') return changed(reply)
           if (error.code !== 'token_invalid') throw error
           return sendPage(
             reply,
@@ -107,17 +108,19 @@ export const passwordReset: FastifyPluginAsyncTypebox<
             '<p>It is wrong, used or expired. Ask for a new one.</p>',
           )
         }
-        if (fromPage)
-          return sendPage(
-            reply,
-            200,
-            'Your password is changed',
-            '<p>You are signed out everywhere. Sign in with the new password.</p>',
-          )
+        if (fromPage) return changed(reply)
         return reply.status(204).send()
       },
     )
   })
+
+  const changed = (reply: Parameters<typeof sendPage>[0]) =>
+    sendPage(
+      reply,
+      200,
+      'Your password is changed',
+      '<p>You are signed out everywhere. Sign in with the new password.</p>',
+    )
 
   function form(reply: Parameters<typeof confirmPage>[0], token: string, fault: string) {
     return confirmPage(reply, {

@@ -28,8 +28,12 @@ export async function requestPasswordReset(
   origin: Origin,
 ): Promise<void> {
   const { db, oneTimeTokens, outbox, audit, links } = deps
-  const user = await db.user.findUnique({ where: { email } })
   await db.$transaction(async (tx) => {
+    // One at a time for an address, known or not: what waits in line would tell that there is an account.
+    const [lock] = await tx.$queryRaw<{ mine: boolean }[]>`
+      SELECT pg_try_advisory_xact_lock(hashtextextended(${`password_reset:${email}`}, 0)) AS mine`
+    if (!lock?.mine) return
+    const user = await tx.user.findUnique({ where: { email } })
     const event = { type: 'password_reset_request', userId: user?.id } as const
     const token = user ? await oneTimeTokens.issue(tx, 'reset_password', user.id) : null
     if (!user || !token) {

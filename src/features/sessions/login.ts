@@ -3,6 +3,7 @@ import type { Passwords } from '../../core/credentials/passwords.ts'
 import type { IssuedSession, RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
 import { type Database, isStoreAway } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
+import { endSessions } from './end-sessions.ts'
 
 export interface LoginDeps {
   db: Database
@@ -77,15 +78,8 @@ export async function login(deps: LoginDeps, input: LoginInput, origin: Origin) 
 async function endPrevious(deps: LoginDeps, previous: string | undefined, origin: Origin): Promise<void> {
   const token = previous ? deps.refreshTokens.parse(previous) : null
   if (!token) return
-  const reason = 'signed_in_again'
   try {
-    for (const { sessionId, userId } of await deps.refreshTokens.end(
-      { familyHash: token.familyHash },
-      reason,
-    )) {
-      const ended = { type: 'session_end', outcome: 'success', reason, sessionId } as const
-      deps.audit.note({ ...ended, userId: userId ?? undefined }, origin)
-    }
+    await endSessions(deps, { familyHash: token.familyHash }, 'signed_in_again', 'session_end', origin)
   } catch (error) {
     // Recorded in the ledger, and carried on from there: a new sign-in does not fail for the sake of an old session.
     if (!(error instanceof Problem) && !isStoreAway(error)) throw error

@@ -1,4 +1,4 @@
-import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { Audit, Note, Origin } from '../../core/audit/audit.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { IssuedSession, RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
 import type { Database } from '../../platform/database.ts'
@@ -13,7 +13,7 @@ export interface RefreshDeps {
 }
 
 /**
- * Turns a refresh token into the next one.
+ * Turns a refresh token into the next one. `refused` hears of every refusal, and may answer it otherwise.
  * @throws `refresh_token_invalid`, `session_ended` with its reason, `refresh_superseded`, `unavailable`.
  */
 export async function refresh(
@@ -21,10 +21,11 @@ export async function refresh(
   text: string | undefined,
   idempotencyKey: string | undefined,
   origin: Origin,
+  refused: (event: Note) => Promise<void>,
 ): Promise<IssuedSession> {
   const token = text ? deps.refreshTokens.parse(text) : null
   if (!token) {
-    deps.audit.note({ type: 'refresh', outcome: 'failure', reason: 'invalid' }, origin)
+    await refused({ type: 'refresh', outcome: 'failure', reason: 'invalid' })
     throw new Problem('refresh_token_invalid')
   }
   const result = await deps.refreshTokens.rotate(token, idempotencyKey)
@@ -35,10 +36,12 @@ export async function refresh(
     case 'superseded':
       throw new Problem('refresh_superseded')
     case 'ended':
-      deps.audit.note(
-        { type: 'refresh', outcome: 'failure', reason: result.reason, familyHash: token.familyHash },
-        origin,
-      )
+      await refused({
+        type: 'refresh',
+        outcome: 'failure',
+        reason: result.reason,
+        familyHash: token.familyHash,
+      })
       throw new Problem('session_ended', { reason: result.reason })
     case 'reuse': {
       const { sub, sid } = result.claims

@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { AccessTokens } from '../../core/access-tokens/access-tokens.ts'
+import type { Note } from '../../core/audit/audit.ts'
 import type { EndedReason, EndingScope } from '../../core/refresh-tokens/ledger.ts'
 import type { IssuedSession } from '../../core/refresh-tokens/refresh-tokens.ts'
 import { type Authenticate, bearerOf } from '../../http/authenticate.ts'
@@ -20,6 +21,7 @@ import {
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { Problem } from '../../platform/problem.ts'
 import { refreshCookie } from './cookie.ts'
+import { endSessions } from './end-sessions.ts'
 import { listSessions } from './list-sessions.ts'
 import { type LoginDeps, login } from './login.ts'
 import { type RefreshDeps, refresh } from './refresh.ts'
@@ -103,13 +105,13 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     async (request, reply) => {
       const { token, transport } = presented(request)
       const idempotencyKey = request.headers['idempotency-key']
-      try {
-        return respond(reply, await refresh(deps, token, idempotencyKey, originOf(request)), transport)
-      } catch (error) {
-        // Only refusals cost budget: people who share an address are never limited for refreshing.
-        if (error instanceof Problem && error.statusCode === 401) await limitRefusals(request, reply)
-        throw error
+      const origin = originOf(request)
+      // Only refusals cost budget: people who share an address are never limited for refreshing.
+      const refused = async (event: Note) => {
+        await limitRefusals(request, reply)
+        audit.note(event, origin)
       }
+      return respond(reply, await refresh(deps, token, idempotencyKey, origin, refused), transport)
     },
   )
 
@@ -235,14 +237,10 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     }
   }
 
-  async function end(
+  const end = (
     request: FastifyRequest,
     scope: EndingScope,
     reason: EndedReason,
     type: 'logout' | 'session_end',
-  ) {
-    for (const { userId, sessionId } of await refreshTokens.end(scope, reason)) {
-      audit.note({ type, outcome: 'success', reason, userId, sessionId }, originOf(request))
-    }
-  }
+  ) => endSessions(deps, scope, reason, type, originOf(request))
 }
