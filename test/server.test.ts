@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createEmptyDatabase } from './support/database.ts'
@@ -86,6 +86,12 @@ t.test(
     const url = `http://127.0.0.1:${port}`
     await until(async () => (await fetch(`${url}/readyz`)).status === 200, first.child)
     t.equal((await fetch(`${url}/dev/inbox`)).status, 404, 'no inbox in production')
+    // Somebody who never finishes what they began to say must not keep the process from ending in order.
+    const slow = connect(port, '127.0.0.1')
+    slow.on('error', () => {})
+    slow.write(
+      'POST /auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{',
+    )
     const began = Date.now()
     first.child.kill('SIGTERM')
     let notReady = 0

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { clientKey } from '../../src/http/rate-limit.ts'
+import { openDatabase } from '../../src/platform/database.ts'
 import { startServer } from '../support/server.ts'
 
 t.test('one client is an IPv4 address or an IPv6 /64', (t) => {
@@ -52,4 +53,17 @@ t.test('refused refreshes are limited, honest ones never', async (t) => {
     (await server.post('/auth/refresh', { refresh_token: session.refresh_token }, { headers })).status,
     200,
   )
+})
+
+t.test('what was limited leaves no event: strangers cannot fill the trail', async (t) => {
+  const server = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })
+  const headers = { 'x-forwarded-for': `192.0.3.${randomInt(1, 250)}` }
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, () => server.post('/auth/refresh', { refresh_token: 'x' }, { headers })),
+  )
+  t.equal(answers.filter(({ status }) => status === 401).length, 30)
+  await server.close()
+  const { db, close } = openDatabase({ url: server.databaseUrl })
+  t.equal(await db.auditEvent.count({ where: { type: 'refresh' } }), 30)
+  await close()
 })

@@ -126,5 +126,23 @@ t.test('a deleted account is gone, with its sessions; nothing signs in while it 
   t.equal(await server.db.user.count({ where: { email: account.email } }), 1, 'the address can be used again')
 })
 
+t.test('a deletion and generations that are written behind lock in one order', async (t) => {
+  const account = await server.createAccount()
+  for (let round = 0; round < 3; round += 1) {
+    const sessions = await twenty(() => server.login(account))
+    await Promise.all(sessions.map(({ refresh_token }) => server.post('/auth/refresh', { refresh_token })))
+    const bearer = `${sessions[0]?.access_token}`
+    const [deleted, ended] = await Promise.all([
+      round === 2
+        ? server.call('DELETE', '/me', { bearer, body: { password: account.password } })
+        : server.call('POST', '/auth/logout-all', { bearer }),
+      server.call('DELETE', '/auth/sessions', { bearer }),
+      server.app.abilities.writeBehind.flush(),
+    ])
+    t.equal(deleted.status, 204)
+    t.match(ended, { status: /^(204|401)$/ })
+  }
+})
+
 // Without it, tap waits for the stores' idle connections before it tears down.
 t.end()

@@ -161,5 +161,15 @@ t.test('a sign-in under way with the old password does not survive the reset', a
   }
 })
 
+t.test('asking 60 times at once is the same for a known and an unknown address', async (t) => {
+  const { email } = await server.createAccount()
+  for (const address of [email, server.freshEmail()]) {
+    const answers = await Promise.all(Array.from({ length: 60 }, () => request(address)))
+    for (const answer of answers) t.equal(answer.status, 202)
+  }
+  const mails = (await server.mailsTo(email)).filter(({ text }) => /reset-password/.test(text))
+  t.ok(mails.length >= 1 && mails.length <= 10, `${mails.length} mails`)
+})
+
 // Without it, tap waits for the stores' idle connections before it tears down.
 t.end()

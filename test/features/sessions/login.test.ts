@@ -66,5 +66,15 @@ t.test('a hash made with weaker parameters is renewed at sign-in', async (t) => 
   t.equal((await stronger.post('/auth/login', account)).status, 200)
 })
 
+t.test('a password of many code points that NFC makes fewer signs in as it was given', async (t) => {
+  const email = server.freshEmail()
+  const password = 'e\u0301'.repeat(70)
+  t.equal((await server.post('/auth/register', { email, password })).status, 202)
+  await server.post('/auth/verify-email', { token: await server.lastToken(email) })
+  for (const spelling of [password, password.normalize('NFC')]) {
+    t.equal((await server.post('/auth/login', { email, password: spelling })).status, 200)
+  }
+})
+
 // Without it, tap waits for the stores' idle connections before it tears down.
 t.end()

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { eventually } from '../../support/eventually.ts'
-import { type Answer, startServer, type TestServer } from '../../support/server.ts'
+import { type Answer, startServer, type TestServer, twenty } from '../../support/server.ts'
 
 const skip = process.env.TEST_REDIS_INCARNATION
   ? 'the JavaScript Redis cannot be cut off under open connections: install redis-server'
@@ -137,6 +137,12 @@ for (const fault of ['cut', 'hang'] as const) {
       reason: 'account_deleted',
     })
     t.equal((await server.post('/auth/logout', { refresh_token: warm.refresh_token })).status, 204)
+    const logouts = { type: 'logout', outcome: 'success' }
+    t.equal(
+      await server.db.auditEvent.count({ where: logouts }),
+      2,
+      'each ending is one event, however often asked',
+    )
   })
 
   t.test(`Postgres away (${fault}): what is warm goes on, the rest waits unconsumed`, { skip }, async (t) => {
@@ -190,6 +196,19 @@ t.test('reuse while the ledger is away: 503, and it is not forgotten', { skip },
   t.match((await refresh(next.refresh_token)).body, ended)
   const where = { recipient: owner.email, template: 'refresh_reuse_detected' }
   t.equal(await server.db.outboxMessage.count({ where }), 1)
+})
+
+t.test('events of an outage of Postgres are written after it, each once', { skip }, async (t) => {
+  const server = await startServer(t, { proxies: true })
+  server.proxies.postgres.cut()
+  await eventually(async () => (await readiness(server)) === 'degraded')
+  for (let batch = 0; batch < 60; batch += 1) {
+    const answers = await twenty(() => refreshOn(server)('nonsense'))
+    for (const { status } of answers) if (status !== 401) t.fail(`answered ${status}`)
+  }
+  await server.proxies.postgres.heal()
+  await eventually(async () => (await server.db.auditEvent.count().catch(() => 0)) >= 1_200)
+  t.equal(await server.db.auditEvent.count(), 1_200)
 })
 
 t.test('both away: 503, nothing consumed, nothing accepted unread', { skip }, async (t) => {

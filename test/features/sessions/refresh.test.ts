@@ -169,5 +169,16 @@ t.test('a warm refresh asks Postgres for nothing', async (t) => {
   t.equal(answer.status, 200)
 })
 
+t.test('20 uses of a stolen token at once are one reuse: one event, one mail', async (t) => {
+  const owner = await server.createAccount()
+  const session = await server.login(owner)
+  await refresh(session.refresh_token)
+  await server.age(20_000)
+  const answers = await twenty(() => refresh(session.refresh_token))
+  for (const { body } of answers) t.match(body, { code: 'session_ended', reason: 'reuse_detected' })
+  const where = { recipient: owner.email, template: 'refresh_reuse_detected' }
+  t.equal(await server.db.outboxMessage.count({ where }), 1)
+})
+
 // Without it, tap waits for the stores' idle connections before it tears down.
 t.end()
