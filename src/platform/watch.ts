@@ -53,7 +53,7 @@ export function watch(options: WatchOptions): Watch {
   let timer: NodeJS.Timeout | undefined
 
   function failed(cause: unknown): void {
-    if (!up) return
+    if (!up || stopped) return
     up = false
     log.warn({ reason: reasonOf(cause) }, `${name} is away`)
     onLoss?.(cause)

@@ -45,7 +45,7 @@ end
 local presented, attempt, proven = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local grace, idle_ttl = tonumber(ARGV[4]), tonumber(ARGV[5])
 local generation, rotated_at, reissues = tonumber(f[3]), tonumber(f[4]), tonumber(f[5])
-local credits, clean, attempts = tonumber(f[6]), tonumber(f[7]), f[8]
+local credits, clean, attempts = tonumber(f[6]), tonumber(f[7]), f[8] or ''
 local idle, absolute, binding, claims = tonumber(f[9]), tonumber(f[10]), f[11], f[12]
 if now >= absolute or now >= idle then return { 'ended', 'expired' } end
 
