@@ -41,6 +41,7 @@ import { securityHeaders } from './http/security-headers.ts'
 import { createTrustedOrigins } from './http/trusted-origin.ts'
 import { type Clock, systemClock } from './platform/clock.ts'
 import { openDatabase } from './platform/database.ts'
+import { createLater } from './platform/later.ts'
 import { createLog } from './platform/log.ts'
 import { firstContact, openRedis, watchRedis } from './platform/redis.ts'
 import { createSecrets } from './platform/secrets.ts'
@@ -117,6 +118,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const { mailer, inbox } = createMailer(config)
   const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
   const outbox = createOutbox({ db, secrets, clock, mailer, brand, log })
+  const later = createLater(log)
   const retention = createRetention({ db, clock, log, auditDays: config.auditRetentionDays })
 
   const { publicUrl, passwordMinLength, cookieSameSite } = config
@@ -169,7 +171,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     passwordMinLength,
   }
   await app.register(accounts, { ...shared, oneTimeTokens, links })
-  await app.register(sessions, { ...shared, accessTokens, origins, publicUrl, cookieSameSite })
+  await app.register(sessions, { ...shared, accessTokens, origins, later, publicUrl, cookieSameSite })
   await app.register(activity, { db, authenticate })
   await app.register(passwordReset, { ...shared, oneTimeTokens, links })
   await app.register(discovery, { keyRing, limit: limitPublic })
@@ -186,7 +188,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   })
   if (inbox) await app.register(devInbox, { inbox })
 
-  const background = [reconciler, feed, keyRing, writeBehind, audit, outbox, retention]
+  const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention]
   app.addHook('onReady', async () => {
     await firstContact(redis)
     // In this order: Redis is used once the ledger has told it what it missed.

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
-import type { Database, Queryable } from '../../platform/database.ts'
+import { type Database, isStoreAway, type Queryable } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
 import type { Endings } from './endings.ts'
 import { insertSession, type SessionClaims } from './ledger.ts'
@@ -21,8 +21,8 @@ export interface IssuedSession {
 export type RotationOutcome =
   | ({ outcome: 'rotated' | 'reissued' } & IssuedSession)
   | { outcome: 'superseded' }
-  /** Ended just now; `pending` while a node might not know it yet. */
-  | { outcome: 'reuse'; claims: SessionClaims; pending: boolean }
+  /** Ended just now; `pending` while a node, or for want of Postgres the ledger, does not know it yet. */
+  | { outcome: 'reuse'; claims: SessionClaims; pending: 'no' | 'nodes' | 'ledger' }
   | { outcome: 'ended'; reason: string }
 
 export interface SessionStart {
@@ -39,6 +39,8 @@ export interface RefreshTokens extends Pick<Endings, 'record' | 'propagate'> {
   parse(text: string): RefreshToken | null
   /** Starts a session; null when the account changed since its password was checked. */
   start(tx: Queryable, start: SessionStart): Promise<IssuedSession | null>
+  /** Ends a family whose reuse was seen; says whether nobody had recorded that before. */
+  endReused(token: RefreshToken): Promise<{ isNew: boolean; pending: boolean }>
   /** Turns the ratchet. @throws {StoreAway} with the token unconsumed when no store can answer. */
   rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
 }
@@ -109,10 +111,16 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
         return { outcome: verdict.outcome === 'reissue' ? 'reissued' : 'rotated', ...issued }
       }
       case 'reuse': {
-        const { isNew, pending } = await endReused(token.familyHash)
+        const claims: SessionClaims = JSON.parse(verdict.claims)
+        const ending = await endReused(token).catch((error: unknown) => {
+          if (by === 'redis' && isStoreAway(error)) return null
+          throw error
+        })
+        if (!ending) return { outcome: 'reuse', claims, pending: 'ledger' }
+        const pending = ending.pending ? 'nodes' : 'no'
         // The ledger says so once only, in the transaction that ends the session.
-        if (by === 'ledger' || isNew) return { outcome: 'reuse', claims: JSON.parse(verdict.claims), pending }
-        if (pending) throw new Problem('unavailable', { retryAfter: 2 })
+        if (by === 'ledger' || ending.isNew) return { outcome: 'reuse', claims, pending }
+        if (ending.pending) throw new Problem('unavailable', { retryAfter: 2 })
         return { outcome: 'ended', reason: 'reuse_detected' }
       }
       default:
@@ -137,7 +145,7 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
     )
   }
 
-  async function endReused(familyHash: string): Promise<{ isNew: boolean; pending: boolean }> {
+  async function endReused({ familyHash }: RefreshToken): Promise<{ isNew: boolean; pending: boolean }> {
     const recorded = await endings.record(deps.db, { familyHash }, 'reuse_detected')
     const isNew = recorded.some((ending) => ending.isNew)
     try {
@@ -153,6 +161,7 @@ export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
     parse: format.parse,
     start,
     rotate,
+    endReused,
     record: endings.record,
     propagate: endings.propagate,
   }

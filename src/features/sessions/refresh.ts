@@ -2,6 +2,7 @@ import type { Audit, Note, Origin } from '../../core/audit/audit.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { IssuedSession, RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
 import type { Database } from '../../platform/database.ts'
+import type { Later } from '../../platform/later.ts'
 import { Problem } from '../../platform/problem.ts'
 
 export interface RefreshDeps {
@@ -9,6 +10,7 @@ export interface RefreshDeps {
   refreshTokens: RefreshTokens
   audit: Audit
   outbox: Pick<Outbox, 'enqueue' | 'wake'>
+  later: Pick<Later, 'add'>
   clock: { now(): number }
 }
 
@@ -45,9 +47,18 @@ export async function refresh(
       throw new Problem('session_ended', { reason: result.reason })
     case 'reuse': {
       const { sub, sid } = result.claims
-      await reportReuse(deps, sub, sid, origin)
+      if (result.pending === 'ledger') {
+        // The tombstone in Redis holds until then; should Redis lose it too, this process still knows.
+        let isNew = false
+        deps.later.add(async () => {
+          isNew ||= (await deps.refreshTokens.endReused(token)).isNew
+          if (isNew) await reportReuse(deps, sub, sid, origin)
+        })
+      } else {
+        await reportReuse(deps, sub, sid, origin)
+      }
       // Whoever reads that it has ended may rely on it, at every node.
-      if (result.pending) throw new Problem('unavailable', { retryAfter: 2 })
+      if (result.pending !== 'no') throw new Problem('unavailable', { retryAfter: 2 })
       throw new Problem('session_ended', { reason: 'reuse_detected' })
     }
   }

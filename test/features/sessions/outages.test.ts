@@ -190,12 +190,16 @@ t.test('reuse while the ledger is away: 503, and it is not forgotten', { skip },
   t.equal((await refresh(next.refresh_token)).status, 503, 'nothing is issued to anybody')
   await server.proxies.postgres.heal()
   await isWhole(server)
+  const id = session.session.id
+  await eventually(async () => {
+    const found = await server.db.session.findUnique({ where: { id } })
+    return found?.endedReason === 'reuse_detected'
+  })
+  await server.redis.flushdb()
   const ended = { code: 'session_ended', reason: 'reuse_detected' }
   t.match((await refresh(next.refresh_token)).body, ended)
-  await server.redis.flushdb()
-  t.match((await refresh(next.refresh_token)).body, ended)
   const where = { recipient: owner.email, template: 'refresh_reuse_detected' }
-  t.equal(await server.db.outboxMessage.count({ where }), 1)
+  await eventually(async () => (await server.db.outboxMessage.count({ where })) === 1)
 })
 
 t.test('events of an outage of Postgres are written after it, each once', { skip }, async (t) => {
