@@ -3,6 +3,7 @@ const USAGE = `Usage: ratchet <command>
   dev       start a server for development, with a Postgres and a Redis of its own where none is given;
             --nodes <n> starts several on the same stores
   migrate   apply the migrations the database has not seen; --check only says whether there are any
+  users     disable <e-mail> | enable <e-mail>: an account, and with it its sessions
   keys      list | rotate | retire <kid>: the keys that sign access tokens
 `
 
@@ -10,6 +11,7 @@ const commands: Record<string, () => Promise<(args: readonly string[]) => Promis
   dev: async () => (await import('./dev.ts')).dev,
   keys: async () => (await import('./keys.ts')).keys,
   migrate: async () => (await import('./migrate.ts')).migrate,
+  users: async () => (await import('./users.ts')).users,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

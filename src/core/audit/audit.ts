@@ -23,6 +23,8 @@ export interface AuditEvent {
     | 'password_reset'
     | 'account_update'
     | 'account_delete'
+    | 'account_disable'
+    | 'account_enable'
   outcome: 'success' | 'failure'
   reason?: string
   userId?: string | null | undefined

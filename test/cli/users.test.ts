@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { eventually } from '../support/eventually.ts'
+import { startServer } from '../support/server.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const run = promisify(execFile)
+
+const server = await startServer(t)
+const ratchet = (...args: string[]) =>
+  run(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    env: { PATH: process.env.PATH, DATABASE_URL: server.databaseUrl },
+  })
+
+t.test(
+  'disabling an account ends its sessions at every node, and keeps it out until it is enabled',
+  async (t) => {
+    const other = await startServer(t, { databaseUrl: server.databaseUrl })
+    const account = await server.createAccount()
+    const session = await server.login(account)
+    const warm = (await server.post('/auth/refresh', { refresh_token: session.refresh_token })).body
+    const bystander = await server.login(await server.createAccount())
+
+    const { stdout } = await ratchet('users', 'disable', ` ${account.email.toUpperCase()}`)
+    t.match(stdout, 'disabled; 1 sessions end within a second')
+    const me = async (node: typeof server) =>
+      (await node.call('GET', '/me', { bearer: warm.access_token })).status
+    await eventually(async () => (await me(server)) === 401 && (await me(other)) === 401, 1_000)
+    const refresh = () => server.post('/auth/refresh', { refresh_token: warm.refresh_token })
+    await eventually(async () => (await refresh()).status === 401, 2_000)
+    t.match((await refresh()).body, { code: 'session_ended', reason: 'account_disabled' })
+    t.match((await server.post('/auth/login', account)).body, { code: 'invalid_credentials' })
+    t.equal((await server.call('GET', '/me', { bearer: bystander.access_token })).status, 200)
+
+    await ratchet('users', 'enable', account.email)
+    t.equal((await server.post('/auth/login', account)).status, 200)
+    t.match((await refresh()).body, { code: 'session_ended' }, 'what has ended stays ended')
+    const events = await server.db.auditEvent.findMany({ where: { type: { startsWith: 'account_' } } })
+    t.strictSame(events.map(({ type }) => type).sort(), ['account_disable', 'account_enable'])
+  },
+)
+
+t.test('what cannot be done is said, and nothing is changed', async (t) => {
+  for (const args of [
+    ['users', 'disable', 'nobody@example.com'],
+    ['users', 'disable'],
+    ['users', 'forget', 'x'],
+  ]) {
+    await t.rejects(ratchet(...args), { code: 1, stderr: /^ratchet users: / })
+  }
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()
