@@ -6,20 +6,21 @@ import { Type } from 'typebox'
 import { type ProblemCode, problems } from '../platform/problem.ts'
 import type { RateLimit } from './rate-limit.ts'
 
-const ProblemDocument = Type.Object(
-  {
-    type: Type.String(),
-    title: Type.String(),
-    status: Type.Integer(),
-    code: Type.Enum(Object.keys(problems) as ProblemCode[]),
-    request_id: Type.String(),
-    detail: Type.Optional(Type.String()),
-    reason: Type.Optional(Type.String()),
-    reasons: Type.Optional(Type.Array(Type.String())),
-    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
-  },
-  { description: 'A problem (RFC 9457); `code` is stable' },
-)
+const ProblemDocument = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.Enum(Object.keys(problems) as ProblemCode[]),
+  request_id: Type.String(),
+  detail: Type.Optional(Type.String()),
+  reason: Type.Optional(Type.String()),
+  reasons: Type.Optional(Type.Array(Type.String())),
+  errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+})
+const PROBLEM = {
+  description: 'A problem (RFC 9457); `code` is stable',
+  content: { 'application/problem+json': { schema: ProblemDocument } },
+}
 
 /** `/openapi.json` and `/docs`, from the schemas that validate. Registered before the rooms. */
 export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: string; limit: RateLimit }) => {
@@ -28,7 +29,7 @@ export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: str
     transform: ({ schema, url }) => {
       if (!schema || schema.hide) return { schema: schema as FastifySchema, url }
       return {
-        schema: { ...schema, response: { ...(schema.response as object), default: ProblemDocument } },
+        schema: { ...schema, response: { ...(schema.response as object), default: PROBLEM } },
         url,
       }
     },
@@ -49,6 +50,7 @@ export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: str
     // The library's policy would turn a plain-HTTP development server's assets into HTTPS ones.
     transformStaticCSP: (policy) => policy.replace(/;?\s*upgrade-insecure-requests/, ''),
     uiConfig: { deepLinking: true },
+    theme: { title: 'Ratchet' },
   })
   app.get('/openapi.json', { onRequest: options.limit, schema: { hide: true } }, async () => app.swagger())
 })
