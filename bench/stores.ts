@@ -2,12 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { startPostgres } from '../src/platform/embedded/postgres.ts'
 import { startRedis } from '../src/platform/embedded/redis.ts'
-import { applyMigrations } from '../src/platform/migrations.ts'
-
-const MIGRATIONS = fileURLToPath(new URL('../prisma/migrations', import.meta.url))
+import { applyMigrations, MIGRATIONS } from '../src/platform/migrations.ts'
 
 /** A migrated Postgres, a Redis and the environment of a server on them; gone without a trace once closed. */
 export async function openStores(onEnd: (close: () => Promise<unknown>) => void) {

@@ -3,14 +3,12 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { freePort } from '../src/platform/embedded/port.ts'
-import { applyMigrations } from '../src/platform/migrations.ts'
+import { applyMigrations, MIGRATIONS } from '../src/platform/migrations.ts'
 import { send } from './http.ts'
 import { type ClusterNode, createNode } from './node.ts'
 import { type ChaosPostgres, type ChaosRedis, createPostgres, createRedis } from './stores.ts'
 
-const MIGRATIONS = fileURLToPath(new URL('../prisma/migrations', import.meta.url))
 /** What cookies and issuers are about; all nodes stand behind one name. */
 export const PUBLIC_URL = 'http://localhost:8080'
 export const COOKIE = 'ratchet-dev'

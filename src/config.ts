@@ -61,6 +61,12 @@ export class ConfigError extends Error {
 /** The process environment; nothing else reads it. */
 export const environment = (): Environment => process.env
 
+/** For commands that need no other variable; the split forms of the URL are read with all of the configuration. */
+export const loadDatabaseUrl = (): string => {
+  const env = environment()
+  return env.DATABASE_URL || loadConfig(env).databaseUrl
+}
+
 /** @throws {ConfigError} naming every missing, malformed or contradictory variable. */
 export function loadConfig(env: Environment): Config {
   const read = reader(env)

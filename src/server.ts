@@ -1,12 +1,10 @@
-import { readdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, environment, loadConfig } from './config.ts'
-import { applyMigrations, pendingMigrations } from './platform/migrations.ts'
+import { applyMigrations, MIGRATIONS, migrationNames, pendingMigrations } from './platform/migrations.ts'
 
-const MIGRATIONS = fileURLToPath(new URL('../prisma/migrations', import.meta.url))
 const DRAIN_MS = 1_000
 const FINISH_MS = 5_000
 
@@ -19,8 +17,7 @@ export interface Server {
 /** Serves until closed. */
 export async function serve(config: Config): Promise<Server> {
   let draining = false
-  const entries = readdirSync(MIGRATIONS, { withFileTypes: true })
-  const migrations = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  const migrations = await migrationNames(MIGRATIONS)
   const app = await buildApp(config, { migrations, draining: () => draining })
   try {
     await app.listen({ host: config.host, port: config.port })

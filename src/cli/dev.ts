@@ -6,11 +6,10 @@ import { parseArgs } from 'node:util'
 import { type Config, environment, loadConfig } from '../config.ts'
 import { startPostgres } from '../platform/embedded/postgres.ts'
 import { startRedis } from '../platform/embedded/redis.ts'
-import { applyMigrations } from '../platform/migrations.ts'
+import { applyMigrations, MIGRATIONS } from '../platform/migrations.ts'
 import { serve } from '../server.ts'
 import { readOrCreateAppSecret } from './app-secret.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
-import { MIGRATIONS } from './migrate.ts'
 import { seedDemoUser } from './seed.ts'
 
 const DATA = resolve('.data')

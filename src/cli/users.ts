@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { environment, loadConfig } from '../config.ts'
+import { loadDatabaseUrl } from '../config.ts'
 import { createAudit } from '../core/audit/audit.ts'
 import { recordEndings } from '../core/refresh-tokens/ledger.ts'
 import { systemClock } from '../platform/clock.ts'
@@ -17,9 +17,7 @@ export async function users(args: readonly string[]): Promise<void> {
   const [action, email] = positionals
   if ((action !== 'disable' && action !== 'enable') || !email || positionals.length > 2)
     throw new Error(USAGE)
-  const env = environment()
-  const url = env.DATABASE_URL || loadConfig(env).databaseUrl
-  const { db, databaseWatch, close } = openDatabase({ url, poolSize: 1 })
+  const { db, databaseWatch, close } = openDatabase({ url: loadDatabaseUrl(), poolSize: 1 })
   const audit = createAudit({ db, databaseWatch, clock: systemClock, log: console })
   try {
     const ended = await db.$transaction(async (tx) => {

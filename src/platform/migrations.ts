@@ -1,7 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+
+/** This project's own; the same two levels up from `src/platform` and from `dist/platform`. */
+export const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
 
 /** The advisory lock that Prisma's own schema engine takes, so that both exclude each other. */
 const LOCK = 72_707_369
@@ -84,11 +88,17 @@ async function withClient<T>(databaseUrl: string, use: (client: pg.Client) => Pr
   }
 }
 
-async function readMigrations(folder: string): Promise<Migration[]> {
+/** In the order in which they are applied. */
+export async function migrationNames(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true })
   const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  return names.sort()
+}
+
+async function readMigrations(folder: string): Promise<Migration[]> {
+  const names = await migrationNames(folder)
   return Promise.all(
-    names.sort().map(async (name) => {
+    names.map(async (name) => {
       const file = await readFile(join(folder, name, 'migration.sql'))
       return { name, sql: file.toString('utf8'), checksum: createHash('sha256').update(file).digest('hex') }
     }),

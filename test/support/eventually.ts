@@ -8,3 +8,13 @@ export async function eventually(condition: () => Promise<boolean> | boolean, ms
     await sleep(20)
   }
 }
+
+/** The same as an assertion. */
+export async function becomes(
+  t: { pass(message: string): unknown },
+  condition: () => Promise<boolean> | boolean,
+  message: string,
+): Promise<void> {
+  await eventually(condition)
+  t.pass(message)
+}

@@ -9,9 +9,8 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { startPostgres } from '../../src/platform/embedded/postgres.ts'
 import { startRedis } from '../../src/platform/embedded/redis.ts'
-import { applyMigrations } from '../../src/platform/migrations.ts'
+import { applyMigrations, MIGRATIONS } from '../../src/platform/migrations.ts'
 
-const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
 const TAP = fileURLToPath(new URL('../../node_modules/tap/dist/esm/run.mjs', import.meta.url))
 
 // tap learns which plugins `.taprc` leaves out only when it builds, and a fresh install has not built.

@@ -73,15 +73,14 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
   async function pollLedger(): Promise<void> {
     let since = performance.now()
     while (!stopping.signal.aborted) {
-      const began = performance.now()
-      const read = readLedger(began - since + OVERLAP_MS)
-      await read.then(
-        () => {
-          since = began
-        },
-        () => {},
-      )
       await pause(POLL_MS)
+      const began = performance.now()
+      try {
+        await readLedger(began - since + OVERLAP_MS)
+        since = began
+      } catch {
+        // The next reading looks back as far as this one would have.
+      }
     }
   }
 

@@ -63,19 +63,7 @@ export function rotateOnLedger(
       default:
         await writeTurn(tx, sessionId, decision.state)
     }
-    const { generation, rotatedAt, idleExpiresAt, absoluteExpiresAt, credits, clean, attempts } =
-      decision.state
-    const turned = {
-      generation,
-      rotatedAt,
-      idleExpiresAt,
-      absoluteExpiresAt,
-      credits,
-      clean,
-      attempts,
-      claims,
-    }
-    return { outcome: decision.outcome, ...turned }
+    return { outcome: decision.outcome, ...decision.state, claims }
   })
 }
 

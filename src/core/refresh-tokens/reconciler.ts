@@ -7,8 +7,6 @@ import type { RefreshTokenStore } from './redis-store.ts'
 
 /** Carries to Redis what only the ledger knows: endings it was not told, families turned without it. */
 export interface Reconciler {
-  /** Carries everything there is. @throws what Redis or the ledger throw. */
-  run(): Promise<void>
   start(): void
   /** Resolves once the run under way is settled. */
   stop(): Promise<void>
@@ -31,7 +29,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   let running: Promise<void> = Promise.resolve()
   let stopped = true
 
-  // Every node does this; all of it may be done twice.
+  /** Carries everything there is. Every node does this; all of it may be done twice. */
   async function run(): Promise<void> {
     for (let full = true; full; ) {
       const pending = await pendingEndings(db, BATCH)
@@ -67,7 +65,6 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   }
 
   return {
-    run,
     start() {
       stopped = false
       schedule()

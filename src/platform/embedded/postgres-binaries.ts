@@ -33,7 +33,12 @@ export async function findPostgres(): Promise<PostgresBinaries> {
   }
   const [program = '', ...args] = USER_NAMESPACE
   if (spawnSync(program, [...args, 'true']).status === 0) {
-    return { command: command(native, USER_NAMESPACE), account: {}, place, description: 'a user namespace' }
+    return {
+      command: command(native, USER_NAMESPACE),
+      account: {},
+      place,
+      description: 'nobody in a user namespace',
+    }
   }
   const reachable =
     spawnSync(join(native, 'bin', 'postgres'), ['--version'], { ...NOBODY, cwd: '/' }).status === 0

@@ -1,4 +1,4 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { type Mail, type Mailer, MailRejected } from '../../../src/core/mail/mailer.ts'
 import { createOutbox } from '../../../src/core/mail/outbox.ts'
 import { describeFailure, retryDelay } from '../../../src/core/mail/retry.ts'
@@ -6,6 +6,7 @@ import type { MailContent } from '../../../src/core/mail/templates.ts'
 import { openDatabase } from '../../../src/platform/database.ts'
 import { createSecrets } from '../../../src/platform/secrets.ts'
 import { createTestDatabase } from '../../support/database.ts'
+import { becomes } from '../../support/eventually.ts'
 
 const HOUR = 3_600_000
 const START = Date.UTC(2026, 0, 1)
@@ -47,14 +48,6 @@ function setup(options: { pollMs?: number } = {}) {
 }
 
 const rows = () => db.outboxMessage.findMany({ orderBy: { id: 'asc' } })
-
-async function eventually(t: Test, condition: () => boolean | Promise<boolean>, message: string) {
-  for (let tries = 0; tries < 200; tries++) {
-    if (await condition()) return t.pass(message)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  return t.fail(message)
-}
 
 t.beforeEach(async () => {
   await db.outboxMessage.deleteMany()
@@ -193,16 +186,16 @@ t.test('a started outbox sends when woken, when polled, and not once stopped', a
   woken.outbox.start()
   await woken.outbox.enqueue(db, to, verify)
   woken.outbox.wake()
-  await eventually(t, () => woken.state.sent.length === 1, 'woken')
+  await becomes(t, () => woken.state.sent.length === 1, 'woken')
   await woken.outbox.stop()
 
   const polled = setup({ pollMs: 20 })
   polled.outbox.start()
   await polled.outbox.enqueue(db, to, verify)
-  await eventually(t, () => polled.state.sent.length === 1, 'polled')
+  await becomes(t, () => polled.state.sent.length === 1, 'polled')
   polled.state.delay = 100
   await polled.outbox.enqueue(db, to, verify)
-  await eventually(t, async () => (await rows()).some((row) => row.attempts && !row.sentAt), 'under way')
+  await becomes(t, async () => (await rows()).some((row) => row.attempts && !row.sentAt), 'under way')
   await polled.outbox.stop()
   t.equal(polled.state.sent.length, 2, 'what was under way is settled')
   t.notOk((await rows()).some((row) => !row.sentAt))
@@ -216,10 +209,10 @@ t.test('a database that fails is logged and asked again', async (t) => {
   const { state, outbox } = setup({ pollMs: 20 })
   await db.$executeRaw`ALTER TABLE outbox_messages RENAME TO outbox_away`
   outbox.start()
-  await eventually(t, () => state.logged.length >= 2, 'logged, more than once')
+  await becomes(t, () => state.logged.length >= 2, 'logged, more than once')
   await db.$executeRaw`ALTER TABLE outbox_away RENAME TO outbox_messages`
   await outbox.enqueue(db, to, verify)
-  await eventually(t, () => state.sent.length === 1, 'and sent once it is back')
+  await becomes(t, () => state.sent.length === 1, 'and sent once it is back')
   await outbox.stop()
   t.match(state.logged[0], { code: 'outbox_unavailable' })
 })

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { uuidv7 } from 'uuidv7'
 import { createRetention, RETENTION_LOCK } from '../../../src/core/retention/retention.ts'
 import { openDatabase } from '../../../src/platform/database.ts'
 import { createTestDatabase } from '../../support/database.ts'
+import { becomes } from '../../support/eventually.ts'
 
 const NOW = Date.UTC(2026, 5, 1)
 const AUDIT_DAYS = 100
@@ -78,14 +79,6 @@ const left = async () =>
   (await db.oneTimeToken.count()) +
   (await db.session.count()) +
   (await db.auditEvent.count())
-
-async function eventually(t: Test, condition: () => Promise<boolean>, message: string) {
-  for (let tries = 0; tries < 200; tries++) {
-    if (await condition()) return t.pass(message)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  return t.fail(message)
-}
 
 t.beforeEach(async () => {
   await db.outboxMessage.deleteMany()
@@ -223,7 +216,7 @@ t.test('started, it runs again and again, until it is stopped', async (t) => {
   retention.start()
   for (const round of ['first', 'second']) {
     await plant({ mails: 1, tokens: 1, sessions: 1, events: 1 })
-    await eventually(t, async () => (await left()) === 0, `the ${round} rows go by themselves`)
+    await becomes(t, async () => (await left()) === 0, `the ${round} rows go by themselves`)
   }
   await retention.stop()
   const total = await plant({ mails: 1, tokens: 1, sessions: 1, events: 1 })
