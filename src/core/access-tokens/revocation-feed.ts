@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../../platform/database.ts'
+import { INCARNATION } from '../../platform/incarnation.lua.ts'
 import { Problem } from '../../platform/problem.ts'
 import type { RedisClient, RedisConnection } from '../../platform/redis.ts'
 import type { RevokedSessions } from './revoked-sessions.ts'
@@ -39,9 +40,8 @@ interface Place {
 
 const STREAM = 'ratchet:revocations'
 // Whose memory the stream is in, and whether it still holds an entry.
-const LOOK = `
-local id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
-return { id, #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) }
+const LOOK = `${INCARNATION}
+return { incarnation(''), #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) }
 `
 const FRESH_MS = 1_000
 const POLL_MS = 400

@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
 import type { Secrets } from '../../platform/secrets.ts'
+import { within } from '../../platform/within.ts'
 import type { Brand } from './layout.ts'
 import { type Mail, type Mailer, MailRejected } from './mailer.ts'
 import { type ClaimedMail, giveUp, LEASE_MS, markSent, putOff } from './outbox-rows.ts'
@@ -33,7 +34,8 @@ export async function deliver(deps: DeliveryDeps, claimed: ClaimedMail): Promise
   const { db, clock, mailer, log } = deps
   try {
     const mail = compose(deps, claimed)
-    await within(ATTEMPT_MS, mailer.send(mail))
+    // A mailer that hangs must not stop the worker.
+    await within(ATTEMPT_MS, mailer.send(mail), 'the mailer did not answer in time')
   } catch (error) {
     const fields = { outboxId: claimed.id, template: claimed.template, attempts: claimed.attempts }
     const reason = describeFailure(error)
@@ -58,13 +60,4 @@ function compose({ secrets, brand }: DeliveryDeps, { id, template, recipient, se
   if (!isMailTemplate(template)) throw new Error('this version knows no such template')
   const data = JSON.parse(secrets.open('outbox', id, sealed))
   return { id, to: recipient, ...renderMail(template, data, brand) }
-}
-
-/** Rejects after `ms` milliseconds, so that a mailer that hangs cannot stop the worker. */
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const tooLong = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('the mailer did not answer in time')), ms)
-  })
-  await Promise.race([work, tooLong]).finally(() => clearTimeout(timer))
 }

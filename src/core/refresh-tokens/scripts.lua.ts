@@ -1,12 +1,8 @@
+import { INCARNATION } from '../../platform/incarnation.lua.ts'
 import { ATTEMPT_MS, CLEAN_FOR_CREDIT, KEPT_ATTEMPTS, MAX_CREDITS, MAX_REISSUES } from './decide.ts'
 
-// Each script reads Redis's own clock and replication id, so that no clock and no failover can race with it.
-// That id is new with every start and every promotion: also of a master that lost its place and regained it.
-const PRELUDE = `
-local function incarnation(fallback)
-  local id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
-  return id and string.find(id, '[^0]') and id or fallback
-end
+// Each script reads Redis's own clock and incarnation, so that no clock and no failover can race with it.
+const PRELUDE = `${INCARNATION}
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)

@@ -5,6 +5,7 @@ import type { RateLimit } from '../../http/rate-limit.ts'
 import type { Database } from '../../platform/database.ts'
 import { checkRedis, type RedisClient } from '../../platform/redis.ts'
 import type { Watch } from '../../platform/watch.ts'
+import { within } from '../../platform/within.ts'
 
 export interface HealthDeps {
   db: Database
@@ -87,14 +88,9 @@ export async function health(app: FastifyInstance, deps: HealthDeps): Promise<vo
 /** A store that answers again is of use only once its watch says so too. */
 async function probe(check: () => Promise<unknown>, watch?: Watch): Promise<{ ok: boolean; ms: number }> {
   const began = performance.now()
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('timed out')), PROBE_MS)
-  })
-  const ok = await Promise.race([check(), late]).then(
+  const ok = await within(PROBE_MS, check(), 'timed out').then(
     () => !watch?.away,
     () => false,
   )
-  clearTimeout(timer)
   return { ok, ms: Math.round((performance.now() - began) * 10) / 10 }
 }
