@@ -29,6 +29,10 @@ export interface Config {
   readonly refresh: { idleTtl: number; absoluteTtl: number; grace: number }
   readonly cookieSameSite: 'lax' | 'strict' | 'none'
   readonly passwordMinLength: number
+  /** Where the range API for breached passwords is; without it only the bundled list is asked. */
+  readonly breachedPasswordsUrl: string | undefined
+  /** The domain that passkeys belong to (WebAuthn's relying party ID), and the origins that may use them. */
+  readonly passkeys: { rpId: string; origins: readonly string[] }
   readonly argon2: {
     memoryKib: number
     iterations: number
@@ -36,6 +40,8 @@ export interface Config {
     concurrency: number | undefined
   }
   readonly auditRetentionDays: number
+  /** Where metrics are served, if at all: a port of their own, or in development the one of everything else. */
+  readonly metricsPort: number | 'same' | undefined
   readonly rateLimits: boolean
   readonly logLevel: string
 }
@@ -43,7 +49,7 @@ export interface Config {
 export type AccessTokenAlg = 'ES256' | 'EdDSA' | 'RS256'
 
 export type MailConfig = { from: string; replyTo: string | undefined } & (
-  | { kind: 'resend'; apiKey: string; baseUrl: string | undefined }
+  | { kind: 'resend'; apiKey: string; baseUrl: string | undefined; webhookSecret: string | undefined }
   | { kind: 'smtp'; url: string }
   | { kind: 'inbox'; dir: string }
 )
@@ -106,6 +112,8 @@ export function loadConfig(env: Environment): Config {
     },
     cookieSameSite,
     passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
+    breachedPasswordsUrl: readBreachedPasswordsUrl(read),
+    passkeys: readPasskeys(read, publicUrl),
     argon2: {
       memoryKib: read.integer('ARGON2_MEMORY_KIB', 19_456, production ? 19_456 : 8, 1_048_576),
       iterations: read.integer('ARGON2_ITERATIONS', 2, production ? 2 : 1, 20),
@@ -113,6 +121,11 @@ export function loadConfig(env: Environment): Config {
       concurrency: env.ARGON2_CONCURRENCY ? read.integer('ARGON2_CONCURRENCY', 1, 1, 64) : undefined,
     },
     auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 365, 30, 3_650),
+    metricsPort: env.METRICS_PORT
+      ? read.integer('METRICS_PORT', 9464, 1, 65_535)
+      : production
+        ? undefined
+        : 'same',
     rateLimits: production || read.flag('RATE_LIMITS', true),
     logLevel: read.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
   }
@@ -136,11 +149,38 @@ function readMail(env: Environment, read: Reader, production: boolean): MailConf
       kind: 'resend',
       apiKey: env.RESEND_API_KEY,
       baseUrl: env.RESEND_BASE_URL || undefined,
+      webhookSecret: readWebhookSecret(env, read),
     }
   }
   if (env.SMTP_URL) return { ...sender, kind: 'smtp', url: read.url('SMTP_URL', ['smtp:', 'smtps:']) }
   if (production) read.fault('RESEND_API_KEY or SMTP_URL is missing: mail could not be sent')
   return { ...sender, kind: 'inbox', dir: read.text('INBOX_DIR', '.data/inbox') }
+}
+
+function readWebhookSecret(env: Environment, read: Reader): string | undefined {
+  const secret = env.RESEND_WEBHOOK_SECRET
+  if (secret && !/^whsec_[A-Za-z0-9+/]{16,}={0,2}$/.test(secret)) {
+    read.fault('RESEND_WEBHOOK_SECRET must be the secret that Resend shows beside the webhook, whsec_…')
+  }
+  return secret || undefined
+}
+
+function readBreachedPasswordsUrl(read: Reader): string | undefined {
+  const url = read.text('BREACHED_PASSWORDS_URL', 'https://api.pwnedpasswords.com')
+  return url === 'off' ? undefined : read.checkOrigin('BREACHED_PASSWORDS_URL', url, true)
+}
+
+function readPasskeys(read: Reader, publicUrl: string): Config['passkeys'] {
+  const rpId = read.text('PASSKEY_RP_ID', new URL(publicUrl).hostname)
+  const isOf = (host: string) => host === rpId || host.endsWith(`.${rpId}`)
+  if (!/^[a-z0-9.-]+$/.test(rpId) || !isOf(new URL(publicUrl).hostname)) {
+    read.fault('PASSKEY_RP_ID must be the host of PUBLIC_URL or a domain above it')
+  }
+  // An app of the operator's on another domain cannot use them: browsers bind passkeys to the domain.
+  const ofOurs = [publicUrl, ...read.list('ALLOWED_ORIGINS')].filter(
+    (origin) => URL.canParse(origin) && isOf(new URL(origin).hostname),
+  )
+  return { rpId, origins: [...new Set([...ofOurs, ...read.list('PASSKEY_ORIGINS')])] }
 }
 
 function readDatabaseUrl(env: Environment, read: Reader): string {

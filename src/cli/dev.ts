@@ -109,6 +109,8 @@ async function developmentDefaults(env: Environment): Promise<Environment> {
     PORT: port,
     PUBLIC_URL: `http://localhost:${port}`,
     INBOX_DIR: join(DATA, 'inbox'),
+    // A development server asks nobody outside the machine.
+    BREACHED_PASSWORDS_URL: 'off',
     APP_SECRETS: env.APP_SECRETS ?? (await readOrCreateAppSecret(join(DATA, 'app-secret'))),
   }
 }

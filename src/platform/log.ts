@@ -11,6 +11,14 @@ const SECRET = new Set([
   'refresh_token',
   'access_token',
   'link',
+  'code',
+  'recovery_code',
+  'recovery_codes',
+  'mfa_token',
+  'device_token',
+  'challenge_token',
+  'credential',
+  'secret',
 ])
 const MAX_DEPTH = 6
 

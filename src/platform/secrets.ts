@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 
 /** What a derived key is for; part of the derivation, so that no two uses share a key. */
-export type SecretPurpose = 'refresh-token' | 'refresh-key-id' | 'signing-key' | 'outbox'
+export type SecretPurpose = 'refresh-token' | 'refresh-key-id' | 'signing-key' | 'outbox' | 'ticket' | 'totp'
 
 /** Everything secret in a deployment, derived from `APP_SECRETS` (HKDF-SHA-256, RFC 5869). */
 export interface Secrets {

@@ -85,6 +85,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     ARGON2_MEMORY_KIB: '1024',
     ARGON2_ITERATIONS: '1',
     RATE_LIMITS: 'false',
+    BREACHED_PASSWORDS_URL: 'off',
     INBOX_DIR: inboxDir,
     ...options.env,
     ...(proxies ? { DATABASE_URL: proxies.postgres.url, REDIS_URL: proxies.redis.url } : {}),

@@ -23,13 +23,36 @@ export interface AuditEvent {
     | 'password_reset'
     | 'account_update'
     | 'account_delete'
-    | 'account_disable'
-    | 'account_enable'
+    | 'step_up'
+    | 'lock'
+    | 'unlock'
+    | 'email_change_request'
+    | 'email_change'
+    | 'totp_enable'
+    | 'totp_disable'
+    | 'recovery_codes_create'
+    | 'passkey_add'
+    | 'passkey_remove'
+    | AdminAction
   outcome: 'success' | 'failure'
   reason?: string
   userId?: string | null | undefined
   sessionId?: string | undefined
+  /** Who did it, where that is not the account itself. */
+  actor?: string | undefined
 }
+
+/** What administrators do, to whichever account, or to the records of all. */
+export type AdminAction =
+  | 'account_disable'
+  | 'account_enable'
+  | 'account_view'
+  | 'account_search'
+  | 'sessions_end'
+  | 'password_reset_require'
+  | 'role_grant'
+  | 'role_revoke'
+  | 'audit_read'
 
 /** A refusal knows at times only the hash of the family it met: whose that is, is looked up with the batch. */
 export type Note = AuditEvent & { familyHash?: string }
@@ -70,6 +93,7 @@ export function createAudit(deps: {
       ip: origin.ip,
       userAgent: origin.userAgent ?? null,
       requestId: origin.requestId,
+      actor: event.actor ?? null,
     }
   }
 
@@ -146,15 +170,17 @@ interface Row {
   ip: string
   userAgent: string | null
   requestId: string
+  actor: string | null
 }
 
 // One statement for any number: Prisma would build and compile one of thousands of parameters.
 async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {
   await db.$executeRaw`
-    INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, ip, user_agent, request_id)
+    INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, ip, user_agent, request_id,
+      actor)
     SELECT r.id, to_timestamp(r.at / 1000.0), r.type, r.outcome, r.reason, r."userId", r."sessionId", r.ip,
-      r."userAgent", r."requestId"
+      r."userAgent", r."requestId", r.actor
     FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS r(id uuid, at bigint, type text, outcome text,
-      reason text, "userId" uuid, "sessionId" uuid, ip text, "userAgent" text, "requestId" text)
+      reason text, "userId" uuid, "sessionId" uuid, ip text, "userAgent" text, "requestId" text, actor text)
     ON CONFLICT DO NOTHING`
 }

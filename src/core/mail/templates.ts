@@ -1,4 +1,4 @@
-import { describeCircumstances } from './facts.ts'
+import { type Circumstances, describeCircumstances } from './facts.ts'
 import { type Brand, type Letter, layoutHtml, layoutText } from './layout.ts'
 
 interface Templates {
@@ -10,7 +10,25 @@ interface Templates {
   password_changed: { at: number; ip?: string | undefined }
   refresh_reuse_detected: { at: number; ip?: string | undefined; userAgent?: string | undefined }
   account_deleted: { at: number }
+  /** `everywhere`: the lasting cap, which no waiting lifts. */
+  account_locked: Circumstances & { link: string; resetLink: string; minutes: number; everywhere: boolean }
+  new_device: Circumstances
+  confirm_email_change: { link: string; minutes: number; oldEmail: string }
+  email_change_taken: { oldEmail: string }
+  email_change_requested: Circumstances & { newEmail: string }
+  email_changed: Circumstances & { newEmail: string }
+  factor_changed: Circumstances & { change: FactorChange }
+  reset_required: { link: string; minutes: number }
 }
+
+/** What happened to the factors of an account. */
+export type FactorChange =
+  | 'totp_enabled'
+  | 'totp_disabled'
+  | 'passkey_added'
+  | 'passkey_removed'
+  | 'recovery_codes_created'
+  | 'recovery_code_used'
 
 export type MailTemplate = keyof Templates
 export type MailData<T extends MailTemplate> = Templates[T]
@@ -88,6 +106,112 @@ const letters: { [T in MailTemplate]: (data: Templates[T], brand: string) => Let
     facts: describeCircumstances(data),
     notes: ['If this was not you, please tell our support.'],
   }),
+
+  account_locked: ({ link, resetLink, minutes, everywhere, ...circumstances }, brand) => ({
+    subject: `Too many failed sign-ins to your ${brand} account`,
+    heading: 'Too many failed sign-ins',
+    paragraphs: [
+      everywhere
+        ? `There were so many failed sign-ins to your account at ${brand} in a row that only devices which ` +
+          'signed in before can still do so.'
+        : `There were so many failed sign-ins to your account at ${brand} from one place that none more are ` +
+          'accepted from there for a few minutes.',
+      'Where you are signed in already you stay signed in. If it was you, unlock your account:',
+    ],
+    facts: describeCircumstances(circumstances),
+    action: { label: 'Unlock my account', link },
+    notes: [
+      'If it was not you, there is nothing to do: nobody has got into your account.',
+      `No longer sure of your password? Choose a new one: ${resetLink}`,
+      `The link works once, for ${duration(minutes)}.`,
+    ],
+  }),
+
+  new_device: (data, brand) => ({
+    subject: `New sign-in to your ${brand} account`,
+    heading: 'New sign-in to your account',
+    paragraphs: [`A device that has not done so before signed in to your account at ${brand}.`],
+    facts: describeCircumstances(data),
+    notes: [
+      'If this was not you, reset your password at once: it signs that device out. Then look through the list of ' +
+        'your sessions, passkeys and other factors.',
+    ],
+  }),
+
+  confirm_email_change: ({ link, minutes, oldEmail }, brand) => ({
+    subject: `Confirm your new e-mail address for ${brand}`,
+    heading: 'Confirm your new e-mail address',
+    paragraphs: [
+      `The account at ${brand} that belongs to ${oldEmail} is to move to this address. If that is your account, confirm it:`,
+    ],
+    action: { label: 'Confirm the new address', link },
+    notes: [
+      'You do not know that account? Then ignore this message and do not press the button.',
+      `The link works once, for ${duration(minutes)}.`,
+    ],
+  }),
+
+  email_change_taken: ({ oldEmail }, brand) => ({
+    subject: `This address has an account at ${brand} already`,
+    heading: 'This address has an account already',
+    paragraphs: [
+      `Somebody, probably you, asked to move the account at ${brand} that belongs to ${oldEmail} to this address. ` +
+        'It has an account of its own, so nothing was changed.',
+    ],
+    notes: ['If that was not you, there is nothing to do. Nobody has got into your account.'],
+  }),
+
+  email_change_requested: ({ newEmail, ...circumstances }, brand) => ({
+    subject: `Your ${brand} account is to get another e-mail address`,
+    heading: 'Your account is to get another e-mail address',
+    paragraphs: [
+      `Somebody who knows your password asked to move your account at ${brand} to ${newEmail}. ` +
+        'It moves once the new address is confirmed.',
+    ],
+    facts: describeCircumstances(circumstances),
+    notes: ['If this was not you, reset your password at once: that also voids the request.'],
+  }),
+
+  email_changed: ({ newEmail, ...circumstances }, brand) => ({
+    subject: `The e-mail address of your ${brand} account was changed`,
+    heading: 'Your e-mail address was changed',
+    paragraphs: [
+      `Your account at ${brand} now belongs to ${newEmail}. This address is of no more use for it.`,
+    ],
+    facts: describeCircumstances(circumstances),
+    notes: ['If this was not you, please tell our support at once.'],
+  }),
+
+  factor_changed: ({ change, ...circumstances }, brand) => ({
+    subject: `${FACTOR_CHANGES[change]} (${brand})`,
+    heading: FACTOR_CHANGES[change],
+    paragraphs: [`This happened to your account at ${brand}.`],
+    facts: describeCircumstances(circumstances),
+    notes: [
+      'If this was not you, reset your password at once, sign in, and look through your sessions, passkeys and other factors.',
+    ],
+  }),
+
+  reset_required: ({ link, minutes }, brand) => ({
+    subject: `Choose a new password for ${brand}`,
+    heading: 'Choose a new password',
+    paragraphs: [
+      `An administrator of ${brand} asks you to choose a new password. Until you do, nobody can sign in to your account.`,
+    ],
+    action: { label: 'Choose a new password', link },
+    notes: [
+      `The link works once, for ${duration(minutes)}; afterwards ask for another one where you sign in.`,
+    ],
+  }),
+}
+
+const FACTOR_CHANGES: Record<FactorChange, string> = {
+  totp_enabled: 'An authenticator app was set up',
+  totp_disabled: 'Your authenticator app was turned off',
+  passkey_added: 'A passkey was added to your account',
+  passkey_removed: 'A passkey was removed from your account',
+  recovery_codes_created: 'You have new recovery codes',
+  recovery_code_used: 'A recovery code was used to sign in',
 }
 
 /** The mail in full. Its text part is complete on its own; its HTML part loads nothing. */

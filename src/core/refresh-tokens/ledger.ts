@@ -10,6 +10,9 @@ export type EndedReason =
   | 'password_reset'
   | 'account_deleted'
   | 'account_disabled'
+  | 'ended_by_administrator'
+  | 'reset_required'
+  | 'role_changed'
   | 'reuse_detected'
 
 /** What a session says of itself in every access token (RFC 9068 §2.2). */

@@ -34,6 +34,11 @@ const rules = (auditDays: number) => [
   // Ended sessions are listed for 30 days; beyond its absolute expiry a family needs no tombstone either.
   { table: 'sessions', due: 'absolute_expires_at < $1', days: 30 },
   { table: 'audit_events', due: 'at < $1', days: auditDays },
+  // As long as browsers keep the cookie.
+  { table: 'known_devices', due: 'last_used_at < $1', days: 400 },
+  // For accounts and for addresses that nobody has alike: a difference would tell them apart.
+  { table: 'guess_counters', due: 'updated_at < $1', days: 400 },
+  { table: 'spent_tickets', due: 'expires_at < $1', days: 1 },
 ]
 type Rule = ReturnType<typeof rules>[number]
 
@@ -53,9 +58,9 @@ export function createRetention(deps: RetentionDeps): Retention {
       // Rows that a request holds are left to the next run: nobody waits here, so nobody can wait crosswise.
       return tx.$executeRawUnsafe(
         `WITH batch AS MATERIALIZED (
-          SELECT id FROM ${table} WHERE ${due} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED
+          SELECT ctid FROM ${table} WHERE ${due} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED
         )
-        DELETE FROM ${table} USING batch WHERE ${table}.id = batch.id`,
+        DELETE FROM ${table} USING batch WHERE ${table}.ctid = batch.ctid`,
         before,
       )
     })

@@ -20,6 +20,26 @@ const all: MailContent[] = [
     data: { at, ip: '203.0.113.9', userAgent: 'Mozilla/5.0 Firefox/140.0' },
   },
   { template: 'account_deleted', data: { at } },
+  {
+    template: 'account_locked',
+    data: { link, resetLink: 'https://example.test/forgot', minutes: 60, everywhere: true, at },
+  },
+  { template: 'new_device', data: { at, ip: '203.0.113.9', userAgent: 'curl/8' } },
+  { template: 'confirm_email_change', data: { link, minutes: 60, oldEmail: 'ann@example.test' } },
+  { template: 'email_change_taken', data: { oldEmail: 'ann@example.test' } },
+  { template: 'email_change_requested', data: { at, newEmail: 'bea@example.test' } },
+  { template: 'email_changed', data: { at, newEmail: 'bea@example.test' } },
+  ...(
+    [
+      'totp_enabled',
+      'totp_disabled',
+      'passkey_added',
+      'passkey_removed',
+      'recovery_codes_created',
+      'recovery_code_used',
+    ] as const
+  ).map((change) => ({ template: 'factor_changed' as const, data: { change, at } })),
+  { template: 'reset_required', data: { link, minutes: 60 } },
 ]
 
 t.test('every template is whole in both parts and loads nothing', async (t) => {
