@@ -1,0 +1,53 @@
+import type { Queryable } from '../../platform/database.ts'
+import type { PasskeyAnswer, Passkeys } from '../passkeys/passkeys.ts'
+import type { PasskeyUse } from '../tickets/tickets.ts'
+import type { RecoveryCodes } from '../totp/recovery-codes.ts'
+import type { Totp } from '../totp/totp.ts'
+
+export type FactorMethod = 'totp' | 'passkey' | 'recovery_code'
+
+/** What a person shows as a second factor; exactly one of the three. */
+export interface FactorProof {
+  /** Six digits of an authenticator app. */
+  code?: string | undefined
+  recovery_code?: string | undefined
+  passkey?: PasskeyAnswer | undefined
+}
+
+/** Whichever second factors an account has. An account has one as soon as it has an authenticator app or a passkey. */
+export interface SecondFactors {
+  /** What would do, in the order to offer; empty without a second factor. */
+  methods(db: Queryable, userId: string): Promise<FactorMethod[]>
+  /**
+   * Checks a proof and uses it up: a code, a recovery code and a passkey's answer each work once.
+   * Null when it does not fit, or when it is not exactly one.
+   */
+  verify(tx: Queryable, userId: string, proof: FactorProof, use: PasskeyUse): Promise<FactorMethod | null>
+}
+
+export function createSecondFactors(deps: {
+  totp: Totp
+  recoveryCodes: RecoveryCodes
+  passkeys: Passkeys
+}): SecondFactors {
+  const { totp, recoveryCodes, passkeys } = deps
+  return {
+    async methods(db, userId) {
+      const methods: FactorMethod[] = []
+      if (await totp.enabled(db, userId)) methods.push('totp')
+      if ((await passkeys.count(db, userId)) > 0) methods.push('passkey')
+      if (methods.length > 0 && (await recoveryCodes.count(db, userId)) > 0) methods.push('recovery_code')
+      return methods
+    },
+
+    async verify(tx, userId, { code, recovery_code: recoveryCode, passkey }, use) {
+      if ([code, recoveryCode, passkey].filter((shown) => shown !== undefined).length !== 1) return null
+      if (code !== undefined) return (await totp.verify(tx, userId, code)) ? 'totp' : null
+      if (recoveryCode !== undefined) {
+        return (await recoveryCodes.use(tx, userId, recoveryCode)) ? 'recovery_code' : null
+      }
+      const by = passkey ? await passkeys.verify(tx, passkey, { use, userId }) : null
+      return by ? 'passkey' : null
+    },
+  }
+}
