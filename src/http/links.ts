@@ -2,6 +2,7 @@
 export interface Links {
   verifyEmail(token: string): string
   resetPassword(token: string): string
+  unlock(token: string): string
   /** Where a person asks for a new password. */
   forgotPassword(): string
 }
@@ -12,6 +13,7 @@ export function createLinks(publicUrl: string, appUrl: string | undefined): Link
   return {
     verifyEmail: (token) => `${base}/verify-email?token=${token}`,
     resetPassword: (token) => `${base}/reset-password?token=${token}`,
+    unlock: (token) => `${base}/unlock?token=${token}`,
     forgotPassword: () => `${base}/forgot-password`,
   }
 }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import ipaddr from 'ipaddr.js'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
+import { clientKey } from '../platform/client-key.ts'
 import { Problem } from '../platform/problem.ts'
 import type { RedisClient } from '../platform/redis.ts'
 import type { Watch } from '../platform/watch.ts'
@@ -44,16 +44,4 @@ export function createRateLimits(redis: RedisClient, redisWatch: Watch, enabled:
       }
     },
   }
-}
-
-/** The client an address stands for: an IPv6 /64 is one, an IPv4-mapped address is the IPv4 one. */
-export function clientKey(ip: string): string {
-  if (!ipaddr.isValid(ip)) return 'unknown'
-  const address = ipaddr.process(ip)
-  if (address.kind() === 'ipv4') return address.toString()
-  return address
-    .toByteArray()
-    .slice(0, 8)
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('')
 }

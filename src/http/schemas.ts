@@ -2,13 +2,46 @@ import { type Static, Type } from 'typebox'
 import { Problem } from '../platform/problem.ts'
 
 /** Shapes that several rooms speak. Unknown properties are refused everywhere. */
+export const strict = { additionalProperties: false } as const
 export const Email = Type.String({ minLength: 1, maxLength: 320, description: 'An e-mail address' })
 // A lone surrogate has no UTF-8: two passwords would become one.
 export const Password = Type.String({ maxLength: 4096, format: 'password', pattern: '^\\P{Cs}*$' })
 // Postgres stores no NUL, and no name holds a control character.
 export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\p{Cc}\\p{Cs}]+$' })
+/** What WebAuthn's `toJSON` gives; what is in it is checked where it is verified. */
+export const PasskeyAnswer = Type.Object(
+  {
+    challenge_token: Type.String({ minLength: 1, maxLength: 1024 }),
+    credential: Type.Object(
+      {
+        id: Type.String({ minLength: 1, maxLength: 2048 }),
+        rawId: Type.String({ minLength: 1, maxLength: 2048 }),
+        type: Type.Literal('public-key'),
+        response: Type.Object(
+          {
+            clientDataJSON: Type.String({ maxLength: 8192 }),
+            authenticatorData: Type.String({ maxLength: 8192 }),
+            signature: Type.String({ maxLength: 8192 }),
+            userHandle: Type.Optional(Type.String({ maxLength: 256 })),
+          },
+          { additionalProperties: true },
+        ),
+        clientExtensionResults: Type.Object({}, { additionalProperties: true }),
+      },
+      { additionalProperties: true },
+    ),
+  },
+  strict,
+)
+/** One second factor, of whichever kind. */
+export const factorProof = {
+  code: Type.Optional(Type.String({ minLength: 1, maxLength: 32, description: 'Of an authenticator app' })),
+  recovery_code: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+  passkey: Type.Optional(PasskeyAnswer),
+}
+/** The password again and, where the account has one, a second factor. */
+export const stepUpProof = { password: Password, ...factorProof }
 export const OneTimeToken = Type.String({ minLength: 1, maxLength: 200 })
-export const strict = { additionalProperties: false } as const
 export const NoContent = Type.Null({ description: 'Done' })
 
 export const User = Type.Object(

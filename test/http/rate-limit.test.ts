@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
-import { clientKey } from '../../src/http/rate-limit.ts'
+import { clientKey } from '../../src/platform/client-key.ts'
 import { openDatabase } from '../../src/platform/database.ts'
 import { startServer } from '../support/server.ts'
 

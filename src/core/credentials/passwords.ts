@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { type Algorithm, hash, verify } from '@node-rs/argon2'
-import { Problem } from '../../platform/problem.ts'
+import { createGate } from '../../platform/gate.ts'
 
 export interface PasswordOptions {
   memoryKib: number
@@ -22,6 +22,8 @@ export interface Passwords {
 /** Longest password that is ever hashed, in code points after NFC. */
 export const PASSWORD_MAX_LENGTH = 128
 
+const WAITING_PER_PLACE = 32
+
 export async function createPasswords(options: PasswordOptions): Promise<Passwords> {
   const parameters = {
     // The enum is ambient and const: its value is named here for isolated modules.
@@ -30,7 +32,8 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
     timeCost: options.iterations,
     parallelism: options.parallelism,
   }
-  const gate = createGate(options.concurrency ?? availableParallelism())
+  const width = options.concurrency ?? availableParallelism()
+  const gate = createGate(width, width * WAITING_PER_PLACE)
   const nobody = await hash('nobody', parameters)
 
   return {
@@ -48,27 +51,5 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
       if (!found) return true
       return Number(found[1]) < options.memoryKib || Number(found[2]) < options.iterations
     },
-  }
-}
-
-/** Runs at most `width` tasks at once, lets 32 times as many wait, and refuses more. */
-function createGate(width: number) {
-  const waiting: (() => void)[] = []
-  let running = 0
-  return async <T>(task: () => Promise<T>): Promise<T> => {
-    if (running >= width) {
-      if (waiting.length >= width * 32) throw new Problem('overloaded', { retryAfter: 2 })
-      await new Promise<void>((resolve) => waiting.push(resolve))
-    } else {
-      running += 1
-    }
-    try {
-      return await task()
-    } finally {
-      // The place is handed on, not given back, so that a newcomer cannot slip in between.
-      const next = waiting.shift()
-      if (next) next()
-      else running -= 1
-    }
   }
 }

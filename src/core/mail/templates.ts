@@ -10,8 +10,14 @@ interface Templates {
   password_changed: { at: number; ip?: string | undefined }
   refresh_reuse_detected: { at: number; ip?: string | undefined; userAgent?: string | undefined }
   account_deleted: { at: number }
-  /** `everywhere`: the lasting cap, which no waiting lifts. */
-  account_locked: Circumstances & { link: string; resetLink: string; minutes: number; everywhere: boolean }
+  /** `everywhere`: the lasting cap, which no waiting lifts. `passwordKnown`: it was the second factor that was guessed. */
+  account_locked: Circumstances & {
+    link: string
+    resetLink: string
+    minutes: number
+    everywhere: boolean
+    passwordKnown: boolean
+  }
   new_device: Circumstances
   confirm_email_change: { link: string; minutes: number; oldEmail: string }
   email_change_taken: { oldEmail: string }
@@ -107,7 +113,7 @@ const letters: { [T in MailTemplate]: (data: Templates[T], brand: string) => Let
     notes: ['If this was not you, please tell our support.'],
   }),
 
-  account_locked: ({ link, resetLink, minutes, everywhere, ...circumstances }, brand) => ({
+  account_locked: ({ link, resetLink, minutes, everywhere, passwordKnown, ...circumstances }, brand) => ({
     subject: `Too many failed sign-ins to your ${brand} account`,
     heading: 'Too many failed sign-ins',
     paragraphs: [
@@ -121,8 +127,11 @@ const letters: { [T in MailTemplate]: (data: Templates[T], brand: string) => Let
     facts: describeCircumstances(circumstances),
     action: { label: 'Unlock my account', link },
     notes: [
-      'If it was not you, there is nothing to do: nobody has got into your account.',
-      `No longer sure of your password? Choose a new one: ${resetLink}`,
+      passwordKnown
+        ? 'If it was not you, somebody knows your password, and only your second factor kept them out: ' +
+          `choose a new password now: ${resetLink}`
+        : 'If it was not you, there is nothing to do: nobody has got into your account. ' +
+          `No longer sure of your password? Choose a new one: ${resetLink}`,
       `The link works once, for ${duration(minutes)}.`,
     ],
   }),

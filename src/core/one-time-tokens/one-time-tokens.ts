@@ -3,10 +3,14 @@ import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
 
-export type OneTimePurpose = 'verify_email' | 'reset_password'
+export type OneTimePurpose = 'verify_email' | 'reset_password' | 'unlock'
 
 /** Seconds a link in a mail works. */
-export const ONE_TIME_TTL: Record<OneTimePurpose, number> = { verify_email: 24 * 3600, reset_password: 3600 }
+export const ONE_TIME_TTL: Record<OneTimePurpose, number> = {
+  verify_email: 24 * 3600,
+  reset_password: 3600,
+  unlock: 3600,
+}
 
 /** Links in mail: 256 random bits, stored hashed, good for one success. Both calls lock the user first. */
 export interface OneTimeTokens {

@@ -22,7 +22,14 @@ const all: MailContent[] = [
   { template: 'account_deleted', data: { at } },
   {
     template: 'account_locked',
-    data: { link, resetLink: 'https://example.test/forgot', minutes: 60, everywhere: true, at },
+    data: {
+      link,
+      resetLink: 'https://example.test/forgot',
+      minutes: 60,
+      everywhere: true,
+      passwordKnown: true,
+      at,
+    },
   },
   { template: 'new_device', data: { at, ip: '203.0.113.9', userAgent: 'curl/8' } },
   { template: 'confirm_email_change', data: { link, minutes: 60, oldEmail: 'ann@example.test' } },

@@ -1,0 +1,41 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { Clock } from '../../platform/clock.ts'
+import type { Queryable } from '../../platform/database.ts'
+
+/** The name of a device: a secret that it keeps, and that this server knows only as a hash. */
+export interface DeviceToken {
+  text: string
+  /** SHA-256. */
+  hash: Uint8Array<ArrayBuffer>
+}
+
+/** Devices that have signed in to an account before. Knowing one opens nothing: it has a lock of its own, no more. */
+export interface Devices {
+  /** The token as it was sent; a new one in place of what is none. */
+  tokenFrom(text: string | undefined): DeviceToken
+  isKnown(db: Queryable, userId: string, device: DeviceToken): Promise<boolean>
+  /** After a complete sign-in. */
+  remember(tx: Queryable, userId: string, device: DeviceToken): Promise<void>
+}
+
+const TOKEN = /^dt1_[A-Za-z0-9_-]{43}$/
+
+export function createDevices(clock: Clock): Devices {
+  return {
+    tokenFrom(text) {
+      const own =
+        text !== undefined && TOKEN.test(text) ? text : `dt1_${randomBytes(32).toString('base64url')}`
+      return { text: own, hash: new Uint8Array(createHash('sha256').update(own).digest()) }
+    },
+    async isKnown(db, userId, { hash: deviceHash }) {
+      return (await db.knownDevice.count({ where: { userId, deviceHash } })) > 0
+    },
+    async remember(tx, userId, { hash: deviceHash }) {
+      const now = new Date(clock.now())
+      await tx.$executeRaw`
+        INSERT INTO known_devices (user_id, device_hash, created_at, last_used_at)
+        VALUES (${userId}::uuid, ${deviceHash}, ${now}, ${now})
+        ON CONFLICT (user_id, device_hash) DO UPDATE SET last_used_at = EXCLUDED.last_used_at`
+    },
+  }
+}

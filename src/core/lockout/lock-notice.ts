@@ -1,0 +1,53 @@
+import type { Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
+import type { Audit, Origin } from '../audit/audit.ts'
+import type { Outbox } from '../mail/outbox.ts'
+import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time-tokens/one-time-tokens.ts'
+import type { Guess, Locked } from './lockout.ts'
+
+/** Tells the owner that guesses closed a lock: an event, and one mail for as long as its link works. */
+export interface LockNotice {
+  tell(userId: string, lock: { what: Guess['what']; locked: Locked }, origin: Origin): Promise<void>
+}
+
+export interface LockNoticeDeps {
+  db: Database
+  oneTimeTokens: OneTimeTokens
+  outbox: Outbox
+  audit: Audit
+  clock: Clock
+  links: { unlock(token: string): string; forgotPassword(): string }
+}
+
+export function createLockNotice(deps: LockNoticeDeps): LockNotice {
+  const { db, oneTimeTokens, outbox, audit, clock, links } = deps
+  return {
+    async tell(userId, { what, locked }, origin) {
+      await db.$transaction(async (tx) => {
+        const reason = `${what}_${locked}`
+        await audit.record(tx, { type: 'lock', outcome: 'success', reason, userId }, origin)
+        // Parallel guesses close locks at several addresses at once: the row makes them take turns.
+        await tx.$queryRaw`SELECT id FROM users WHERE id = ${userId}::uuid FOR UPDATE`
+        const waiting = { userId, purpose: 'unlock', expiresAt: { gt: new Date(clock.now()) } }
+        if ((await tx.oneTimeToken.count({ where: waiting })) > 0) return
+        const user = await tx.user.findUnique({ where: { id: userId } })
+        const token = user?.emailVerifiedAt ? await oneTimeTokens.issue(tx, 'unlock', userId) : null
+        if (!user || !token) return
+        await outbox.enqueue(tx, user.email, {
+          template: 'account_locked',
+          data: {
+            link: links.unlock(token),
+            resetLink: links.forgotPassword(),
+            minutes: ONE_TIME_TTL.unlock / 60,
+            everywhere: locked === 'everywhere',
+            passwordKnown: what === 'second_factor',
+            at: clock.now(),
+            ip: origin.ip,
+            userAgent: origin.userAgent,
+          },
+        })
+      })
+      outbox.wake()
+    },
+  }
+}

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import { clientKey } from '../../platform/client-key.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { Database, Queryable } from '../../platform/database.ts'
+import { createKeyedGate } from '../../platform/gate.ts'
+import { Problem } from '../../platform/problem.ts'
+
+/** Who guesses what. */
+export interface Guess {
+  /** `password` by canonical e-mail, whether anybody has it or not; the others by the account's id. */
+  what: 'password' | 'second_factor' | 'step_up'
+  account: string
+  /** Network address; locks on passwords hold for one address, so that nobody can lock another person out. */
+  ip: string
+  /** SHA-256 of the token of a device that has signed in to the account before: it is counted by itself. */
+  device: Uint8Array | null
+}
+
+/** The lock that a failure closed: for this guesser, or for every device that is not known. */
+export type Locked = 'here' | 'everywhere'
+
+/**
+ * Counts failed guesses in Postgres: ten in ten minutes for one guesser, a hundred in a row for everybody together.
+ * A guess is counted before it is checked, so that parallel ones cannot exceed a cap; a right one clears the count.
+ */
+export interface Lockout {
+  /**
+   * `check` resolves with null for a wrong guess; when it throws, nothing was guessed and nothing counts.
+   * @throws `too_many_attempts` without checking; whatever `check` throws.
+   */
+  guess<T extends object>(
+    guess: Guess,
+    check: () => Promise<T | null>,
+  ): Promise<{ right: T } | { right: null; locked: Locked | undefined }>
+  /** Forgets every failure of an account. */
+  unlock(tx: Queryable, account: { id: string; email: string }): Promise<void>
+}
+
+export const LOCK_FAILURES = 10
+export const LOCK_MS = 10 * 60_000
+export const LASTING_FAILURES = 100
+
+// Below the cap: an honest burst of sign-ins from one address waits in line instead of meeting its own lock.
+const AT_ONCE = 4
+const WAITING = 1_000
+// No waiting lifts the lasting cap; the mail to the owner does.
+const LASTING_RETRY_S = 3_600
+
+export function createLockout(db: Database, clock: Clock): Lockout {
+  const gate = createKeyedGate(AT_ONCE, WAITING)
+
+  /** Both counters in one statement: the lasting one counts only guesses that will be checked. */
+  async function count(account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) {
+    const now = new Date(clock.now())
+    const resetsAt = new Date(clock.now() + LOCK_MS)
+    const [counted] = await db.$queryRaw<{ here: number; resets_at: Date; everywhere: number | null }[]>`
+      WITH here AS (
+        INSERT INTO guess_counters AS c (account, bucket, failures, resets_at, updated_at)
+        VALUES (${account}, ${here}, 1, ${resetsAt}, ${now})
+        ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at,
+          failures = CASE WHEN c.resets_at <= ${now} THEN 1 ELSE LEAST(c.failures, ${LOCK_FAILURES}) + 1 END,
+          resets_at = CASE WHEN c.resets_at > ${now} AND c.failures >= ${LOCK_FAILURES} THEN c.resets_at
+            ELSE EXCLUDED.resets_at END
+        RETURNING failures, resets_at
+      ), everywhere AS (
+        INSERT INTO guess_counters AS c (account, bucket, failures, updated_at)
+        SELECT ${account}, ${everywhere}, 1, ${now} FROM here WHERE failures <= ${LOCK_FAILURES}
+        ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at,
+          failures = LEAST(c.failures, ${LASTING_FAILURES}) + 1
+        RETURNING failures
+      )
+      SELECT here.failures AS here, here.resets_at, everywhere.failures AS everywhere
+      FROM here LEFT JOIN everywhere ON true`
+    if (!counted) throw new Error('a guess was not counted')
+    if (counted.everywhere === null) {
+      const seconds = Math.max(1, Math.ceil((counted.resets_at.getTime() - clock.now()) / 1000))
+      throw new Problem('too_many_attempts', { detail: HERE, retryAfter: seconds })
+    }
+    if (counted.everywhere > LASTING_FAILURES) {
+      throw new Problem('too_many_attempts', { detail: EVERYWHERE, retryAfter: LASTING_RETRY_S })
+    }
+    return { here: counted.here, everywhere: counted.everywhere }
+  }
+
+  const uncount = (account: Uint8Array<ArrayBuffer>, bucket: string) =>
+    db.$executeRaw`UPDATE guess_counters SET failures = GREATEST(failures - 1, 0)
+      WHERE account = ${account} AND bucket = ${bucket}`
+
+  /** Each by itself: two locks held together could cross those of another node. */
+  const each = ({ here, everywhere }: Buckets, settle: (bucket: string) => Promise<unknown>) =>
+    Promise.all([settle(here), settle(everywhere)])
+
+  return {
+    guess(guess, check) {
+      const account = accountKey(guess.account)
+      const buckets = bucketsOf(guess)
+      return gate(`${guess.account} ${buckets.here}`, async () => {
+        const counted = await count(account, buckets)
+        const right = await check().catch(async (error: unknown) => {
+          // Nothing was learnt, so nothing counts; should this fail as well, the count is too high, never too low.
+          await each(buckets, (bucket) => uncount(account, bucket)).catch(() => {})
+          throw error
+        })
+        if (right === null) return { right, locked: lockedBy(guess, counted) }
+        await each(buckets, (bucket) => db.guessCounter.deleteMany({ where: { account, bucket } }))
+        return { right }
+      })
+    },
+    async unlock(tx, { id, email }) {
+      await tx.guessCounter.deleteMany({ where: { account: { in: [accountKey(id), accountKey(email)] } } })
+    },
+  }
+}
+
+const HERE =
+  'Too many wrong guesses from here. The owner of the account has a mail with a link that unlocks it.'
+const EVERYWHERE =
+  'Too many wrong guesses in a row. The owner of the account has a mail with a link that unlocks it.'
+
+interface Buckets {
+  here: string
+  everywhere: string
+}
+
+function bucketsOf({ what, ip, device }: Guess): Buckets {
+  if (device) {
+    const own = `${what}:device:${Buffer.from(device).toString('base64url')}`
+    return { here: own, everywhere: `${own}:lasting` }
+  }
+  // Who gets as far as a second factor has the password: all such strangers share one count.
+  const here = what === 'password' ? `${what}:${clientKey(ip)}` : `${what}:strangers`
+  return { here, everywhere: `${what}:lasting` }
+}
+
+function lockedBy({ device }: Guess, counted: { here: number; everywhere: number }): Locked | undefined {
+  if (counted.everywhere === LASTING_FAILURES) return device ? 'here' : 'everywhere'
+  return counted.here === LOCK_FAILURES ? 'here' : undefined
+}
+
+const accountKey = (account: string) => new Uint8Array(createHash('sha256').update(account).digest())

@@ -1,0 +1,93 @@
+import type { Database } from '../../platform/database.ts'
+import type { User } from '../../platform/generated/client.ts'
+import { Problem } from '../../platform/problem.ts'
+import type { Audit, AuditEvent, Origin } from '../audit/audit.ts'
+import type { Passwords } from '../credentials/passwords.ts'
+import type { LockNotice } from '../lockout/lock-notice.ts'
+import type { Guess, Lockout } from '../lockout/lockout.ts'
+import type { FactorProof, SecondFactors } from '../second-factor/second-factors.ts'
+
+/** Whose session it is. */
+interface Session {
+  sub: string
+  sid: string
+}
+
+/** Proving again who is there, before something that a borrowed session must not do. */
+export interface StepUp {
+  /**
+   * The password alone. `type` is the event that a failure is recorded as.
+   * @throws `invalid_credentials`, `too_many_attempts`, `overloaded`.
+   */
+  password(session: Session, password: string, origin: Origin, type?: AuditEvent['type']): Promise<User>
+  /**
+   * The password and, where the account has one, a second factor.
+   * @throws those of `password`, and `mfa_required` with the methods that would do, `mfa_invalid`.
+   */
+  require(
+    session: Session,
+    proof: { password: string } & FactorProof,
+    origin: Origin,
+    type?: AuditEvent['type'],
+  ): Promise<User>
+}
+
+export interface StepUpDeps {
+  db: Database
+  passwords: Passwords
+  secondFactors: SecondFactors
+  lockout: Lockout
+  lockNotice: LockNotice
+  audit: Audit
+}
+
+export function createStepUp(deps: StepUpDeps): StepUp {
+  const { db, passwords, secondFactors, lockout, lockNotice, audit } = deps
+
+  /** Runs a check as a guess at this account. Whoever holds a session of it shares one count with all who do. */
+  async function guess<T extends object>(
+    { sub: account, sid: sessionId }: Session,
+    check: () => Promise<T | null>,
+    wrong: { type: AuditEvent['type']; reason: string; code: 'invalid_credentials' | 'mfa_invalid' },
+    origin: Origin,
+  ): Promise<T> {
+    const what: Guess['what'] = 'step_up'
+    const outcome = await lockout.guess({ what, account, ip: origin.ip, device: null }, check)
+    if (outcome.right !== null) return outcome.right
+    const { type, reason, code } = wrong
+    await audit.record(db, { type, outcome: 'failure', reason, userId: account, sessionId }, origin)
+    if (outcome.locked) await lockNotice.tell(account, { what, locked: outcome.locked }, origin)
+    throw new Problem(code)
+  }
+
+  async function password(
+    session: Session,
+    candidate: string,
+    origin: Origin,
+    type: AuditEvent['type'] = 'step_up',
+  ): Promise<User> {
+    const check = async () => {
+      const user = await db.user.findUnique({ where: { id: session.sub } })
+      const fits = await passwords.verify(user?.passwordHash ?? null, candidate)
+      return user && fits && !user.disabledAt ? user : null
+    }
+    return guess(session, check, { type, reason: 'wrong_password', code: 'invalid_credentials' }, origin)
+  }
+
+  return {
+    password,
+    async require(session, { password: candidate, ...proof }, origin, type = 'step_up') {
+      const user = await password(session, candidate, origin, type)
+      const methods = await secondFactors.methods(db, user.id)
+      if (methods.length === 0) return user
+      if (Object.values(proof).every((shown) => shown === undefined)) {
+        throw new Problem('mfa_required', { methods })
+      }
+      const check = async () => {
+        const by = await db.$transaction((tx) => secondFactors.verify(tx, user.id, proof, 'step_up'))
+        return by ? user : null
+      }
+      return guess(session, check, { type, reason: 'wrong_factor', code: 'mfa_invalid' }, origin)
+    },
+  }
+}
