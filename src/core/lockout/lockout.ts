@@ -31,7 +31,7 @@ export interface Lockout {
   guess<T extends object>(
     guess: Guess,
     check: () => Promise<T | null>,
-  ): Promise<{ right: T } | { right: null; locked: Locked | undefined }>
+  ): Promise<{ right: T | null; locked: Locked | undefined }>
   /** Forgets every failure of an account. */
   unlock(tx: Queryable, account: { id: string; email: string }): Promise<void>
 }
@@ -103,7 +103,7 @@ export function createLockout(db: Database, clock: Clock): Lockout {
         })
         if (right === null) return { right, locked: lockedBy(guess, counted) }
         await each(buckets, (bucket) => db.guessCounter.deleteMany({ where: { account, bucket } }))
-        return { right }
+        return { right, locked: undefined }
       })
     },
     async unlock(tx, { id, email }) {
