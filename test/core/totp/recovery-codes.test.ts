@@ -164,3 +164,6 @@ t.test('a dump holds nothing that works', async (t) => {
   }
   t.equal(await recoveryCodes.count(db, id), 10)
 })
+
+// Without it, tap waits for idle connections before it tears down.
+t.end()

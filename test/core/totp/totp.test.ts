@@ -319,3 +319,6 @@ t.test('a dump holds no secret, and a row works for no other account', async (t)
   await db.totpFactor.update({ where: { userId: victim.id }, data: { sealedSecret: factor.sealedSecret } })
   await t.rejects(victim.verify(shown(thief.secret)), /opens/)
 })
+
+// Without it, tap waits for idle connections before it tears down.
+t.end()
