@@ -6,6 +6,7 @@ import type { AccessTokens } from '../../core/access-tokens/access-tokens.ts'
 import type { Note } from '../../core/audit/audit.ts'
 import type { EndedReason, EndingScope } from '../../core/refresh-tokens/ledger.ts'
 import type { IssuedSession } from '../../core/refresh-tokens/refresh-tokens.ts'
+import { hasSecondFactor } from '../../core/second-factor/has-second-factor.ts'
 import { type Authenticate, bearerOf } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
@@ -87,7 +88,10 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
       const previous = foreign ? undefined : request.cookies[jar.name]
       const input = { email: canonicalEmail(email), password, transport, previous }
       const { issued, user } = await login(deps, input, originOf(request))
-      return { ...respond(reply, issued, transport), user: presentUser(user) }
+      return {
+        ...respond(reply, issued, transport),
+        user: presentUser(user, await hasSecondFactor(db, user.id)),
+      }
     },
   )
 
