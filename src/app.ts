@@ -40,6 +40,7 @@ import { health } from './features/health/health.plugin.ts'
 import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
+import { twoFactor } from './features/two-factor/two-factor.plugin.ts'
 import { unlock } from './features/unlock/unlock.plugin.ts'
 import { createAuthenticate } from './http/authenticate.ts'
 import { input } from './http/input.ts'
@@ -202,6 +203,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(accounts, shared)
   const guarded = { ...shared, secondFactors, lockout, lockNotice, tickets, passkeys, devices }
   await app.register(signIn, { ...guarded, origins, cookies, respond })
+  await app.register(twoFactor, { ...guarded, totp, recoveryCodes })
   await app.register(unlock, { db, oneTimeTokens, lockout, audit, rateLimits })
   await app.register(sessions, { ...shared, accessTokens, origins, later, cookies, respond })
   await app.register(activity, { db, authenticate })
