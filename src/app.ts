@@ -28,6 +28,9 @@ import { activity } from './features/activity/activity.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
 import { discovery } from './features/discovery/discovery.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
+import { mailEvents } from './features/mail-events/mail-events.plugin.ts'
+import { metrics as metricsRoom } from './features/metrics/metrics.plugin.ts'
+import { createMetricsListener } from './features/metrics/metrics-listener.ts'
 import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { createAuthenticate } from './http/authenticate.ts'
@@ -37,12 +40,14 @@ import { openapi } from './http/openapi.ts'
 import { clientErrorHandler, frameworkErrors, problemDetails } from './http/problem-details.ts'
 import { createRateLimits } from './http/rate-limit.ts'
 import { requestLog } from './http/request-log.ts'
+import { requestMetrics } from './http/request-metrics.ts'
 import { securityHeaders } from './http/security-headers.ts'
 import { createTrustedOrigins } from './http/trusted-origin.ts'
 import { type Clock, systemClock } from './platform/clock.ts'
 import { openDatabase } from './platform/database.ts'
 import { createLater } from './platform/later.ts'
 import { createLog } from './platform/log.ts'
+import { createMetrics } from './platform/metrics.ts'
 import { firstContact, openRedis, watchRedis } from './platform/redis.ts'
 import { createSecrets } from './platform/secrets.ts'
 
@@ -64,6 +69,7 @@ const REQUEST_MS = 10_000
 export async function buildApp(config: Config, options: AppOptions = {}) {
   const clock = options.clock ?? systemClock
   const log = createLog(config.logLevel, options.logTo)
+  const metrics = createMetrics()
 
   const { db, databaseWatch, close: closeDatabase } = openDatabase({ url: config.databaseUrl, log })
   const { redis, close: closeRedis } = openRedis(config.redis, log, config.redisCa)
@@ -113,11 +119,12 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     lifetimes: config.refresh,
   })
   const passwords = await createPasswords(config.argon2)
+  metrics.watchPasswordQueue(passwords.queued)
   const oneTimeTokens = createOneTimeTokens(clock)
-  const audit = createAudit({ db, databaseWatch, clock, log })
+  const audit = createAudit({ db, databaseWatch, clock, log, count: metrics.countAuthEvent })
   const { mailer, inbox } = createMailer(config)
   const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
-  const outbox = createOutbox({ db, secrets, clock, mailer, brand, log })
+  const outbox = createOutbox({ db, secrets, clock, mailer, brand, log, count: metrics.countMail })
   const later = createLater(log)
   const retention = createRetention({ db, clock, log, auditDays: config.auditRetentionDays })
 
@@ -147,6 +154,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(problemDetails)
   await app.register(securityHeaders, { https: publicUrl.startsWith('https://') })
   await app.register(requestLog, { log })
+  await app.register(requestMetrics, { metrics })
   await app.register(cors, {
     origin: [...config.allowedOrigins],
     credentials: true,
@@ -187,8 +195,17 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     draining,
   })
   if (inbox) await app.register(devInbox, { inbox })
+  if (config.mail.kind === 'resend' && config.mail.webhookSecret) {
+    const { webhookSecret } = config.mail
+    await app.register(mailEvents, { db, clock, metrics, rateLimits, webhookSecret })
+  }
+  const { metricsPort, host } = config
+  if (metricsPort === 'same') await app.register(metricsRoom, { metrics })
+  const ownPort = typeof metricsPort === 'number' ? metricsPort : undefined
 
-  const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention]
+  const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention].concat(
+    ownPort === undefined ? [] : createMetricsListener({ metrics, host, port: ownPort }),
+  )
   app.addHook('onReady', async () => {
     await firstContact(redis)
     // In this order: Redis is used once the ledger has told it what it missed.

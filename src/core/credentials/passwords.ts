@@ -17,6 +17,8 @@ export interface Passwords {
   verify(stored: string | null, password: string): Promise<boolean>
   /** Whether a hash was made with weaker parameters than today's. */
   isOutdated(stored: string): boolean
+  /** How many hashes wait for their turn. */
+  queued(): number
 }
 
 /** Longest password that is ever hashed, in code points after NFC. */
@@ -48,6 +50,8 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
       if (!found) return true
       return Number(found[1]) < options.memoryKib || Number(found[2]) < options.iterations
     },
+
+    queued: gate.waiting,
   }
 }
 
@@ -55,7 +59,7 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
 function createGate(width: number) {
   const waiting: (() => void)[] = []
   let running = 0
-  return async <T>(task: () => Promise<T>): Promise<T> => {
+  async function enter<T>(task: () => Promise<T>): Promise<T> {
     if (running >= width) {
       if (waiting.length >= width * 32) throw new Problem('overloaded', { retryAfter: 2 })
       await new Promise<void>((resolve) => waiting.push(resolve))
@@ -71,4 +75,5 @@ function createGate(width: number) {
       else running -= 1
     }
   }
+  return Object.assign(enter, { waiting: () => waiting.length })
 }
