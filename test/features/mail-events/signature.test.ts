@@ -136,15 +136,18 @@ t.test('an event may be larger than other bodies, within limits, and is JSON', a
   t.equal((await server.post('/auth/login', { email: 'a@example.com', password: 'x' })).status, 401)
 })
 
-t.test('an event that cannot be written is answered with an error, so that the provider tells it again', async (t) => {
-  await server.db.$executeRaw`ALTER TABLE mail_suppressions RENAME TO suppressions_away`
-  const headers = sign(secret, body)
-  const failed = await deliver(body, headers)
-  await server.db.$executeRaw`ALTER TABLE suppressions_away RENAME TO mail_suppressions`
-  t.ok(failed.status >= 500)
-  t.match(await deliver(body, headers), { status: 204 })
-  t.equal((await marks()).length, 1)
-})
+t.test(
+  'an event that cannot be written is answered with an error, so that the provider tells it again',
+  async (t) => {
+    await server.db.$executeRaw`ALTER TABLE mail_suppressions RENAME TO suppressions_away`
+    const headers = sign(secret, body)
+    const failed = await deliver(body, headers)
+    await server.db.$executeRaw`ALTER TABLE suppressions_away RENAME TO mail_suppressions`
+    t.ok(failed.status >= 500)
+    t.match(await deliver(body, headers), { status: 204 })
+    t.equal((await marks()).length, 1)
+  },
+)
 
 t.test('without Resend or its secret there is no such path', async (t) => {
   const inbox = await startServer(t, { env: { RESEND_WEBHOOK_SECRET: secret } })
