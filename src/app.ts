@@ -10,10 +10,8 @@ import { createRevocationFeed } from './core/access-tokens/revocation-feed.ts'
 import { createRevokedSessions } from './core/access-tokens/revoked-sessions.ts'
 import { createAudit } from './core/audit/audit.ts'
 import { createPasswords } from './core/credentials/passwords.ts'
-import { createInboxMailer } from './core/mail/inbox-mailer.ts'
+import { createMailer } from './core/mail/create-mailer.ts'
 import { createOutbox } from './core/mail/outbox.ts'
-import { createResendMailer } from './core/mail/resend-mailer.ts'
-import { createSmtpMailer } from './core/mail/smtp-mailer.ts'
 import { createOneTimeTokens } from './core/one-time-tokens/one-time-tokens.ts'
 import { createEndings } from './core/refresh-tokens/endings.ts'
 import { createReconciler } from './core/refresh-tokens/reconciler.ts'
@@ -30,7 +28,6 @@ import { discovery } from './features/discovery/discovery.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
 import { mailEvents } from './features/mail-events/mail-events.plugin.ts'
 import { metrics as metricsRoom } from './features/metrics/metrics.plugin.ts'
-import { createMetricsListener } from './features/metrics/metrics-listener.ts'
 import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { createAuthenticate } from './http/authenticate.ts'
@@ -122,7 +119,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   metrics.watchPasswordQueue(passwords.queued)
   const oneTimeTokens = createOneTimeTokens(clock)
   const audit = createAudit({ db, databaseWatch, clock, log, count: metrics.countAuthEvent })
-  const { mailer, inbox } = createMailer(config)
+  const { mailer, inbox } = createMailer(config.mail)
   const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
   const outbox = createOutbox({ db, secrets, clock, mailer, brand, log, count: metrics.countMail })
   const later = createLater(log)
@@ -195,17 +192,11 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     draining,
   })
   if (inbox) await app.register(devInbox, { inbox })
-  if (config.mail.kind === 'resend' && config.mail.webhookSecret) {
-    const { webhookSecret } = config.mail
-    await app.register(mailEvents, { db, clock, metrics, rateLimits, webhookSecret })
-  }
-  const { metricsPort, host } = config
-  if (metricsPort === 'same') await app.register(metricsRoom, { metrics })
-  const ownPort = typeof metricsPort === 'number' ? metricsPort : undefined
+  const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
+  if (webhookSecret) await app.register(mailEvents, { db, clock, metrics, rateLimits, webhookSecret })
+  await app.register(metricsRoom, { metrics, host: config.host, port: config.metricsPort })
 
-  const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention].concat(
-    ownPort === undefined ? [] : createMetricsListener({ metrics, host, port: ownPort }),
-  )
+  const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention]
   app.addHook('onReady', async () => {
     await firstContact(redis)
     // In this order: Redis is used once the ledger has told it what it missed.
@@ -227,11 +218,4 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 /** A number is how many proxies stand in front; text is their addresses or networks. */
 function trusted(proxies: Config['trustProxy']) {
   return typeof proxies === 'number' ? (_address: string, hop: number) => hop < proxies : proxies
-}
-
-function createMailer({ mail }: Config) {
-  if (mail.kind === 'resend') return { mailer: createResendMailer(mail), inbox: undefined }
-  if (mail.kind === 'smtp') return { mailer: createSmtpMailer(mail), inbox: undefined }
-  const inbox = createInboxMailer({ dir: mail.dir })
-  return { mailer: inbox, inbox }
 }

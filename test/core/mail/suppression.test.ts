@@ -63,12 +63,13 @@ t.test('twenty copies at once of one report are one', async (t) => {
 
 const link = 'https://example.test/?token=canary'
 const where = { at: START, ip: '192.0.2.1', userAgent: undefined }
+const locked = { ...where, link, resetLink: link, minutes: 60, everywhere: false, passwordKnown: false }
 const needed: MailContent[] = [
   { template: 'verify_email', data: { link, minutes: 60 } },
   { template: 'already_registered', data: { resetLink: link } },
   { template: 'reset_password', data: { link, minutes: 60 } },
   { template: 'confirm_email_change', data: { link, minutes: 60, oldEmail: 'old@example.test' } },
-  { template: 'account_locked', data: { ...where, link, resetLink: link, minutes: 60, everywhere: false } },
+  { template: 'account_locked', data: locked },
   { template: 'reset_required', data: { link, minutes: 60 } },
 ]
 const notices: MailContent[] = [
