@@ -32,8 +32,8 @@ export async function secondStep(
   const { transport } = ticket
 
   async function prove(tx: Queryable, owner: User) {
-    // Before the factor's own row: whoever changes factors locks in this order.
-    await tx.$queryRaw`SELECT id FROM users WHERE id = ${owner.id}::uuid FOR SHARE`
+    // Before what hangs on it: whoever changes factors locks in this order.
+    await tx.$queryRaw`SELECT id FROM users WHERE id = ${owner.id}::uuid FOR UPDATE`
     const by = await deps.secondFactors.verify(tx, owner.id, proof, 'second_factor')
     if (!by || !(await tickets.spend(tx, 'mfa', mfaToken))) return null
     const issued = await startSession(deps, tx, owner, { transport, device, amr: AMR[by] }, origin)
