@@ -52,7 +52,7 @@ export function createStepUp(deps: StepUpDeps): StepUp {
     origin: Origin,
   ): Promise<T> {
     // Apart from each other: a right password must not clear the count of wrong factors.
-    const what: Guess['what'] = wrong.code === 'mfa_invalid' ? 'second_factor' : 'step_up'
+    const what: Guess['what'] = wrong.code === 'mfa_invalid' ? 'step_up_factor' : 'step_up'
     const outcome = await lockout.guess({ what, account, ip: origin.ip, device: null }, check)
     if (outcome.right !== null) return outcome.right
     const { type, reason, code } = wrong

@@ -84,8 +84,9 @@ t.test('whoever signs in is told whether there is a second factor', async (t) =>
   t.equal(signedIn.body.user.mfa_enabled, true)
   const bearer = signedIn.body.access_token
   await eventually(ada.mfaEnabled)
+  await server.db.user.update({ where: { id: ada.id }, data: { roles: ['editor', 'a "quoted" one'] } })
   const renamed = await server.call('PATCH', '/me', { bearer, body: { name: 'Grace' } })
-  t.match(renamed.body, { name: 'Grace', mfa_enabled: true })
+  t.match(renamed.body, { name: 'Grace', mfa_enabled: true, roles: ['editor', 'a "quoted" one'] })
 })
 
 t.test('a wrong code turns nothing on, and is told apart from nothing to confirm', async (t) => {
@@ -139,7 +140,7 @@ t.test('guesses at the code are capped, and the owner hears of it', async (t) =>
   t.equal(answers.filter(({ body }) => body.code === 'mfa_invalid').length, 10)
   t.equal(answers.filter(({ status }) => status === 429).length, 10)
   t.equal((await ada.confirm(shown(secret))).status, 429, 'the right one comes too late')
-  t.strictSame(await events(ada.id, 'lock'), ['success second_factor_here'])
+  t.strictSame(await events(ada.id, 'lock'), ['success step_up_factor_here'])
   t.match((await subjects(ada.email)).at(-1), /^Too many/)
   t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
 })
@@ -151,7 +152,7 @@ t.test('a right password does not clear the count of wrong factors', async (t) =
     t.match((await ada.disable(proof)).body, { code: 'mfa_invalid' })
   t.equal((await ada.disable(proof)).status, 429)
   t.equal((await ada.disable({ ...proof, code: shown(ada.secret) })).status, 429)
-  t.strictSame(await events(ada.id, 'lock'), ['success second_factor_here'])
+  t.strictSame(await events(ada.id, 'lock'), ['success step_up_factor_here'])
 })
 
 t.test('of 20 parallel confirmations one succeeds, with the one set of codes', async (t) => {
