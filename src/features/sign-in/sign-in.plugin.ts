@@ -161,7 +161,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
   async function finish(
     request: FastifyRequest,
     reply: FastifyReply,
-    { issued, user, mfaEnabled, transport }: SignedIn,
+    { issued, user, transport, mfaEnabled }: SignedIn,
     device: DeviceToken,
   ): Promise<TokenResponse> {
     await endPrevious(deps, kept(request, cookies.refresh.name), originOf(request))

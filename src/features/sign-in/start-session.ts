@@ -21,8 +21,8 @@ export interface StartSessionDeps {
 export interface SignedIn {
   issued: IssuedSession
   user: User
-  mfaEnabled: boolean
   transport: 'cookie' | 'body'
+  mfaEnabled: boolean
 }
 
 /** With what, and how, somebody signs in. */
