@@ -25,11 +25,13 @@ import { createWriteBehind } from './core/refresh-tokens/write-behind.ts'
 import { createRetention } from './core/retention/retention.ts'
 import { accounts } from './features/accounts/accounts.plugin.ts'
 import { activity } from './features/activity/activity.plugin.ts'
+import { admin } from './features/admin/admin.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
 import { discovery } from './features/discovery/discovery.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
 import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
+import { createRequireAdministrator } from './http/administrator.ts'
 import { createAuthenticate } from './http/authenticate.ts'
 import { input } from './http/input.ts'
 import { createLinks } from './http/links.ts'
@@ -174,6 +176,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(sessions, { ...shared, accessTokens, origins, later, publicUrl, cookieSameSite })
   await app.register(activity, { db, authenticate })
   await app.register(passwordReset, { ...shared, oneTimeTokens, links })
+  const requireAdministrator = createRequireAdministrator(db, audit)
+  await app.register(admin, { ...shared, oneTimeTokens, links, requireAdministrator })
   await app.register(discovery, { keyRing, limit: limitPublic })
   const { migrations = [], draining = () => false } = options
   await app.register(health, {
