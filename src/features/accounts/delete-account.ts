@@ -1,20 +1,21 @@
 import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
 import type { Origin } from '../../core/audit/audit.ts'
 import { eraseAccount } from '../../core/erasure/erase-account.ts'
+import type { StepUp } from '../../core/step-up/step-up.ts'
 import { Problem } from '../../platform/problem.ts'
-import { type ChangePasswordDeps, requirePassword } from './change-password.ts'
+import type { ChangePasswordDeps } from './change-password.ts'
 
 /**
  * Deletes the account with everything of it.
- * @throws `invalid_credentials`, `revocation_pending` (deleted, the endings follow).
+ * @throws `invalid_credentials`, `mfa_required`, `mfa_invalid`, `too_many_attempts`, `revocation_pending` (deleted, the endings follow).
  */
 export async function deleteAccount(
   deps: ChangePasswordDeps,
   session: AccessTokenClaims,
-  password: string,
+  proof: Parameters<StepUp['require']>[1],
   origin: Origin,
 ): Promise<void> {
-  const user = await requirePassword(deps, session, password, 'account_delete', origin)
+  const user = await deps.stepUp.require(session, proof, origin, 'account_delete')
   const erased = await eraseAccount(deps, user.id, { sessionId: session.sid }, origin)
   if (!erased) throw new Problem('access_token_invalid')
 }

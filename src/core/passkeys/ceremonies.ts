@@ -1,0 +1,119 @@
+import {
+  type AuthenticationResponseJSON,
+  type RegistrationResponseJSON,
+  verifyAuthenticationResponse,
+  verifyRegistrationResponse,
+} from '@simplewebauthn/server'
+import { decodeClientDataJSON, isoCBOR } from '@simplewebauthn/server/helpers'
+import { ALGORITHMS, isUsableKey } from './public-key.ts'
+
+/** Whom passkeys answer: the domain they belong to, and the origins that may ask. */
+export interface RelyingParty {
+  rpId: string
+  origins: readonly string[]
+}
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+const TRANSPORTS = ['ble', 'hybrid', 'internal', 'nfc', 'smart-card', 'usb']
+
+/** What is to be kept of a new credential (WebAuthn §7.1); null when the answer does not fit the challenge. */
+export function checkRegistration(
+  { rpId, origins }: RelyingParty,
+  credential: RegistrationResponseJSON,
+  challenge: string,
+): Promise<{
+  credentialId: Bytes
+  publicKey: Bytes
+  counter: number
+  transports: string[]
+  backedUp: boolean
+} | null> {
+  return nullUnlessValid(async () => {
+    const { clientDataJSON, transports } = credential.response
+    const told: readonly string[] = Array.isArray(transports) ? transports : []
+    const credentialId = bytesOf(credential.id)
+    const attestationObject = bytesOf(credential.response.attestationObject)
+    if (!isOwnPage(clientDataJSON) || !attestationObject || !credentialId) return null
+    const { verified, registrationInfo } = await verifyRegistrationResponse({
+      response: {
+        ...credential,
+        response: { clientDataJSON, attestationObject: withoutAttestation(attestationObject) },
+      },
+      expectedChallenge: challenge,
+      expectedOrigin: [...origins],
+      expectedRPID: rpId,
+      requireUserVerification: false,
+      supportedAlgorithmIDs: [...ALGORITHMS],
+    })
+    if (!verified || registrationInfo.credential.id !== credential.id) return null
+    const { publicKey, counter } = registrationInfo.credential
+    if (!isUsableKey(publicKey)) return null
+    return {
+      credentialId,
+      publicKey: new Uint8Array(publicKey),
+      counter,
+      transports: TRANSPORTS.filter((each) => told.includes(each)),
+      backedUp: registrationInfo.credentialBackedUp,
+    }
+  })
+}
+
+/** What has changed about a credential by its use (WebAuthn §7.2); null when the answer does not fit. */
+export function checkAssertion(
+  { rpId, origins }: RelyingParty,
+  credential: AuthenticationResponseJSON,
+  challenge: string,
+  known: { publicKey: Bytes; counter: bigint },
+  requireUserVerification: boolean,
+): Promise<{ counter: number; backedUp: boolean } | null> {
+  return nullUnlessValid(async () => {
+    const { clientDataJSON, authenticatorData, signature } = credential.response
+    if (!isOwnPage(clientDataJSON) || !bytesOf(authenticatorData) || !bytesOf(signature)) return null
+    const { verified, authenticationInfo } = await verifyAuthenticationResponse({
+      response: credential,
+      expectedChallenge: challenge,
+      expectedOrigin: [...origins],
+      expectedRPID: rpId,
+      // A counter that does not rise is refused in there: the authenticator has been copied.
+      credential: { id: credential.id, publicKey: known.publicKey, counter: Number(known.counter) },
+      requireUserVerification,
+    })
+    if (!verified) return null
+    return { counter: authenticationInfo.newCounter, backedUp: authenticationInfo.credentialBackedUp }
+  })
+}
+
+/** The bytes of a base64url text; null for anything but their one spelling. */
+export function bytesOf(text: unknown): Bytes | null {
+  if (typeof text !== 'string' || text === '') return null
+  const bytes = Buffer.from(text, 'base64url')
+  return bytes.toString('base64url') === text ? new Uint8Array(bytes) : null
+}
+
+/** Nothing in a check is ours to fail: the library throws plain errors at whatever it cannot read. */
+async function nullUnlessValid<T>(check: () => Promise<T | null>): Promise<T | null> {
+  try {
+    return await check()
+  } catch {
+    return null
+  }
+}
+
+/** False for what is no client data, and where a foreign page has put ours into a frame. */
+function isOwnPage(clientDataJSON: string): boolean {
+  return bytesOf(clientDataJSON) !== null && !decodeClientDataJSON(clientDataJSON).crossOrigin
+}
+
+// It was not asked for, so it is not looked at: its certificates would name addresses for the server to fetch.
+function withoutAttestation(attestationObject: Bytes): string {
+  const authData = isoCBOR.decodeFirst<Map<string, Uint8Array>>(attestationObject).get('authData')
+  const none = isoCBOR.encode(
+    new Map<string, Parameters<typeof isoCBOR.encode>[0]>([
+      ['fmt', 'none'],
+      ['attStmt', new Map()],
+      ['authData', authData],
+    ]),
+  )
+  return Buffer.from(none).toString('base64url')
+}
