@@ -34,7 +34,9 @@ if (load) {
 
 /** One line for what an operator can mend; the whole stack only for what looks like a fault of ours. */
 function explain(error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError) return error
+  if (!(error instanceof Error) || error instanceof ReferenceError) return error
+  const ofArguments = 'code' in error && /^ERR_PARSE_ARGS/.test(`${error.code}`)
+  if (error instanceof TypeError && !ofArguments) return error
   // A refused connection to a name with two addresses arrives without a message.
   return `ratchet ${name}: ${error.message || ('code' in error ? error.code : error.name)}`
 }
