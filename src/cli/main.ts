@@ -3,10 +3,10 @@ const USAGE = `Usage: ratchet <command>
   dev       start a server for development, with a Postgres and a Redis of its own where none is given;
             --nodes <n> starts several on the same stores
   migrate   apply the migrations the database has not seen; --check only says whether there are any
-  users     list [part of e-mail or name] | show <e-mail> | audit [<e-mail>]: --json prints JSON lines, --limit <n>
-            how many at most;
-            disable | enable | end-sessions | require-reset | delete | grant-admin | revoke-admin <e-mail>: an
-            account, and with it its sessions; delete only with --yes
+  users     list [part of e-mail or name] | show <e-mail> | audit [<e-mail>]: accounts, and what was done to them;
+            --json for JSON lines, --limit <n> for more than 50
+            disable | enable | end-sessions | require-reset | delete --yes <e-mail>: an account and its sessions
+            grant-admin | revoke-admin <e-mail>: who may do that over HTTP
   keys      list | rotate | retire <kid>: the keys that sign access tokens
   mail      suppressed [--json] | allow <e-mail>: addresses whose mail is held back since it bounced, or its reader
             complained

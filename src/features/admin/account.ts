@@ -43,8 +43,7 @@ export const hasTotp = (row: AccountRow) => Boolean(row.totpFactor?.confirmedAt)
 
 export function presentAccount(row: AccountRow) {
   return {
-    ...presentUser(row),
-    mfa_enabled: hasTotp(row) || row._count.passkeys > 0,
+    ...presentUser(row, hasTotp(row) || row._count.passkeys > 0),
     disabled_at: row.disabledAt?.toISOString() ?? null,
     reset_required_at: row.resetRequiredAt?.toISOString() ?? null,
   }

@@ -1,5 +1,6 @@
 import type { Static } from 'typebox'
 import type { Audit, Origin } from '../../core/audit/audit.ts'
+import { findSuppression } from '../../core/mail/suppression.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
 import { type AccountDetail, factorsOf, hasTotp, presentAccount } from './account.ts'
@@ -26,7 +27,7 @@ export async function showUser(
     const live = { userId, endedAt: null, idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } }
     const liveSessions = await tx.session.count({ where: live })
     const { _max: newest } = await tx.session.aggregate({ where: { userId }, _max: { createdAt: true } })
-    const suppressed = await tx.mailSuppression.findUnique({ where: { address: user.email } })
+    const mail = (await findSuppression(tx, user.email)) ?? null
     await audit.record(tx, { type: 'account_view', outcome: 'success', ...target }, origin)
     return {
       ...presentAccount(user),
@@ -37,7 +38,7 @@ export async function showUser(
         passkeys: user._count.passkeys,
         recovery_codes: user._count.recoveryCodes,
       },
-      mail: suppressed ? (suppressed.reason as 'bounced' | 'complained') : null,
+      mail,
     }
   })
   return shown ?? refuse(deps, 'account_view', target, 'not_found', origin)

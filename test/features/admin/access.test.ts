@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { createAdministrator, createPerson } from '../../support/administrator.ts'
 import { startServer } from '../../support/server.ts'
+import { totpCode } from '../../support/totp.ts'
 
 const server = await startServer(t)
 const someone = await createPerson(server)
@@ -59,6 +60,22 @@ t.test('an administrator without a second factor is told so', async (t) => {
   await allRefused(t, admin, { status: 403, code: 'second_factor_needed' })
   const similar = await createAdministrator(server, ['pwd', 'mfa2', 'otp'])
   t.equal((await server.call('GET', '/admin/users', { bearer: similar.bearer })).status, 403)
+})
+
+t.test('signing in with a second factor opens the door', async (t) => {
+  const { id, account, bearer } = await createPerson(server)
+  await server.db.user.update({ where: { id }, data: { roles: ['admin'] } })
+  const { secret } = (await server.post('/auth/mfa/totp', { password: account.password }, { bearer })).body
+  const code = totpCode(secret, Date.now())
+  const { body } = await server.post('/auth/mfa/totp/confirm', { code }, { bearer })
+  const before = await server.call('GET', '/admin/users', { bearer })
+  t.match(before.body, { code: 'second_factor_needed' }, 'a session from before has none')
+  const first = (await server.post('/auth/login', { ...account, transport: 'body' })).body
+  const proof = { mfa_token: first.mfa_token, recovery_code: body.recovery_codes[0] }
+  const second = (await server.post('/auth/login/mfa', proof)).body
+  t.equal((await server.call('GET', '/admin/users', { bearer: second.access_token })).status, 200)
+  const shown = await server.call('GET', `/admin/users/${id}`, { bearer: second.access_token })
+  t.match(shown.body, { mfa_enabled: true, live_sessions: 2, factors: { totp: true, recovery_codes: 9 } })
 })
 
 t.test('a role that was taken away counts at once, whatever the token says', async (t) => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import { lift } from '../../../src/core/mail/suppression.ts'
 import { createAdministrator, createPerson, plantUsers } from '../../support/administrator.ts'
 import { startServer } from '../../support/server.ts'
 
@@ -210,6 +211,8 @@ t.test('an account shows its state, its sessions and its factors, and no secret'
     disabled_at: now.toISOString(),
     reset_required_at: now.toISOString(),
   })
+  await lift(server.db, person.email, new Date(now.getTime() + 1))
+  t.equal((await show()).body.mail, null, 'lifted')
   const { passwordHash } = await server.db.user.findUniqueOrThrow({ where: { id } })
   for (const secret of [passwordHash, 'sealed', 'password', 'secret', 'hash']) {
     t.notOk(after.text.includes(secret), 'no secret is told')
@@ -228,7 +231,7 @@ t.test('an account shows its state, its sessions and its factors, and no secret'
     'updated_at',
   ])
   t.equal(listed[0].mfa_enabled, true)
-  t.equal(await server.db.auditEvent.count({ where: { type: 'account_view', userId: id, actor } }), 3)
+  t.equal(await server.db.auditEvent.count({ where: { type: 'account_view', userId: id, actor } }), 4)
 })
 
 // Without it, tap waits for the stores' idle connections before it tears down.
