@@ -33,6 +33,7 @@ import { createRecoveryCodes } from './core/totp/recovery-codes.ts'
 import { createTotp } from './core/totp/totp.ts'
 import { accounts } from './features/accounts/accounts.plugin.ts'
 import { activity } from './features/activity/activity.plugin.ts'
+import { admin } from './features/admin/admin.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
 import { discovery } from './features/discovery/discovery.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
@@ -43,6 +44,7 @@ import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
 import { twoFactor } from './features/two-factor/two-factor.plugin.ts'
 import { unlock } from './features/unlock/unlock.plugin.ts'
+import { createRequireAdministrator } from './http/administrator.ts'
 import { createAuthenticate } from './http/authenticate.ts'
 import { input } from './http/input.ts'
 import { createLinks } from './http/links.ts'
@@ -215,6 +217,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(sessions, { ...shared, accessTokens, origins, later, cookies, respond })
   await app.register(activity, { db, authenticate })
   await app.register(passwordReset, { ...shared, lockout })
+  await app.register(admin, { ...shared, requireAdministrator: createRequireAdministrator(db, audit) })
   await app.register(discovery, { keyRing, limit: limitPublic })
   const { migrations = [], draining = () => false } = options
   await app.register(health, {
