@@ -1,20 +1,121 @@
+import { Secret, TOTP } from 'otpauth'
+import { renderSVG } from 'uqr'
+import type { Clock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
+import type { Secrets } from '../../platform/secrets.ts'
 
 /** Authenticator apps (RFC 6238): SHA-1, six digits, 30 seconds, one step of tolerance either way. */
 export interface Totp {
   /**
-   * A new secret that counts once `confirm` has seen a code of it; replaces one that was not confirmed.
+   * A new secret that counts once `confirm` has seen a code of it, for which there is an hour; replaces one that
+   * was not confirmed.
    * Null when an authenticator app is in use already.
    */
   enrol(
     tx: Queryable,
     user: { id: string; email: string },
   ): Promise<{ secret: string; otpauthUri: string; qrSvg: string } | null>
-  /** Turns the enrolled secret on; false when there is none, or the code does not fit. */
-  confirm(tx: Queryable, userId: string, code: string): Promise<boolean>
+  /** Turns the enrolled secret on, and uses the code up; null when none is being enrolled, false for a wrong code. */
+  confirm(tx: Queryable, userId: string, code: string): Promise<boolean | null>
   enabled(db: Queryable, userId: string): Promise<boolean>
   /** Whether the code fits; a code, and every one before it, works once, also in parallel. */
   verify(tx: Queryable, userId: string, code: string): Promise<boolean>
   /** False when there is none. */
   disable(tx: Queryable, userId: string): Promise<boolean>
+}
+
+// What every authenticator app can do: some ignore the parameters of a URI and assume just these.
+const KIND = { algorithm: 'SHA1', digits: 6, period: 30 } as const
+const WINDOW = 1
+// RFC 4226 §4, R6.
+const SECRET_BYTES = 20
+// A secret that was shown long ago must not be turned on with a session borrowed today.
+const ENROL_MS = 3_600_000
+// Beyond it a QR code gets too fine for a phone's camera, and in the end too small for its data.
+const LABEL_LENGTH = 64
+const QR = { ecc: 'M', border: 4 } as const
+
+export function createTotp(deps: { secrets: Secrets; clock: Clock; brand: { name: string } }): Totp {
+  const { secrets, clock, brand } = deps
+
+  /** The time step that the code belongs to; null when it does not fit. Compares in constant time. */
+  function stepOf(userId: string, sealedSecret: Uint8Array, code: string): number | null {
+    const token = digitsOf(code)
+    if (!token) return null
+    const secret = Secret.fromBase32(secrets.open('totp', userId, sealedSecret))
+    const timestamp = clock.now()
+    const delta = TOTP.validate({ ...KIND, secret, token, timestamp, window: WINDOW })
+    return delta === null ? null : TOTP.counter({ period: KIND.period, timestamp }) + delta
+  }
+
+  return {
+    async enrol(tx, { id, email }) {
+      const secret = new Secret({ size: SECRET_BYTES })
+      const sealed = secrets.seal('totp', id, secret.base32)
+      const stored = await tx.$executeRaw`
+        INSERT INTO totp_factors AS t (user_id, sealed_secret, created_at)
+        VALUES (${id}::uuid, ${sealed}, ${new Date(clock.now())})
+        ON CONFLICT (user_id) DO UPDATE SET sealed_secret = EXCLUDED.sealed_secret,
+          created_at = EXCLUDED.created_at
+        WHERE t.confirmed_at IS NULL`
+      if (stored === 0) return null
+      const otpauthUri = new TOTP({
+        ...KIND,
+        secret,
+        issuer: issuerOf(brand.name),
+        label: labelOf(email),
+      }).toString()
+      return { secret: secret.base32, otpauthUri, qrSvg: renderSVG(otpauthUri, QR) }
+    },
+
+    async confirm(tx, userId, code) {
+      const createdAt = { gt: new Date(clock.now() - ENROL_MS) }
+      const factor = await tx.totpFactor.findUnique({ where: { userId, confirmedAt: null, createdAt } })
+      if (!factor) return null
+      const { sealedSecret } = factor
+      const lastStep = stepOf(userId, sealedSecret, code)
+      if (lastStep === null) return false
+      // Still the secret that was checked: another one may have been enrolled meanwhile.
+      const { count } = await tx.totpFactor.updateMany({
+        where: { userId, confirmedAt: null, sealedSecret },
+        data: { confirmedAt: new Date(clock.now()), lastStep },
+      })
+      return count === 1
+    },
+
+    async enabled(db, userId) {
+      return (await db.totpFactor.count({ where: { userId, confirmedAt: { not: null } } })) > 0
+    },
+
+    async verify(tx, userId, code) {
+      const factor = await tx.totpFactor.findUnique({ where: { userId, confirmedAt: { not: null } } })
+      if (!factor) return false
+      const step = stepOf(userId, factor.sealedSecret, code)
+      if (step === null) return false
+      const used = await tx.$executeRaw`
+        UPDATE totp_factors SET last_step = ${step}
+        WHERE user_id = ${userId}::uuid AND confirmed_at IS NOT NULL AND last_step < ${step}
+          AND sealed_secret = ${factor.sealedSecret}`
+      return used === 1
+    },
+
+    async disable(tx, userId) {
+      const { count } = await tx.totpFactor.deleteMany({ where: { userId, confirmedAt: { not: null } } })
+      return count === 1
+    },
+  }
+}
+
+/** Six ASCII digits, also spaced as apps show them (`123 456`); null for anything else. */
+function digitsOf(code: string): string | null {
+  const [, left, right] = /^([0-9]{3}) ?([0-9]{3})$/.exec(code.trim()) ?? []
+  return left && right ? left + right : null
+}
+
+// A colon separates issuer and account, escaped or not (Key URI format).
+const issuerOf = (brand: string) => brand.replaceAll(':', '')
+/** By whole characters: half of one has no UTF-8. */
+function labelOf(email: string): string {
+  const characters = [...email]
+  return characters.length <= LABEL_LENGTH ? email : `${characters.slice(0, LABEL_LENGTH - 1).join('')}…`
 }
