@@ -10,11 +10,15 @@ import { createRevocationFeed } from './core/access-tokens/revocation-feed.ts'
 import { createRevokedSessions } from './core/access-tokens/revoked-sessions.ts'
 import { createAudit } from './core/audit/audit.ts'
 import { createPasswords } from './core/credentials/passwords.ts'
+import { createDevices } from './core/devices/devices.ts'
+import { createLockNotice } from './core/lockout/lock-notice.ts'
+import { createLockout } from './core/lockout/lockout.ts'
 import { createInboxMailer } from './core/mail/inbox-mailer.ts'
 import { createOutbox } from './core/mail/outbox.ts'
 import { createResendMailer } from './core/mail/resend-mailer.ts'
 import { createSmtpMailer } from './core/mail/smtp-mailer.ts'
 import { createOneTimeTokens } from './core/one-time-tokens/one-time-tokens.ts'
+import { createPasskeys } from './core/passkeys/passkeys.ts'
 import { createEndings } from './core/refresh-tokens/endings.ts'
 import { createReconciler } from './core/refresh-tokens/reconciler.ts'
 import { createRedisStore } from './core/refresh-tokens/redis-store.ts'
@@ -23,6 +27,11 @@ import { createRotate } from './core/refresh-tokens/rotation.ts'
 import { createRefreshTokenFormat } from './core/refresh-tokens/token.ts'
 import { createWriteBehind } from './core/refresh-tokens/write-behind.ts'
 import { createRetention } from './core/retention/retention.ts'
+import { createSecondFactors } from './core/second-factor/second-factors.ts'
+import { createStepUp } from './core/step-up/step-up.ts'
+import { createTickets } from './core/tickets/tickets.ts'
+import { createRecoveryCodes } from './core/totp/recovery-codes.ts'
+import { createTotp } from './core/totp/totp.ts'
 import { accounts } from './features/accounts/accounts.plugin.ts'
 import { activity } from './features/activity/activity.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
@@ -30,6 +39,8 @@ import { discovery } from './features/discovery/discovery.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
 import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
+import { signIn } from './features/sign-in/sign-in.plugin.ts'
+import { unlock } from './features/unlock/unlock.plugin.ts'
 import { createAuthenticate } from './http/authenticate.ts'
 import { input } from './http/input.ts'
 import { createLinks } from './http/links.ts'
@@ -38,6 +49,8 @@ import { clientErrorHandler, frameworkErrors, problemDetails } from './http/prob
 import { createRateLimits } from './http/rate-limit.ts'
 import { requestLog } from './http/request-log.ts'
 import { securityHeaders } from './http/security-headers.ts'
+import { sessionCookies } from './http/session-cookies.ts'
+import { createTokenResponse } from './http/token-response.ts'
 import { createTrustedOrigins } from './http/trusted-origin.ts'
 import { type Clock, systemClock } from './platform/clock.ts'
 import { openDatabase } from './platform/database.ts'
@@ -122,12 +135,25 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const retention = createRetention({ db, clock, log, auditDays: config.auditRetentionDays })
 
   const { publicUrl, passwordMinLength, cookieSameSite } = config
+  const links = createLinks(publicUrl, config.appUrl)
+  const lockout = createLockout(db, clock)
+  const lockNotice = createLockNotice({ db, oneTimeTokens, outbox, audit, clock, links })
+  const tickets = createTickets(secrets, clock)
+  const totp = createTotp({ secrets, clock, brand })
+  const recoveryCodes = createRecoveryCodes(clock)
+  const { rpId, origins: passkeyOrigins } = config.passkeys
+  const passkeys = createPasskeys({ tickets, clock, rpId, rpName: brand.name, origins: passkeyOrigins })
+  const secondFactors = createSecondFactors({ totp, recoveryCodes, passkeys })
+  const stepUp = createStepUp({ db, passwords, secondFactors, lockout, lockNotice, audit })
+  const devices = createDevices(clock)
+
   const authenticate = createAuthenticate(accessTokens, ACCOUNT_SCOPE)
   const rateLimits = createRateLimits(redis, redisWatch, config.rateLimits)
   const origins = createTrustedOrigins(publicUrl, config.allowedOrigins)
   // Cheap to answer, so a wide budget; `/healthz` has none: it touches nothing, a limit would.
   const limitPublic = rateLimits.limit('public', 600, 60)
-  const links = createLinks(publicUrl, config.appUrl)
+  const cookies = sessionCookies(publicUrl, cookieSameSite)
+  const respond = createTokenResponse(accessTokens, cookies, clock)
 
   const app = fastify({
     loggerInstance: log,
@@ -169,11 +195,17 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     rateLimits,
     authenticate,
     passwordMinLength,
+    stepUp,
+    oneTimeTokens,
+    links,
   }
-  await app.register(accounts, { ...shared, oneTimeTokens, links })
-  await app.register(sessions, { ...shared, accessTokens, origins, later, publicUrl, cookieSameSite })
+  await app.register(accounts, shared)
+  const guarded = { ...shared, secondFactors, lockout, lockNotice, tickets, passkeys, devices }
+  await app.register(signIn, { ...guarded, origins, cookies, respond })
+  await app.register(unlock, { db, oneTimeTokens, lockout, audit, rateLimits })
+  await app.register(sessions, { ...shared, accessTokens, origins, later, cookies, respond })
   await app.register(activity, { db, authenticate })
-  await app.register(passwordReset, { ...shared, oneTimeTokens, links })
+  await app.register(passwordReset, { ...shared, lockout })
   await app.register(discovery, { keyRing, limit: limitPublic })
   const { migrations = [], draining = () => false } = options
   await app.register(health, {

@@ -57,6 +57,7 @@ export const factorProof = {
 }
 /** The password again and, where the account has one, a second factor. */
 export const stepUpProof = { password: Password, ...factorProof }
+export const Transport = Type.Union([Type.Literal('cookie'), Type.Literal('body')])
 export const OneTimeToken = Type.String({ minLength: 1, maxLength: 200 })
 export const NoContent = Type.Null({ description: 'Done' })
 
@@ -82,6 +83,9 @@ export const TokenResponse = Type.Object(
     expires_in: Type.Integer({ description: 'Seconds' }),
     session: Type.Object({ id: Type.String(), expires_at: Type.String({ format: 'date-time' }) }),
     refresh_token: Type.Optional(Type.String({ description: 'Body transport only' })),
+    device_token: Type.Optional(
+      Type.String({ description: 'After a sign-in, body transport only: send it with the next one' }),
+    ),
     user: Type.Optional(User),
   },
   strict,

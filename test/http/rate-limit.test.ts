@@ -12,13 +12,15 @@ t.test('one client is an IPv4 address or an IPv6 /64', (t) => {
   t.end()
 })
 
-const attempt = { email: 'nobody@example.com', password: 'whatever it is' }
+// Each at another address: guesses at one account have a cap of their own.
+const attempt = (index: number) => ({ email: `nobody-${index}@example.com`, password: 'whatever it is' })
 
 t.test('behind a trusted proxy each client has a budget; parallel requests cannot exceed it', async (t) => {
   const server = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })
   const client = `198.51.100.${randomInt(1, 250)}`
-  const from = (ip: string) => server.post('/auth/login', attempt, { headers: { 'x-forwarded-for': ip } })
-  const answers = await Promise.all(Array.from({ length: 60 }, () => from(client)))
+  const from = (ip: string, index = 0) =>
+    server.post('/auth/login', attempt(index), { headers: { 'x-forwarded-for': ip } })
+  const answers = await Promise.all(Array.from({ length: 60 }, (_, index) => from(client, index)))
   t.equal(answers.filter((answer) => answer.status === 401).length, 30)
   const refused = answers.find((answer) => answer.status === 429)
   t.equal(refused?.body.code, 'too_many_attempts')
@@ -34,7 +36,7 @@ t.test('without a trusted proxy forwarded headers count for nothing', async (t) 
   await server.redis.del('rl:login:127.0.0.1')
   const answers = await Promise.all(
     Array.from({ length: 40 }, (_, index) =>
-      server.post('/auth/login', attempt, { headers: { 'x-forwarded-for': `203.0.113.${index}` } }),
+      server.post('/auth/login', attempt(index), { headers: { 'x-forwarded-for': `203.0.113.${index}` } }),
     ),
   )
   t.equal(answers.filter((answer) => answer.status === 429).length, 10)

@@ -172,6 +172,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
       access_token: string
       refresh_token: string
       session: { id: string; expires_at: string }
+      device_token: string
     }
   }
 

@@ -1,8 +1,7 @@
-import formbody from '@fastify/formbody'
-import type { FastifyPluginAsyncTypebox, TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Authenticate } from '../../http/authenticate.ts'
-import { confirmPage, isForm, sendPage } from '../../http/page.ts'
+import { linkPage } from '../../http/link-page.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
 import {
@@ -10,12 +9,11 @@ import {
   Email,
   Name,
   NoContent,
-  OneTimeToken,
   Password,
+  stepUpProof,
   strict,
   User,
 } from '../../http/schemas.ts'
-import { Problem } from '../../platform/problem.ts'
 import { steady } from '../../platform/steady.ts'
 import { type ChangePasswordDeps, changePassword } from './change-password.ts'
 import { deleteAccount } from './delete-account.ts'
@@ -30,7 +28,6 @@ export interface AccountsDeps extends RegisterDeps, ChangePasswordDeps {
 
 const RegisterBody = Type.Object({ email: Email, password: Password, name: Type.Optional(Name) }, strict)
 const Sent = Type.Object({ status: Type.Literal('verification_sent') })
-const TokenBody = Type.Object({ token: OneTimeToken }, strict)
 
 /** Register, verify the address, the own record, the password, the end of the account. */
 export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, deps) => {
@@ -73,55 +70,23 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
     },
   )
 
-  await app.register(async (scope) => {
-    await scope.register(formbody)
-    const pages = scope.withTypeProvider<TypeBoxTypeProvider>()
-
-    pages.get(
-      '/auth/verify-email',
-      {
-        onRequest: limitVerify,
-        schema: { tags, summary: 'The page a verification link opens', querystring: TokenBody },
-      },
-      async (request, reply) =>
-        confirmPage(reply, {
-          title: 'Confirm your e-mail address',
-          text: 'Press the button if it was you who created this account. If it was not, close this page.',
-          action: '/auth/verify-email',
-          button: 'Confirm',
-          token: request.query.token,
-        }),
-    )
-
-    pages.post(
-      '/auth/verify-email',
-      {
-        onRequest: limitVerify,
-        schema: { tags, summary: 'Verify the address', body: TokenBody },
-      },
-      async (request, reply) => {
-        const form = isForm(request)
-        try {
-          await verifyEmail(deps, request.body.token, originOf(request))
-        } catch (error) {
-          if (!form || !(error instanceof Problem) || error.code !== 'token_invalid') throw error
-          return sendPage(
-            reply,
-            400,
-            'This link no longer works',
-            '<p>It is wrong, used or expired. Ask for a new one where you signed up.</p>',
-          )
-        }
-        if (form)
-          return sendPage(
-            reply,
-            200,
-            'Your address is confirmed',
-            '<p>You can close this page and sign in.</p>',
-          )
-        return reply.send({ status: 'verified' })
-      },
-    )
+  await linkPage(app, {
+    path: '/auth/verify-email',
+    limit: limitVerify,
+    tags,
+    summary: 'Verify the address',
+    ask: {
+      title: 'Confirm your e-mail address',
+      text: 'Press the button if it was you who created this account. If it was not, close this page.',
+      button: 'Confirm',
+    },
+    act: (token, origin) => verifyEmail(deps, token, origin),
+    done: {
+      title: 'Your address is confirmed',
+      text: 'You can close this page and sign in.',
+      status: 'verified',
+    },
+    stale: 'Ask for a new one where you signed up.',
   })
 
   app.get(
@@ -162,12 +127,12 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
         tags,
         security,
         summary: 'Delete the account',
-        body: Type.Object({ password: Password }, strict),
+        body: Type.Object(stepUpProof, strict),
         response: { 204: NoContent },
       },
     },
     async (request, reply) => {
-      await deleteAccount(deps, request.session, request.body.password, originOf(request))
+      await deleteAccount(deps, request.session, request.body, originOf(request))
       profiles.forget(request.session.sub)
       return reply.status(204).send(null)
     },

@@ -4,6 +4,7 @@ import { checkPasswordPolicy } from '../../core/credentials/password-policy.ts'
 import type { Passwords } from '../../core/credentials/passwords.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import type { StepUp } from '../../core/step-up/step-up.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
@@ -15,12 +16,13 @@ export interface ChangePasswordDeps {
   outbox: Outbox
   audit: Audit
   clock: Clock
+  stepUp: StepUp
   passwordMinLength: number
 }
 
 /**
  * Changes the password and ends every other session.
- * @throws `invalid_credentials`, `password_too_weak`, `revocation_pending` (changed, the endings follow).
+ * @throws `invalid_credentials`, `too_many_attempts`, `password_too_weak`, `revocation_pending` (changed, the endings follow).
  */
 export async function changePassword(
   deps: ChangePasswordDeps,
@@ -28,8 +30,8 @@ export async function changePassword(
   input: { currentPassword: string; newPassword: string },
   origin: Origin,
 ): Promise<void> {
-  const { db, passwords, refreshTokens, outbox, audit, clock } = deps
-  const user = await requirePassword(deps, session, input.currentPassword, 'password_change', origin)
+  const { db, passwords, refreshTokens, outbox, audit, clock, stepUp } = deps
+  const user = await stepUp.password(session, input.currentPassword, origin, 'password_change')
   checkPasswordPolicy(input.newPassword, user.email, deps.passwordMinLength)
   const passwordHash = await passwords.hash(input.newPassword)
   const endings = await db.$transaction(async (tx) => {
@@ -52,25 +54,4 @@ export async function changePassword(
   })
   outbox.wake()
   await refreshTokens.propagate(endings)
-}
-
-/** The user, after the password was proven again. @throws `invalid_credentials`. */
-export async function requirePassword(
-  deps: Pick<ChangePasswordDeps, 'db' | 'passwords' | 'audit'>,
-  session: AccessTokenClaims,
-  password: string,
-  type: 'password_change' | 'account_delete',
-  origin: Origin,
-) {
-  const user = await deps.db.user.findUnique({ where: { id: session.sub } })
-  if (user && (await deps.passwords.verify(user.passwordHash, password)) && !user.disabledAt) return user
-  const event = {
-    type,
-    outcome: 'failure',
-    reason: 'wrong_password',
-    userId: user?.id,
-    sessionId: session.sid,
-  } as const
-  await deps.audit.record(deps.db, event, origin)
-  throw new Problem('invalid_credentials')
 }

@@ -1,21 +1,22 @@
 import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
 import type { Origin } from '../../core/audit/audit.ts'
+import type { StepUp } from '../../core/step-up/step-up.ts'
 import { Problem } from '../../platform/problem.ts'
-import { type ChangePasswordDeps, requirePassword } from './change-password.ts'
+import type { ChangePasswordDeps } from './change-password.ts'
 
 /**
  * Deletes the account with everything of it. Its session rows stay, nameless, as the source of
  * tombstones until they would have expired.
- * @throws `invalid_credentials`, `revocation_pending` (deleted, the endings follow).
+ * @throws `invalid_credentials`, `mfa_required`, `mfa_invalid`, `too_many_attempts`, `revocation_pending` (deleted, the endings follow).
  */
 export async function deleteAccount(
   deps: ChangePasswordDeps,
   session: AccessTokenClaims,
-  password: string,
+  proof: Parameters<StepUp['require']>[1],
   origin: Origin,
 ): Promise<void> {
   const { db, refreshTokens, outbox, audit, clock } = deps
-  const user = await requirePassword(deps, session, password, 'account_delete', origin)
+  const user = await deps.stepUp.require(session, proof, origin, 'account_delete')
   const endings = await db.$transaction(async (tx) => {
     // A sign-in under way waits for this lock, then finds nobody.
     const [locked] = await tx.$queryRaw<{ id: string }[]>`

@@ -1,6 +1,7 @@
 import type { Audit, Origin } from '../../core/audit/audit.ts'
 import { checkPasswordPolicy } from '../../core/credentials/password-policy.ts'
 import type { Passwords } from '../../core/credentials/passwords.ts'
+import type { Lockout } from '../../core/lockout/lockout.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import { ONE_TIME_TTL, type OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts'
 import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
@@ -14,6 +15,7 @@ export interface PasswordResetDeps {
   passwords: Passwords
   oneTimeTokens: OneTimeTokens
   refreshTokens: RefreshTokens
+  lockout: Lockout
   outbox: Outbox
   audit: Audit
   links: Links
@@ -63,7 +65,7 @@ export async function resetPassword(
   input: { token: string; password: string },
   origin: Origin,
 ): Promise<void> {
-  const { db, passwords, oneTimeTokens, refreshTokens, outbox, audit, clock } = deps
+  const { db, passwords, oneTimeTokens, refreshTokens, lockout, outbox, audit, clock } = deps
   checkPasswordPolicy(input.password, '', deps.passwordMinLength)
   const passwordHash = await passwords.hash(input.password)
   const endings = await db.$transaction(async (tx) => {
@@ -77,6 +79,7 @@ export async function resetPassword(
     if (!user.emailVerifiedAt) await tx.user.update({ where: { id }, data: { emailVerifiedAt: now } })
     checkPasswordPolicy(input.password, user.email, deps.passwordMinLength)
     await tx.oneTimeToken.deleteMany({ where: { userId: id } })
+    await lockout.unlock(tx, user)
     await outbox.enqueue(tx, user.email, {
       template: 'password_changed',
       data: { at: clock.now(), ip: origin.ip },

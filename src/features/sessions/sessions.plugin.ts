@@ -1,38 +1,29 @@
 import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { AccessTokens } from '../../core/access-tokens/access-tokens.ts'
 import type { Note } from '../../core/audit/audit.ts'
+import { type EndSessionsDeps, endSessions } from '../../core/refresh-tokens/end-sessions.ts'
 import type { EndedReason, EndingScope } from '../../core/refresh-tokens/ledger.ts'
-import type { IssuedSession } from '../../core/refresh-tokens/refresh-tokens.ts'
 import { type Authenticate, bearerOf } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import {
-  canonicalEmail,
-  Email,
-  NoContent,
-  Password,
-  presentUser,
-  strict,
-  TokenResponse,
-} from '../../http/schemas.ts'
+import { NoContent, strict, TokenResponse } from '../../http/schemas.ts'
+import type { SessionCookies } from '../../http/session-cookies.ts'
+import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { Problem } from '../../platform/problem.ts'
-import { refreshCookie } from './cookie.ts'
-import { endSessions } from './end-sessions.ts'
 import { listSessions } from './list-sessions.ts'
-import { type LoginDeps, login } from './login.ts'
 import { type RefreshDeps, refresh } from './refresh.ts'
 
-export interface SessionsDeps extends LoginDeps, RefreshDeps {
+export interface SessionsDeps extends EndSessionsDeps, RefreshDeps {
   accessTokens: AccessTokens
   authenticate: Authenticate
   origins: TrustedOrigins
   rateLimits: RateLimits
-  publicUrl: string
-  cookieSameSite: 'lax' | 'strict' | 'none'
+  cookies: SessionCookies
+  respond: RespondWithTokens
 }
 
 const RefreshBody = Type.Object({ refresh_token: Type.Optional(Type.String({ maxLength: 512 })) }, strict)
@@ -53,43 +44,15 @@ const SessionView = Type.Object({
   ended_at: Type.Union([Type.String(), Type.Null()]),
   ended_reason: Type.Union([Type.String(), Type.Null()]),
 })
-const LoginBody = Type.Object(
-  {
-    email: Email,
-    password: Password,
-    transport: Type.Optional(Type.Union([Type.Literal('cookie'), Type.Literal('body')])),
-  },
-  strict,
-)
-
-/** Sign in, stay signed in, see and end sessions. */
+/** Stay signed in, see and end sessions. */
 export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, deps) => {
-  const { accessTokens, authenticate, origins, rateLimits, refreshTokens, audit, clock, db } = deps
-  const jar = refreshCookie(deps.publicUrl, deps.cookieSameSite)
-  const limitLogin = rateLimits.limit('login', 30, 60)
+  const { accessTokens, authenticate, origins, rateLimits, refreshTokens, audit, clock, db, respond } = deps
+  const jar = deps.cookies.refresh
   const limitRefusals = rateLimits.limit('refresh_refused', 30, 60)
   const limitLogout = rateLimits.limit('logout', 60, 60)
   const tags = ['sessions']
   const security = [{ bearer: [] }]
   await app.register(cookie)
-
-  app.post(
-    '/auth/login',
-    {
-      onRequest: limitLogin,
-      schema: { tags, summary: 'Sign in', body: LoginBody, response: { 200: TokenResponse } },
-    },
-    async (request, reply) => {
-      const { email, password, transport = 'cookie' } = request.body
-      // Only our own pages and listed origins may plant, or replace, a session in a browser.
-      const foreign = request.headers.origin !== undefined && !origins.has(request.headers.origin)
-      if (transport === 'cookie' && foreign) throw new Problem('origin_not_allowed')
-      const previous = foreign ? undefined : request.cookies[jar.name]
-      const input = { email: canonicalEmail(email), password, transport, previous }
-      const { issued, user } = await login(deps, input, originOf(request))
-      return { ...respond(reply, issued, transport), user: presentUser(user) }
-    },
-  )
 
   app.post(
     '/auth/refresh',
@@ -219,21 +182,6 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     } catch (error) {
       if (error instanceof Problem && error.code === 'access_token_invalid') return null
       throw error
-    }
-  }
-
-  function respond(reply: FastifyReply, issued: IssuedSession, transport: 'cookie' | 'body'): TokenResponse {
-    const { claims, idleExpiresAt, absoluteExpiresAt, refreshToken } = issued
-    const expiresAt = Math.min(idleExpiresAt, absoluteExpiresAt)
-    const { accessToken, expiresIn } = accessTokens.sign(claims, expiresAt)
-    reply.header('cache-control', 'no-store')
-    if (transport === 'cookie') reply.setCookie(jar.name, refreshToken, jar.options(expiresAt, clock.now()))
-    return {
-      access_token: accessToken,
-      token_type: 'Bearer',
-      expires_in: expiresIn,
-      session: { id: claims.sid, expires_at: new Date(expiresAt).toISOString() },
-      ...(transport === 'body' ? { refresh_token: refreshToken } : {}),
     }
   }
 

@@ -9,8 +9,13 @@ t.test('in production: __Host-, Secure, HttpOnly, no Domain, and no refresh toke
   const answer = await server.post('/auth/login', account, { headers: { origin: APP } })
   t.equal(answer.status, 200)
   t.notOk('refresh_token' in answer.body)
-  const [cookie = '', ...others] = answer.headers.getSetCookie()
+  t.notOk('device_token' in answer.body)
+  const [cookie = '', device = '', ...others] = answer.headers.getSetCookie()
   t.equal(others.length, 0)
+  t.match(
+    device,
+    /^__Host-ratchet-device=dt1_[\w-]{43}; Max-Age=34560000; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+  )
   t.match(cookie, /^__Host-ratchet=rt1_[\w-]{71}; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Lax$/)
   t.equal(answer.headers.get('access-control-allow-origin'), APP)
 

@@ -1,7 +1,7 @@
-import type { Audit, Origin } from '../../core/audit/audit.ts'
-import type { EndedReason, EndingScope } from '../../core/refresh-tokens/ledger.ts'
-import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
 import type { Database } from '../../platform/database.ts'
+import type { Audit, Origin } from '../audit/audit.ts'
+import type { EndedReason, EndingScope } from './ledger.ts'
+import type { RefreshTokens } from './refresh-tokens.ts'
 
 export interface EndSessionsDeps {
   db: Database

@@ -1,0 +1,96 @@
+import type { Origin } from '../../core/audit/audit.ts'
+import type { Passwords } from '../../core/credentials/passwords.ts'
+import type { DeviceToken } from '../../core/devices/devices.ts'
+import type { LockNotice } from '../../core/lockout/lock-notice.ts'
+import type { Lockout } from '../../core/lockout/lockout.ts'
+import type { SecondFactors } from '../../core/second-factor/second-factors.ts'
+import type { Tickets } from '../../core/tickets/tickets.ts'
+import type { User } from '../../platform/generated/client.ts'
+import { Problem } from '../../platform/problem.ts'
+import { type SignedIn, type StartSessionDeps, startSession } from './start-session.ts'
+
+export interface LoginDeps extends StartSessionDeps {
+  passwords: Passwords
+  secondFactors: SecondFactors
+  lockout: Lockout
+  lockNotice: LockNotice
+  tickets: Tickets
+}
+
+export interface LoginInput {
+  /** Canonical. */
+  email: string
+  password: string
+  transport: 'cookie' | 'body'
+  device: DeviceToken
+}
+
+/** Seconds between the two steps of a sign-in. */
+export const MFA_TICKET_TTL = 300
+
+/**
+ * The password's half of a sign-in, and all of it for an account without a second factor.
+ * @throws `invalid_credentials` (unknown, wrong and disabled alike), `too_many_attempts`, `overloaded`; after a right
+ * password `email_not_verified`, `password_reset_required`, `mfa_required` with the ticket for the second step.
+ */
+export async function login(deps: LoginDeps, input: LoginInput, origin: Origin): Promise<SignedIn> {
+  const { db, secondFactors, audit, tickets } = deps
+  const { transport, device } = input
+  const user = await checkPassword(deps, input, origin)
+  const refuse = async (code: 'email_not_verified' | 'password_reset_required' | 'mfa_required') => {
+    await audit.record(db, { type: 'login', outcome: 'failure', reason: code, userId: user.id }, origin)
+    return code
+  }
+  if (!user.emailVerifiedAt) throw new Problem(await refuse('email_not_verified'))
+  if (user.resetRequiredAt) throw new Problem(await refuse('password_reset_required'))
+  await renewHash(deps, user, input.password)
+  const methods = await secondFactors.methods(db, user.id)
+  if (methods.length > 0) {
+    const { id: userId, passwordVersion } = user
+    const mfa_token = tickets.issue('mfa', { userId, passwordVersion, transport }, MFA_TICKET_TTL)
+    throw new Problem(await refuse('mfa_required'), { mfa_token, methods })
+  }
+  const issued = await db.$transaction(async (tx) => {
+    // A factor that is being set up right now counts: it takes the same lock.
+    await tx.$queryRaw`SELECT id FROM users WHERE id = ${user.id}::uuid FOR SHARE`
+    if ((await secondFactors.methods(tx, user.id)).length > 0) return null
+    return startSession(deps, tx, user, { transport, device, amr: ['pwd'] }, origin)
+  })
+  // The password or the factors changed, or the account went, while the hash was computed.
+  if (issued) return { issued, user, transport }
+  const event = { type: 'login', outcome: 'failure', reason: 'account_changed', userId: user.id } as const
+  await audit.record(db, event, origin)
+  throw new Problem('invalid_credentials')
+}
+
+async function checkPassword(deps: LoginDeps, input: LoginInput, origin: Origin): Promise<User> {
+  const { db, passwords, devices, lockout, lockNotice, audit } = deps
+  const user = await db.user.findUnique({ where: { email: input.email } })
+  const known = user && (await devices.isKnown(db, user.id, input.device))
+  const guess = {
+    what: 'password',
+    account: input.email,
+    ip: origin.ip,
+    device: known ? input.device.hash : null,
+  } as const
+  let fits = false
+  const { right, locked } = await lockout.guess(guess, async () => {
+    fits = await passwords.verify(user?.passwordHash ?? null, input.password)
+    return user && fits && !user.disabledAt ? user : null
+  })
+  if (right) return right
+  const reason = !user ? 'unknown_user' : fits ? 'disabled' : 'wrong_password'
+  await audit.record(db, { type: 'login', outcome: 'failure', reason, userId: user?.id }, origin)
+  if (user && locked) await lockNotice.tell(user.id, { what: 'password', locked }, origin)
+  throw new Problem('invalid_credentials')
+}
+
+/** Parameters rise over the years; the password is known only here. */
+async function renewHash({ db, passwords }: LoginDeps, user: User, password: string): Promise<void> {
+  if (!passwords.isOutdated(user.passwordHash)) return
+  const passwordHash = await passwords.hash(password)
+  await db.user.updateMany({
+    where: { id: user.id, passwordHash: user.passwordHash },
+    data: { passwordHash },
+  })
+}

@@ -1,0 +1,63 @@
+import type { Origin } from '../../core/audit/audit.ts'
+import type { DeviceToken } from '../../core/devices/devices.ts'
+import type { FactorMethod, FactorProof } from '../../core/second-factor/second-factors.ts'
+import type { Queryable } from '../../platform/database.ts'
+import type { User } from '../../platform/generated/client.ts'
+import { Problem } from '../../platform/problem.ts'
+import type { LoginDeps } from './login.ts'
+import { type SignedIn, startSession } from './start-session.ts'
+
+/** How an access token tells it (RFC 8176). */
+const AMR: Record<FactorMethod, readonly string[]> = {
+  totp: ['pwd', 'otp', 'mfa'],
+  passkey: ['pwd', 'pop', 'mfa'],
+  recovery_code: ['pwd', 'otp', 'mfa'],
+}
+
+/**
+ * The second factor's half of a sign-in.
+ * @throws `mfa_invalid` (wrong, used and expired alike, ticket and proof), `too_many_attempts`.
+ */
+export async function secondStep(
+  deps: LoginDeps,
+  input: { mfaToken: string; proof: FactorProof; device: DeviceToken },
+  origin: Origin,
+): Promise<SignedIn> {
+  const { db, devices, lockout, lockNotice, tickets, audit } = deps
+  const { mfaToken, proof, device } = input
+  const ticket = tickets.open('mfa', mfaToken)
+  const user = ticket && (await db.user.findUnique({ where: { id: ticket.userId } }))
+  if (!ticket || !user || user.disabledAt || user.resetRequiredAt) throw new Problem('mfa_invalid')
+  if (user.passwordVersion !== ticket.passwordVersion) throw new Problem('mfa_invalid')
+  const { transport } = ticket
+
+  async function prove(tx: Queryable, owner: User) {
+    // Before the factor's own row: whoever changes factors locks in this order.
+    await tx.$queryRaw`SELECT id FROM users WHERE id = ${owner.id}::uuid FOR SHARE`
+    const by = await deps.secondFactors.verify(tx, owner.id, proof, 'second_factor')
+    if (!by || !(await tickets.spend(tx, 'mfa', mfaToken))) return null
+    const issued = await startSession(deps, tx, owner, { transport, device, amr: AMR[by] }, origin)
+    if (issued && by === 'recovery_code') await tellOfRecoveryCode(deps, tx, owner, origin)
+    return issued
+  }
+
+  const known = await devices.isKnown(db, user.id, device)
+  const guess = {
+    what: 'second_factor',
+    account: user.id,
+    ip: origin.ip,
+    device: known ? device.hash : null,
+  } as const
+  const { right: issued, locked } = await lockout.guess(guess, () => db.$transaction((tx) => prove(tx, user)))
+  if (issued) return { issued, user, transport }
+  const event = { type: 'login', outcome: 'failure', reason: 'wrong_factor', userId: user.id } as const
+  await audit.record(db, event, origin)
+  if (locked) await lockNotice.tell(user.id, { what: 'second_factor', locked }, origin)
+  throw new Problem('mfa_invalid')
+}
+
+async function tellOfRecoveryCode(deps: LoginDeps, tx: Queryable, user: User, origin: Origin): Promise<void> {
+  const { ip, userAgent } = origin
+  const data = { change: 'recovery_code_used', at: deps.clock.now(), ip, userAgent } as const
+  await deps.outbox.enqueue(tx, user.email, { template: 'factor_changed', data })
+}

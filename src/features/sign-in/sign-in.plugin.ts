@@ -1,0 +1,179 @@
+import cookie from '@fastify/cookie'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { DeviceToken } from '../../core/devices/devices.ts'
+import type { RateLimits } from '../../http/rate-limit.ts'
+import { originOf } from '../../http/request-origin.ts'
+import {
+  canonicalEmail,
+  Email,
+  factorProof,
+  PasskeyAnswer,
+  Password,
+  presentUser,
+  strict,
+  TokenResponse,
+  Transport,
+} from '../../http/schemas.ts'
+import type { SessionCookies } from '../../http/session-cookies.ts'
+import type { RespondWithTokens } from '../../http/token-response.ts'
+import type { TrustedOrigins } from '../../http/trusted-origin.ts'
+import { Problem } from '../../platform/problem.ts'
+import { slowRefusal } from '../../platform/steady.ts'
+import { login } from './login.ts'
+import { type PasskeySignInDeps, passkeyOptions, passkeySignIn } from './passkey-sign-in.ts'
+import { secondStep } from './second-step.ts'
+import { endPrevious, type SignedIn } from './start-session.ts'
+
+export interface SignInDeps extends PasskeySignInDeps {
+  origins: TrustedOrigins
+  rateLimits: RateLimits
+  cookies: SessionCookies
+  respond: RespondWithTokens
+}
+
+const DeviceTokenText = Type.Optional(
+  Type.String({ maxLength: 64, description: 'Of an earlier sign-in, in body transport' }),
+)
+const MfaToken = Type.String({ minLength: 1, maxLength: 1024 })
+const LoginBody = Type.Object(
+  { email: Email, password: Password, transport: Type.Optional(Transport), device_token: DeviceTokenText },
+  strict,
+)
+const SecondStepBody = Type.Object(
+  { mfa_token: MfaToken, ...factorProof, device_token: DeviceTokenText },
+  strict,
+)
+const PasskeyOptionsBody = Type.Object({ mfa_token: Type.Optional(MfaToken) }, strict)
+const PasskeyBody = Type.Object(
+  { ...PasskeyAnswer.properties, transport: Type.Optional(Transport), device_token: DeviceTokenText },
+  strict,
+)
+const PasskeyChallenge = Type.Object({
+  challenge_token: Type.String(),
+  options: Type.Any({ description: 'For `PublicKeyCredential.parseRequestOptionsFromJSON`' }),
+})
+
+// As long as browsers keep a cookie.
+const DEVICE_MS = 400 * 86_400_000
+
+/** Sign in: with a password, with a password and a second factor, with a passkey alone. */
+export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) => {
+  const { origins, rateLimits, devices, clock, cookies, respond } = deps
+  const limitLogin = rateLimits.limit('login', 30, 60)
+  const limitSecondStep = rateLimits.limit('login_mfa', 30, 60)
+  const limitPasskey = rateLimits.limit('login_passkey', 60, 60)
+  const tags = ['sign in']
+  await app.register(cookie)
+
+  app.post(
+    '/auth/login',
+    {
+      onRequest: limitLogin,
+      schema: { tags, summary: 'Sign in with a password', body: LoginBody, response: { 200: TokenResponse } },
+    },
+    async (request, reply) => {
+      const { email, password, transport = 'cookie', device_token: deviceToken } = request.body
+      requireOwnPage(request, transport)
+      const device = deviceOf(request, transport, deviceToken)
+      const input = { email: canonicalEmail(email), password, transport, device }
+      const signedIn = await slowRefusal(() => login(deps, input, originOf(request)))
+      return finish(request, reply, signedIn, device)
+    },
+  )
+
+  app.post(
+    '/auth/login/mfa',
+    {
+      onRequest: limitSecondStep,
+      schema: {
+        tags,
+        summary: 'The second factor, after a right password',
+        body: SecondStepBody,
+        response: { 200: TokenResponse },
+      },
+    },
+    async (request, reply) => {
+      const { mfa_token: mfaToken, device_token: deviceToken, ...proof } = request.body
+      const { transport = 'body' } = deps.tickets.open('mfa', mfaToken) ?? {}
+      requireOwnPage(request, transport)
+      const device = deviceOf(request, transport, deviceToken)
+      const input = { mfaToken, proof: proof, device }
+      const signedIn = await slowRefusal(() => secondStep(deps, input, originOf(request)))
+      return finish(request, reply, signedIn, device)
+    },
+  )
+
+  app.post(
+    '/auth/login/passkey/options',
+    {
+      onRequest: limitPasskey,
+      schema: {
+        tags,
+        summary: 'A challenge for a passkey, alone or with `mfa_token` as second factor',
+        body: PasskeyOptionsBody,
+        response: { 200: PasskeyChallenge },
+      },
+    },
+    async (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      const { challengeToken, options } = await passkeyOptions(deps, request.body.mfa_token)
+      return { challenge_token: challengeToken, options }
+    },
+  )
+
+  app.post(
+    '/auth/login/passkey',
+    {
+      onRequest: limitPasskey,
+      schema: {
+        tags,
+        summary: 'Sign in with a passkey alone',
+        body: PasskeyBody,
+        response: { 200: TokenResponse },
+      },
+    },
+    async (request, reply) => {
+      const { transport = 'cookie', device_token: deviceToken, ...answer } = request.body
+      requireOwnPage(request, transport)
+      const device = deviceOf(request, transport, deviceToken)
+      const input = { answer: answer, transport, device }
+      const signedIn = await slowRefusal(() => passkeySignIn(deps, input, originOf(request)))
+      return finish(request, reply, signedIn, device)
+    },
+  )
+
+  const isForeign = ({ headers: { origin } }: FastifyRequest) => origin !== undefined && !origins.has(origin)
+
+  /** Only our own pages and listed origins may plant, or replace, a session in a browser. */
+  function requireOwnPage(request: FastifyRequest, transport: 'cookie' | 'body'): void {
+    if (transport === 'cookie' && isForeign(request)) throw new Problem('origin_not_allowed')
+  }
+
+  const kept = (request: FastifyRequest, name: string) =>
+    isForeign(request) ? undefined : request.cookies[name]
+
+  /** The cookie is for no script to read: a call that wants its tokens in the body is not told of it. */
+  const deviceOf = (request: FastifyRequest, transport: 'cookie' | 'body', inBody: string | undefined) =>
+    devices.tokenFrom(transport === 'body' ? inBody : kept(request, cookies.device.name))
+
+  async function finish(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { issued, user, transport }: SignedIn,
+    device: DeviceToken,
+  ): Promise<TokenResponse> {
+    await endPrevious(deps, kept(request, cookies.refresh.name), originOf(request))
+    const tokens = respond(reply, issued, transport)
+    if (transport === 'cookie') {
+      const now = clock.now()
+      reply.setCookie(cookies.device.name, device.text, cookies.device.options(now + DEVICE_MS, now))
+    }
+    return {
+      ...tokens,
+      ...(transport === 'body' ? { device_token: device.text } : {}),
+      user: presentUser(user),
+    }
+  }
+}

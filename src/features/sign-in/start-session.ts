@@ -1,0 +1,97 @@
+import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { Devices, DeviceToken } from '../../core/devices/devices.ts'
+import type { Outbox } from '../../core/mail/outbox.ts'
+import { type EndSessionsDeps, endSessions } from '../../core/refresh-tokens/end-sessions.ts'
+import type { IssuedSession, RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import type { Clock } from '../../platform/clock.ts'
+import { type Database, isStoreAway, type Queryable } from '../../platform/database.ts'
+import type { User } from '../../platform/generated/client.ts'
+import { Problem } from '../../platform/problem.ts'
+
+export interface StartSessionDeps {
+  db: Database
+  refreshTokens: RefreshTokens
+  devices: Devices
+  outbox: Outbox
+  audit: Audit
+  clock: Clock
+}
+
+/** A complete sign-in. */
+export interface SignedIn {
+  issued: IssuedSession
+  user: User
+  transport: 'cookie' | 'body'
+}
+
+/** With what, and how, somebody signs in. */
+export interface SignInMeans {
+  transport: 'cookie' | 'body'
+  device: DeviceToken
+  /** Authentication methods (RFC 8176). */
+  amr: readonly string[]
+}
+
+/** Starts a session and remembers the device; null when the account changed since it was proven. */
+export async function startSession(
+  deps: StartSessionDeps,
+  tx: Queryable,
+  user: User,
+  { transport, device, amr }: SignInMeans,
+  origin: Origin,
+): Promise<IssuedSession | null> {
+  const { refreshTokens, devices, outbox, audit, clock } = deps
+  const { id: userId, passwordVersion, roles } = user
+  const { userAgent, ip } = origin
+  const isNew = await isNewDevice(deps, tx, userId, device, origin)
+  const started = await refreshTokens.start(tx, {
+    userId,
+    passwordVersion,
+    roles,
+    transport,
+    amr,
+    userAgent,
+    ip,
+  })
+  if (!started) return null
+  await devices.remember(tx, userId, device)
+  const sessionId = started.claims.sid
+  await audit.record(tx, { type: 'login', outcome: 'success', userId, sessionId }, origin)
+  if (isNew) {
+    await outbox.enqueue(tx, user.email, {
+      template: 'new_device',
+      data: { at: clock.now(), ip, userAgent },
+    })
+  }
+  return started
+}
+
+/** An owner is told of a device that never signed in, from a place and program that never did either. */
+async function isNewDevice(
+  { devices }: StartSessionDeps,
+  tx: Queryable,
+  userId: string,
+  device: DeviceToken,
+  { ip, userAgent }: Origin,
+): Promise<boolean> {
+  if (await devices.isKnown(tx, userId, device)) return false
+  // The first of all is whoever made the account. A program that keeps no device token is told by where it is.
+  if ((await tx.knownDevice.count({ where: { userId } })) === 0) return false
+  return (await tx.session.count({ where: { userId, ip, userAgent: userAgent ?? null } })) === 0
+}
+
+/** Ends the session whose token the client still had: a sign-in starts a family, it never adopts one. */
+export async function endPrevious(
+  deps: EndSessionsDeps,
+  previous: string | undefined,
+  origin: Origin,
+): Promise<void> {
+  const token = previous ? deps.refreshTokens.parse(previous) : null
+  if (!token) return
+  try {
+    await endSessions(deps, { familyHash: token.familyHash }, 'signed_in_again', 'session_end', origin)
+  } catch (error) {
+    // Recorded in the ledger, and carried on from there: a new sign-in does not fail for the sake of an old session.
+    if (!(error instanceof Problem) && !isStoreAway(error)) throw error
+  }
+}

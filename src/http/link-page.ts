@@ -1,0 +1,65 @@
+import formbody from '@fastify/formbody'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
+import type { Origin } from '../core/audit/audit.ts'
+import { Problem } from '../platform/problem.ts'
+import { confirmPage, isForm, sendPage } from './page.ts'
+import type { RateLimit } from './rate-limit.ts'
+import { originOf } from './request-origin.ts'
+import { OneTimeToken, strict } from './schemas.ts'
+
+export interface LinkPage {
+  path: string
+  limit: RateLimit
+  tags: string[]
+  summary: string
+  /** The page that the link opens; opening it does nothing. */
+  ask: { title: string; text: string; button: string }
+  /** What the button does. @throws `token_invalid`. */
+  act(token: string, origin: Origin): Promise<void>
+  /** The page afterwards, and the `status` for a caller that wants JSON. */
+  done: { title: string; text: string; status: string }
+  /** What to do about a link that no longer works. */
+  stale: string
+}
+
+const TokenBody = Type.Object({ token: OneTimeToken }, strict)
+
+/** A link in a mail: GET shows one button, POST does what it says, for a form or for JSON. Works without JavaScript. */
+export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<void> {
+  const { path, limit, tags, summary, ask, act, done, stale } = page
+  await app.register(async (scope) => {
+    // Forms are welcome here only.
+    await scope.register(formbody)
+    const pages = scope.withTypeProvider<TypeBoxTypeProvider>()
+    pages.get(
+      path,
+      {
+        onRequest: limit,
+        schema: { tags, summary: `The page of a mailed link: ${summary}`, querystring: TokenBody },
+      },
+      async (request, reply) => confirmPage(reply, { ...ask, action: path, token: request.query.token }),
+    )
+    pages.post(
+      path,
+      { onRequest: limit, schema: { tags, summary, body: TokenBody } },
+      async (request, reply) => {
+        const form = isForm(request)
+        try {
+          await act(request.body.token, originOf(request))
+        } catch (error) {
+          if (!form || !(error instanceof Problem) || error.code !== 'token_invalid') throw error
+          return sendPage(
+            reply,
+            400,
+            'This link no longer works',
+            `<p>It is wrong, used or expired. ${stale}</p>`,
+          )
+        }
+        if (form) return sendPage(reply, 200, done.title, `<p>${done.text}</p>`)
+        return reply.send({ status: done.status })
+      },
+    )
+  })
+}

@@ -1,0 +1,34 @@
+import type { FastifyReply } from 'fastify'
+import type { AccessTokens } from '../core/access-tokens/access-tokens.ts'
+import type { IssuedSession } from '../core/refresh-tokens/refresh-tokens.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { TokenResponse } from './schemas.ts'
+import type { SessionCookies } from './session-cookies.ts'
+
+/** Answers with the tokens of a session: the refresh token in its cookie, or in the body for who keeps it there. */
+export type RespondWithTokens = (
+  reply: FastifyReply,
+  issued: IssuedSession,
+  transport: 'cookie' | 'body',
+) => TokenResponse
+
+export function createTokenResponse(
+  accessTokens: AccessTokens,
+  cookies: SessionCookies,
+  clock: Clock,
+): RespondWithTokens {
+  return (reply, { claims, idleExpiresAt, absoluteExpiresAt, refreshToken }, transport) => {
+    const expiresAt = Math.min(idleExpiresAt, absoluteExpiresAt)
+    const { accessToken, expiresIn } = accessTokens.sign(claims, expiresAt)
+    const { name, options } = cookies.refresh
+    reply.header('cache-control', 'no-store')
+    if (transport === 'cookie') reply.setCookie(name, refreshToken, options(expiresAt, clock.now()))
+    return {
+      access_token: accessToken,
+      token_type: 'Bearer',
+      expires_in: expiresIn,
+      session: { id: claims.sid, expires_at: new Date(expiresAt).toISOString() },
+      ...(transport === 'body' ? { refresh_token: refreshToken } : {}),
+    }
+  }
+}

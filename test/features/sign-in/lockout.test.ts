@@ -1,0 +1,179 @@
+import { randomInt } from 'node:crypto'
+import t from 'tap'
+import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/lockout.ts'
+import { movableClock, startServer, twenty } from '../../support/server.ts'
+
+const clock = movableClock()
+const server = await startServer(t, { env: { TRUST_PROXY: '1' }, clock })
+
+const anywhere = () => `198.51.${randomInt(256)}.${randomInt(256)}`
+const from = (ip: string) => ({ headers: { 'x-forwarded-for': ip } })
+const guess = (email: string, ip: string, password = 'not the password', device_token?: string) =>
+  server.post('/auth/login', { email, password, transport: 'body', device_token }, from(ip))
+const statuses = (answers: { status: number }[]) => {
+  const counts: Record<number, number> = {}
+  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1
+  return counts
+}
+const together = (count: number, ask: (index: number) => Promise<{ status: number }>) =>
+  Promise.all(Array.from({ length: count }, (_, index) => ask(index)))
+const lockMails = async (email: string) =>
+  (await server.mailsTo(email)).filter(({ subject }) => /failed sign-ins/.test(subject))
+
+t.test('ten failures lock an account for one address, and for no other', async (t) => {
+  const account = await server.createAccount()
+  const [thief, owner] = [anywhere(), anywhere()]
+  for (let turn = 0; turn < LOCK_FAILURES; turn += 1) t.equal((await guess(account.email, thief)).status, 401)
+  const locked = await guess(account.email, thief, account.password)
+  t.match(locked.body, { status: 429, code: 'too_many_attempts' }, 'the right password does not open it')
+  t.ok(Number(locked.headers.get('retry-after')) > 500)
+  t.equal((await guess(account.email, owner, account.password)).status, 200)
+  t.equal((await guess(account.email, thief, account.password)).status, 429, 'and that opens no other lock')
+  clock.advance(LOCK_MS + 1_000)
+  t.equal((await guess(account.email, thief, account.password)).status, 200)
+})
+
+t.test('an address that nobody has locks alike', async (t) => {
+  const [email, ip] = [server.freshEmail(), anywhere()]
+  const known = await server.createAccount()
+  const answers = []
+  for (const address of [email, known.email]) {
+    for (let turn = 0; turn < LOCK_FAILURES + 2; turn += 1) {
+      const { status, body } = await guess(address, ip)
+      const { request_id: _, ...rest } = body
+      answers.push({ status, ...rest })
+    }
+  }
+  t.strictSame(answers.slice(0, LOCK_FAILURES + 2), answers.slice(LOCK_FAILURES + 2))
+})
+
+t.test('300 parallel guesses at one address do not exceed the cap', async (t) => {
+  const account = await server.createAccount()
+  const ip = anywhere()
+  const answers = await together(300, () => guess(account.email, ip))
+  t.strictSame(statuses(answers), { 401: LOCK_FAILURES, 429: 300 - LOCK_FAILURES })
+  t.equal((await lockMails(account.email)).length, 1, 'and their owner has one mail')
+})
+
+t.test('300 parallel guesses from everywhere do not exceed the lasting cap', async (t) => {
+  const account = await server.createAccount()
+  const session = await server.login(account)
+  const other = await startServer(t, { databaseUrl: server.databaseUrl, env: { TRUST_PROXY: '1' }, clock })
+  const answers = await together(300, (index) =>
+    (index % 2 ? server : other).post(
+      '/auth/login',
+      { email: account.email, password: 'not the password' },
+      from(anywhere()),
+    ),
+  )
+  t.strictSame(statuses(answers), { 401: LASTING_FAILURES, 429: 300 - LASTING_FAILURES })
+  await server.redis.flushdb()
+  clock.advance(400 * 60_000)
+  t.equal((await guess(account.email, anywhere(), account.password)).status, 429, 'no waiting lifts it')
+  t.equal(
+    (await guess(account.email, anywhere(), account.password, session.device_token)).status,
+    200,
+    'a device that signed in before does not feel it',
+  )
+  t.equal((await server.post('/auth/refresh', { refresh_token: session.refresh_token })).status, 200)
+  const mails = await lockMails(account.email)
+  t.equal(mails.length, 1)
+
+  t.equal((await server.post('/auth/request-password-reset', { email: account.email })).status, 202)
+  const reset = await server.post('/auth/reset-password', {
+    token: await server.lastToken(account.email),
+    password: 'another long passphrase',
+  })
+  t.equal(reset.status, 204)
+  t.equal((await guess(account.email, anywhere(), 'another long passphrase')).status, 200, 'a reset lifts it')
+})
+
+t.test('a success ends the row of failures', async (t) => {
+  const account = await server.createAccount()
+  const ip = anywhere()
+  for (let round = 0; round < 3; round += 1) {
+    for (let turn = 0; turn < LOCK_FAILURES - 1; turn += 1) await guess(account.email, ip)
+    t.equal((await guess(account.email, ip, account.password)).status, 200)
+  }
+  const left = await server.db.guessCounter.count({ where: { bucket: `password:${ip}` } })
+  t.equal(left, 0)
+})
+
+t.test('respelt addresses, forged headers and one IPv6 /64 share a lock', async (t) => {
+  const account = await server.createAccount()
+  const [name = '', domain = ''] = account.email.split('@')
+  const spellings = [
+    account.email,
+    account.email.toUpperCase(),
+    `  ${account.email}\t`,
+    `${name}@${domain.toUpperCase()}`,
+    `\u00a0${account.email}`,
+  ]
+  const network = `2001:db8:${randomInt(9999)}:7`
+  for (let turn = 0; turn < LOCK_FAILURES; turn += 1) {
+    const email = spellings[turn % spellings.length] as string
+    const headers = {
+      'x-forwarded-for': `10.0.0.${turn}, ${network}::${turn + 1}`,
+      'x-real-ip': `10.1.0.${turn}`,
+      forwarded: `for=10.2.0.${turn}`,
+    }
+    t.equal((await server.post('/auth/login', { email, password: 'wrong' }, { headers })).status, 401)
+  }
+  t.equal((await guess(account.email, `${network}:ffff:ffff:ffff:ffff`, account.password)).status, 429)
+})
+
+t.test('a known device keeps a lock of its own, by cookie and by token', async (t) => {
+  const account = await server.createAccount()
+  const ip = anywhere()
+  const { device_token } = (await guess(account.email, ip, account.password)).body
+  t.match(device_token, /^dt1_[\w-]{43}$/)
+  for (let turn = 0; turn < LOCK_FAILURES + 1; turn += 1) await guess(account.email, ip)
+  t.equal((await guess(account.email, ip, account.password)).status, 429)
+  t.equal((await guess(account.email, ip, account.password, `dt1_${'A'.repeat(43)}`)).status, 429)
+  t.equal((await guess(account.email, ip, account.password, device_token)).status, 200)
+  for (let turn = 0; turn < LOCK_FAILURES; turn += 1) {
+    t.equal((await guess(account.email, anywhere(), 'wrong', device_token)).status, 401)
+  }
+  t.equal((await guess(account.email, anywhere(), account.password, device_token)).status, 429)
+  t.equal((await guess(account.email, anywhere(), account.password)).status, 200, 'nor does it lock others')
+  const other = await server.createAccount()
+  t.equal((await guess(other.email, ip, other.password, device_token)).status, 200)
+})
+
+t.test('what is no guess does not count: an overloaded server, a fault', async (t) => {
+  const account = await server.createAccount()
+  const ip = anywhere()
+  await server.db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_away`
+  for (let turn = 0; turn < LOCK_FAILURES + 2; turn += 1) {
+    t.equal((await guess(account.email, ip, account.password)).status, 500)
+  }
+  await server.db.$executeRaw`ALTER TABLE sessions_away RENAME TO sessions`
+  t.equal((await guess(account.email, ip, account.password)).status, 200)
+})
+
+t.test('20 honest sign-ins at once from one address all get in', async (t) => {
+  const account = await server.createAccount()
+  const ip = anywhere()
+  t.strictSame(statuses(await twenty(() => guess(account.email, ip, account.password))), { 200: 20 })
+})
+
+t.test('guesses with a session in hand are capped too, whatever they are for', async (t) => {
+  const account = await server.createAccount()
+  const { access_token: bearer } = await server.login(account)
+  const answers = await twenty((index) =>
+    index % 2
+      ? server.call('DELETE', '/me', { bearer, body: { password: `wrong ${index}` } })
+      : server.post(
+          '/auth/change-password',
+          { current_password: `wrong ${index}`, new_password: 'a new long passphrase' },
+          { bearer },
+        ),
+  )
+  t.strictSame(statuses(answers), { 401: LOCK_FAILURES, 429: 20 - LOCK_FAILURES })
+  const right = await server.call('DELETE', '/me', { bearer, body: { password: account.password } })
+  t.equal(right.status, 429)
+  t.equal((await server.post('/auth/login', account)).status, 200, 'signing in is another matter')
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()
