@@ -37,6 +37,7 @@ import { activity } from './features/activity/activity.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
 import { discovery } from './features/discovery/discovery.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
+import { ownPasskeys } from './features/passkeys/passkeys.plugin.ts'
 import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
@@ -204,6 +205,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(signIn, { ...guarded, origins, cookies, respond })
   await app.register(unlock, { db, oneTimeTokens, lockout, audit, rateLimits })
   await app.register(sessions, { ...shared, accessTokens, origins, later, cookies, respond })
+  await app.register(ownPasskeys, { ...guarded, recoveryCodes })
   await app.register(activity, { db, authenticate })
   await app.register(passwordReset, { ...shared, lockout })
   await app.register(discovery, { keyRing, limit: limitPublic })

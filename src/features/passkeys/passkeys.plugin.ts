@@ -41,7 +41,7 @@ const StepUpBody = Type.Object(stepUpProof, strict)
 const DEFAULT_NAME = 'Passkey'
 
 /** The passkeys of an account: add, list, remove, and a challenge to prove again who is there. */
-export const passkeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, deps) => {
+export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, deps) => {
   const { authenticate, rateLimits, db } = deps
   const limitPassword = rateLimits.limit('password_check', 20, 60)
   const limitPasskey = rateLimits.limit('passkey', 30, 60)
