@@ -105,7 +105,7 @@ t.test('a forged answer', async (t) => {
   const handleOf = (id: string) => Buffer.from(id.replaceAll('-', ''), 'hex').toString('base64url')
   const cases: [name: string, forgery: Forgery][] = [
     ['wrong origin', { origin: 'https://evil.example' }],
-    ['an origin that only begins like ours', { origin: 'http://localhost.evil.example' }],
+    ['an origin that only begins like ours', { origin: 'http://localhost:8080.evil.example' }],
     ['null origin', { origin: 'null' }],
     ['from within a frame', { client: { crossOrigin: true } }],
     ['from within a named frame', { client: { crossOrigin: true, topOrigin: 'https://evil.example' } }],
