@@ -57,7 +57,7 @@ export async function login(deps: LoginDeps, input: LoginInput, origin: Origin):
     return startSession(deps, tx, user, { transport, device, amr: ['pwd'] }, origin)
   })
   // The password or the factors changed, or the account went, while the hash was computed.
-  if (issued) return { issued, user, transport }
+  if (issued) return { issued, user, transport, mfaEnabled: false }
   const event = { type: 'login', outcome: 'failure', reason: 'account_changed', userId: user.id } as const
   await audit.record(db, event, origin)
   throw new Problem('invalid_credentials')
