@@ -6,7 +6,7 @@ import type { AddPasskeyDeps } from './add-passkey.ts'
 
 /**
  * Removes a passkey; with the last second factor go the recovery codes.
- * @throws those of `StepUp.require`, and `not_found`.
+ * @throws `not_found`, those of `StepUp.require`, `invalid_credentials` also when the password changed since.
  */
 export async function removePasskey(
   deps: AddPasskeyDeps,
@@ -18,19 +18,20 @@ export async function removePasskey(
   const { db, stepUp, secondFactors, passkeys, recoveryCodes, outbox, audit, clock } = deps
   const { sub: userId, sid: sessionId } = session
   const { ip, userAgent } = origin
-  const event = { type: 'passkey_remove', userId, sessionId } as const
-  const user = await stepUp.require(session, proof, origin, 'passkey_remove')
-  const removed = await db.$transaction(async (tx) => {
-    if (!(await passkeys.remove(tx, userId, passkeyId))) return false
+  // Before a factor is used up for nothing.
+  const own = await passkeys.list(db, userId)
+  if (!own.some(({ id }) => id === passkeyId.toLowerCase())) throw new Problem('not_found')
+  const { email, passwordVersion } = await stepUp.require(session, proof, origin, 'passkey_remove')
+  await db.$transaction(async (tx) => {
+    const [proven] = await tx.$queryRaw<unknown[]>`
+      SELECT id FROM users WHERE id = ${userId}::uuid AND password_version = ${passwordVersion}
+        AND disabled_at IS NULL FOR UPDATE`
+    if (!proven) throw new Problem('invalid_credentials')
+    if (!(await passkeys.remove(tx, userId, passkeyId))) throw new Problem('not_found')
     if ((await secondFactors.methods(tx, userId)).length === 0) await recoveryCodes.clear(tx, userId)
     const change = { change: 'passkey_removed', at: clock.now(), ip, userAgent } as const
-    await outbox.enqueue(tx, user.email, { template: 'factor_changed', data: change })
-    await audit.record(tx, { ...event, outcome: 'success' }, origin)
-    return true
+    await outbox.enqueue(tx, email, { template: 'factor_changed', data: change })
+    await audit.record(tx, { type: 'passkey_remove', outcome: 'success', userId, sessionId }, origin)
   })
-  if (!removed) {
-    await audit.record(db, { ...event, outcome: 'failure', reason: 'not_found' }, origin)
-    throw new Problem('not_found')
-  }
   outbox.wake()
 }

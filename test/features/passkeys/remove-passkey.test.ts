@@ -78,14 +78,17 @@ t.test('a session alone removes nothing', async (t) => {
 t.test('what is not there, or of somebody else, is not found', async (t) => {
   const [owner, stranger] = [await setUp(), await setUp()]
   const { password } = owner
-  for (const id of [randomUUID(), stranger.id]) {
-    const answer = await remove(owner, id, { password, passkey: await prove(owner) })
+  const passkey = await prove(owner)
+  for (const id of [randomUUID(), stranger.id, stranger.id.toUpperCase()]) {
+    const answer = await remove(owner, id, { password, passkey })
     t.match(answer, { status: 404, body: { code: 'not_found' } })
   }
   for (const id of ['1', 'challenge', "'%20OR%201=1--"]) {
-    const answer = await remove(owner, id, { password, passkey: await prove(owner) })
+    const answer = await remove(owner, id, { password, passkey })
     t.match(answer, { status: 400, body: { code: 'validation_failed' } }, id)
   }
+  const removed = await remove(owner, owner.id.toUpperCase(), { password, passkey })
+  t.equal(removed.status, 204, 'and the proof was not used up')
   const { bearer } = stranger
   t.equal((await server.call('GET', '/auth/passkeys', { bearer })).body.passkeys.length, 1)
 })
