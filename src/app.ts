@@ -25,6 +25,7 @@ import { createRotate } from './core/refresh-tokens/rotation.ts'
 import { createRefreshTokenFormat } from './core/refresh-tokens/token.ts'
 import { createWriteBehind } from './core/refresh-tokens/write-behind.ts'
 import { createRetention } from './core/retention/retention.ts'
+import { createSealedRows } from './core/sealed-rows/sealed-rows.ts'
 import { createSecondFactors } from './core/second-factor/second-factors.ts'
 import { createStepUp } from './core/step-up/step-up.ts'
 import { createTickets } from './core/tickets/tickets.ts'
@@ -138,6 +139,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
   const outbox = createOutbox({ db, secrets, clock, mailer, brand, log, count: metrics.countMail })
   const later = createLater(log)
+  const sealedRows = createSealedRows({ db, secrets, log })
   const retention = createRetention({ db, clock, log, auditDays: config.auditRetentionDays })
 
   const { publicUrl, passwordMinLength, cookieSameSite } = config
@@ -232,7 +234,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   if (webhookSecret) await app.register(mailEvents, { db, clock, metrics, rateLimits, webhookSecret })
   await app.register(metricsRoom, { metrics, host: config.host, port: config.metricsPort })
 
-  const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention]
+  const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention, sealedRows]
   app.addHook('onReady', async () => {
     await firstContact(redis)
     // In this order: Redis is used once the ledger has told it what it missed.
