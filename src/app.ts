@@ -39,6 +39,7 @@ import { discovery } from './features/discovery/discovery.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
 import { mailEvents } from './features/mail-events/mail-events.plugin.ts'
 import { metrics as metricsRoom } from './features/metrics/metrics.plugin.ts'
+import { ownPasskeys } from './features/passkeys/passkeys.plugin.ts'
 import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
@@ -215,6 +216,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(twoFactor, { ...guarded, totp, recoveryCodes })
   await app.register(unlock, { db, oneTimeTokens, lockout, audit, rateLimits })
   await app.register(sessions, { ...shared, accessTokens, origins, later, cookies, respond })
+  await app.register(ownPasskeys, { ...guarded, recoveryCodes })
   await app.register(activity, { db, authenticate })
   await app.register(passwordReset, { ...shared, lockout })
   await app.register(admin, { ...shared, requireAdministrator: createRequireAdministrator(db, audit) })

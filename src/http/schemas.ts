@@ -33,6 +33,22 @@ export const PasskeyAnswer = Type.Object(
   },
   strict,
 )
+export const PasskeyDescriptor = Type.Object({
+  id: Type.String(),
+  type: Type.String(),
+  transports: Type.Optional(Type.Array(Type.String())),
+})
+/** What `PublicKeyCredential.parseRequestOptionsFromJSON` takes (WebAuthn Level 3, §5.1.9), with its ticket. */
+export const PasskeyChallenge = Type.Object({
+  challenge_token: Type.String({ description: 'Comes back with the answer; five minutes, once' }),
+  options: Type.Object({
+    challenge: Type.String(),
+    rpId: Type.Optional(Type.String()),
+    allowCredentials: Type.Optional(Type.Array(PasskeyDescriptor)),
+    timeout: Type.Optional(Type.Integer({ description: 'Milliseconds' })),
+    userVerification: Type.Optional(Type.String()),
+  }),
+})
 export const TotpCode = Type.String({ minLength: 1, maxLength: 32, description: 'Of an authenticator app' })
 /** One second factor, of whichever kind. */
 export const factorProof = {

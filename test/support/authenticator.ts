@@ -38,7 +38,8 @@ const b64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
 const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).digest()
 const PRESENT_AND_VERIFIED = 0b101
 const ATTESTED = 0b1000000
-const ORIGIN = 'http://localhost'
+// Where the server of the tests says it is.
+const ORIGIN = 'http://localhost:8080'
 
 /** A software authenticator with one passkey, which it makes on `create` and uses on `get`. */
 export function createAuthenticator(alg: 'ES256' | 'EdDSA' | 'RS256' = 'ES256', defaults: Forgery = {}) {

@@ -5,7 +5,7 @@ import { openDatabase } from '../../src/platform/database.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
 import type { Authenticator, Forgery } from './authenticator.ts'
 import { createTestDatabase } from './database.ts'
-import { movableClock } from './server.ts'
+import { movableClock, type TestServer } from './server.ts'
 
 interface Person {
   id: string
@@ -24,7 +24,7 @@ export async function setUpPasskeys() {
     clock,
     rpId: 'localhost',
     rpName: 'Ratchet',
-    origins: ['http://localhost', 'android:apk-key-hash:abc'],
+    origins: ['http://localhost:8080', 'android:apk-key-hash:abc'],
   })
 
   async function createUser({ name = null }: { name?: string | null } = {}): Promise<Person> {
@@ -53,5 +53,38 @@ export async function setUpPasskeys() {
       await close()
       await database.drop()
     },
+  }
+}
+
+/** Adds a passkey over HTTP; `proof` is the second factor of an account that has one. */
+export async function addPasskey(
+  server: TestServer,
+  password: string,
+  bearer: string,
+  authenticator: Authenticator,
+  proof: object = {},
+): Promise<{ passkey: { id: string }; recovery_codes?: string[] }> {
+  const offer = await server.post('/auth/passkeys/options', { password, ...proof }, { bearer })
+  if (offer.status !== 200) throw new Error(`no passkey was offered: ${offer.text}`)
+  const { challenge_token, options } = offer.body
+  const credential = authenticator.create(options)
+  const added = await server.post('/auth/passkeys', { challenge_token, credential }, { bearer })
+  if (added.status !== 201) throw new Error(`no passkey was added: ${added.text}`)
+  return added.body
+}
+
+/** A passkey's answer to the challenge that a call gives out. */
+export async function answerPasskey(
+  server: TestServer,
+  path: string,
+  authenticator: Authenticator,
+  { bearer, ...body }: { bearer?: string; mfa_token?: string } = {},
+  forgery: Forgery = {},
+) {
+  const { status, body: asked, text } = await server.post(path, body, bearer ? { bearer } : {})
+  if (status !== 200) throw new Error(`no challenge: ${text}`)
+  return {
+    challenge_token: asked.challenge_token as string,
+    credential: authenticator.get(asked.options, forgery),
   }
 }

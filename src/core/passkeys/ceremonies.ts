@@ -64,12 +64,14 @@ export function checkAssertion(
   { rpId, origins }: RelyingParty,
   credential: AuthenticationResponseJSON,
   challenge: string,
-  known: { publicKey: Bytes; counter: bigint },
+  known: { publicKey: Bytes; counter: bigint; userHandle: Bytes },
   requireUserVerification: boolean,
 ): Promise<{ counter: number; backedUp: boolean } | null> {
   return nullUnlessValid(async () => {
-    const { clientDataJSON, authenticatorData, signature } = credential.response
+    const { clientDataJSON, authenticatorData, signature, userHandle } = credential.response
     if (!isOwnPage(clientDataJSON) || !bytesOf(authenticatorData) || !bytesOf(signature)) return null
+    if (userHandle !== undefined && userHandle !== Buffer.from(known.userHandle).toString('base64url'))
+      return null
     const { verified, authenticationInfo } = await verifyAuthenticationResponse({
       response: credential,
       expectedChallenge: challenge,

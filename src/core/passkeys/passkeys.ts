@@ -139,12 +139,11 @@ export function createPasskeys(
       const credentialId = bytesOf(credential.id)
       const passkey = credentialId && (await tx.passkey.findUnique({ where: { credentialId } }))
       if (!passkey || (userId !== null && passkey.userId !== userId)) return null
-      const { userHandle } = credential.response
-      const ownHandle = Buffer.from(handleOf(passkey.userId)).toString('base64url')
-      if (userHandle !== undefined && userHandle !== ownHandle) return null
-      const used = await checkAssertion(relyingParty, credential, asked.challenge, passkey, use === 'sign_in')
+      const known = { ...passkey, userHandle: handleOf(passkey.userId) }
+      const used = await checkAssertion(relyingParty, credential, asked.challenge, known, use === 'sign_in')
       if (!used) return null
-      await lock(tx, passkey.userId)
+      // Shared: a caller that holds it shared as well could not raise it beside another without a deadlock.
+      await tx.$queryRaw`SELECT id FROM users WHERE id = ${passkey.userId}::uuid FOR SHARE`
       if (!(await tickets.spend(tx, 'passkey_assertion', challengeToken))) return null
       // Two answers to two challenges may have been checked against one counter.
       const { count } = await tx.passkey.updateMany({

@@ -10,6 +10,7 @@ import {
   Email,
   factorProof,
   PasskeyAnswer,
+  PasskeyChallenge,
   Password,
   presentUser,
   strict,
@@ -50,11 +51,6 @@ const PasskeyBody = Type.Object(
   { ...PasskeyAnswer.properties, transport: Type.Optional(Transport), device_token: DeviceTokenText },
   strict,
 )
-const PasskeyChallenge = Type.Object({
-  challenge_token: Type.String(),
-  options: Type.Any({ description: 'For `PublicKeyCredential.parseRequestOptionsFromJSON`' }),
-})
-
 // As long as browsers keep a cookie.
 const DEVICE_MS = 400 * 86_400_000
 

@@ -1,0 +1,155 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { RegistrationResponseJSON } from '@simplewebauthn/server'
+import { type Static, Type } from 'typebox'
+import type { PasskeyView } from '../../core/passkeys/passkeys.ts'
+import type { Authenticate } from '../../http/authenticate.ts'
+import type { RateLimits } from '../../http/rate-limit.ts'
+import { originOf } from '../../http/request-origin.ts'
+import { Name, NoContent, PasskeyChallenge, stepUpProof, strict } from '../../http/schemas.ts'
+import { Problem } from '../../platform/problem.ts'
+import { type AddPasskeyDeps, addPasskey, offerPasskey } from './add-passkey.ts'
+import { removePasskey } from './remove-passkey.ts'
+import { CreationChallenge, NewCredential } from './schemas.ts'
+
+export interface PasskeysDeps extends AddPasskeyDeps {
+  authenticate: Authenticate
+  rateLimits: RateLimits
+}
+
+const Passkey = Type.Object({
+  id: Type.String({ format: 'uuid' }),
+  name: Type.String(),
+  backed_up: Type.Boolean({ description: 'Whether copies of it are kept elsewhere' }),
+  created_at: Type.String({ format: 'date-time' }),
+  last_used_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+})
+const Added = Type.Object({
+  passkey: Passkey,
+  recovery_codes: Type.Optional(
+    Type.Array(Type.String(), { description: 'With the first second factor; shown once' }),
+  ),
+})
+const AddBody = Type.Object(
+  {
+    challenge_token: Type.String({ minLength: 1, maxLength: 1024 }),
+    credential: NewCredential,
+    name: Type.Optional(Name),
+  },
+  strict,
+)
+const StepUpBody = Type.Object(stepUpProof, strict)
+const DEFAULT_NAME = 'Passkey'
+
+/** The passkeys of an account: add, list, remove, and a challenge to prove again who is there. */
+export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, deps) => {
+  const { authenticate, rateLimits, db } = deps
+  const limitPassword = rateLimits.limit('password_check', 20, 60)
+  const limitPasskey = rateLimits.limit('passkey', 30, 60)
+  const tags = ['passkeys']
+  const security = [{ bearer: [] }]
+
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('cache-control', 'no-store')
+    done()
+  })
+
+  app.post(
+    '/auth/passkeys/options',
+    {
+      onRequest: [authenticate, limitPassword],
+      schema: {
+        tags,
+        security,
+        summary: 'Begin to add a passkey',
+        body: StepUpBody,
+        response: { 200: CreationChallenge },
+      },
+    },
+    async (request) => {
+      const { session, body } = request
+      const { challengeToken, options } = await offerPasskey(deps, session, body, originOf(request))
+      return { challenge_token: challengeToken, options }
+    },
+  )
+
+  app.post(
+    '/auth/passkeys',
+    {
+      onRequest: [authenticate, limitPasskey],
+      schema: { tags, security, summary: 'Add a passkey', body: AddBody, response: { 201: Added } },
+    },
+    async (request, reply) => {
+      const { challenge_token: challengeToken, name = DEFAULT_NAME } = request.body
+      const credential = request.body.credential as RegistrationResponseJSON
+      const input = { challengeToken, credential, name }
+      const { passkey, codes } = await addPasskey(deps, request.session, input, originOf(request))
+      return reply
+        .status(201)
+        .send({ passkey: present(passkey), ...(codes ? { recovery_codes: codes } : {}) })
+    },
+  )
+
+  app.get(
+    '/auth/passkeys',
+    {
+      onRequest: authenticate,
+      schema: {
+        tags,
+        security,
+        summary: 'The passkeys of this account',
+        response: { 200: Type.Object({ passkeys: Type.Array(Passkey) }) },
+      },
+    },
+    async (request) => ({ passkeys: (await deps.passkeys.list(db, request.session.sub)).map(present) }),
+  )
+
+  app.delete(
+    '/auth/passkeys/:id',
+    {
+      onRequest: [authenticate, limitPassword],
+      schema: {
+        tags,
+        security,
+        summary: 'Remove a passkey',
+        params: Type.Object({
+          id: Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' }),
+        }),
+        body: StepUpBody,
+        response: { 204: NoContent },
+      },
+    },
+    async (request, reply) => {
+      await removePasskey(deps, request.session, request.params.id, request.body, originOf(request))
+      return reply.status(204).send(null)
+    },
+  )
+
+  app.post(
+    '/auth/passkeys/challenge',
+    {
+      onRequest: [authenticate, limitPasskey],
+      schema: {
+        tags,
+        security,
+        summary: 'A challenge for a call that asks for a second factor',
+        body: Type.Object({}, strict),
+        response: { 200: PasskeyChallenge },
+      },
+    },
+    async (request) => {
+      const userId = request.session.sub
+      // Without a list to choose from, the browser would offer passkeys of other accounts.
+      if ((await deps.passkeys.count(db, userId)) === 0) throw new Problem('not_found')
+      const { challengeToken, options } = await deps.passkeys.assertionOptions(db, 'step_up', userId)
+      return { challenge_token: challengeToken, options }
+    },
+  )
+}
+
+const present = ({ id, name, backedUp, createdAt, lastUsedAt }: PasskeyView): Static<typeof Passkey> => ({
+  id,
+  name,
+  backed_up: backedUp,
+  created_at: createdAt.toISOString(),
+  last_used_at: lastUsedAt?.toISOString() ?? null,
+})

@@ -1,0 +1,43 @@
+import { Type } from 'typebox'
+import { PasskeyDescriptor } from '../../http/schemas.ts'
+
+/** What `PublicKeyCredential.parseCreationOptionsFromJSON` takes (WebAuthn Level 3, §5.1.8). */
+export const CreationChallenge = Type.Object({
+  challenge_token: Type.String({ description: 'Comes back with the credential; five minutes, once' }),
+  options: Type.Object({
+    rp: Type.Object({ id: Type.Optional(Type.String()), name: Type.String() }),
+    user: Type.Object({ id: Type.String(), name: Type.String(), displayName: Type.String() }),
+    challenge: Type.String(),
+    pubKeyCredParams: Type.Array(Type.Object({ alg: Type.Integer(), type: Type.Literal('public-key') })),
+    timeout: Type.Optional(Type.Integer({ description: 'Milliseconds' })),
+    excludeCredentials: Type.Optional(Type.Array(PasskeyDescriptor)),
+    authenticatorSelection: Type.Optional(
+      Type.Object({
+        residentKey: Type.Optional(Type.String()),
+        requireResidentKey: Type.Optional(Type.Boolean()),
+        userVerification: Type.Optional(Type.String()),
+      }),
+    ),
+    attestation: Type.Optional(Type.String()),
+    extensions: Type.Optional(Type.Object({ credProps: Type.Optional(Type.Boolean()) })),
+  }),
+})
+
+/** What a new credential's `toJSON` gives; what is in it is checked where it is verified. */
+export const NewCredential = Type.Object(
+  {
+    id: Type.String({ minLength: 1, maxLength: 2048 }),
+    rawId: Type.String({ minLength: 1, maxLength: 2048 }),
+    type: Type.Literal('public-key'),
+    response: Type.Object(
+      {
+        clientDataJSON: Type.String({ maxLength: 8192 }),
+        attestationObject: Type.String({ maxLength: 12_288 }),
+        transports: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 16 })),
+      },
+      { additionalProperties: true },
+    ),
+    clientExtensionResults: Type.Object({}, { additionalProperties: true }),
+  },
+  { additionalProperties: true },
+)

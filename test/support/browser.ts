@@ -1,0 +1,96 @@
+import { accessSync, constants } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { delimiter, join } from 'node:path'
+import { type BrowserContext, chromium } from 'playwright-core'
+
+interface Teardown {
+  teardown(end: () => Promise<unknown>): void
+}
+
+const executable = find(['chromium', 'chromium-browser', 'google-chrome'])
+
+/** Why tests that need a browser are skipped; false when they are not. */
+export const noBrowser = executable ? false : 'no chromium, chromium-browser or google-chrome on the PATH'
+
+function find(names: readonly string[]): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  return names
+    .flatMap((name) => folders.map((folder) => join(folder, name)))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
+}
+
+/** The installed Chromium, with an empty profile. */
+export async function startBrowser(t: Teardown): Promise<BrowserContext> {
+  if (!executable) throw new Error(String(noBrowser))
+  const browser = await chromium.launch({
+    executablePath: executable,
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+  t.teardown(() => browser.close())
+  return browser.newContext()
+}
+
+/** A page with an authenticator that belongs to the device, knows its user and consents to everything. */
+export async function openPage(context: BrowserContext, url: string) {
+  const page = await context.newPage()
+  const cdp = await context.newCDPSession(page)
+  await cdp.send('WebAuthn.enable')
+  const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  })
+  await page.goto(url)
+  return {
+    page,
+    async credentials() {
+      const { credentials } = await cdp.send('WebAuthn.getCredentials', { authenticatorId })
+      return credentials
+    },
+    /** Of another page's authenticator: the same one, as it were. */
+    async addCredentials(credentials: Awaited<ReturnType<typeof this.credentials>>) {
+      for (const credential of credentials) {
+        await cdp.send('WebAuthn.addCredential', { authenticatorId, credential })
+      }
+    },
+    setUserVerified: (isUserVerified: boolean) =>
+      cdp.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified }),
+  }
+}
+
+/** Serves one page on a port of its own, that is: on an origin of its own. */
+export async function servePage(t: Teardown, html: string) {
+  const server = createServer((_request, response) => {
+    response.setHeader('content-type', 'text/html; charset=utf-8')
+    response.end(html)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(async () => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  return { origin: `http://localhost:${port}`, port }
+}
