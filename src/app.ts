@@ -9,6 +9,7 @@ import { openKeyRing } from './core/access-tokens/key-ring.ts'
 import { createRevocationFeed } from './core/access-tokens/revocation-feed.ts'
 import { createRevokedSessions } from './core/access-tokens/revoked-sessions.ts'
 import { createAudit } from './core/audit/audit.ts'
+import { createPasswordPolicy } from './core/credentials/password-policy.ts'
 import { createPasswords } from './core/credentials/passwords.ts'
 import { createDevices } from './core/devices/devices.ts'
 import { createLockNotice } from './core/lockout/lock-notice.ts'
@@ -134,7 +135,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const later = createLater(log)
   const retention = createRetention({ db, clock, log, auditDays: config.auditRetentionDays })
 
-  const { publicUrl, passwordMinLength, cookieSameSite } = config
+  const { publicUrl, cookieSameSite, passwordMinLength: minLength, breachedPasswordsUrl } = config
+  const passwordPolicy = createPasswordPolicy({ minLength, breachedPasswordsUrl, clock, log })
   const links = createLinks(publicUrl, config.appUrl)
   const lockout = createLockout(db, clock)
   const lockNotice = createLockNotice({ db, oneTimeTokens, outbox, audit, clock, links })
@@ -194,7 +196,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     refreshTokens,
     rateLimits,
     authenticate,
-    passwordMinLength,
+    passwordPolicy,
     stepUp,
     oneTimeTokens,
     links,
