@@ -37,6 +37,7 @@ import { accounts } from './features/accounts/accounts.plugin.ts'
 import { activity } from './features/activity/activity.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
 import { discovery } from './features/discovery/discovery.plugin.ts'
+import { emailChange } from './features/email-change/email-change.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
 import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
@@ -202,6 +203,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     links,
   }
   await app.register(accounts, shared)
+  await app.register(emailChange, shared)
   const guarded = { ...shared, secondFactors, lockout, lockNotice, tickets, passkeys, devices }
   await app.register(signIn, { ...guarded, origins, cookies, respond })
   await app.register(unlock, { db, oneTimeTokens, lockout, audit, rateLimits })
