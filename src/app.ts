@@ -14,10 +14,8 @@ import { createPasswords } from './core/credentials/passwords.ts'
 import { createDevices } from './core/devices/devices.ts'
 import { createLockNotice } from './core/lockout/lock-notice.ts'
 import { createLockout } from './core/lockout/lockout.ts'
-import { createInboxMailer } from './core/mail/inbox-mailer.ts'
+import { createMailer } from './core/mail/create-mailer.ts'
 import { createOutbox } from './core/mail/outbox.ts'
-import { createResendMailer } from './core/mail/resend-mailer.ts'
-import { createSmtpMailer } from './core/mail/smtp-mailer.ts'
 import { createOneTimeTokens } from './core/one-time-tokens/one-time-tokens.ts'
 import { createPasskeys } from './core/passkeys/passkeys.ts'
 import { createEndings } from './core/refresh-tokens/endings.ts'
@@ -39,9 +37,12 @@ import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
 import { discovery } from './features/discovery/discovery.plugin.ts'
 import { emailChange } from './features/email-change/email-change.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
+import { mailEvents } from './features/mail-events/mail-events.plugin.ts'
+import { metrics as metricsRoom } from './features/metrics/metrics.plugin.ts'
 import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
+import { twoFactor } from './features/two-factor/two-factor.plugin.ts'
 import { unlock } from './features/unlock/unlock.plugin.ts'
 import { createAuthenticate } from './http/authenticate.ts'
 import { input } from './http/input.ts'
@@ -50,6 +51,7 @@ import { openapi } from './http/openapi.ts'
 import { clientErrorHandler, frameworkErrors, problemDetails } from './http/problem-details.ts'
 import { createRateLimits } from './http/rate-limit.ts'
 import { requestLog } from './http/request-log.ts'
+import { requestMetrics } from './http/request-metrics.ts'
 import { securityHeaders } from './http/security-headers.ts'
 import { sessionCookies } from './http/session-cookies.ts'
 import { createTokenResponse } from './http/token-response.ts'
@@ -58,6 +60,7 @@ import { type Clock, systemClock } from './platform/clock.ts'
 import { openDatabase } from './platform/database.ts'
 import { createLater } from './platform/later.ts'
 import { createLog } from './platform/log.ts'
+import { createMetrics } from './platform/metrics.ts'
 import { firstContact, openRedis, watchRedis } from './platform/redis.ts'
 import { createSecrets } from './platform/secrets.ts'
 
@@ -79,6 +82,7 @@ const REQUEST_MS = 10_000
 export async function buildApp(config: Config, options: AppOptions = {}) {
   const clock = options.clock ?? systemClock
   const log = createLog(config.logLevel, options.logTo)
+  const metrics = createMetrics()
 
   const { db, databaseWatch, close: closeDatabase } = openDatabase({ url: config.databaseUrl, log })
   const { redis, close: closeRedis } = openRedis(config.redis, log, config.redisCa)
@@ -128,11 +132,12 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     lifetimes: config.refresh,
   })
   const passwords = await createPasswords(config.argon2)
+  metrics.watchPasswordQueue(passwords.queued)
   const oneTimeTokens = createOneTimeTokens(clock)
-  const audit = createAudit({ db, databaseWatch, clock, log })
-  const { mailer, inbox } = createMailer(config)
+  const audit = createAudit({ db, databaseWatch, clock, log, count: metrics.countAuthEvent })
+  const { mailer, inbox } = createMailer(config.mail)
   const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
-  const outbox = createOutbox({ db, secrets, clock, mailer, brand, log })
+  const outbox = createOutbox({ db, secrets, clock, mailer, brand, log, count: metrics.countMail })
   const later = createLater(log)
   const retention = createRetention({ db, clock, log, auditDays: config.auditRetentionDays })
 
@@ -176,6 +181,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(problemDetails)
   await app.register(securityHeaders, { https: publicUrl.startsWith('https://') })
   await app.register(requestLog, { log })
+  await app.register(requestMetrics, { metrics })
   await app.register(cors, {
     origin: [...config.allowedOrigins],
     credentials: true,
@@ -206,6 +212,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(emailChange, shared)
   const guarded = { ...shared, secondFactors, lockout, lockNotice, tickets, passkeys, devices }
   await app.register(signIn, { ...guarded, origins, cookies, respond })
+  await app.register(twoFactor, { ...guarded, totp, recoveryCodes })
   await app.register(unlock, { db, oneTimeTokens, lockout, audit, rateLimits })
   await app.register(sessions, { ...shared, accessTokens, origins, later, cookies, respond })
   await app.register(activity, { db, authenticate })
@@ -223,6 +230,9 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     draining,
   })
   if (inbox) await app.register(devInbox, { inbox })
+  const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
+  if (webhookSecret) await app.register(mailEvents, { db, clock, metrics, rateLimits, webhookSecret })
+  await app.register(metricsRoom, { metrics, host: config.host, port: config.metricsPort })
 
   const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention]
   app.addHook('onReady', async () => {
@@ -246,11 +256,4 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 /** A number is how many proxies stand in front; text is their addresses or networks. */
 function trusted(proxies: Config['trustProxy']) {
   return typeof proxies === 'number' ? (_address: string, hop: number) => hop < proxies : proxies
-}
-
-function createMailer({ mail }: Config) {
-  if (mail.kind === 'resend') return { mailer: createResendMailer(mail), inbox: undefined }
-  if (mail.kind === 'smtp') return { mailer: createSmtpMailer(mail), inbox: undefined }
-  const inbox = createInboxMailer({ dir: mail.dir })
-  return { mailer: inbox, inbox }
 }

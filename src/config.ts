@@ -132,6 +132,7 @@ export function loadConfig(env: Environment): Config {
   if (config.refresh.idleTtl > config.refresh.absoluteTtl) {
     read.fault('REFRESH_IDLE_TTL must not exceed REFRESH_ABSOLUTE_TTL')
   }
+  if (config.metricsPort === config.port) read.fault('METRICS_PORT must not be PORT')
   if (read.faults.length > 0) throw new ConfigError(read.faults)
   return Object.freeze(config)
 }

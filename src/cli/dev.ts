@@ -65,7 +65,12 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
 async function startOthers(settings: Environment, port: number, count: number, lifetime: Lifetime) {
   const urls: string[] = []
   for (let index = 1; index <= count; index += 1) {
-    const env = { ...settings, PORT: String(port + index) }
+    const metrics = settings.METRICS_PORT
+    const env = {
+      ...settings,
+      PORT: String(port + index),
+      ...(metrics ? { METRICS_PORT: String(Number(metrics) + index) } : {}),
+    }
     const node = fork(fileURLToPath(import.meta.resolve('./dev-node.ts')), { env, stdio: 'inherit' })
     const ended = once(node, 'exit')
     lifetime.onEnd(async () => {

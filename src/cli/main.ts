@@ -5,11 +5,14 @@ const USAGE = `Usage: ratchet <command>
   migrate   apply the migrations the database has not seen; --check only says whether there are any
   users     disable <e-mail> | enable <e-mail>: an account, and with it its sessions
   keys      list | rotate | retire <kid>: the keys that sign access tokens
+  mail      suppressed [--json] | allow <e-mail>: addresses whose mail is held back since it bounced, or its reader
+            complained
 `
 
 const commands: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
   dev: async () => (await import('./dev.ts')).dev,
   keys: async () => (await import('./keys.ts')).keys,
+  mail: async () => (await import('./mail.ts')).mail,
   migrate: async () => (await import('./migrate.ts')).migrate,
   users: async () => (await import('./users.ts')).users,
 }

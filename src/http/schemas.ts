@@ -33,9 +33,10 @@ export const PasskeyAnswer = Type.Object(
   },
   strict,
 )
+export const TotpCode = Type.String({ minLength: 1, maxLength: 32, description: 'Of an authenticator app' })
 /** One second factor, of whichever kind. */
 export const factorProof = {
-  code: Type.Optional(Type.String({ minLength: 1, maxLength: 32, description: 'Of an authenticator app' })),
+  code: Type.Optional(TotpCode),
   recovery_code: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   passkey: Type.Optional(PasskeyAnswer),
 }
@@ -76,7 +77,8 @@ export const TokenResponse = Type.Object(
 )
 export type TokenResponse = Static<typeof TokenResponse>
 
-interface UserRow {
+/** What of an account's row its owner sees. */
+export interface UserRow {
   id: string
   email: string
   emailVerifiedAt: Date | null
@@ -87,14 +89,14 @@ interface UserRow {
 }
 
 /** A user as its owner sees it; every field is listed, so that a new column is never leaked. */
-export function presentUser(row: UserRow): User {
+export function presentUser(row: UserRow, mfaEnabled: boolean): User {
   return {
     id: row.id,
     email: row.email,
     email_verified: row.emailVerifiedAt !== null,
     name: row.name,
     roles: row.roles,
-    mfa_enabled: false,
+    mfa_enabled: mfaEnabled,
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
   }

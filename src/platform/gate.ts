@@ -1,12 +1,16 @@
 import { Problem } from './problem.ts'
 
 /** Lets tasks through, a bounded number at once; the others wait in line. @throws `overloaded` when the line is full. */
-export type Gate = <T>(task: () => Promise<T>) => Promise<T>
+export interface Gate {
+  <T>(task: () => Promise<T>): Promise<T>
+  /** How many wait. */
+  waiting(): number
+}
 
 export function createGate(width: number, maxWaiting: number): Gate {
   const waiting: (() => void)[] = []
   let running = 0
-  return async (task) => {
+  async function enter<T>(task: () => Promise<T>): Promise<T> {
     if (running >= width) {
       if (waiting.length >= maxWaiting) throw new Problem('overloaded', { retryAfter: 2 })
       await new Promise<void>((resolve) => waiting.push(resolve))
@@ -22,6 +26,7 @@ export function createGate(width: number, maxWaiting: number): Gate {
       else running -= 1
     }
   }
+  return Object.assign(enter, { waiting: () => waiting.length })
 }
 
 /** A gate for each key, forgotten once nobody is at it. */

@@ -75,6 +75,8 @@ export function createAudit(deps: {
   databaseWatch: Pick<Watch, 'away'>
   clock: Clock
   log: { warn(details: object, message: string): void }
+  /** Told of every event, before it is written: also of one whose transaction is then lost. */
+  count?: ((event: AuditEvent) => void) | undefined
 }): Audit {
   const { db, clock, log } = deps
   let pending: { row: Row; familyHash: string | undefined }[] = []
@@ -137,10 +139,13 @@ export function createAudit(deps: {
 
   return {
     async record(tx, events, origin) {
-      const rows = [events].flat().map((event) => toRow(event, origin))
+      const all = [events].flat()
+      for (const event of all) deps.count?.(event)
+      const rows = all.map((event) => toRow(event, origin))
       if (rows.length > 0) await insert(tx, rows)
     },
     note(event, origin) {
+      deps.count?.(event)
       if (pending.length >= MAX_PENDING) return
       pending.push({ row: toRow(event, origin), familyHash: event.familyHash })
     },

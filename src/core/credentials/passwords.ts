@@ -17,6 +17,8 @@ export interface Passwords {
   verify(stored: string | null, password: string): Promise<boolean>
   /** Whether a hash was made with weaker parameters than today's. */
   isOutdated(stored: string): boolean
+  /** How many hashes wait for their turn. */
+  queued(): number
 }
 
 /** Longest password that is ever hashed, in code points after NFC. */
@@ -51,5 +53,7 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
       if (!found) return true
       return Number(found[1]) < options.memoryKib || Number(found[2]) < options.iterations
     },
+
+    queued: gate.waiting,
   }
 }

@@ -6,6 +6,7 @@ import type { Brand } from './layout.ts'
 import { type Mail, type Mailer, MailRejected } from './mailer.ts'
 import { type ClaimedMail, giveUp, LEASE_MS, markSent, putOff } from './outbox-rows.ts'
 import { describeFailure, GIVE_UP_AFTER_MS, retryDelay } from './retry.ts'
+import { findSuppression, isHeldBack } from './suppression.ts'
 import { isMailTemplate, renderMail } from './templates.ts'
 
 /** What is needed of a log; pino's logger fits. */
@@ -21,7 +22,11 @@ export interface DeliveryDeps {
   mailer: Mailer
   brand: Brand
   log: OutboxLog
+  /** Told what came of each attempt. */
+  count?: ((template: string, result: DeliveryResult) => void) | undefined
 }
+
+export type DeliveryResult = 'sent' | 'delayed' | 'given_up' | 'suppressed'
 
 /** One attempt may take this long, in milliseconds: well within the lease. */
 const ATTEMPT_MS = LEASE_MS * 0.75
@@ -32,6 +37,19 @@ const ATTEMPT_MS = LEASE_MS * 0.75
  */
 export async function deliver(deps: DeliveryDeps, claimed: ClaimedMail): Promise<void> {
   const { db, clock, mailer, log } = deps
+  const count = (result: DeliveryResult) =>
+    deps.count?.(isMailTemplate(claimed.template) ? claimed.template : 'unknown', result)
+  // Here and not when it is queued: no call may tell a stranger what is known of an address.
+  const suppression = await findSuppression(db, claimed.recipient)
+  if (suppression && isMailTemplate(claimed.template) && isHeldBack(claimed.template, suppression)) {
+    if (!(await giveUp(db, claimed, clock.now(), `suppressed: ${suppression}`))) return
+    count('suppressed')
+    log.warn(
+      { event: 'mail_suppressed', outboxId: claimed.id, template: claimed.template, reason: suppression },
+      'a mail was not sent: the provider reported its address',
+    )
+    return
+  }
   try {
     const mail = compose(deps, claimed)
     // A mailer that hangs must not stop the worker.
@@ -42,17 +60,20 @@ export async function deliver(deps: DeliveryDeps, claimed: ClaimedMail): Promise
     const now = clock.now()
     if (error instanceof MailRejected || now - claimed.createdAt >= GIVE_UP_AFTER_MS) {
       if (!(await giveUp(db, claimed, now, reason))) return
+      count('given_up')
       log.error(
         { code: 'mail_given_up', ...fields, reason },
         'a mail could not be delivered and was given up',
       )
     } else {
       await putOff(db, claimed, now + retryDelay(claimed.attempts), reason)
+      count('delayed')
       log.warn({ code: 'mail_delayed', ...fields, reason }, 'a mail could not be delivered yet')
     }
     return
   }
   await markSent(db, claimed, clock.now())
+  count('sent')
 }
 
 /** A seal that does not open is tried again like any failure: a secret removed too early can be put back. */

@@ -39,6 +39,8 @@ const rules = (auditDays: number) => [
   // For accounts and for addresses that nobody has alike: a difference would tell them apart.
   { table: 'guess_counters', due: 'updated_at < $1', days: 400 },
   { table: 'spent_tickets', due: 'expires_at < $1', days: 1 },
+  // Kept while a report from before the lifting may still arrive. No index: the table is small.
+  { table: 'mail_suppressions', due: "reason = 'lifted' AND at < $1", days: 30 },
 ]
 type Rule = ReturnType<typeof rules>[number]
 

@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
 import type { Audit, Origin } from '../../core/audit/audit.ts'
-import { presentUser, type User } from '../../http/schemas.ts'
+import { HAS_SECOND_FACTOR } from '../../core/second-factor/has-second-factor.ts'
+import { presentUser, type User, type UserRow } from '../../http/schemas.ts'
 import type { Database } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
 
@@ -12,6 +13,8 @@ export interface Profiles {
   forget(userId: string): void
 }
 
+type Row = UserRow & { mfaEnabled: boolean }
+
 const REMEMBERED = 10_000
 const REMEMBER_MS = 1_000
 
@@ -20,9 +23,12 @@ export function createProfiles(db: Database, audit: Audit): Profiles {
   const remembered = new LRUCache<string, User>({ max: REMEMBERED, ttl: REMEMBER_MS })
 
   async function load(id: string): Promise<User> {
-    const row = await db.user.findUnique({ where: { id } })
-    if (!row || row.disabledAt) throw new Problem('access_token_invalid')
-    const user = presentUser(row)
+    const [row] = await db.$queryRaw<Row[]>`
+      SELECT u.id, email, email_verified_at AS "emailVerifiedAt", name, roles, created_at AS "createdAt",
+        updated_at AS "updatedAt", ${HAS_SECOND_FACTOR} AS "mfaEnabled"
+      FROM users u WHERE u.id = ${id}::uuid AND disabled_at IS NULL`
+    if (!row) throw new Problem('access_token_invalid')
+    const user = presentUser(row, row.mfaEnabled)
     remembered.set(id, user)
     return user
   }

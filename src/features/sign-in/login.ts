@@ -25,6 +25,8 @@ export interface LoginInput {
   device: DeviceToken
 }
 
+const NOBODY = '00000000-0000-0000-0000-000000000000'
+
 /** Seconds between the two steps of a sign-in. */
 export const MFA_TICKET_TTL = 300
 
@@ -57,7 +59,7 @@ export async function login(deps: LoginDeps, input: LoginInput, origin: Origin):
     return startSession(deps, tx, user, { transport, device, amr: ['pwd'] }, origin)
   })
   // The password or the factors changed, or the account went, while the hash was computed.
-  if (issued) return { issued, user, transport }
+  if (issued) return { issued, user, transport, mfaEnabled: false }
   const event = { type: 'login', outcome: 'failure', reason: 'account_changed', userId: user.id } as const
   await audit.record(db, event, origin)
   throw new Problem('invalid_credentials')
@@ -66,7 +68,8 @@ export async function login(deps: LoginDeps, input: LoginInput, origin: Origin):
 async function checkPassword(deps: LoginDeps, input: LoginInput, origin: Origin): Promise<User> {
   const { db, passwords, devices, lockout, lockNotice, audit } = deps
   const user = await db.user.findUnique({ where: { email: input.email } })
-  const known = user && (await devices.isKnown(db, user.id, input.device))
+  // Also for an address that nobody has: a query less would tell.
+  const known = await devices.isKnown(db, user?.id ?? NOBODY, input.device)
   const guess = {
     what: 'password',
     account: input.email,

@@ -41,7 +41,7 @@ export async function passkeySignIn(
     const issued = await startSession(deps, tx, user, { transport, device, amr }, origin)
     return issued && { user, issued }
   })
-  if (outcome?.issued) return { ...outcome, issued: outcome.issued, transport }
+  if (outcome?.issued) return { ...outcome, issued: outcome.issued, transport, mfaEnabled: true }
   const code = outcome ? 'password_reset_required' : 'passkey_invalid'
   const event = { type: 'login', outcome: 'failure', reason: code, userId: outcome?.user.id } as const
   await audit.record(db, event, origin)

@@ -14,6 +14,9 @@ const AMR: Record<FactorMethod, readonly string[]> = {
   recovery_code: ['pwd', 'otp', 'mfa'],
 }
 
+/** Undoes what the transaction did so far, so that the ticket is good for another try. */
+const WRONG = new Error('wrong factor')
+
 /**
  * The second factor's half of a sign-in.
  * @throws `mfa_invalid` (wrong, used and expired alike, ticket and proof), `too_many_attempts`.
@@ -32,10 +35,12 @@ export async function secondStep(
   const { transport } = ticket
 
   async function prove(tx: Queryable, owner: User) {
-    // Before the factor's own row: whoever changes factors locks in this order.
-    await tx.$queryRaw`SELECT id FROM users WHERE id = ${owner.id}::uuid FOR SHARE`
+    // Before what hangs on it: whoever changes factors locks in this order.
+    await tx.$queryRaw`SELECT id FROM users WHERE id = ${owner.id}::uuid FOR UPDATE`
+    // The ticket before the factor: one that is spent must not use up a code.
+    if (!(await tickets.spend(tx, 'mfa', mfaToken))) return null
     const by = await deps.secondFactors.verify(tx, owner.id, proof, 'second_factor')
-    if (!by || !(await tickets.spend(tx, 'mfa', mfaToken))) return null
+    if (!by) throw WRONG
     const issued = await startSession(deps, tx, owner, { transport, device, amr: AMR[by] }, origin)
     if (issued && by === 'recovery_code') await tellOfRecoveryCode(deps, tx, owner, origin)
     return issued
@@ -48,8 +53,15 @@ export async function secondStep(
     ip: origin.ip,
     device: known ? device.hash : null,
   } as const
-  const { right: issued, locked } = await lockout.guess(guess, () => db.$transaction((tx) => prove(tx, user)))
-  if (issued) return { issued, user, transport }
+  const attempt = () =>
+    db
+      .$transaction((tx) => prove(tx, user))
+      .catch((error: unknown) => {
+        if (error === WRONG) return null
+        throw error
+      })
+  const { right: issued, locked } = await lockout.guess(guess, attempt)
+  if (issued) return { issued, user, transport, mfaEnabled: true }
   const event = { type: 'login', outcome: 'failure', reason: 'wrong_factor', userId: user.id } as const
   await audit.record(db, event, origin)
   if (locked) await lockNotice.tell(user.id, { what: 'second_factor', locked }, origin)

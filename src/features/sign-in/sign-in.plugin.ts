@@ -161,7 +161,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
   async function finish(
     request: FastifyRequest,
     reply: FastifyReply,
-    { issued, user, transport }: SignedIn,
+    { issued, user, transport, mfaEnabled }: SignedIn,
     device: DeviceToken,
   ): Promise<TokenResponse> {
     await endPrevious(deps, kept(request, cookies.refresh.name), originOf(request))
@@ -173,7 +173,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
     return {
       ...tokens,
       ...(transport === 'body' ? { device_token: device.text } : {}),
-      user: presentUser(user),
+      user: presentUser(user, mfaEnabled),
     }
   }
 }

@@ -22,6 +22,7 @@ export interface SignedIn {
   issued: IssuedSession
   user: User
   transport: 'cookie' | 'body'
+  mfaEnabled: boolean
 }
 
 /** With what, and how, somebody signs in. */

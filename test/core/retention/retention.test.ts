@@ -224,5 +224,17 @@ t.test('started, it runs again and again, until it is stopped', async (t) => {
   t.equal(await left(), total)
 })
 
+t.test('a lifted mark outlives late reports, and no more; what is held back stays so', async (t) => {
+  const rows = [
+    { address: 'a@example.test', reason: 'lifted', at: ago(30) },
+    { address: 'b@example.test', reason: 'lifted', at: ago(30, 1) },
+    { address: 'c@example.test', reason: 'bounced', at: ago(400) },
+  ]
+  await db.mailSuppression.createMany({ data: rows })
+  t.equal(await setup().retention.run(), 1)
+  const left = await db.mailSuppression.findMany({ orderBy: { address: 'asc' } })
+  t.strictSame(left, [rows[0], rows[2]])
+})
+
 // Without it, tap waits for the stores' idle connections before it tears down.
 t.end()

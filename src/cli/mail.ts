@@ -1,0 +1,40 @@
+import { parseArgs } from 'node:util'
+import { loadDatabaseUrl } from '../config.ts'
+import { lift, listSuppressed } from '../core/mail/suppression.ts'
+import { type Database, openDatabase } from '../platform/database.ts'
+
+const USAGE = 'mail suppressed [--json] | mail allow <e-mail>'
+
+/** Lists the addresses that mail is held back from, or lets mail to one of them go again. */
+export async function mail(args: readonly string[]): Promise<void> {
+  const { positionals, values } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { json: { type: 'boolean', default: false } },
+  })
+  const [action, email, ...rest] = positionals
+  const listing = action === 'suppressed' && email === undefined
+  const allowing = action === 'allow' && email !== undefined && rest.length === 0 && !values.json
+  if (!listing && !allowing) throw new Error(USAGE)
+  const { db, close } = openDatabase({ url: loadDatabaseUrl(), poolSize: 1 })
+  try {
+    if (allowing) await allow(db, email.trim().normalize('NFC').toLowerCase())
+    else await list(db, values.json)
+  } finally {
+    await close()
+  }
+}
+
+async function list(db: Database, json: boolean): Promise<void> {
+  const rows = await listSuppressed(db)
+  if (json) console.log(JSON.stringify(rows.map(({ address, reason, at }) => ({ address, reason, at }))))
+  else for (const { address, reason, at } of rows) console.log(`${address}  ${reason}  ${at.toISOString()}`)
+}
+
+async function allow(db: Database, address: string): Promise<void> {
+  const known = await db.mailSuppression.findUnique({ where: { address } })
+  // The report's clock may be a little ahead of ours.
+  const at = new Date(Math.max(Date.now(), Number(known?.at ?? 0) + 1))
+  if (!(await lift(db, address, at))) throw new Error('mail to that address is not held back')
+  console.log('mail to that address goes again; what was given up is not sent later')
+}

@@ -1,0 +1,37 @@
+import fastify, { type FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
+import { problemDetails } from '../../http/problem-details.ts'
+import type { Metrics } from '../../platform/metrics.ts'
+
+export interface MetricsDeps {
+  metrics: Pick<Metrics, 'contentType' | 'render'>
+  host: string
+  /** Where they are served: a port of their own, the one of everything else, or nowhere. */
+  port: number | 'same' | undefined
+}
+
+/** `GET /metrics` for Prometheus. Not for strangers: its counters say what became of a request. */
+export async function metrics(app: FastifyInstance, { metrics, host, port }: MetricsDeps): Promise<void> {
+  if (port === 'same') serveMetrics(app, metrics)
+  if (typeof port !== 'number') return
+  // A scraper keeps its connection open between two scrapes: closing does not wait for it.
+  const own = fastify({ bodyLimit: 1024, requestTimeout: 10_000, forceCloseConnections: true })
+  await own.register(problemDetails)
+  serveMetrics(own, metrics)
+  app.addHook('onReady', async () => {
+    await own.listen({ host, port }).catch((cause: NodeJS.ErrnoException) => {
+      throw new Error(`METRICS_PORT: cannot listen on ${host}, port ${port} (${cause.code})`, { cause })
+    })
+  })
+  app.addHook('onClose', () => own.close())
+}
+
+function serveMetrics(app: FastifyInstance, metrics: MetricsDeps['metrics']): void {
+  const querystring = Type.Object({}, { additionalProperties: true })
+  app.get('/metrics', { schema: { hide: true, querystring } }, async (_request, reply) =>
+    reply
+      .header('cache-control', 'no-store')
+      .type(metrics.contentType)
+      .send(await metrics.render()),
+  )
+}

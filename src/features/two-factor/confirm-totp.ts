@@ -1,0 +1,72 @@
+import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
+import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { LockNotice } from '../../core/lockout/lock-notice.ts'
+import type { Lockout } from '../../core/lockout/lockout.ts'
+import type { Outbox } from '../../core/mail/outbox.ts'
+import type { RecoveryCodes } from '../../core/totp/recovery-codes.ts'
+import type { Totp } from '../../core/totp/totp.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
+
+export interface ConfirmTotpDeps {
+  db: Database
+  totp: Totp
+  recoveryCodes: RecoveryCodes
+  lockout: Lockout
+  lockNotice: LockNotice
+  outbox: Outbox
+  audit: Audit
+  clock: Clock
+}
+
+/**
+ * Turns the enrolled authenticator app on; its answer is ten new recovery codes.
+ * @throws `mfa_invalid`, `mfa_already_enabled`, `not_found` (nothing is being enrolled), `too_many_attempts`.
+ */
+export async function confirmTotp(
+  deps: ConfirmTotpDeps,
+  { sub: userId, sid: sessionId }: AccessTokenClaims,
+  code: string,
+  origin: Origin,
+): Promise<string[]> {
+  const { db, totp, recoveryCodes, lockout, lockNotice, outbox, audit, clock } = deps
+  const who = { userId, sessionId }
+
+  const confirm = () =>
+    db.$transaction(async (tx) => {
+      const [user] = await tx.$queryRaw<{ email: string }[]>`
+        SELECT email FROM users WHERE id = ${userId}::uuid AND disabled_at IS NULL FOR UPDATE`
+      if (!user) throw new Problem('access_token_invalid')
+      if (await totp.enabled(tx, userId)) throw new Problem('mfa_already_enabled')
+      const fits = await totp.confirm(tx, userId, code)
+      if (fits === null) throw new Problem('not_found')
+      if (!fits) return null
+      const codes = await recoveryCodes.replace(tx, userId)
+      await outbox.enqueue(tx, user.email, {
+        template: 'factor_changed',
+        data: { change: 'totp_enabled', at: clock.now(), ip: origin.ip, userAgent: origin.userAgent },
+      })
+      await audit.record(
+        tx,
+        [
+          { type: 'totp_enable', outcome: 'success', ...who },
+          { type: 'recovery_codes_create', outcome: 'success', ...who },
+        ],
+        origin,
+      )
+      return codes
+    })
+
+  // Whoever guesses this right takes the account's recovery codes, and its owner's way in.
+  const what = 'step_up'
+  const guess = { what, account: userId, ip: origin.ip, device: null } as const
+  const { right: codes, locked } = await lockout.guess(guess, confirm)
+  if (codes) {
+    outbox.wake()
+    return codes
+  }
+  await audit.record(db, { type: 'totp_enable', outcome: 'failure', reason: 'wrong_code', ...who }, origin)
+  if (locked) await lockNotice.tell(userId, { what, locked }, origin)
+  throw new Problem('mfa_invalid')
+}

@@ -1,0 +1,52 @@
+import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
+import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { Outbox } from '../../core/mail/outbox.ts'
+import { hasSecondFactor } from '../../core/second-factor/has-second-factor.ts'
+import type { FactorProof } from '../../core/second-factor/second-factors.ts'
+import type { StepUp } from '../../core/step-up/step-up.ts'
+import type { RecoveryCodes } from '../../core/totp/recovery-codes.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
+import { lockUser } from './lock-user.ts'
+
+export interface CreateRecoveryCodesDeps {
+  db: Database
+  stepUp: StepUp
+  recoveryCodes: RecoveryCodes
+  outbox: Outbox
+  audit: Audit
+  clock: Clock
+}
+
+/**
+ * Ten new recovery codes in place of the old ones.
+ * @throws `not_found` without a second factor to recover from, and what a step-up throws.
+ */
+export async function createRecoveryCodes(
+  deps: CreateRecoveryCodesDeps,
+  session: AccessTokenClaims,
+  proof: { password: string } & FactorProof,
+  origin: Origin,
+): Promise<string[]> {
+  const { db, stepUp, recoveryCodes, outbox, audit, clock } = deps
+  if (!(await hasSecondFactor(db, session.sub))) throw new Problem('not_found')
+  const user = await stepUp.require(session, proof, origin, 'recovery_codes_create')
+  const codes = await db.$transaction(async (tx) => {
+    await lockUser(tx, user)
+    if (!(await hasSecondFactor(tx, user.id))) throw new Problem('not_found')
+    const fresh = await recoveryCodes.replace(tx, user.id)
+    await outbox.enqueue(tx, user.email, {
+      template: 'factor_changed',
+      data: { change: 'recovery_codes_created', at: clock.now(), ip: origin.ip, userAgent: origin.userAgent },
+    })
+    await audit.record(
+      tx,
+      { type: 'recovery_codes_create', outcome: 'success', userId: user.id, sessionId: session.sid },
+      origin,
+    )
+    return fresh
+  })
+  outbox.wake()
+  return codes
+}

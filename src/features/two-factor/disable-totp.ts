@@ -1,0 +1,53 @@
+import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
+import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { Outbox } from '../../core/mail/outbox.ts'
+import type { Passkeys } from '../../core/passkeys/passkeys.ts'
+import type { FactorProof } from '../../core/second-factor/second-factors.ts'
+import type { StepUp } from '../../core/step-up/step-up.ts'
+import type { RecoveryCodes } from '../../core/totp/recovery-codes.ts'
+import type { Totp } from '../../core/totp/totp.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
+import { lockUser } from './lock-user.ts'
+
+export interface DisableTotpDeps {
+  db: Database
+  stepUp: StepUp
+  totp: Totp
+  recoveryCodes: RecoveryCodes
+  passkeys: Pick<Passkeys, 'count'>
+  outbox: Outbox
+  audit: Audit
+  clock: Clock
+}
+
+/**
+ * Turns the authenticator app off; with the last factor the recovery codes go.
+ * @throws `not_found` without one, and what a step-up throws.
+ */
+export async function disableTotp(
+  deps: DisableTotpDeps,
+  session: AccessTokenClaims,
+  proof: { password: string } & FactorProof,
+  origin: Origin,
+): Promise<void> {
+  const { db, stepUp, totp, recoveryCodes, passkeys, outbox, audit, clock } = deps
+  if (!(await totp.enabled(db, session.sub))) throw new Problem('not_found')
+  const user = await stepUp.require(session, proof, origin, 'totp_disable')
+  await db.$transaction(async (tx) => {
+    await lockUser(tx, user)
+    if (!(await totp.disable(tx, user.id))) throw new Problem('not_found')
+    if ((await passkeys.count(tx, user.id)) === 0) await recoveryCodes.clear(tx, user.id)
+    await outbox.enqueue(tx, user.email, {
+      template: 'factor_changed',
+      data: { change: 'totp_disabled', at: clock.now(), ip: origin.ip, userAgent: origin.userAgent },
+    })
+    await audit.record(
+      tx,
+      { type: 'totp_disable', outcome: 'success', userId: user.id, sessionId: session.sid },
+      origin,
+    )
+  })
+  outbox.wake()
+}

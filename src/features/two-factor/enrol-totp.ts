@@ -1,0 +1,36 @@
+import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
+import type { Origin } from '../../core/audit/audit.ts'
+import type { FactorProof } from '../../core/second-factor/second-factors.ts'
+import type { StepUp } from '../../core/step-up/step-up.ts'
+import type { Totp } from '../../core/totp/totp.ts'
+import type { Database } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
+import { lockUser } from './lock-user.ts'
+
+export interface EnrolTotpDeps {
+  db: Database
+  stepUp: StepUp
+  totp: Totp
+}
+
+/**
+ * Hands out a secret; it counts once a code of it was confirmed.
+ * @throws `mfa_already_enabled`, and what a step-up throws.
+ */
+export async function enrolTotp(
+  deps: EnrolTotpDeps,
+  session: AccessTokenClaims,
+  proof: { password: string } & FactorProof,
+  origin: Origin,
+): Promise<{ secret: string; otpauthUri: string; qrSvg: string }> {
+  const { db, stepUp, totp } = deps
+  // Before a factor is used up for nothing.
+  if (await totp.enabled(db, session.sub)) throw new Problem('mfa_already_enabled')
+  const user = await stepUp.require(session, proof, origin, 'totp_enable')
+  const enrolment = await db.$transaction(async (tx) => {
+    await lockUser(tx, user)
+    return totp.enrol(tx, user)
+  })
+  if (!enrolment) throw new Problem('mfa_already_enabled')
+  return enrolment
+}

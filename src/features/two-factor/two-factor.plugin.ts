@@ -1,0 +1,135 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { Authenticate } from '../../http/authenticate.ts'
+import type { RateLimits } from '../../http/rate-limit.ts'
+import { originOf } from '../../http/request-origin.ts'
+import { NoContent, stepUpProof, strict, TotpCode } from '../../http/schemas.ts'
+import { type ConfirmTotpDeps, confirmTotp } from './confirm-totp.ts'
+import { type CreateRecoveryCodesDeps, createRecoveryCodes } from './create-recovery-codes.ts'
+import { type DisableTotpDeps, disableTotp } from './disable-totp.ts'
+import { type EnrolTotpDeps, enrolTotp } from './enrol-totp.ts'
+
+export interface TwoFactorDeps
+  extends EnrolTotpDeps,
+    ConfirmTotpDeps,
+    DisableTotpDeps,
+    CreateRecoveryCodesDeps {
+  authenticate: Authenticate
+  rateLimits: RateLimits
+}
+
+const Proof = Type.Object(stepUpProof, strict)
+const ConfirmBody = Type.Object({ code: TotpCode }, strict)
+const Factors = Type.Object({
+  totp: Type.Boolean({ description: 'Whether an authenticator app is in use' }),
+  passkeys: Type.Integer(),
+  recovery_codes: Type.Integer({ description: 'How many are left' }),
+})
+const Enrolment = Type.Object({
+  secret: Type.String({ description: 'Base32, to type in where no camera is' }),
+  otpauth_uri: Type.String({ description: 'What the QR code says' }),
+  qr_svg: Type.String({ description: 'The QR code as an SVG image, black on white' }),
+})
+const Codes = Type.Object({ recovery_codes: Type.Array(Type.String(), { description: 'Shown this once' }) })
+
+/** The authenticator app and the recovery codes of an account. */
+export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, deps) => {
+  const { db, authenticate, rateLimits, totp, passkeys, recoveryCodes } = deps
+  const limitPassword = rateLimits.limit('password_check', 20, 60)
+  const onRequest = [authenticate, limitPassword]
+  const tags = ['second factor']
+  const security = [{ bearer: [] }]
+
+  app.get(
+    '/auth/mfa',
+    {
+      onRequest: authenticate,
+      schema: { tags, security, summary: 'The second factors of this account', response: { 200: Factors } },
+    },
+    async (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      const { sub } = request.session
+      return {
+        totp: await totp.enabled(db, sub),
+        passkeys: await passkeys.count(db, sub),
+        recovery_codes: await recoveryCodes.count(db, sub),
+      }
+    },
+  )
+
+  app.post(
+    '/auth/mfa/totp',
+    {
+      onRequest,
+      schema: {
+        tags,
+        security,
+        summary: 'Begin to set up an authenticator app',
+        body: Proof,
+        response: { 200: Enrolment },
+      },
+    },
+    async (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      const enrolment = await enrolTotp(deps, request.session, request.body, originOf(request))
+      const { secret, otpauthUri, qrSvg } = enrolment
+      return { secret, otpauth_uri: otpauthUri, qr_svg: qrSvg }
+    },
+  )
+
+  app.post(
+    '/auth/mfa/totp/confirm',
+    {
+      onRequest,
+      schema: {
+        tags,
+        security,
+        summary: 'Turn the authenticator app on with a code of it',
+        body: ConfirmBody,
+        response: { 200: Codes },
+      },
+    },
+    async (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      const { code } = request.body
+      return { recovery_codes: await confirmTotp(deps, request.session, code, originOf(request)) }
+    },
+  )
+
+  app.delete(
+    '/auth/mfa/totp',
+    {
+      onRequest,
+      schema: {
+        tags,
+        security,
+        summary: 'Turn the authenticator app off',
+        body: Proof,
+        response: { 204: NoContent },
+      },
+    },
+    async (request, reply) => {
+      await disableTotp(deps, request.session, request.body, originOf(request))
+      return reply.status(204).send(null)
+    },
+  )
+
+  app.post(
+    '/auth/mfa/recovery-codes',
+    {
+      onRequest,
+      schema: {
+        tags,
+        security,
+        summary: 'New recovery codes in place of the old ones',
+        body: Proof,
+        response: { 200: Codes },
+      },
+    },
+    async (request, reply) => {
+      reply.header('cache-control', 'no-store')
+      const codes = await createRecoveryCodes(deps, request.session, request.body, originOf(request))
+      return { recovery_codes: codes }
+    },
+  )
+}

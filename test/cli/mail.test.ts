@@ -1,0 +1,63 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { mark } from '../../src/core/mail/suppression.ts'
+import { openDatabase } from '../../src/platform/database.ts'
+import { createTestDatabase } from '../support/database.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const run = promisify(execFile)
+
+const database = await createTestDatabase()
+const { db, close } = openDatabase({ url: database.url })
+t.after(async () => {
+  await close()
+  await database.drop()
+})
+const ratchet = (...args: string[]) =>
+  run(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    env: { PATH: process.env.PATH, DATABASE_URL: database.url },
+  })
+
+t.test('what is held back can be listed, and let go again', async (t) => {
+  const [early, late] = [new Date(Date.now() - 60_000), new Date(Date.now() + 60_000)]
+  await mark(db, 'ann@example.com', 'complained', early)
+  await mark(db, 'bob@example.com', 'bounced', late)
+  const { stdout } = await ratchet('mail', 'suppressed')
+  t.equal(
+    stdout,
+    `bob@example.com  bounced  ${late.toISOString()}\nann@example.com  complained  ${early.toISOString()}\n`,
+  )
+  const allowed = await ratchet('mail', 'allow', ' BOB@example.com')
+  t.match(allowed.stdout, 'mail to that address goes again')
+  const json = JSON.parse((await ratchet('mail', 'suppressed', '--json')).stdout)
+  t.strictSame(json, [{ address: 'ann@example.com', reason: 'complained', at: early.toISOString() }])
+  t.equal(await mark(db, 'bob@example.com', 'bounced', late), false, 'the same report does not bring it back')
+})
+
+t.test('what cannot be done is said', async (t) => {
+  const before = await db.mailSuppression.findMany()
+  for (const args of [
+    [],
+    ['allow'],
+    ['allow', 'nobody@example.com'],
+    ['allow', 'bob@example.com'],
+    ['allow', 'ann@example.com', 'bob@example.com'],
+    ['suppressed', 'ann@example.com'],
+    ['suppressed', '--all'],
+  ]) {
+    await t.rejects(
+      ratchet('mail', ...args),
+      { code: 1, stderr: /^ratchet mail: |^TypeError/ },
+      args.join(' '),
+    )
+  }
+  t.strictSame(
+    await db.mailSuppression.findMany({ where: { reason: 'complained' } }),
+    before.filter(({ reason }) => reason === 'complained'),
+  )
+})
+
+// Without it tap waits for the pool's idle connections to time out before it closes them.
+t.end()

@@ -1,0 +1,57 @@
+import { randomInt } from 'node:crypto'
+import t from 'tap'
+import { startServer } from '../../support/server.ts'
+import { apart } from '../../support/statistics.ts'
+
+const ROUNDS = 80
+// By chance once in 15,000 comparisons; a hash left out, or a look-up more, is 10 and above.
+const LIMIT = 4
+
+const server = await startServer(t, {
+  env: { TRUST_PROXY: '1', ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2' },
+})
+
+t.test('the test of times sees a difference where there is one, and none where there is none', async (t) => {
+  const sample = (from: number) => Array.from({ length: ROUNDS }, (_, index) => from + ((index * 37) % 60))
+  t.ok(apart(sample(0), sample(30)) > LIMIT)
+  t.ok(apart(sample(0), sample(1)) < LIMIT)
+})
+
+t.test('unknown, wrong, disabled and unverified take one time to be refused', async (t) => {
+  const disabled = await server.createAccount()
+  await server.db.user.update({ where: { email: disabled.email }, data: { disabledAt: new Date() } })
+  const unverified = server.freshEmail()
+  await server.post('/auth/register', { email: unverified, password: server.password })
+  // Each has its own account: they are not to meet each other's locks.
+  const someone = async () => (await server.createAccount()).email
+  const kinds = {
+    unknown: { email: server.freshEmail(), password: server.password },
+    wrong: { email: await someone(), password: 'not the password' },
+    disabled,
+    unverified: { email: unverified, password: 'not the password' },
+    huge: { email: await someone(), password: 'x'.repeat(4096) },
+    empty: { email: await someone(), password: '' },
+  }
+  const times: Record<string, number[]> = {}
+  for (let round = 0; round < ROUNDS; round += 1) {
+    // At once, so that whatever else the machine does befalls all of them, and in another order every time.
+    const order = Object.entries(kinds).sort(() => Math.random() - 0.5)
+    await Promise.all(
+      order.map(async ([kind, body]) => {
+        const headers = { 'x-forwarded-for': `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}` }
+        const began = performance.now()
+        const { status } = await server.post('/auth/login', body, { headers })
+        times[kind] = [...(times[kind] ?? []), performance.now() - began]
+        if (status !== 401) t.fail(`${kind} answered ${status}`)
+      }),
+    )
+  }
+  const { unknown = [], ...others } = times
+  for (const [kind, taken] of Object.entries(others)) {
+    const distance = apart(unknown, taken)
+    t.ok(distance < LIMIT, `${kind} is ${distance.toFixed(1)} from unknown`)
+  }
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()

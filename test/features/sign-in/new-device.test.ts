@@ -1,0 +1,101 @@
+import t from 'tap'
+import { startServer, twenty } from '../../support/server.ts'
+
+const server = await startServer(t, { env: { TRUST_PROXY: '1' } })
+
+const BROWSER = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0'
+const signIn = (
+  account: { email: string; password: string },
+  ip: string,
+  userAgent: string,
+  device_token?: string,
+) =>
+  server.post(
+    '/auth/login',
+    { ...account, transport: 'body', device_token },
+    { headers: { 'x-forwarded-for': ip, 'user-agent': userAgent } },
+  )
+const news = async (email: string) =>
+  (await server.mailsTo(email)).filter(({ subject }) => /New sign-in/.test(subject))
+
+t.test('the first sign-in of all is no news; one from another device is, once', async (t) => {
+  const account = await server.createAccount()
+  const first = await signIn(account, '192.0.2.1', 'App/1')
+  t.equal((await news(account.email)).length, 0)
+  const second = await signIn(account, '192.0.2.9', BROWSER)
+  const [mail, ...others] = await news(account.email)
+  t.equal(others.length, 0)
+  t.match(mail?.text, /192\.0\.2\.9/)
+  t.match(mail?.text, /Chrome on Windows/)
+  await signIn(account, '203.0.113.5', 'App/2', first.body.device_token)
+  await signIn(account, '203.0.113.6', 'Other/1', second.body.device_token)
+  await signIn(account, '192.0.2.9', BROWSER)
+  t.equal(
+    (await news(account.email)).length,
+    1,
+    'a known token, or the same program at the same place, is not',
+  )
+})
+
+t.test('a wrong password from anywhere is no sign-in', async (t) => {
+  const account = await server.createAccount()
+  await signIn(account, '192.0.2.1', 'App/1')
+  await signIn({ ...account, password: 'not the password' }, '203.0.113.7', BROWSER)
+  t.equal((await news(account.email)).length, 0)
+})
+
+t.test('a device keeps its name over accounts, and a made-up one becomes a new one', async (t) => {
+  const [one, two] = [await server.createAccount(), await server.createAccount()]
+  const { device_token } = (await signIn(one, '192.0.2.1', 'App/1')).body
+  t.equal((await signIn(two, '192.0.2.1', 'App/1', device_token)).body.device_token, device_token)
+  t.equal((await signIn(one, '192.0.2.77', 'App/9', device_token)).body.device_token, device_token)
+  t.equal((await news(one.email)).length, 0)
+  for (const odd of [
+    '',
+    'x',
+    'dt1_',
+    `dt1_${'é'.repeat(43)}`,
+    `dt1_${'A'.repeat(42)}`,
+    `dt2_${'A'.repeat(43)}`,
+  ]) {
+    const { body } = await signIn(one, '192.0.2.1', 'App/1', odd)
+    t.match(body.device_token, /^dt1_[\w-]{43}$/)
+    t.not(body.device_token, odd)
+  }
+  for (const wrong of [7, null, {}, ['dt1_']]) {
+    const answer = await server.post('/auth/login', { ...one, transport: 'body', device_token: wrong })
+    t.equal(answer.status, 400)
+  }
+})
+
+t.test('in a browser the name is a cookie that no answer shows', async (t) => {
+  const account = await server.createAccount()
+  const first = await server.post('/auth/login', account)
+  const [, device = ''] = first.headers.getSetCookie()
+  const pair = device.split(';')[0] as string
+  t.match(pair, /^ratchet-device-dev=dt1_/)
+  const again = await server.post('/auth/login', account, { headers: { cookie: pair } })
+  t.equal((again.headers.getSetCookie()[1] as string).split(';')[0], pair)
+  const inBody = await server.post(
+    '/auth/login',
+    { ...account, transport: 'body' },
+    { headers: { cookie: pair } },
+  )
+  t.not(
+    inBody.body.device_token,
+    pair.split('=')[1],
+    'not even to a script that asks for its tokens in the body',
+  )
+})
+
+t.test('20 first sign-ins with one token at once remember one device', async (t) => {
+  const account = await server.createAccount()
+  const { device_token } = (await signIn(account, '192.0.2.1', 'App/1')).body
+  await server.db.knownDevice.deleteMany()
+  const answers = await twenty(() => signIn(account, '192.0.2.1', 'App/1', device_token))
+  t.ok(answers.every(({ status }) => status === 200))
+  t.equal(await server.db.knownDevice.count(), 1)
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()
