@@ -26,6 +26,7 @@ import { createRotate } from './core/refresh-tokens/rotation.ts'
 import { createRefreshTokenFormat } from './core/refresh-tokens/token.ts'
 import { createWriteBehind } from './core/refresh-tokens/write-behind.ts'
 import { createRetention } from './core/retention/retention.ts'
+import { createSealedRows } from './core/sealed-rows/sealed-rows.ts'
 import { createSecondFactors } from './core/second-factor/second-factors.ts'
 import { createStepUp } from './core/step-up/step-up.ts'
 import { createTickets } from './core/tickets/tickets.ts'
@@ -33,6 +34,7 @@ import { createRecoveryCodes } from './core/totp/recovery-codes.ts'
 import { createTotp } from './core/totp/totp.ts'
 import { accounts } from './features/accounts/accounts.plugin.ts'
 import { activity } from './features/activity/activity.plugin.ts'
+import { admin } from './features/admin/admin.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
 import { discovery } from './features/discovery/discovery.plugin.ts'
 import { emailChange } from './features/email-change/email-change.plugin.ts'
@@ -44,6 +46,7 @@ import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
 import { twoFactor } from './features/two-factor/two-factor.plugin.ts'
 import { unlock } from './features/unlock/unlock.plugin.ts'
+import { createRequireAdministrator } from './http/administrator.ts'
 import { createAuthenticate } from './http/authenticate.ts'
 import { input } from './http/input.ts'
 import { createLinks } from './http/links.ts'
@@ -139,6 +142,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
   const outbox = createOutbox({ db, secrets, clock, mailer, brand, log, count: metrics.countMail })
   const later = createLater(log)
+  const sealedRows = createSealedRows({ db, secrets, log })
   const retention = createRetention({ db, clock, log, auditDays: config.auditRetentionDays })
 
   const { publicUrl, cookieSameSite, passwordMinLength: minLength, breachedPasswordsUrl } = config
@@ -217,6 +221,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(sessions, { ...shared, accessTokens, origins, later, cookies, respond })
   await app.register(activity, { db, authenticate })
   await app.register(passwordReset, { ...shared, lockout })
+  await app.register(admin, { ...shared, requireAdministrator: createRequireAdministrator(db, audit) })
   await app.register(discovery, { keyRing, limit: limitPublic })
   const { migrations = [], draining = () => false } = options
   await app.register(health, {
@@ -234,7 +239,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   if (webhookSecret) await app.register(mailEvents, { db, clock, metrics, rateLimits, webhookSecret })
   await app.register(metricsRoom, { metrics, host: config.host, port: config.metricsPort })
 
-  const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention]
+  const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention, sealedRows]
   app.addHook('onReady', async () => {
     await firstContact(redis)
     // In this order: Redis is used once the ledger has told it what it missed.

@@ -3,7 +3,10 @@ const USAGE = `Usage: ratchet <command>
   dev       start a server for development, with a Postgres and a Redis of its own where none is given;
             --nodes <n> starts several on the same stores
   migrate   apply the migrations the database has not seen; --check only says whether there are any
-  users     disable <e-mail> | enable <e-mail>: an account, and with it its sessions
+  users     list [part of e-mail or name] | show <e-mail> | audit [<e-mail>]: accounts, and what was done to them;
+            --json for JSON lines, --limit <n> for more than 50
+            disable | enable | end-sessions | require-reset | delete --yes <e-mail>: an account and its sessions
+            grant-admin | revoke-admin <e-mail>: who may do that over HTTP
   keys      list | rotate | retire <kid>: the keys that sign access tokens
   mail      suppressed [--json] | allow <e-mail>: addresses whose mail is held back since it bounced, or its reader
             complained
@@ -34,7 +37,9 @@ if (load) {
 
 /** One line for what an operator can mend; the whole stack only for what looks like a fault of ours. */
 function explain(error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError) return error
+  if (!(error instanceof Error) || error instanceof ReferenceError) return error
+  const ofArguments = 'code' in error && /^ERR_PARSE_ARGS/.test(`${error.code}`)
+  if (error instanceof TypeError && !ofArguments) return error
   // A refused connection to a name with two addresses arrives without a message.
   return `ratchet ${name}: ${error.message || ('code' in error ? error.code : error.name)}`
 }

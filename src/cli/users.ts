@@ -1,39 +1,57 @@
 import { parseArgs } from 'node:util'
 import { loadDatabaseUrl } from '../config.ts'
-import { createAudit } from '../core/audit/audit.ts'
-import { recordEndings } from '../core/refresh-tokens/ledger.ts'
-import { systemClock } from '../platform/clock.ts'
-import { openDatabase } from '../platform/database.ts'
+import { canonicalEmail } from '../http/schemas.ts'
+import { Problem, type ProblemCode, problems } from '../platform/problem.ts'
+import { changes } from './users/change.ts'
+import { type Desk, openDesk } from './users/desk.ts'
+import { readings } from './users/read.ts'
 
-const USAGE = 'users disable <e-mail> | users enable <e-mail>'
-const ORIGIN = { ip: 'command line', userAgent: undefined, requestId: 'command line' }
+const USAGE = `users list [part of e-mail or name] | show <e-mail> | audit [<e-mail>]; --json, --limit <n>
+users disable | enable | end-sessions | require-reset | delete | grant-admin | revoke-admin <e-mail>; delete --yes`
 
 /**
- * Disables an account, which ends its sessions, or enables it again. Only Postgres is needed: running nodes hear of the
- * endings within a second, and carry them to Redis.
+ * Accounts, as administrators see and change them over HTTP. Only Postgres is needed, but for the mail of
+ * `require-reset`, which takes the whole configuration. Running nodes hear of endings within a second, and carry them
+ * to Redis.
  */
 export async function users(args: readonly string[]): Promise<void> {
-  const { positionals } = parseArgs({ args: [...args], allowPositionals: true })
-  const [action, email] = positionals
-  if ((action !== 'disable' && action !== 'enable') || !email || positionals.length > 2)
-    throw new Error(USAGE)
-  const { db, databaseWatch, close } = openDatabase({ url: loadDatabaseUrl(), poolSize: 1 })
-  const audit = createAudit({ db, databaseWatch, clock: systemClock, log: console })
+  const { positionals, values } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean' },
+      yes: { type: 'boolean' },
+      limit: { type: 'string', default: '50' },
+    },
+  })
+  const [action = '', about] = positionals
+  const { json = false, yes = false, limit } = values
+  const read = Object.hasOwn(readings, action) ? readings[action] : undefined
+  const change = Object.hasOwn(changes, action) ? changes[action] : undefined
+  const fits = read ? about || action !== 'show' : change && about
+  if (!fits || positionals.length > 2 || !/^[1-9][0-9]{0,4}$/.test(limit)) throw new Error(USAGE)
+  const desk = openDesk(loadDatabaseUrl())
   try {
-    const ended = await db.$transaction(async (tx) => {
-      // A sign-in under way waits for this lock, and then finds the account as it is.
-      const [user] = await tx.$queryRaw<{ id: string }[]>`
-        SELECT id FROM users WHERE email = ${email.trim().normalize('NFC').toLowerCase()} FOR UPDATE`
-      if (!user) throw new Error('there is no account with that address')
-      const disabledAt = action === 'disable' ? new Date() : null
-      await tx.user.update({ where: { id: user.id }, data: { disabledAt } })
-      const endings = disabledAt ? await recordEndings(tx, { userId: user.id }, 'account_disabled') : []
-      const type = disabledAt ? 'account_disable' : 'account_enable'
-      await audit.record(tx, { type, outcome: 'success', userId: user.id }, ORIGIN)
-      return endings.length
-    })
-    console.log(action === 'disable' ? `disabled; ${ended} sessions end within a second` : 'enabled')
+    if (read) await read(desk, { about, json, limit, find: (address) => find(desk, address) })
+    else if (change && about) await change(desk, await find(desk, about), { yes })
+  } catch (error) {
+    throw error instanceof Problem ? new Error(explain(error.code)) : error
   } finally {
-    await close()
+    await desk.close()
   }
+}
+
+async function find({ db }: Desk, address: string): Promise<{ id: string; email: string }> {
+  const user = await db.user.findUnique({
+    where: { email: canonicalEmail(address) },
+    select: { id: true, email: true },
+  })
+  if (!user) throw new Problem('not_found')
+  return user
+}
+
+function explain(code: ProblemCode): string {
+  if (code === 'not_found') return 'there is no account with that address'
+  if (code === 'validation_failed') return 'that is not an e-mail address'
+  return problems[code][1]
 }

@@ -11,7 +11,6 @@ const SECRET = new Set([
   'refresh_token',
   'access_token',
   'link',
-  'code',
   'recovery_code',
   'recovery_codes',
   'mfa_token',

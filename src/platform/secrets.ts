@@ -11,6 +11,8 @@ export interface Secrets {
   seal(purpose: SecretPurpose, context: string, plaintext: string): Uint8Array<ArrayBuffer>
   /** Decrypts with whichever configured secret sealed it; throws when none did. */
   open(purpose: SecretPurpose, context: string, sealed: Uint8Array): string
+  /** The same under the newest secret; null when it is sealed under that already. */
+  renew(purpose: SecretPurpose, context: string, sealed: Uint8Array): Uint8Array<ArrayBuffer> | null
 }
 
 const IV_BYTES = 12
@@ -32,31 +34,37 @@ export function createSecrets(appSecrets: readonly string[]): Secrets {
     return keys
   }
 
+  function seal(purpose: SecretPurpose, context: string, plaintext: string): Uint8Array<ArrayBuffer> {
+    const iv = randomBytes(IV_BYTES)
+    const cipher = createCipheriv('aes-256-gcm', derive(purpose)[0] as Buffer, iv)
+    cipher.setAAD(Buffer.from(context))
+    const body = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final()])
+    return new Uint8Array(Buffer.concat([iv, cipher.getAuthTag(), body]))
+  }
+
+  /** The text, and which of the secrets opened it. */
+  function unseal(purpose: SecretPurpose, context: string, sealed: Uint8Array): [text: string, age: number] {
+    for (const [age, key] of derive(purpose).entries()) {
+      const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV_BYTES))
+      decipher.setAAD(Buffer.from(context))
+      decipher.setAuthTag(sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
+      try {
+        const body = sealed.subarray(IV_BYTES + TAG_BYTES)
+        return [decipher.update(body).toString('utf8') + decipher.final('utf8'), age]
+      } catch {
+        // sealed under another secret: try the next
+      }
+    }
+    throw new Error(`nothing in APP_SECRETS opens this ${purpose}: was a secret removed too early?`)
+  }
+
   return {
     derive,
-
-    seal(purpose, context, plaintext) {
-      const iv = randomBytes(IV_BYTES)
-      const cipher = createCipheriv('aes-256-gcm', derive(purpose)[0] as Buffer, iv)
-      cipher.setAAD(Buffer.from(context))
-      const body = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final()])
-      return new Uint8Array(Buffer.concat([iv, cipher.getAuthTag(), body]))
-    },
-
-    open(purpose, context, sealed) {
-      for (const key of derive(purpose)) {
-        const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV_BYTES))
-        decipher.setAAD(Buffer.from(context))
-        decipher.setAuthTag(sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
-        try {
-          return (
-            decipher.update(sealed.subarray(IV_BYTES + TAG_BYTES)).toString('utf8') + decipher.final('utf8')
-          )
-        } catch {
-          // sealed under another secret: try the next
-        }
-      }
-      throw new Error(`nothing in APP_SECRETS opens this ${purpose}: was a secret removed too early?`)
+    seal,
+    open: (purpose, context, sealed) => unseal(purpose, context, sealed)[0],
+    renew(purpose, context, sealed) {
+      const [text, age] = unseal(purpose, context, sealed)
+      return age === 0 ? null : seal(purpose, context, text)
     },
   }
 }

@@ -17,11 +17,11 @@ const ratchet = (...args: string[]) =>
 t.test(
   'disabling an account ends its sessions at every node, and keeps it out until it is enabled',
   async (t) => {
-    const other = await startServer(t, { databaseUrl: server.databaseUrl })
     const account = await server.createAccount()
     const session = await server.login(account)
     const warm = (await server.post('/auth/refresh', { refresh_token: session.refresh_token })).body
     const bystander = await server.login(await server.createAccount())
+    const other = await startServer(t, { databaseUrl: server.databaseUrl })
 
     const { stdout } = await ratchet('users', 'disable', ` ${account.email.toUpperCase()}`)
     t.match(stdout, 'disabled; 1 sessions end within a second')
@@ -47,9 +47,13 @@ t.test('what cannot be done is said, and nothing is changed', async (t) => {
     ['users', 'disable', 'nobody@example.com'],
     ['users', 'disable'],
     ['users', 'forget', 'x'],
+    ['users', 'list', '--everything'],
   ]) {
     await t.rejects(ratchet(...args), { code: 1, stderr: /^ratchet users: / })
   }
+  const account = await server.createAccount()
+  await t.rejects(ratchet('users', 'delete', account.email), { code: 1, stderr: /--yes/ })
+  t.equal((await server.post('/auth/login', account)).status, 200)
 })
 
 // Without it, tap waits for the stores' idle connections before it tears down.

@@ -40,7 +40,7 @@ export function createLockNotice(deps: LockNoticeDeps): LockNotice {
             resetLink: links.forgotPassword(),
             minutes: ONE_TIME_TTL.unlock / 60,
             everywhere: locked === 'everywhere',
-            passwordKnown: what === 'second_factor',
+            passwordKnown: what === 'second_factor' || what === 'step_up_factor',
             at: clock.now(),
             ip: origin.ip,
             userAgent: origin.userAgent,

@@ -8,7 +8,7 @@ import { Problem } from '../../platform/problem.ts'
 /** Who guesses what. */
 export interface Guess {
   /** `password` by canonical e-mail, whether anybody has it or not; the others by the account's id. */
-  what: 'password' | 'second_factor' | 'step_up'
+  what: 'password' | 'second_factor' | 'step_up' | 'step_up_factor'
   account: string
   /** Network address; locks on passwords hold for one address, so that nobody can lock another person out. */
   ip: string

@@ -51,7 +51,8 @@ export function createStepUp(deps: StepUpDeps): StepUp {
     wrong: { type: AuditEvent['type']; reason: string; code: 'invalid_credentials' | 'mfa_invalid' },
     origin: Origin,
   ): Promise<T> {
-    const what: Guess['what'] = 'step_up'
+    // Apart from each other: a right password must not clear the count of wrong factors.
+    const what: Guess['what'] = wrong.code === 'mfa_invalid' ? 'step_up_factor' : 'step_up'
     const outcome = await lockout.guess({ what, account, ip: origin.ip, device: null }, check)
     if (outcome.right !== null) return outcome.right
     const { type, reason, code } = wrong

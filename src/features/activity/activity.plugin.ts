@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Authenticate } from '../../http/authenticate.ts'
+import { pageFields } from '../../http/cursor.ts'
 import { strict } from '../../http/schemas.ts'
 import type { Database } from '../../platform/database.ts'
 import { listActivity } from './list-activity.ts'
@@ -10,29 +11,14 @@ export interface ActivityDeps {
   authenticate: Authenticate
 }
 
-const DEFAULT_LIMIT = '50'
 const Nullable = Type.Union([Type.String(), Type.Null()])
-// A query is text: numbers are told by their pattern.
-const Page = Type.Object(
-  {
-    limit: Type.Optional(
-      Type.String({
-        pattern: '^([1-9][0-9]?|100)$',
-        description: 'Events per page, 1 to 100; 50 by default',
-      }),
-    ),
-    cursor: Type.Optional(
-      Type.String({ pattern: '^[A-Za-z0-9_-]{51}$', description: 'The `next_cursor` of the page before' }),
-    ),
-  },
-  strict,
-)
 const ActivityEvent = Type.Object({
   id: Type.String(),
   at: Type.String({ format: 'date-time' }),
   type: Type.String(),
   outcome: Type.String({ description: '`success` or `failure`' }),
   reason: Nullable,
+  by: Type.Enum(['you', 'administrator', 'operator'], { description: 'Who did it' }),
   session_id: Nullable,
   current: Type.Boolean({ description: 'Whether it belongs to the session that asks' }),
   ip: Nullable,
@@ -50,14 +36,13 @@ export const activity: FastifyPluginAsyncTypebox<ActivityDeps> = async (app, { d
         tags: ['account'],
         security: [{ bearer: [] }],
         summary: 'The security events of this account, newest first',
-        querystring: Page,
+        querystring: Type.Object(pageFields, strict),
         response: { 200: Activity },
       },
     },
     async (request, reply) => {
       reply.header('cache-control', 'no-store')
-      const { limit = DEFAULT_LIMIT, cursor } = request.query
-      return listActivity(db, request.session, Number(limit), cursor)
+      return listActivity(db, request.session, request.query)
     },
   )
 }

@@ -1,25 +1,21 @@
+import { cutPage, pageOf } from '../../http/cursor.ts'
 import type { Database } from '../../platform/database.ts'
-import { Problem } from '../../platform/problem.ts'
-import { decodeCursor, encodeCursor } from './cursor.ts'
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /**
  * A page of a person's own security events, newest first. Pages continue from an event, not from a count:
  * whatever is recorded meanwhile neither repeats nor hides one.
- * @throws `validation_failed` when `cursor` is none of this account's.
+ * @throws `validation_failed` when the cursor is none of this account's.
  */
 export async function listActivity(
   db: Database,
   session: { sub: string; sid: string },
-  limit: number,
-  cursor: string | undefined,
+  query: { limit?: string; cursor?: string },
 ) {
   const { sub: userId, sid } = session
-  const after = cursor === undefined ? undefined : decodeCursor(userId, cursor)
-  if (after === null) {
-    throw new Problem('validation_failed', {
-      errors: [{ pointer: '/cursor', detail: 'is not a cursor of this list' }],
-    })
-  }
+  const list = `activity:${userId}`
+  const { limit, after } = pageOf(list, query)
   // The first bound is for the index on (userId, at); the second settles events of one millisecond.
   const older = after && { at: { lte: after.at }, OR: [{ at: { lt: after.at } }, { id: { lt: after.id } }] }
   const rows = await db.auditEvent.findMany({
@@ -27,20 +23,31 @@ export async function listActivity(
     orderBy: [{ at: 'desc' }, { id: 'desc' }],
     take: limit + 1,
   })
-  const page = rows.slice(0, limit)
-  const last = rows.length > limit ? page.at(-1) : undefined
+  const { page, next } = cutPage(list, rows, limit, (row) => row.at)
   return {
-    events: page.map((row) => ({
-      id: row.id,
-      at: row.at.toISOString(),
-      type: row.type,
-      outcome: row.outcome,
-      reason: row.reason,
-      session_id: row.sessionId,
-      current: row.sessionId === sid,
-      ip: row.ip,
-      user_agent: row.userAgent,
-    })),
-    next_cursor: last ? encodeCursor(userId, last) : null,
+    events: page.map((row) => {
+      const by = doer(row.actor, userId)
+      const own = by === 'you'
+      return {
+        id: row.id,
+        at: row.at.toISOString(),
+        type: row.type,
+        outcome: row.outcome,
+        reason: row.reason,
+        by,
+        session_id: row.sessionId,
+        current: row.sessionId === sid,
+        // Of somebody else, they would tell the owner of the account who that is.
+        ip: own ? row.ip : null,
+        user_agent: own ? row.userAgent : null,
+      }
+    }),
+    next_cursor: next,
   }
+}
+
+/** An actor is an administrator's id or names the command line; without one it was the account itself. */
+function doer(actor: string | null, userId: string) {
+  if (actor === null || actor === userId) return 'you' as const
+  return UUID.test(actor) ? ('administrator' as const) : ('operator' as const)
 }

@@ -83,7 +83,7 @@ export async function resetPassword(
     const now = new Date(clock.now())
     const user = await tx.user.update({
       where: { id },
-      data: { passwordHash, passwordVersion: { increment: 1 } },
+      data: { passwordHash, passwordVersion: { increment: 1 }, resetRequiredAt: null },
     })
     if (!user.emailVerifiedAt) await tx.user.update({ where: { id }, data: { emailVerifiedAt: now } })
     await tx.oneTimeToken.deleteMany({ where: { userId: id } })

@@ -2,7 +2,10 @@ import type { Database } from '../../platform/database.ts'
 
 const ENDED_DAYS = 30
 
-/** A person's sessions, last used first: the live ones, and with `ended` those ended within 30 days. */
+/**
+ * A person's sessions, last used first: the live ones, and with `ended` those that ended or ran out within 30 days.
+ * What ran out before it was ended counts as expired.
+ */
 export async function listSessions(
   db: Database,
   userId: string,
@@ -10,27 +13,32 @@ export async function listSessions(
   ended: boolean,
   now: number,
 ) {
-  const since = new Date(now - ENDED_DAYS * 86_400_000)
-  const live = {
-    endedAt: null,
-    idleExpiresAt: { gt: new Date(now) },
-    absoluteExpiresAt: { gt: new Date(now) },
-  }
+  const since = new Date(ended ? now - ENDED_DAYS * 86_400_000 : now)
   const rows = await db.session.findMany({
-    where: { userId, OR: ended ? [live, { endedAt: { gt: since } }] : [live] },
+    where: {
+      userId,
+      idleExpiresAt: { gt: since },
+      absoluteExpiresAt: { gt: since },
+      OR: [{ endedAt: null }, ...(ended ? [{ endedAt: { gt: since } }] : [])],
+    },
     orderBy: { lastUsedAt: 'desc' },
     take: 500,
   })
-  return rows.map((row) => ({
-    id: row.id,
-    current: row.id === currentId,
-    transport: row.transport,
-    user_agent: row.userAgent,
-    ip: row.ip,
-    created_at: row.createdAt.toISOString(),
-    last_used_at: row.lastUsedAt.toISOString(),
-    expires_at: row.idleExpiresAt.toISOString(),
-    ended_at: row.endedAt?.toISOString() ?? null,
-    ended_reason: row.endedReason,
-  }))
+  return rows.map((row) => {
+    const expiresAt = new Date(Math.min(row.idleExpiresAt.getTime(), row.absoluteExpiresAt.getTime()))
+    const endedFirst = row.endedAt !== null && row.endedAt <= expiresAt
+    const expired = !endedFirst && expiresAt.getTime() <= now
+    return {
+      id: row.id,
+      current: row.id === currentId,
+      transport: row.transport,
+      user_agent: row.userAgent,
+      ip: row.ip,
+      created_at: row.createdAt.toISOString(),
+      last_used_at: row.lastUsedAt.toISOString(),
+      expires_at: expiresAt.toISOString(),
+      ended_at: (expired ? expiresAt : row.endedAt)?.toISOString() ?? null,
+      ended_reason: expired ? 'expired' : row.endedReason,
+    }
+  })
 }

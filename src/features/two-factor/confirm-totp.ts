@@ -59,7 +59,7 @@ export async function confirmTotp(
     })
 
   // Whoever guesses this right takes the account's recovery codes, and its owner's way in.
-  const what = 'step_up'
+  const what = 'step_up_factor'
   const guess = { what, account: userId, ip: origin.ip, device: null } as const
   const { right: codes, locked } = await lockout.guess(guess, confirm)
   if (codes) {

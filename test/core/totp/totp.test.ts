@@ -1,4 +1,4 @@
-import { Secret, TOTP, URI } from 'otpauth'
+import { Secret, URI } from 'otpauth'
 import t from 'tap'
 import { encode } from 'uqr'
 import { uuidv7 } from 'uuidv7'
@@ -7,6 +7,7 @@ import { openDatabase } from '../../../src/platform/database.ts'
 import { createSecrets } from '../../../src/platform/secrets.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { twenty } from '../../support/server.ts'
+import { totpCode } from '../../support/totp.ts'
 
 // The middle of a step, so that a second more or less decides nothing.
 const NOON = Math.floor(Date.UTC(2026, 5, 1, 12) / 30_000) * 30_000 + 15_000
@@ -37,8 +38,7 @@ async function person(email = `${uuidv7()}@example.com`) {
 }
 
 /** What an app shows, `steps` from now. */
-const shown = (secret: string, steps = 0) =>
-  TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: now + steps * STEP_MS })
+const shown = (secret: string, steps = 0) => totpCode(secret, now, steps)
 
 async function enrolled(user: { id: string; email: string }, ability = totp) {
   const enrolment = await ability.enrol(db, user)

@@ -184,7 +184,7 @@ t.test('what happened to an account shows, with its outcome, its reason and its 
   const answer = await list(last.access_token)
   t.equal(answer.headers.get('cache-control'), 'no-store')
   t.strictSame(Object.keys(answer.body).sort(), ['events', 'next_cursor'])
-  const members = 'at current id ip outcome reason session_id type user_agent'.split(' ')
+  const members = 'at by current id ip outcome reason session_id type user_agent'.split(' ')
   for (const event of events) t.strictSame(Object.keys(event).sort(), members)
   const secrets = [email, ...Object.values(wrong), reset.password, reset.token]
   for (const { access_token, refresh_token } of [byToken, stolen, here, last])

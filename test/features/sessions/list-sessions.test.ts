@@ -53,6 +53,52 @@ t.test('a person sees and ends sessions, and nobody else can', async (t) => {
   t.equal((await server.call('GET', '/me', { bearer: stranger.access_token })).status, 200)
 })
 
+t.test('what ran out is told for 30 days, with when that was', async (t) => {
+  const account = await server.createAccount()
+  const day = 86_400_000
+  const now = Date.now()
+  const session = async (idle: number, absolute: number, ended?: number) => {
+    const { id } = (await server.login(account)).session
+    const data = {
+      idleExpiresAt: new Date(now + idle * day),
+      absoluteExpiresAt: new Date(now + absolute * day),
+      ...(ended === undefined ? {} : { endedAt: new Date(now + ended * day), endedReason: 'revoked' }),
+    }
+    await server.db.session.update({ where: { id }, data })
+    return id
+  }
+  const { access_token: bearer, session: own } = await server.login(account)
+  const [idle, absolute, short, ended, endedLate] = [
+    await session(-2, 5),
+    await session(5, -3),
+    await session(9, 4),
+    await session(-1, 5, -4),
+    await session(-6, 5, -1),
+  ]
+  // Told no more: it ran out longer ago than that, whether or not it was ended since.
+  await session(-31, 5)
+  await session(-31, 5, -1)
+  const list = async (query: string) => {
+    const { body } = await server.call('GET', `/auth/sessions${query}`, { bearer })
+    type Listed = { id: string; expires_at: string; ended_at: string | null; ended_reason: string | null }
+    const told = body.sessions.map((row: Listed) => [
+      row.id,
+      [row.expires_at, row.ended_at, row.ended_reason],
+    ])
+    return Object.fromEntries(told)
+  }
+  const at = (days: number) => new Date(now + days * day).toISOString()
+  const live = { [own.id]: [own.expires_at, null, null], [short]: [at(4), null, null] }
+  t.strictSame(await list(''), live)
+  t.strictSame(await list('?ended=true'), {
+    ...live,
+    [idle]: [at(-2), at(-2), 'expired'],
+    [absolute]: [at(-3), at(-3), 'expired'],
+    [ended]: [at(-1), at(-4), 'revoked'],
+    [endedLate]: [at(-6), at(-6), 'expired'],
+  })
+})
+
 t.test('logout is a 204 whatever it is given, and also takes a superseded token', async (t) => {
   const session = await server.login(await server.createAccount())
   t.equal((await server.call('POST', '/auth/logout')).status, 204)

@@ -1,6 +1,6 @@
-import { Secret, TOTP } from 'otpauth'
 import t from 'tap'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
+import { totpCode } from '../../support/totp.ts'
 
 const clock = movableClock()
 const server = await startServer(t, { clock })
@@ -14,7 +14,7 @@ async function withApp() {
   const { secret } = (await server.post('/auth/mfa/totp', { password }, { bearer })).body
   const code = () => {
     clock.advance(30_000)
-    return TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now() })
+    return totpCode(secret, clock.now())
   }
   const confirmed = await server.post('/auth/mfa/totp/confirm', { code: code() }, { bearer })
   return {

@@ -1,7 +1,7 @@
-import { Secret, TOTP } from 'otpauth'
 import t from 'tap'
 import { eventually } from '../../support/eventually.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
+import { totpCode } from '../../support/totp.ts'
 
 const clock = movableClock()
 const server = await startServer(t, { clock })
@@ -10,7 +10,7 @@ const STEP_MS = 30_000
 /** What an app shows; a step later, so that it is another code than any before. */
 function shown(secret: string): string {
   clock.advance(STEP_MS)
-  return TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now() })
+  return totpCode(secret, clock.now())
 }
 const wrong = (secret: string) => `${(Number(shown(secret)) + 1) % 1_000_000}`.padStart(6, '0')
 
@@ -71,6 +71,24 @@ t.test('an app is set up: a secret, a code of it, ten recovery codes', async (t)
   t.match((await subjects(ada.email)).at(-1), /^An authenticator app was set up/)
 })
 
+t.test('whoever signs in is told whether there is a second factor', async (t) => {
+  const ada = await person()
+  const { email, password } = ada
+  const login = () => server.post('/auth/login', { email, password, transport: 'body' })
+  t.equal((await login()).body.user.mfa_enabled, false)
+  const { secret } = (await ada.enrol()).body
+  t.equal((await login()).body.user.mfa_enabled, false, 'not before it is confirmed')
+  t.equal((await ada.confirm(shown(secret))).status, 200)
+  const { mfa_token } = (await login()).body
+  const signedIn = await server.post('/auth/login/mfa', { mfa_token, code: shown(secret) })
+  t.equal(signedIn.body.user.mfa_enabled, true)
+  const bearer = signedIn.body.access_token
+  await eventually(ada.mfaEnabled)
+  await server.db.user.update({ where: { id: ada.id }, data: { roles: ['editor', 'a "quoted" one'] } })
+  const renamed = await server.call('PATCH', '/me', { bearer, body: { name: 'Grace' } })
+  t.match(renamed.body, { name: 'Grace', mfa_enabled: true, roles: ['editor', 'a "quoted" one'] })
+})
+
 t.test('a wrong code turns nothing on, and is told apart from nothing to confirm', async (t) => {
   const ada = await person()
   t.match((await ada.confirm('123456')).body, { status: 404, code: 'not_found' })
@@ -122,9 +140,19 @@ t.test('guesses at the code are capped, and the owner hears of it', async (t) =>
   t.equal(answers.filter(({ body }) => body.code === 'mfa_invalid').length, 10)
   t.equal(answers.filter(({ status }) => status === 429).length, 10)
   t.equal((await ada.confirm(shown(secret))).status, 429, 'the right one comes too late')
-  t.strictSame(await events(ada.id, 'lock'), ['success step_up_here'])
+  t.strictSame(await events(ada.id, 'lock'), ['success step_up_factor_here'])
   t.match((await subjects(ada.email)).at(-1), /^Too many/)
   t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
+})
+
+t.test('a right password does not clear the count of wrong factors', async (t) => {
+  const ada = await withApp()
+  const proof = { password: ada.password, code: wrong(ada.secret) }
+  for (let guess = 1; guess <= 10; guess += 1)
+    t.match((await ada.disable(proof)).body, { code: 'mfa_invalid' })
+  t.equal((await ada.disable(proof)).status, 429)
+  t.equal((await ada.disable({ ...proof, code: shown(ada.secret) })).status, 429)
+  t.strictSame(await events(ada.id, 'lock'), ['success step_up_factor_here'])
 })
 
 t.test('of 20 parallel confirmations one succeeds, with the one set of codes', async (t) => {
@@ -149,9 +177,7 @@ t.test('of 20 parallel enrolments one secret confirms', async (t) => {
   let confirmed = 0
   // One after the other, and within the cap: the last is asked first.
   for (const { body } of answers) {
-    const timestamp = clock.now()
-    const code = TOTP.generate({ secret: Secret.fromBase32(body.secret), timestamp })
-    const { status } = await ada.confirm(code)
+    const { status } = await ada.confirm(totpCode(body.secret, clock.now()))
     if (status === 200) confirmed += 1
     else await server.db.guessCounter.deleteMany()
   }

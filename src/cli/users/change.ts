@@ -1,0 +1,75 @@
+import { environment, loadConfig } from '../../config.ts'
+import { createOutbox } from '../../core/mail/outbox.ts'
+import { createOneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts'
+import { grantAdmin, revokeAdmin } from '../../features/admin/change-role.ts'
+import { deleteUser } from '../../features/admin/delete-user.ts'
+import { disableUser, enableUser } from '../../features/admin/disable-user.ts'
+import { endSessions } from '../../features/admin/end-sessions.ts'
+import { requirePasswordReset } from '../../features/admin/require-password-reset.ts'
+import { showUser } from '../../features/admin/show-user.ts'
+import { createLinks } from '../../http/links.ts'
+import { createSecrets } from '../../platform/secrets.ts'
+import type { Desk } from './desk.ts'
+
+type Account = { id: string; email: string }
+type Change = (desk: Desk, account: Account, options: { yes: boolean }) => Promise<void>
+
+export const changes: Record<string, Change> = {
+  async disable(desk, account) {
+    const done = await disableUser(desk, targetOf(desk, account), desk.origin)
+    console.log(`${done.changed ? 'disabled' : 'disabled already'}; ${ending(done)}`)
+  },
+
+  async enable(desk, account) {
+    const { changed } = await enableUser(desk, targetOf(desk, account), desk.origin)
+    console.log(changed ? 'enabled' : 'enabled already')
+  },
+
+  async 'end-sessions'(desk, account) {
+    console.log(ending(await endSessions(desk, targetOf(desk, account), desk.origin)))
+  },
+
+  async 'require-reset'(desk, account) {
+    const done = await requirePasswordReset(withMail(desk), targetOf(desk, account), desk.origin)
+    console.log(`a new password is required${done.changed ? '' : ' already'}; ${ending(done)}`)
+  },
+
+  async delete(desk, account, { yes }) {
+    if (!yes) throw new Error(await describeDeletion(desk, account))
+    const done = await deleteUser(desk, targetOf(desk, account), desk.origin)
+    console.log(`deleted; ${ending(done)}; no mail tells of it`)
+  },
+
+  async 'grant-admin'(desk, account) {
+    const { changed } = await grantAdmin(desk, targetOf(desk, account), desk.origin)
+    const needed = 'it takes a sign-in with a second factor to act as one'
+    console.log(`${account.email} is an administrator${changed ? ' now' : ' already'}; ${needed}`)
+  },
+
+  async 'revoke-admin'(desk, account) {
+    const done = await revokeAdmin(desk, targetOf(desk, account), desk.origin)
+    if (done.changed) console.log(`${account.email} is no administrator any more; ${ending(done)}`)
+    else console.log(`${account.email} was no administrator`)
+  },
+}
+
+const targetOf = ({ actor }: Desk, { id: userId }: Account) => ({ userId, actor })
+
+const ending = ({ endings }: { endings: readonly { isNew: boolean }[] }) =>
+  `${endings.filter(({ isNew }) => isNew).length} sessions end within a second`
+
+async function describeDeletion(desk: Desk, account: Account): Promise<string> {
+  const user = await showUser(desk, targetOf(desk, account), desk.origin)
+  const since = user.created_at.slice(0, 10)
+  return `this would delete ${account.email}, of ${since}, with ${user.live_sessions} live sessions, for good; --yes does it`
+}
+
+/** The desk with an outbox that running nodes empty. */
+function withMail(desk: Desk) {
+  const { db, clock } = desk
+  const { appSecrets, publicUrl, appUrl } = loadConfig({ NODE_ENV: 'production', ...environment() })
+  const mailer = { name: 'none', send: () => Promise.reject(new Error('running nodes send')) }
+  const brand = { name: new URL(publicUrl).hostname, url: publicUrl }
+  const outbox = createOutbox({ db, secrets: createSecrets(appSecrets), clock, mailer, brand, log: console })
+  return { ...desk, outbox, oneTimeTokens: createOneTimeTokens(clock), links: createLinks(publicUrl, appUrl) }
+}

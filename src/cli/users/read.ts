@@ -1,0 +1,92 @@
+import { listAudit } from '../../features/admin/list-audit.ts'
+import { searchUsers } from '../../features/admin/search-users.ts'
+import { showUser } from '../../features/admin/show-user.ts'
+import type { Desk } from './desk.ts'
+
+interface Question {
+  /** An address, or part of one. */
+  about: string | undefined
+  json: boolean
+  /** How many at most; a number as text. */
+  limit: string
+  /** @throws `not_found`, `validation_failed`. */
+  find(address: string): Promise<{ id: string }>
+}
+
+export const readings: Record<string, (desk: Desk, question: Question) => Promise<void>> = {
+  list,
+  show,
+  audit,
+}
+
+async function list(desk: Desk, { about, json, limit }: Question): Promise<void> {
+  const query = { ...(about ? { query: about } : {}), limit }
+  const { users, next_cursor: more } = await searchUsers(desk, query, desk.actor, desk.origin)
+  for (const user of users) {
+    if (json) console.log(JSON.stringify(user))
+    else console.log(line([user.created_at, user.email, user.name, statesOf(user)]))
+  }
+  tellOfMore(more, limit)
+}
+
+async function show(desk: Desk, { about = '', json, find }: Question): Promise<void> {
+  const { id: userId } = await find(about)
+  const user = await showUser(desk, { userId, actor: desk.actor }, desk.origin)
+  if (json) return console.log(JSON.stringify(user))
+  const { totp, passkeys, recovery_codes: codes } = user.factors
+  const rows = {
+    id: user.id,
+    email: user.email,
+    name: user.name,
+    state: statesOf(user) || 'in order',
+    roles: user.roles.join(', '),
+    created: user.created_at,
+    'last sign-in': user.last_sign_in_at ?? 'none that is kept',
+    'live sessions': user.live_sessions,
+    factors: `authenticator app: ${totp ? 'yes' : 'no'}, passkeys: ${passkeys}, recovery codes left: ${codes}`,
+    mail: user.mail ? `held back: ${user.mail}` : 'goes out',
+  }
+  for (const [name, value] of Object.entries(rows)) console.log(line([`${name}:`.padEnd(15), value]))
+}
+
+async function audit(desk: Desk, { about, json, limit, find }: Question): Promise<void> {
+  const userId = about ? (await find(about)).id : undefined
+  const { events, next_cursor: more } = await listAudit(desk, { userId, limit }, desk.actor, desk.origin)
+  for (const event of events) {
+    if (json) {
+      console.log(JSON.stringify(event))
+      continue
+    }
+    const { at, type, outcome, reason, user_id: account, actor, ip } = event
+    const by = actor ? `by ${actor}` : ip && `from ${ip}`
+    console.log(line([at, type, outcome, reason, account && `account ${account}`, by]))
+  }
+  tellOfMore(more, limit)
+}
+
+function statesOf(user: {
+  email_verified: boolean
+  disabled_at: string | null
+  reset_required_at: string | null
+  roles: readonly string[]
+}): string {
+  const states = [
+    user.email_verified ? '' : 'unverified',
+    user.disabled_at ? 'disabled' : '',
+    user.reset_required_at ? 'reset required' : '',
+    user.roles.includes('admin') ? 'administrator' : '',
+  ]
+  return states.filter(Boolean).join(', ')
+}
+
+// On standard error: what reads the list reads it alone.
+function tellOfMore(more: string | null, limit: string): void {
+  if (more) console.error(`only the newest ${limit}: ask for more with --limit`)
+}
+
+/** Whatever people typed, it must not steer the terminal. */
+const line = (cells: readonly unknown[]) =>
+  cells
+    .filter((cell) => cell !== null && cell !== undefined && cell !== '')
+    .map((cell) => String(cell).replace(/\p{C}/gu, '\ufffd'))
+    .join('  ')

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto'
+import { Type } from 'typebox'
+import { UUID } from 'uuidv7'
+import { Problem } from '../platform/problem.ts'
+
+/** The place of something in a list: newest first, and by id among those of one millisecond. */
+export interface Position {
+  at: Date
+  id: string
+}
+
+const LIMIT = 50
+/** Of a page, in a query. A query is text: numbers are told by their pattern. */
+export const pageFields = {
+  limit: Type.Optional(
+    Type.String({ pattern: '^([1-9][0-9]?|100)$', description: `Per page, 1 to 100; ${LIMIT} by default` }),
+  ),
+  cursor: Type.Optional(
+    Type.String({ pattern: '^[A-Za-z0-9_-]{51}$', description: 'The `next_cursor` of the page before' }),
+  ),
+}
+
+/** A page that is asked for: how many, and after which position. */
+export interface PageRequest {
+  limit: number
+  after: Position | undefined
+}
+
+/**
+ * @param list names the list and whatever it is narrowed to: a cursor of one list is none of another.
+ * @throws `validation_failed` when the cursor is none of this list's.
+ */
+export function pageOf(list: string, query: { limit?: string; cursor?: string }): PageRequest {
+  const limit = Number(query.limit ?? LIMIT)
+  if (query.cursor === undefined) return { limit, after: undefined }
+  const after = decodeCursor(list, query.cursor)
+  if (after) return { limit, after }
+  throw new Problem('validation_failed', {
+    errors: [{ pointer: '/cursor', detail: 'is not a cursor of this list' }],
+  })
+}
+
+/** Cuts off the row that was read beyond the page, and names where the next page begins. */
+export function cutPage<Row extends { id: string }>(
+  list: string,
+  rows: readonly Row[],
+  limit: number,
+  at: (row: Row) => Date,
+): { page: readonly Row[]; next: string | null } {
+  const page = rows.slice(0, limit)
+  const last = rows.length > limit ? page.at(-1) : undefined
+  return { page, next: last ? encodeCursor(list, { at: at(last), id: last.id }) : null }
+}
+
+// at: 48 bits of milliseconds, id: a UUID, list: 128 bits. Every such time is one that Postgres can hold.
+const ID = 6
+const LIST = 22
+const LENGTH = 38
+
+/** A position as opaque text: 51 characters of base64url. */
+function encodeCursor(list: string, { at, id }: Position): string {
+  const bytes = Buffer.alloc(LENGTH)
+  bytes.writeUIntBE(at.getTime(), 0, ID)
+  bytes.set(UUID.parse(id).bytes, ID)
+  bytes.set(digest(list), LIST)
+  return bytes.toString('base64url')
+}
+
+/** The position a cursor of this list names; null when it is none, or another list's. */
+function decodeCursor(list: string, cursor: string): Position | null {
+  const bytes = Buffer.from(cursor, 'base64url')
+  // Node's decoder skips what it does not know: only text that it would write itself counts.
+  if (bytes.length !== LENGTH || bytes.toString('base64url') !== cursor) return null
+  if (!digest(list).equals(bytes.subarray(LIST))) return null
+  return { at: new Date(bytes.readUIntBE(0, ID)), id: UUID.ofInner(bytes.subarray(ID, LIST)).toString() }
+}
+
+const digest = (list: string) =>
+  createHash('sha256')
+    .update(list)
+    .digest()
+    .subarray(0, LENGTH - LIST)

@@ -1,0 +1,122 @@
+import t from 'tap'
+import { createAdministrator, createPerson } from '../../support/administrator.ts'
+import { eventually } from '../../support/eventually.ts'
+import { startServer } from '../../support/server.ts'
+import { operator, usersCommand } from '../../support/users-command.ts'
+
+const server = await startServer(t)
+const users = usersCommand(server.databaseUrl)
+const meAs = async (bearer: string) => (await server.call('GET', '/me', { bearer })).status
+
+t.test('the first administrator is made here, of a verified account', async (t) => {
+  const admin = await createAdministrator(server)
+  await server.db.user.update({ where: { id: admin.id }, data: { roles: ['editor'] } })
+  const rules = async () => (await server.call('GET', '/admin/users', { bearer: admin.bearer })).status
+  t.equal(await rules(), 403)
+  t.match(await users('grant-admin', admin.email.toUpperCase()), `${admin.email} is an administrator now; `)
+  t.equal(await rules(), 200)
+  t.match(await users('grant-admin', admin.email), 'is an administrator already')
+  t.strictSame((await server.db.user.findUniqueOrThrow({ where: { id: admin.id } })).roles, [
+    'editor',
+    'admin',
+  ])
+
+  t.match(await users('revoke-admin', admin.email), 'is no administrator any more; 1 sessions end')
+  await eventually(async () => (await meAs(admin.bearer)) === 401)
+  const refresh = () => server.post('/auth/refresh', { refresh_token: admin.refresh_token })
+  await eventually(async () => (await refresh()).body.reason === 'role_changed')
+  t.strictSame((await server.db.user.findUniqueOrThrow({ where: { id: admin.id } })).roles, ['editor'])
+  const back = await server.login(admin.account)
+  t.match(await users('revoke-admin', admin.email), 'was no administrator')
+  t.equal(await meAs(back.access_token), 200, 'what changes nothing ends nothing')
+
+  const email = server.freshEmail()
+  await server.post('/auth/register', { email, password: server.password })
+  await t.rejects(users('grant-admin', email), { message: /address has not been verified/ })
+  const events = await server.db.auditEvent.findMany({
+    where: { type: { in: ['role_grant', 'role_revoke'] } },
+    orderBy: { at: 'asc' },
+  })
+  t.strictSame(
+    events.map((event) => [event.type, event.outcome, event.reason, event.actor]),
+    [
+      ['role_grant', 'success', null, operator],
+      ['role_grant', 'success', 'unchanged', operator],
+      ['role_revoke', 'success', null, operator],
+      ['role_revoke', 'success', 'unchanged', operator],
+      ['role_grant', 'failure', 'email_not_verified', operator],
+    ],
+  )
+})
+
+t.test('a sign-in under way does not bring back a role that was taken away', async (t) => {
+  const { account, id, email } = await createPerson(server)
+  await server.db.user.update({ where: { id }, data: { roles: ['admin'] } })
+  const { passwords } = server.app.abilities
+  const { verify } = passwords
+  t.teardown(() => Object.assign(passwords, { verify }))
+  passwords.verify = async (hash, password) => {
+    const fits = await verify(hash, password)
+    await users('revoke-admin', email)
+    return fits
+  }
+  t.match((await server.post('/auth/login', account)).body, { code: 'invalid_credentials' })
+  passwords.verify = verify
+  const { body } = await server.post('/auth/login', account)
+  t.strictSame(body.user.roles, [])
+})
+
+t.test('sessions end, and the account can sign in again', async (t) => {
+  const person = await createPerson(server)
+  await server.login(person.account)
+  t.equal(await users('end-sessions', person.email), '2 sessions end within a second\n')
+  await eventually(async () => (await meAs(person.bearer)) === 401)
+  const refresh = () => server.post('/auth/refresh', { refresh_token: person.refresh_token })
+  await eventually(async () => (await refresh()).body.reason === 'ended_by_administrator')
+  t.equal((await server.post('/auth/login', person.account)).status, 200)
+})
+
+t.test('a required reset is mailed by the nodes, and takes the configuration', async (t) => {
+  const person = await createPerson(server)
+  await t.rejects(users('require-reset', person.email), { message: /APP_SECRETS is missing/ })
+  t.equal(await meAs(person.bearer), 200, 'and nothing has changed')
+  Object.assign(process.env, {
+    NODE_ENV: 'test',
+    PUBLIC_URL: 'http://localhost:8080',
+    APP_SECRETS: 'a-secret-for-tests-of-at-least-32-bytes-the-same-for-all',
+    REDIS_URL: 'redis://127.0.0.1:1',
+  })
+  const require = () => users('require-reset', person.email)
+  t.equal(await require(), 'a new password is required; 1 sessions end within a second\n')
+  t.equal(await require(), 'a new password is required already; 0 sessions end within a second\n')
+  await eventually(async () => (await meAs(person.bearer)) === 401)
+  t.match((await server.post('/auth/login', person.account)).body, { code: 'password_reset_required' })
+  const mails = await server.mailsTo(person.email)
+  t.equal(mails.filter(({ text }) => /asks you to choose a new password/.test(text)).length, 1)
+  const password = 'a wholly new passphrase'
+  const token = await server.lastToken(person.email)
+  t.equal((await server.post('/auth/reset-password', { token, password })).status, 204)
+  t.equal((await server.post('/auth/login', { ...person.account, password })).status, 200)
+})
+
+t.test('an account is deleted only by whoever says yes', async (t) => {
+  const person = await createPerson(server)
+  await t.rejects(users('delete', person.email), {
+    message: new RegExp(
+      `this would delete ${person.email}, of 20.*, with 1 live sessions, for good; --yes does it`,
+    ),
+  })
+  t.equal(await meAs(person.bearer), 200)
+  t.equal(
+    await users('delete', person.email, '--yes'),
+    'deleted; 1 sessions end within a second; no mail tells of it\n',
+  )
+  await eventually(async () => (await meAs(person.bearer)) === 401)
+  t.equal(await server.db.user.count({ where: { id: person.id } }), 0)
+  const refresh = () => server.post('/auth/refresh', { refresh_token: person.refresh_token })
+  await eventually(async () => (await refresh()).body.reason === 'account_deleted')
+  await t.rejects(users('delete', person.email, '--yes'), { message: /no account with that address/ })
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()

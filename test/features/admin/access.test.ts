@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto'
+import t from 'tap'
+import { createAdministrator, createPerson } from '../../support/administrator.ts'
+import { startServer } from '../../support/server.ts'
+import { totpCode } from '../../support/totp.ts'
+
+const server = await startServer(t)
+const someone = await createPerson(server)
+
+const calls = (id: string) =>
+  [
+    ['GET', '/admin/users', 'account_search'],
+    ['GET', `/admin/users/${id}`, 'account_view'],
+    ['POST', `/admin/users/${id}/disable`, 'account_disable'],
+    ['POST', `/admin/users/${id}/enable`, 'account_enable'],
+    ['POST', `/admin/users/${id}/end-sessions`, 'sessions_end'],
+    ['POST', `/admin/users/${id}/require-password-reset`, 'password_reset_require'],
+    ['DELETE', `/admin/users/${id}`, 'account_delete'],
+    ['GET', '/admin/audit', 'audit_read'],
+  ] as const
+
+/** Every call is refused alike, changes nothing, and leaves an event with whoever tried. */
+async function allRefused(
+  t: Tap,
+  who: { id: string; bearer: string; session: { id: string } },
+  refusal: { status: number; code: string },
+) {
+  for (const [method, path, type] of calls(someone.id)) {
+    const answer = await server.call(method, path, { bearer: who.bearer })
+    t.match(answer.body, refusal, `${method} ${path}`)
+    const tried = {
+      type,
+      userId: who.id,
+      sessionId: who.session.id,
+      outcome: 'failure',
+      reason: refusal.code,
+    }
+    t.equal(await server.db.auditEvent.count({ where: tried }), 1, type)
+  }
+  t.equal((await server.call('GET', '/me', { bearer: someone.bearer })).status, 200)
+}
+type Tap = Pick<typeof t, 'match' | 'equal'>
+
+t.test('anonymous calls are a 401', async (t) => {
+  for (const [method, path] of calls(someone.id)) {
+    t.match((await server.call(method, path)).body, { status: 401, code: 'access_token_invalid' })
+    t.equal((await server.call(method, path, { bearer: 'nonsense' })).status, 401)
+  }
+})
+
+t.test('a person who is no administrator gets nowhere, with a second factor or without', async (t) => {
+  await allRefused(t, await createPerson(server), { status: 403, code: 'administrators_only' })
+  const factored = await createAdministrator(server)
+  await server.db.user.update({ where: { id: factored.id }, data: { roles: ['administrator', 'ADMIN'] } })
+  await allRefused(t, factored, { status: 403, code: 'administrators_only' })
+})
+
+t.test('an administrator without a second factor is told so', async (t) => {
+  const admin = await createAdministrator(server, ['pwd'])
+  await allRefused(t, admin, { status: 403, code: 'second_factor_needed' })
+  const similar = await createAdministrator(server, ['pwd', 'mfa2', 'otp'])
+  t.equal((await server.call('GET', '/admin/users', { bearer: similar.bearer })).status, 403)
+})
+
+t.test('signing in with a second factor opens the door', async (t) => {
+  const { id, account, bearer } = await createPerson(server)
+  await server.db.user.update({ where: { id }, data: { roles: ['admin'] } })
+  const { secret } = (await server.post('/auth/mfa/totp', { password: account.password }, { bearer })).body
+  const code = totpCode(secret, Date.now())
+  const { body } = await server.post('/auth/mfa/totp/confirm', { code }, { bearer })
+  const before = await server.call('GET', '/admin/users', { bearer })
+  t.match(before.body, { code: 'second_factor_needed' }, 'a session from before has none')
+  const first = (await server.post('/auth/login', { ...account, transport: 'body' })).body
+  const proof = { mfa_token: first.mfa_token, recovery_code: body.recovery_codes[0] }
+  const second = (await server.post('/auth/login/mfa', proof)).body
+  t.equal((await server.call('GET', '/admin/users', { bearer: second.access_token })).status, 200)
+  const shown = await server.call('GET', `/admin/users/${id}`, { bearer: second.access_token })
+  t.match(shown.body, { mfa_enabled: true, live_sessions: 2, factors: { totp: true, recovery_codes: 9 } })
+})
+
+t.test('a role that was taken away counts at once, whatever the token says', async (t) => {
+  const admin = await createAdministrator(server)
+  const { roles } = JSON.parse(Buffer.from(`${admin.bearer.split('.')[1]}`, 'base64url').toString())
+  t.strictSame(roles, ['admin'])
+  t.equal((await server.call('GET', '/admin/users', { bearer: admin.bearer })).status, 200)
+  await server.db.user.update({ where: { id: admin.id }, data: { roles: [] } })
+  await allRefused(t, admin, { status: 403, code: 'administrators_only' })
+})
+
+t.test('a disabled administrator rules no more, nor does an ended or a deleted one', async (t) => {
+  const disabled = await createAdministrator(server)
+  await server.db.user.update({ where: { id: disabled.id }, data: { disabledAt: new Date() } })
+  await allRefused(t, disabled, { status: 403, code: 'administrators_only' })
+
+  // No node has heard of it yet.
+  const ended = await createAdministrator(server)
+  await server.db.session.update({ where: { id: ended.session.id }, data: { endedAt: new Date() } })
+  const deleted = await createAdministrator(server)
+  await server.db.user.delete({ where: { id: deleted.id } })
+  for (const [method, path] of calls(someone.id)) {
+    t.equal((await server.call(method, path, { bearer: ended.bearer })).status, 401)
+    t.match((await server.call(method, path, { bearer: deleted.bearer })).body, { status: 403 })
+  }
+})
+
+t.test('what is not an id is a 400, and an unknown one a 404 that is recorded', async (t) => {
+  const { bearer, id: actor } = await createAdministrator(server)
+  const onUsers = (id: string) => calls(id).filter(([, path]) => path.includes(id))
+  for (const bad of [
+    'nonsense',
+    `urn:uuid:${someone.id}`,
+    `${someone.id}0`,
+    `'${someone.id}`,
+    '%00',
+    '%F0%9F%A6%9C',
+  ]) {
+    for (const [method, path] of onUsers(bad)) {
+      t.match(
+        (await server.call(method, path, { bearer })).body,
+        { status: 400, code: 'validation_failed' },
+        path,
+      )
+    }
+  }
+  const nobody = randomUUID()
+  for (const [method, path, type] of onUsers(nobody)) {
+    t.match((await server.call(method, path, { bearer })).body, { status: 404, code: 'not_found' }, path)
+    const where = { type, actor, userId: nobody, outcome: 'failure', reason: 'not_found' }
+    t.equal(await server.db.auditEvent.count({ where }), 1, type)
+  }
+  for (const [method, path] of calls(someone.id)) {
+    const unknown = await server.call(method, `${path}?force=true`, { bearer })
+    t.match(unknown.body, { status: 400, errors: [{ pointer: '/force' }] }, path)
+    if (method === 'GET') continue
+    const body = { reason: 'because' }
+    t.match((await server.call(method, path, { bearer, body })).body, { status: 400 }, `${path} with a body`)
+  }
+  t.equal((await server.call('GET', '/me', { bearer: someone.bearer })).status, 200)
+})
+
+t.test('administrators have a budget', async (t) => {
+  const limited = await startServer(t, { env: { RATE_LIMITS: 'true' } })
+  const { bearer } = await createAdministrator(limited)
+  const answer = await limited.call('GET', '/admin/users', { bearer })
+  t.equal(answer.headers.get('ratelimit-policy'), '"admin";q=120;w=60')
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()

@@ -1,0 +1,29 @@
+import { randomUUID } from 'node:crypto'
+import type { TestServer } from './server.ts'
+
+/** A verified account with a session: its id, and tokens of the session. */
+export async function createPerson(server: TestServer) {
+  const account = await server.createAccount()
+  const { id } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
+  const session = await server.login(account)
+  return { account, id, email: account.email, bearer: session.access_token, ...session }
+}
+
+/** An administrator with a session that says it began with a second factor. */
+export async function createAdministrator(server: TestServer, amr = ['pwd', 'otp', 'mfa']) {
+  const person = await createPerson(server)
+  await server.db.user.update({ where: { id: person.id }, data: { roles: ['admin'] } })
+  // Redis has not met the family yet: the refresh asks the ledger, and its access token says what stands there.
+  await server.db.session.update({ where: { id: person.session.id }, data: { amr } })
+  const { body } = await server.post('/auth/refresh', { refresh_token: person.refresh_token })
+  return { ...person, ...body, bearer: body.access_token as string }
+}
+
+/** Accounts that nobody signs in to, cheaply; `createdAt` and the rest as given. */
+export async function plantUsers(
+  server: TestServer,
+  users: readonly { email: string; name?: string; createdAt?: Date }[],
+): Promise<void> {
+  const data = users.map((user) => ({ id: randomUUID(), passwordHash: 'none', ...user }))
+  await server.db.user.createMany({ data })
+}

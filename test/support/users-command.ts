@@ -1,0 +1,29 @@
+import { userInfo } from 'node:os'
+import { users } from '../../src/cli/users.ts'
+
+/** Who the command line says it is. */
+export const operator = `command line (${userInfo().username})`
+
+/** `ratchet users …` within this process, on a database: what it prints. @throws what it ends with. */
+export function usersCommand(databaseUrl: string) {
+  process.env.DATABASE_URL = databaseUrl
+  return async (...args: string[]): Promise<string> => {
+    const { log } = console
+    let printed = ''
+    console.log = (line: unknown) => {
+      printed += `${line}\n`
+    }
+    try {
+      await users(args)
+    } finally {
+      console.log = log
+    }
+    return printed
+  }
+}
+
+export const jsonLines = (text: string) =>
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
