@@ -53,6 +53,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     ARGON2_ITERATIONS: '1',
     REFRESH_GRACE: String(options.grace),
     RATE_LIMITS: 'false',
+    BREACHED_PASSWORDS_URL: 'off',
     PUBLIC_URL,
     APP_SECRETS: randomBytes(32).toString('base64url'),
     INBOX_DIR: inboxDir,

@@ -9,6 +9,7 @@ import { openKeyRing } from './core/access-tokens/key-ring.ts'
 import { createRevocationFeed } from './core/access-tokens/revocation-feed.ts'
 import { createRevokedSessions } from './core/access-tokens/revoked-sessions.ts'
 import { createAudit } from './core/audit/audit.ts'
+import { createPasswordPolicy } from './core/credentials/password-policy.ts'
 import { createPasswords } from './core/credentials/passwords.ts'
 import { createDevices } from './core/devices/devices.ts'
 import { createLockNotice } from './core/lockout/lock-notice.ts'
@@ -36,6 +37,7 @@ import { activity } from './features/activity/activity.plugin.ts'
 import { admin } from './features/admin/admin.plugin.ts'
 import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
 import { discovery } from './features/discovery/discovery.plugin.ts'
+import { emailChange } from './features/email-change/email-change.plugin.ts'
 import { health } from './features/health/health.plugin.ts'
 import { mailEvents } from './features/mail-events/mail-events.plugin.ts'
 import { metrics as metricsRoom } from './features/metrics/metrics.plugin.ts'
@@ -144,7 +146,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const sealedRows = createSealedRows({ db, secrets, log })
   const retention = createRetention({ db, clock, log, auditDays: config.auditRetentionDays })
 
-  const { publicUrl, passwordMinLength, cookieSameSite } = config
+  const { publicUrl, cookieSameSite, passwordMinLength: minLength, breachedPasswordsUrl } = config
+  const passwordPolicy = createPasswordPolicy({ minLength, breachedPasswordsUrl, clock, log })
   const links = createLinks(publicUrl, config.appUrl)
   const lockout = createLockout(db, clock)
   const lockNotice = createLockNotice({ db, oneTimeTokens, outbox, audit, clock, links })
@@ -205,12 +208,13 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     refreshTokens,
     rateLimits,
     authenticate,
-    passwordMinLength,
+    passwordPolicy,
     stepUp,
     oneTimeTokens,
     links,
   }
   await app.register(accounts, shared)
+  await app.register(emailChange, shared)
   const guarded = { ...shared, secondFactors, lockout, lockNotice, tickets, passkeys, devices }
   await app.register(signIn, { ...guarded, origins, cookies, respond })
   await app.register(twoFactor, { ...guarded, totp, recoveryCodes })

@@ -3,6 +3,7 @@ export interface Links {
   verifyEmail(token: string): string
   resetPassword(token: string): string
   unlock(token: string): string
+  confirmEmailChange(token: string): string
   /** Where a person asks for a new password. */
   forgotPassword(): string
 }
@@ -13,6 +14,7 @@ export function createLinks(publicUrl: string, appUrl: string | undefined): Link
   return {
     verifyEmail: (token) => `${base}/verify-email?token=${token}`,
     resetPassword: (token) => `${base}/reset-password?token=${token}`,
+    confirmEmailChange: (token) => `${base}/confirm-email-change?token=${token}`,
     unlock: (token) => `${base}/unlock?token=${token}`,
     forgotPassword: () => `${base}/forgot-password`,
   }

@@ -121,13 +121,13 @@ export function presentUser(row: UserRow, mfaEnabled: boolean): User {
 // One `@`, and nothing that could split a header or a list of recipients.
 const EMAIL = /^[^@\s\p{C}<>(),;:"\\[\]]+@[^@\s\p{C}<>(),;:"\\[\]]+$/u
 
-/** The canonical form of an address. @throws `validation_failed`. */
-export function canonicalEmail(input: string): string {
+/** The canonical form of an address. @throws `validation_failed` that points at `pointer`. */
+export function canonicalEmail(input: string, pointer = '/email'): string {
   const email = input.trim().normalize('NFC').toLowerCase()
   const fits = email.length <= 254 && EMAIL.test(email)
   if (!fits) {
     throw new Problem('validation_failed', {
-      errors: [{ pointer: '/email', detail: 'is not an e-mail address' }],
+      errors: [{ pointer, detail: 'is not an e-mail address' }],
     })
   }
   return email

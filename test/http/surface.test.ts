@@ -106,6 +106,8 @@ t.test('the API describes itself: OpenAPI 3.1 from the schemas that validate', a
     '/auth/logout-all',
     '/me',
     '/auth/change-password',
+    '/auth/change-email',
+    '/auth/confirm-email-change',
     '/auth/request-password-reset',
     '/auth/reset-password',
     '/auth/sessions',

@@ -1,17 +1,69 @@
+import type { Clock } from '../../platform/clock.ts'
 import { Problem } from '../../platform/problem.ts'
+import { type BreachedPasswordsDeps, createBreachedPasswords } from './breached-passwords.ts'
+import { openCommonPasswords } from './common-passwords.ts'
 import { PASSWORD_MAX_LENGTH } from './passwords.ts'
 
-/** NIST 800-63B-4 §3.1.1.2: a length, no composition rules. @throws `password_too_weak` with reasons. */
-export function checkPasswordPolicy(password: string, email: string, minLength: number): void {
-  const length = [...password.normalize('NFC')].length
-  const reasons: string[] = []
-  if (length < minLength) reasons.push('too_short')
-  if (length > PASSWORD_MAX_LENGTH) reasons.push('too_long')
-  if (password.trim().toLowerCase() === email) reasons.push('same_as_email')
-  if (reasons.length > 0) {
-    throw new Problem('password_too_weak', {
-      reasons,
-      detail: `Use ${minLength} to ${PASSWORD_MAX_LENGTH} characters, and not your e-mail address.`,
-    })
+/** A length and no composition rules (NIST 800-63B-4 §3.1.1.2), and none of the passwords that are known. */
+export interface PasswordPolicy {
+  /**
+   * `email` is the canonical address of the account, `minLength` what is asked of this account instead of everybody.
+   * May wait a second for the network: never call it inside a transaction.
+   * @throws `password_too_weak` with reasons.
+   */
+  check(password: string, account: { email: string; minLength?: number | undefined }): Promise<void>
+}
+
+export interface PasswordPolicyDeps {
+  /** In code points, after NFC; as is the longest. */
+  minLength: number
+  breachedPasswordsUrl: string | undefined
+  clock: Clock
+  log: BreachedPasswordsDeps['log']
+}
+
+/** What an account with a second factor must have (NIST 800-63B-4 §3.1.1.2). */
+export const MIN_LENGTH_WITH_SECOND_FACTOR = 8
+
+// NFC makes at most four code points one, and a code point has at most two units: what is longer needs no counting.
+const MAX_UNITS = PASSWORD_MAX_LENGTH * 4 * 2
+
+export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
+  const common = openCommonPasswords()
+  const breached = createBreachedPasswords({ ...deps, url: deps.breachedPasswordsUrl })
+
+  return {
+    async check(password, { email, minLength = deps.minLength }) {
+      const refuse = (reasons: readonly Reason[]) => {
+        const advice = [
+          `Use ${minLength} to ${PASSWORD_MAX_LENGTH} characters.`,
+          ...reasons.flatMap((reason) => ADVICE[reason]),
+        ]
+        return new Problem('password_too_weak', { reasons, detail: advice.join(' ') })
+      }
+      if (isTooLong(password)) throw refuse(['too_long'])
+      const reasons: Reason[] = []
+      if (lengthOf(password) < minLength) reasons.push('too_short')
+      if (password.normalize('NFC').trim().toLowerCase() === email) reasons.push('same_as_email')
+      if (await common.has(password)) reasons.push('common')
+      if (reasons.length > 0) throw refuse(reasons)
+      if (await breached.has(password)) throw refuse(['breached'])
+    },
   }
 }
+
+type Reason = 'too_short' | 'too_long' | 'same_as_email' | 'common' | 'breached'
+
+const ADVICE: Record<Reason, string[]> = {
+  too_short: [],
+  too_long: [],
+  same_as_email: ['Your e-mail address is no password.'],
+  common: ['This is one of the commonest passwords, so it is among the first that are guessed.'],
+  breached: [
+    'This password stands in a list from a breach elsewhere, so it is among the first that are guessed.',
+  ],
+}
+
+const lengthOf = (password: string) => [...password.normalize('NFC')].length
+const isTooLong = (password: string) =>
+  password.length > MAX_UNITS || lengthOf(password) > PASSWORD_MAX_LENGTH

@@ -2,7 +2,8 @@ import { type Circumstances, describeCircumstances } from './facts.ts'
 import { type Brand, type Letter, layoutHtml, layoutText } from './layout.ts'
 
 interface Templates {
-  verify_email: { link: string; minutes: number }
+  /** `resetLink` where the address was registered before, perhaps by somebody else. */
+  verify_email: { link: string; minutes: number; resetLink?: string | undefined }
   /** `signInHint` is a sentence that says where to sign in. */
   already_registered: { signInHint?: string | undefined; resetLink: string }
   reset_password: { link: string; minutes: number; ip?: string | undefined }
@@ -42,7 +43,7 @@ export type MailData<T extends MailTemplate> = Templates[T]
 export type MailContent = { [T in MailTemplate]: { template: T; data: Templates[T] } }[MailTemplate]
 
 const letters: { [T in MailTemplate]: (data: Templates[T], brand: string) => Letter } = {
-  verify_email: ({ link, minutes }, brand) => ({
+  verify_email: ({ link, minutes, resetLink }, brand) => ({
     subject: `Confirm your e-mail address for ${brand}`,
     heading: 'Confirm your e-mail address',
     paragraphs: [`An account at ${brand} was created with this e-mail address. If that was you, confirm it:`],
@@ -50,6 +51,12 @@ const letters: { [T in MailTemplate]: (data: Templates[T], brand: string) => Let
     notes: [
       'You did not create an account? Then ignore this message and do not press the button: ' +
         'somebody else chose that account’s password, and confirming would hand them an account in your name.',
+      ...(resetLink
+        ? [
+            'This address was registered more than once, and only the password of the last time counts. If that may ' +
+              `not have been you, do not press the button: choose a password of your own at ${resetLink}`,
+          ]
+        : []),
       `The link works once, for ${duration(minutes)}.`,
     ],
   }),

@@ -48,7 +48,7 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
     },
     async (request, reply) => {
       const { email, password, name } = request.body
-      await steady(() => register(deps, { email: canonicalEmail(email), password, name }, originOf(request)))
+      await register(deps, { email: canonicalEmail(email), password, name }, originOf(request))
       return reply.status(202).send({ status: 'verification_sent' as const })
     },
   )

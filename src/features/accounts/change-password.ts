@@ -1,9 +1,10 @@
 import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
 import type { Audit, Origin } from '../../core/audit/audit.ts'
-import { checkPasswordPolicy } from '../../core/credentials/password-policy.ts'
+import { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from '../../core/credentials/password-policy.ts'
 import type { Passwords } from '../../core/credentials/passwords.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import { hasSecondFactor } from '../../core/second-factor/has-second-factor.ts'
 import type { StepUp } from '../../core/step-up/step-up.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
@@ -17,7 +18,7 @@ export interface ChangePasswordDeps {
   audit: Audit
   clock: Clock
   stepUp: StepUp
-  passwordMinLength: number
+  passwordPolicy: PasswordPolicy
 }
 
 /**
@@ -30,9 +31,10 @@ export async function changePassword(
   input: { currentPassword: string; newPassword: string },
   origin: Origin,
 ): Promise<void> {
-  const { db, passwords, refreshTokens, outbox, audit, clock, stepUp } = deps
+  const { db, passwords, refreshTokens, outbox, audit, clock, stepUp, passwordPolicy } = deps
   const user = await stepUp.password(session, input.currentPassword, origin, 'password_change')
-  checkPasswordPolicy(input.newPassword, user.email, deps.passwordMinLength)
+  const minLength = (await hasSecondFactor(db, user.id)) ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
+  await passwordPolicy.check(input.newPassword, { email: user.email, minLength })
   const passwordHash = await passwords.hash(input.newPassword)
   const endings = await db.$transaction(async (tx) => {
     const changed = await tx.user.updateMany({

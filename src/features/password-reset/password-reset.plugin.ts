@@ -1,6 +1,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox, TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/credentials/password-policy.ts'
 import { confirmPage, isForm, sendPage } from '../../http/page.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
@@ -131,7 +132,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
       action: '/auth/reset-password',
       button: 'Change password',
       token,
-      fields: `<label for="password">New password</label><input id="password" name="password" type="password" autocomplete="new-password" minlength="${deps.passwordMinLength}" required>`,
+      fields: `<label for="password">New password</label><input id="password" name="password" type="password" autocomplete="new-password" minlength="${MIN_LENGTH_WITH_SECOND_FACTOR}" required>`,
     })
   }
 }

@@ -1,10 +1,11 @@
 import type { Audit, Origin } from '../../core/audit/audit.ts'
-import { checkPasswordPolicy } from '../../core/credentials/password-policy.ts'
+import { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from '../../core/credentials/password-policy.ts'
 import type { Passwords } from '../../core/credentials/passwords.ts'
 import type { Lockout } from '../../core/lockout/lockout.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import { ONE_TIME_TTL, type OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts'
 import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import { hasSecondFactor } from '../../core/second-factor/has-second-factor.ts'
 import type { Links } from '../../http/links.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
@@ -20,7 +21,7 @@ export interface PasswordResetDeps {
   audit: Audit
   links: Links
   clock: Clock
-  passwordMinLength: number
+  passwordPolicy: PasswordPolicy
 }
 
 /** Mails a link to the stored address, if there is one; silent about everything else. */
@@ -65,8 +66,16 @@ export async function resetPassword(
   input: { token: string; password: string },
   origin: Origin,
 ): Promise<void> {
-  const { db, passwords, oneTimeTokens, refreshTokens, lockout, outbox, audit, clock } = deps
-  checkPasswordPolicy(input.password, '', deps.passwordMinLength)
+  const { db, passwords, passwordPolicy, oneTimeTokens, refreshTokens, lockout, outbox, audit, clock } = deps
+  const refuse = async () => {
+    await audit.record(db, { type: 'password_reset', outcome: 'failure', reason: 'token_invalid' }, origin)
+    return new Problem('token_invalid')
+  }
+  // Looked up first, used up last: whoever has no link learns nothing by the passwords that are refused.
+  const owner = await oneTimeTokens.find(db, 'reset_password', input.token)
+  if (!owner) throw await refuse()
+  const minLength = (await hasSecondFactor(db, owner.userId)) ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
+  await passwordPolicy.check(input.password, { email: owner.email, minLength })
   const passwordHash = await passwords.hash(input.password)
   const endings = await db.$transaction(async (tx) => {
     const id = await oneTimeTokens.consume(tx, 'reset_password', input.token)
@@ -77,7 +86,6 @@ export async function resetPassword(
       data: { passwordHash, passwordVersion: { increment: 1 }, resetRequiredAt: null },
     })
     if (!user.emailVerifiedAt) await tx.user.update({ where: { id }, data: { emailVerifiedAt: now } })
-    checkPasswordPolicy(input.password, user.email, deps.passwordMinLength)
     await tx.oneTimeToken.deleteMany({ where: { userId: id } })
     await lockout.unlock(tx, user)
     await outbox.enqueue(tx, user.email, {
@@ -87,10 +95,7 @@ export async function resetPassword(
     await audit.record(tx, { type: 'password_reset', outcome: 'success', userId: id }, origin)
     return refreshTokens.record(tx, { userId: id }, 'password_reset')
   })
-  if (!endings) {
-    await audit.record(db, { type: 'password_reset', outcome: 'failure', reason: 'token_invalid' }, origin)
-    throw new Problem('token_invalid')
-  }
+  if (!endings) throw await refuse()
   outbox.wake()
   await refreshTokens.propagate(endings)
 }

@@ -9,6 +9,7 @@ const at = Date.UTC(2026, 2, 1, 14, 5)
 
 const all: MailContent[] = [
   { template: 'verify_email', data: { link, minutes: 60 } },
+  { template: 'verify_email', data: { link, minutes: 60, resetLink: 'https://example.test/forgot' } },
   {
     template: 'already_registered',
     data: { resetLink: link, signInHint: 'Sign in at https://example.test/in' },

@@ -1,0 +1,252 @@
+import t from 'tap'
+import { movableClock, startServer, twenty } from '../../support/server.ts'
+
+const clock = movableClock()
+const server = await startServer(t, { clock })
+
+/** Somebody signed in, with the link of a change to `newEmail`. */
+async function moving(newEmail = server.freshEmail()) {
+  const account = await server.createAccount()
+  const session = await server.login(account)
+  const bearer = session.access_token
+  const ask = (new_email: string) =>
+    server.post('/auth/change-email', { password: account.password, new_email }, { bearer })
+  await ask(newEmail)
+  const token = await server.lastToken(newEmail)
+  const { id } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
+  return { ...account, id, session, bearer, ask, newEmail, token }
+}
+const confirm = (token: string) => server.post('/auth/confirm-email-change', { token })
+const emailOf = async (id: string) => (await server.db.user.findUnique({ where: { id } }))?.email
+const signIn = async (email: string, password = server.password) =>
+  (await server.post('/auth/login', { email, password })).status
+const register = (email: string, password = server.password) =>
+  server.post('/auth/register', { email, password })
+
+t.test('the account moves, its sessions stay, the old address is told', async (t) => {
+  const ada = await moving()
+  t.strictSame((await confirm(ada.token)).body, { status: 'changed' })
+  t.equal(await signIn(ada.newEmail), 200)
+  t.equal(await signIn(ada.email), 401)
+  t.equal((await server.call('GET', '/me', { bearer: ada.bearer })).status, 200)
+  t.equal(
+    (await server.post('/auth/refresh', { refresh_token: ada.session.refresh_token })).status,
+    200,
+    'signed in as before',
+  )
+  const told = (await server.mailsTo(ada.email)).at(-1)
+  t.match(told?.subject, /was changed/)
+  t.match(told?.text, ada.newEmail)
+  const events = await server.db.auditEvent.findMany({ where: { userId: ada.id, type: 'email_change' } })
+  t.match(events, [{ outcome: 'success', reason: null }])
+  t.match((await confirm(ada.token)).body, { code: 'token_invalid' }, 'once')
+  t.equal(
+    await server.db.auditEvent.count({ where: { type: 'email_change', outcome: 'failure' } }),
+    1,
+    'a failure is an event as well',
+  )
+  t.equal((await register(ada.email)).status, 202)
+  t.equal(await server.db.user.count({ where: { email: ada.email } }), 1, 'the old one is free')
+})
+
+t.test('looking at the link consumes nothing; its page works without a script', async (t) => {
+  const { id, email, newEmail, token } = await moving()
+  const path = `/auth/confirm-email-change?token=${token}`
+  for (const method of ['HEAD', 'GET', 'GET']) t.equal((await server.call(method, path)).status, 200)
+  t.equal(await emailOf(id), email)
+  const page = await server.call('GET', path)
+  t.match(page.headers.get('content-security-policy'), /default-src 'none'/)
+  t.equal(page.headers.get('cache-control'), 'no-store')
+  t.match(page.text, /<form method="post" action="\/auth\/confirm-email-change"/)
+  t.notMatch(page.text, /<script/)
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+  const submit = () => server.call('POST', '/auth/confirm-email-change', { body: `token=${token}`, headers })
+  const done = await submit()
+  t.equal(done.status, 200)
+  t.match(done.text, /is changed/)
+  t.equal(await emailOf(id), newEmail)
+  const again = await submit()
+  t.equal(again.status, 400)
+  t.match(again.text, /no longer works/)
+})
+
+t.test('20 at once: one success, and never a 5xx', async (t) => {
+  const { id, token, newEmail } = await moving()
+  const answers = await twenty(() => confirm(token))
+  t.equal(answers.filter((answer) => answer.status === 200).length, 1)
+  t.equal(answers.filter((answer) => answer.body.code === 'token_invalid').length, 19)
+  t.equal(await emailOf(id), newEmail)
+})
+
+t.test('many accounts that confirm one address at once: one gets it', async (t) => {
+  for (let round = 0; round < 3; round += 1) {
+    const newEmail = server.freshEmail()
+    const people = []
+    for (let count = 0; count < 5; count += 1) people.push(await moving(newEmail))
+    const answers = await Promise.all(people.flatMap(({ token }) => [confirm(token), confirm(token)]))
+    t.equal(answers.filter((answer) => answer.status === 200).length, 1)
+    t.equal(answers.filter((answer) => answer.body.code === 'token_invalid').length, 9)
+    t.equal(await server.db.user.count({ where: { email: newEmail } }), 1)
+    const moved = await Promise.all(people.map(({ id }) => emailOf(id)))
+    t.equal(moved.filter((email) => email === newEmail).length, 1)
+  }
+})
+
+t.test('registrations of the address at the same moment: no 5xx, and one account', async (t) => {
+  for (let round = 0; round < 4; round += 1) {
+    const { id, token, newEmail } = await moving()
+    const answers = await Promise.all([
+      ...Array.from({ length: 6 }, () => register(newEmail, 'the stranger knows this one')),
+      confirm(token),
+      ...Array.from({ length: 6 }, () => register(newEmail, 'the stranger knows this one')),
+    ])
+    for (const answer of answers) t.ok([200, 202].includes(answer.status), answer.text)
+    t.equal(await emailOf(id), newEmail, 'nobody keeps an address by registering it')
+    t.equal(await server.db.user.count({ where: { email: newEmail } }), 1)
+    t.equal(await signIn(newEmail, 'the stranger knows this one'), 401)
+    t.equal(await signIn(newEmail), 200)
+  }
+})
+
+t.test('a registration that was never confirmed gives way, with its links', async (t) => {
+  const ada = await moving()
+  await register(ada.newEmail, 'the stranger knows this one')
+  const verification = await server.lastToken(ada.newEmail)
+  const { id: registered } = await server.db.user.findUniqueOrThrow({ where: { email: ada.newEmail } })
+  t.equal((await confirm(ada.token)).status, 200)
+  t.equal(await emailOf(ada.id), ada.newEmail)
+  t.equal(await emailOf(registered), undefined)
+  t.match((await server.post('/auth/verify-email', { token: verification })).body, { code: 'token_invalid' })
+  t.equal(await signIn(ada.newEmail, 'the stranger knows this one'), 401)
+  const event = { userId: registered, type: 'account_delete', reason: 'superseded' }
+  t.equal(await server.db.auditEvent.count({ where: event }), 1)
+})
+
+t.test('verifying and confirming at once: the address is one account’s', async (t) => {
+  for (let round = 0; round < 4; round += 1) {
+    const ada = await moving()
+    const password = 'the other one chose this'
+    await register(ada.newEmail, password)
+    const verification = await server.lastToken(ada.newEmail)
+    const [moved, verified] = await Promise.all([
+      confirm(ada.token),
+      server.post('/auth/verify-email', { token: verification }),
+    ])
+    t.strictSame([moved.status, verified.status].sort(), [200, 400])
+    t.equal(await signIn(ada.newEmail, password), verified.status === 200 ? 200 : 401)
+    t.equal(await emailOf(ada.id), moved.status === 200 ? ada.newEmail : ada.email)
+  }
+})
+
+t.test('an account that has come to hold the address keeps it; so does a disabled one', async (t) => {
+  const ada = await moving()
+  await server.createAccount(ada.newEmail)
+  t.match(await confirm(ada.token), { status: 400, body: { code: 'token_invalid' } })
+  t.equal(await emailOf(ada.id), ada.email)
+
+  const bea = await moving()
+  await register(bea.newEmail)
+  await server.db.user.update({ where: { email: bea.newEmail }, data: { disabledAt: new Date() } })
+  t.match((await confirm(bea.token)).body, { code: 'token_invalid' })
+  t.equal(await emailOf(bea.id), bea.email)
+})
+
+t.test('two who want each other’s address wait for nobody', async (t) => {
+  const [ada, bea] = [await moving(), await moving()]
+  // As if each had asked before the other came to hold it.
+  await server.db.oneTimeToken.updateMany({ where: { userId: ada.id }, data: { newEmail: bea.email } })
+  await server.db.oneTimeToken.updateMany({ where: { userId: bea.id }, data: { newEmail: ada.email } })
+  const answers = await Promise.all([confirm(ada.token), confirm(bea.token)])
+  for (const answer of answers) t.match(answer.body, { code: 'token_invalid' })
+  t.strictSame([await emailOf(ada.id), await emailOf(bea.id)], [ada.email, bea.email])
+})
+
+t.test('what voids a link', async (t) => {
+  const dead = async (what: string, act: (ada: Awaited<ReturnType<typeof moving>>) => Promise<unknown>) => {
+    const ada = await moving()
+    await act(ada)
+    t.match(await confirm(ada.token), { status: 400, body: { code: 'token_invalid' } }, what)
+    t.not(await emailOf(ada.id), ada.newEmail, what)
+  }
+  await dead('an hour', async () => clock.advance(3_600_001))
+  await dead('a new password', ({ bearer, password }) =>
+    server.post(
+      '/auth/change-password',
+      { current_password: password, new_password: 'changed in between' },
+      { bearer },
+    ),
+  )
+  await dead('a reset', async ({ email }) => {
+    await server.post('/auth/request-password-reset', { email })
+    const token = await server.lastToken(email)
+    await server.post('/auth/reset-password', { token, password: 'reset in between' })
+  })
+  await dead('disabling', ({ id }) =>
+    server.db.user.update({ where: { id }, data: { disabledAt: new Date() } }),
+  )
+  await dead('a required reset', ({ id }) =>
+    server.db.user.update({ where: { id }, data: { resetRequiredAt: new Date() } }),
+  )
+  await dead('deletion', ({ bearer, password }) =>
+    server.call('DELETE', '/me', { bearer, body: { password } }),
+  )
+})
+
+t.test('links that were mailed to the old address are dead', async (t) => {
+  const ada = await moving()
+  await server.post('/auth/request-password-reset', { email: ada.email })
+  const reset = await server.lastToken(ada.email)
+  t.equal((await confirm(ada.token)).status, 200)
+  t.match(
+    (await server.post('/auth/reset-password', { token: reset, password: 'who reads the old mailbox' })).body,
+    { code: 'token_invalid' },
+  )
+  t.equal(await server.db.oneTimeToken.count({ where: { userId: ada.id } }), 0)
+  t.equal(await signIn(ada.newEmail), 200)
+})
+
+t.test('a link opens what it is for and nothing else', async (t) => {
+  const ada = await moving()
+  for (const path of ['/auth/verify-email', '/auth/unlock'])
+    t.match((await server.post(path, { token: ada.token })).body, { code: 'token_invalid' }, path)
+  const password = 'a passphrase of somebody'
+  t.match((await server.post('/auth/reset-password', { token: ada.token, password })).body, {
+    code: 'token_invalid',
+  })
+  await server.post('/auth/request-password-reset', { email: ada.email })
+  t.match((await confirm(await server.lastToken(ada.email))).body, { code: 'token_invalid' })
+  t.equal((await confirm(ada.token)).status, 200)
+})
+
+t.test('bad input', async (t) => {
+  const post = (body: unknown) => server.post('/auth/confirm-email-change', body)
+  for (const body of [{}, { token: 1 }, { token: ['x'] }, { token: '' }, { token: 'x'.repeat(201) }]) {
+    t.match(await post(body), {
+      status: 400,
+      body: { code: 'validation_failed', errors: [{ pointer: '/token' }] },
+    })
+  }
+  t.match((await post({ token: 'x', new_email: 'a@b.c' })).body, { errors: [{ pointer: '/new_email' }] })
+  for (const token of ['x', '\0', '🔑', '\ud800'])
+    t.match(await confirm(token), { status: 400, body: { code: 'token_invalid' } })
+  t.equal((await server.call('GET', '/auth/confirm-email-change')).status, 400)
+  const hostile = encodeURIComponent('"><script>alert(1)</script>')
+  t.notMatch((await server.call('GET', `/auth/confirm-email-change?token=${hostile}`)).text, /<script/)
+})
+
+t.test('a confirmation that the database loses leaves nothing half done', async (t) => {
+  const ada = await moving()
+  await server.db.$executeRawUnsafe(
+    `CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no'; END $$ LANGUAGE plpgsql`,
+  )
+  await server.db.$executeRawUnsafe(
+    'CREATE TRIGGER refuse BEFORE INSERT ON outbox_messages FOR EACH ROW EXECUTE FUNCTION refuse()',
+  )
+  t.equal((await confirm(ada.token)).status, 500)
+  await server.db.$executeRawUnsafe('DROP TRIGGER refuse ON outbox_messages')
+  t.equal(await emailOf(ada.id), ada.email)
+  t.equal((await confirm(ada.token)).status, 200, 'the link still works')
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()
