@@ -12,6 +12,8 @@ export interface PasswordPolicy {
    * @throws `password_too_weak` with reasons.
    */
   check(password: string, account: { email: string; minLength?: number | undefined }): Promise<void>
+  /** Before the last second factor goes. @throws `password_too_weak` for one that is long enough only beside it. */
+  checkLength(password: string): void
 }
 
 export interface PasswordPolicyDeps {
@@ -48,6 +50,11 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
       if (await common.has(password)) reasons.push('common')
       if (reasons.length > 0) throw refuse(reasons)
       if (await breached.has(password)) throw refuse(['breached'])
+    },
+    checkLength(password) {
+      if (isTooLong(password) || lengthOf(password) >= deps.minLength) return
+      const detail = `Without a second factor a password needs ${deps.minLength} characters: choose another one first.`
+      throw new Problem('password_too_weak', { reasons: ['too_short'], detail })
     },
   }
 }

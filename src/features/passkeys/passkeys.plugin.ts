@@ -7,11 +7,11 @@ import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
 import { Name, NoContent, PasskeyChallenge, stepUpProof, strict } from '../../http/schemas.ts'
 import { Problem } from '../../platform/problem.ts'
-import { type AddPasskeyDeps, addPasskey, offerPasskey } from './add-passkey.ts'
-import { removePasskey } from './remove-passkey.ts'
+import { addPasskey, offerPasskey } from './add-passkey.ts'
+import { type RemovePasskeyDeps, removePasskey } from './remove-passkey.ts'
 import { CreationChallenge, NewCredential } from './schemas.ts'
 
-export interface PasskeysDeps extends AddPasskeyDeps {
+export interface PasskeysDeps extends RemovePasskeyDeps {
   authenticate: Authenticate
   rateLimits: RateLimits
 }

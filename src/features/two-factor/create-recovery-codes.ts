@@ -3,12 +3,12 @@ import type { Audit, Origin } from '../../core/audit/audit.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import { hasSecondFactor } from '../../core/second-factor/has-second-factor.ts'
 import type { FactorProof } from '../../core/second-factor/second-factors.ts'
+import { lockUser } from '../../core/step-up/lock-user.ts'
 import type { StepUp } from '../../core/step-up/step-up.ts'
 import type { RecoveryCodes } from '../../core/totp/recovery-codes.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
-import { lockUser } from './lock-user.ts'
 
 export interface CreateRecoveryCodesDeps {
   db: Database

@@ -1,11 +1,11 @@
 import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
 import type { Origin } from '../../core/audit/audit.ts'
 import type { FactorProof } from '../../core/second-factor/second-factors.ts'
+import { lockUser } from '../../core/step-up/lock-user.ts'
 import type { StepUp } from '../../core/step-up/step-up.ts'
 import type { Totp } from '../../core/totp/totp.ts'
 import type { Database } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
-import { lockUser } from './lock-user.ts'
 
 export interface EnrolTotpDeps {
   db: Database

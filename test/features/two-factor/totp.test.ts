@@ -330,5 +330,18 @@ t.test('no secret and no code is in a log or an event', async (t) => {
   for (const secret of [ada.secret, ...ada.codes, 'otpauth:']) t.notOk(told.includes(secret))
 })
 
+t.test('a password that is long enough only beside a second factor keeps the last one', async (t) => {
+  const ada = await withApp()
+  const short = 'nine ch r'
+  const change = { current_password: ada.password, new_password: short }
+  t.equal((await server.post('/auth/change-password', change, { bearer: ada.bearer })).status, 204)
+  const kept = await ada.disable({ password: short, code: shown(ada.secret) })
+  t.match(kept.body, { status: 400, code: 'password_too_weak', reasons: ['too_short'] })
+  t.equal((await ada.factors()).totp, true)
+  const longer = { current_password: short, new_password: 'another long passphrase' }
+  t.equal((await server.post('/auth/change-password', longer, { bearer: ada.bearer })).status, 204)
+  t.equal((await ada.disable({ password: longer.new_password, code: shown(ada.secret) })).status, 204)
+})
+
 // Without it, tap waits for the stores' idle connections before it tears down.
 t.end()
