@@ -30,9 +30,9 @@ t.test('Redis Cluster', { skip: noRedis }, async (t) => {
   t.test('counts limits for all nodes together', async (t) => {
     const options = { databaseUrl: server.databaseUrl, env: { ...env, RATE_LIMITS: 'true' } }
     const nodes = await Promise.all([startServer(t, options), startServer(t, options)])
-    const attempt = { email: 'nobody@example.com', password: 'whatever it is' }
+    const attempt = () => ({ email: server.freshEmail(), password: 'whatever it is' })
     const answers = await Promise.all(
-      nodes.flatMap((node) => Array.from({ length: 20 }, () => node.post('/auth/login', attempt))),
+      nodes.flatMap((node) => Array.from({ length: 20 }, () => node.post('/auth/login', attempt()))),
     )
     t.equal(answers.filter(({ status }) => status === 401).length, 30)
     t.equal(answers.filter(({ status }) => status === 429).length, 10)

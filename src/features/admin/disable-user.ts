@@ -18,7 +18,12 @@ export async function disableUser(deps: ChangeAccountDeps, target: Target, origi
   const done = await changeAccount(deps, 'account_disable', target, origin, async (tx, user) => {
     const changed = user.disabledAt === null
     if (changed) {
-      await tx.user.update({ where: { id: userId }, data: { disabledAt: new Date(clock.now()) } })
+      // What is under way, links and tickets, must not come back to life with the account.
+      await tx.oneTimeToken.deleteMany({ where: { userId } })
+      await tx.user.update({
+        where: { id: userId },
+        data: { disabledAt: new Date(clock.now()), passwordVersion: { increment: 1 } },
+      })
     }
     return { changed, endings: await refreshTokens.record(tx, { userId }, 'account_disabled') }
   })

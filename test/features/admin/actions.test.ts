@@ -57,6 +57,17 @@ for (const [action, reason, type] of endings) {
   })
 }
 
+t.test('links from before an account was disabled do not come back to life with it', async (t) => {
+  const { account, id } = await createPerson(server)
+  await server.post('/auth/request-password-reset', { email: account.email })
+  const token = await server.lastToken(account.email)
+  await act(id, 'disable')
+  await act(id, 'enable')
+  const reset = await server.post('/auth/reset-password', { token, password: 'another long passphrase' })
+  t.match(reset.body, { status: 400, code: 'token_invalid' })
+  t.equal((await server.post('/auth/login', account)).status, 200)
+})
+
 t.test('a disabled account stays out until it is enabled, and what has ended stays ended', async (t) => {
   const { account, id, refresh_token: token } = await createPerson(server)
   await act(id, 'disable')
