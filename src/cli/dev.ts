@@ -9,6 +9,7 @@ import { startRedis } from '../platform/embedded/redis.ts'
 import { applyMigrations, MIGRATIONS } from '../platform/migrations.ts'
 import { serve } from '../server.ts'
 import { readOrCreateAppSecret } from './app-secret.ts'
+import { leaveEnvironment } from './dev-environment.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
 import { seedDemoUser } from './seed.ts'
 
@@ -45,6 +46,7 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
   const config = loadConfig(settings)
   await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
   const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
+  lifetime.onEnd(await leaveEnvironment(settings))
   const server = await serve(config)
   lifetime.onEnd(() => server.close())
   const others = await startOthers(settings, config.port, nodes - 1, lifetime)

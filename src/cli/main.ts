@@ -1,3 +1,5 @@
+import { findEnvironment } from './dev-environment.ts'
+
 const USAGE = `Usage: ratchet <command>
 
   dev       start a server for development, with a Postgres and a Redis of its own where none is given;
@@ -24,6 +26,7 @@ const [name = '', ...args] = process.argv.slice(2)
 const load = Object.hasOwn(commands, name) ? commands[name] : undefined
 if (load) {
   try {
+    if (name !== 'dev') findEnvironment()
     const command = await load()
     await command(args)
   } catch (error) {

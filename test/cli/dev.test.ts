@@ -1,9 +1,11 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { freePort, isListening } from '../../src/platform/embedded/port.ts'
 import { createEmptyDatabase } from '../support/database.ts'
@@ -54,9 +56,16 @@ t.test('--nodes 2: two processes, one service; both end with the first', async (
   t.equal((await call(1, 'POST', '/auth/logout', { headers })).status, 204)
   await eventually(async () => (await call(0, 'GET', '/me', { headers })).status === 401, 1_000)
 
+  const listed = await promisify(execFile)(process.execPath, ['--import', TSX, MAIN, 'users', 'list'], {
+    cwd: folder,
+    env: { PATH: process.env.PATH },
+  })
+  t.match(listed.stdout, /demo@example\.com/, 'a command finds the server that runs in its folder')
+
   child.kill('SIGTERM')
   const [code] = await once(child, 'exit')
   t.equal(code, 0)
   t.notOk(await isListening(port))
   t.notOk(await isListening(port + 1))
+  t.notOk(existsSync(join(folder, '.data/environment')))
 })
