@@ -15,6 +15,8 @@ const ProblemDocument = Type.Object({
   detail: Type.Optional(Type.String()),
   reason: Type.Optional(Type.String()),
   reasons: Type.Optional(Type.Array(Type.String())),
+  mfa_token: Type.Optional(Type.String()),
+  methods: Type.Optional(Type.Array(Type.String())),
   errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
 })
 const PROBLEM = {
