@@ -8,7 +8,8 @@ interface Templates {
   already_registered: { signInHint?: string | undefined; resetLink: string }
   reset_password: { link: string; minutes: number; ip?: string | undefined }
   /** `at` is in milliseconds since the epoch, here and below. */
-  password_changed: { at: number; ip?: string | undefined }
+  /** `factors`: what still opens the account beside the password. */
+  password_changed: { at: number; ip?: string | undefined; factors?: Factors | undefined }
   refresh_reuse_detected: { at: number; ip?: string | undefined; userAgent?: string | undefined }
   account_deleted: { at: number }
   /** `everywhere`: the lasting cap, which no waiting lifts. `passwordKnown`: it was the second factor that was guessed. */
@@ -26,6 +27,11 @@ interface Templates {
   email_changed: Circumstances & { newEmail: string }
   factor_changed: Circumstances & { change: FactorChange }
   reset_required: { link: string; minutes: number }
+}
+
+export interface Factors {
+  totp: boolean
+  passkeys: number
 }
 
 /** What happened to the factors of an account. */
@@ -93,6 +99,7 @@ const letters: { [T in MailTemplate]: (data: Templates[T], brand: string) => Let
     heading: 'Your password was changed',
     paragraphs: [
       `The password of your account at ${brand} is a new one. Every other session was signed out.`,
+      ...remaining(data.factors),
     ],
     facts: describeCircumstances(data),
     notes: [
@@ -246,6 +253,19 @@ export function renderMail<T extends MailTemplate>(
 }
 
 export const isMailTemplate = (name: string): name is MailTemplate => Object.hasOwn(letters, name)
+
+/** Whoever got in may have left something that no new password removes. */
+function remaining(factors: Factors | undefined): string[] {
+  const { totp = false, passkeys = 0 } = factors ?? {}
+  const kept = [
+    ...(totp ? ['an authenticator app'] : []),
+    ...(passkeys > 0 ? [passkeys === 1 ? 'a passkey' : `${passkeys} passkeys`] : []),
+  ]
+  if (kept.length === 0) return []
+  return [
+    `Still set up for this account: ${kept.join(' and ')}. Sign in and remove what you do not recognise.`,
+  ]
+}
 
 /** 90 → `90 minutes`, 1440 → `24 hours` */
 function duration(minutes: number): string {

@@ -4,7 +4,7 @@ import { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from '../../core/c
 import type { Passwords } from '../../core/credentials/passwords.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
-import { hasSecondFactor } from '../../core/second-factor/has-second-factor.ts'
+import { hasSecondFactor, listFactors } from '../../core/second-factor/has-second-factor.ts'
 import type { StepUp } from '../../core/step-up/step-up.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
@@ -45,7 +45,7 @@ export async function changePassword(
     await tx.oneTimeToken.deleteMany({ where: { userId: user.id } })
     await outbox.enqueue(tx, user.email, {
       template: 'password_changed',
-      data: { at: clock.now(), ip: origin.ip },
+      data: { at: clock.now(), ip: origin.ip, factors: await listFactors(tx, user.id) },
     })
     await audit.record(
       tx,

@@ -5,7 +5,7 @@ import type { Lockout } from '../../core/lockout/lockout.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import { ONE_TIME_TTL, type OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts'
 import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
-import { hasSecondFactor } from '../../core/second-factor/has-second-factor.ts'
+import { hasSecondFactor, listFactors } from '../../core/second-factor/has-second-factor.ts'
 import type { Links } from '../../http/links.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
@@ -90,7 +90,7 @@ export async function resetPassword(
     await lockout.unlock(tx, user)
     await outbox.enqueue(tx, user.email, {
       template: 'password_changed',
-      data: { at: clock.now(), ip: origin.ip },
+      data: { at: clock.now(), ip: origin.ip, factors: await listFactors(tx, id) },
     })
     await audit.record(tx, { type: 'password_reset', outcome: 'success', userId: id }, origin)
     return refreshTokens.record(tx, { userId: id }, 'password_reset')

@@ -79,6 +79,15 @@ t.test('the verification warns whoever did not register', async (t) => {
   }
 })
 
+t.test('a new password says what else still opens the account', async (t) => {
+  const text = (factors?: { totp: boolean; passkeys: number }) =>
+    renderMail('password_changed', { at, factors }, brand).text
+  t.match(text({ totp: true, passkeys: 2 }), /an authenticator app and 2 passkeys\. Sign in and remove/)
+  t.match(text({ totp: false, passkeys: 1 }), /: a passkey\./)
+  t.notMatch(text({ totp: false, passkeys: 0 }), /Still set up/)
+  t.notMatch(text(), /Still set up/)
+})
+
 t.test('facts are told, and only what cannot be forged into prose', async (t) => {
   const userAgent = 'Call +1 555 0100 or see evil.test (Windows NT 10.0) Chrome/140.0'
   const { text } = renderMail('refresh_reuse_detected', { at, ip: 'evil.test', userAgent }, brand)

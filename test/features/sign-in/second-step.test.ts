@@ -198,6 +198,10 @@ t.test('a password reset neither signs in nor bypasses the second factor', async
   })
   t.equal(reset.status, 204)
   t.match((await firstStep({ ...account, password })).body, { code: 'mfa_required' })
+  t.match(
+    (await server.mailsTo(account.email)).at(-1)?.text,
+    /Still set up for this account: an authenticator app/,
+  )
 })
 
 t.test('a sign-in that began without a factor does not finish around one set up meanwhile', async (t) => {
