@@ -1,9 +1,9 @@
 import { uuidv7 } from 'uuidv7'
 import type { Queryable } from '../../platform/database.ts'
+import type { MailContent } from './mail-data.ts'
 import { type DeliveryDeps, deliver } from './outbox-delivery.ts'
 import { claimDue } from './outbox-rows.ts'
 import { describeFailure } from './retry.ts'
-import type { MailContent } from './templates.ts'
 
 /** Mail that leaves if, and only if, the transaction that asked for it commits. */
 export interface Outbox {

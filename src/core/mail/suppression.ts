@@ -1,5 +1,5 @@
 import type { Queryable } from '../../platform/database.ts'
-import type { MailTemplate } from './templates.ts'
+import type { MailTemplate } from './mail-data.ts'
 
 /** Why mail to an address is held back. */
 export type Suppression = 'bounced' | 'complained'

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type MailContent, renderMail } from '../../../src/core/mail/templates.ts'
+import type { MailContent } from '../../../src/core/mail/mail-data.ts'
+import { renderMail } from '../../../src/core/mail/templates.ts'
 import { escapeHtml } from '../../../src/platform/html.ts'
 
 const brand = { name: 'Example & Co', url: 'https://example.test' }

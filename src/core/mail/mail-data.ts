@@ -1,0 +1,49 @@
+import type { Circumstances } from './facts.ts'
+
+/** What each mail is made from. */
+export interface Templates {
+  /** `resetLink` where the address was registered before, perhaps by somebody else. */
+  verify_email: { link: string; minutes: number; resetLink?: string | undefined }
+  /** `signInHint` is a sentence that says where to sign in. */
+  already_registered: { signInHint?: string | undefined; resetLink: string }
+  reset_password: { link: string; minutes: number; ip?: string | undefined }
+  /** `at` is in milliseconds since the epoch, here and below. */
+  /** `factors`: what still opens the account beside the password. */
+  password_changed: { at: number; ip?: string | undefined; factors?: Factors | undefined }
+  refresh_reuse_detected: { at: number; ip?: string | undefined; userAgent?: string | undefined }
+  account_deleted: { at: number }
+  /** `everywhere`: the lasting cap, which no waiting lifts. `passwordKnown`: it was the second factor that was guessed. */
+  account_locked: Circumstances & {
+    link: string
+    resetLink: string
+    minutes: number
+    everywhere: boolean
+    passwordKnown: boolean
+  }
+  new_device: Circumstances
+  confirm_email_change: { link: string; minutes: number; oldEmail: string }
+  email_change_taken: { oldEmail: string }
+  email_change_requested: Circumstances & { newEmail: string }
+  email_changed: Circumstances & { newEmail: string }
+  factor_changed: Circumstances & { change: FactorChange }
+  reset_required: { link: string; minutes: number }
+}
+
+export interface Factors {
+  totp: boolean
+  passkeys: number
+}
+
+/** What happened to the factors of an account. */
+export type FactorChange =
+  | 'totp_enabled'
+  | 'totp_disabled'
+  | 'passkey_added'
+  | 'passkey_removed'
+  | 'recovery_codes_created'
+  | 'recovery_code_used'
+
+export type MailTemplate = keyof Templates
+export type MailData<T extends MailTemplate> = Templates[T]
+/** A template with the data it needs. */
+export type MailContent = { [T in MailTemplate]: { template: T; data: Templates[T] } }[MailTemplate]
