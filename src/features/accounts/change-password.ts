@@ -2,6 +2,7 @@ import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.t
 import type { Audit, Origin } from '../../core/audit/audit.ts'
 import { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from '../../core/credentials/password-policy.ts'
 import type { Passwords } from '../../core/credentials/passwords.ts'
+import type { Devices } from '../../core/devices/devices.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
 import { hasSecondFactor } from '../../core/second-factor/has-second-factor.ts'
@@ -19,6 +20,7 @@ export interface ChangePasswordDeps {
   clock: Clock
   stepUp: StepUp
   passwordPolicy: PasswordPolicy
+  devices: Pick<Devices, 'forget'>
 }
 
 /**
@@ -31,7 +33,7 @@ export async function changePassword(
   input: { currentPassword: string; newPassword: string },
   origin: Origin,
 ): Promise<void> {
-  const { db, passwords, refreshTokens, outbox, audit, clock, stepUp, passwordPolicy } = deps
+  const { db, passwords, refreshTokens, outbox, audit, clock, stepUp, passwordPolicy, devices } = deps
   const user = await stepUp.password(session, input.currentPassword, origin, 'password_change')
   const minLength = (await hasSecondFactor(db, user.id)) ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
   await passwordPolicy.check(input.newPassword, { email: user.email, minLength })
@@ -43,6 +45,7 @@ export async function changePassword(
     })
     if (changed.count === 0) throw new Problem('invalid_credentials')
     await tx.oneTimeToken.deleteMany({ where: { userId: user.id } })
+    await devices.forget(tx, user.id)
     await outbox.enqueue(tx, user.email, {
       template: 'password_changed',
       data: { at: clock.now(), ip: origin.ip },
