@@ -33,8 +33,8 @@ export interface Lockout {
     guess: Guess,
     check: () => Promise<T | null>,
   ): Promise<{ right: T | null; locked: Locked | undefined }>
-  /** Forgets every failure of an account. */
-  unlock(tx: Queryable, account: { id: string; email: string }): Promise<void>
+  /** Forgets every failure of an account; without `id` only those at the password. */
+  unlock(tx: Queryable, account: { id?: string; email: string }): Promise<void>
 }
 
 export const LOCK_FAILURES = 10
@@ -110,7 +110,7 @@ export function createLockout(db: Database, clock: Clock): Lockout {
       })
     },
     async unlock(tx, { id, email }) {
-      const account = { in: [accountKey(id), accountKey(email)] }
+      const account = { in: (id ? [email, id] : [email]).map(accountKey) }
       // In the order in which a guess raises them: otherwise each could wait for the other.
       await tx.guessCounter.deleteMany({ where: { account, bucket: { not: { endsWith: LASTING } } } })
       await tx.guessCounter.deleteMany({ where: { account, bucket: { endsWith: LASTING } } })

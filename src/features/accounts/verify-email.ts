@@ -25,7 +25,7 @@ export async function verifyEmail(deps: VerifyEmailDeps, token: string, origin: 
       data: { emailVerifiedAt: new Date(clock.now()) },
     })
     // Strangers may have guessed at the address before it was anybody's: no mail told of that lock.
-    await lockout.unlock(tx, { id, email })
+    await lockout.unlock(tx, { email })
     await tx.oneTimeToken.deleteMany({ where: { userId: id, purpose: 'verify_email' } })
     await audit.record(tx, { type: 'verify_email', outcome: 'success', userId: id }, origin)
     return id

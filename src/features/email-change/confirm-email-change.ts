@@ -60,7 +60,7 @@ async function move(
   await tx.user.update({ where: { id }, data: { email: newEmail, emailVerifiedAt: new Date(now) } })
   await tx.oneTimeToken.deleteMany({ where: { userId: id } })
   // Strangers may have guessed at the address before it was anybody's: no mail told of that lock.
-  await lockout.unlock(tx, { id, email: newEmail })
+  await lockout.unlock(tx, { email: newEmail })
   await outbox.enqueue(tx, oldEmail, {
     template: 'email_changed',
     data: { newEmail, at: now, ip: origin.ip, userAgent: origin.userAgent },

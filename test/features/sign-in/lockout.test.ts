@@ -191,6 +191,28 @@ t.test('a new password makes strangers of the devices that knew the old one', as
   }
 })
 
+t.test('a change of the password lifts the lock of guesses at the old one, and no other', async (t) => {
+  const account = await server.createAccount()
+  const { access_token: bearer, device_token } = await server.login(account)
+  await guess(account.email, anywhere())
+  await server.db.guessCounter.updateMany({
+    where: { bucket: 'password:lasting' },
+    data: { failures: LASTING_FAILURES },
+  })
+  t.equal((await guess(account.email, anywhere(), account.password)).status, 429)
+  const { id } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
+  const factors = {
+    account: new Uint8Array(createHash('sha256').update(id).digest()),
+    bucket: 'second_factor:lasting',
+  }
+  await server.db.guessCounter.create({ data: { ...factors, failures: 7, updatedAt: new Date() } })
+  const password = 'another long passphrase'
+  const change = { current_password: account.password, new_password: password }
+  t.equal((await server.post('/auth/change-password', change, { bearer })).status, 204)
+  t.equal((await guess(account.email, anywhere(), password, device_token)).status, 200)
+  t.equal(await server.db.guessCounter.count({ where: { ...factors, failures: 7 } }), 1)
+})
+
 t.test('what is no guess does not count: an overloaded server, a fault', async (t) => {
   const account = await server.createAccount()
   const ip = anywhere()
