@@ -16,6 +16,8 @@ export interface Devices {
   isKnown(db: Queryable, userId: string, device: DeviceToken): Promise<boolean>
   /** After a complete sign-in. */
   remember(tx: Queryable, userId: string, device: DeviceToken): Promise<void>
+  /** After a new password: whoever signed in with the old one is a stranger again. */
+  forget(tx: Queryable, userId: string): Promise<void>
 }
 
 const TOKEN = /^dt1_[A-Za-z0-9_-]{43}$/
@@ -36,6 +38,9 @@ export function createDevices(clock: Clock): Devices {
         INSERT INTO known_devices (user_id, device_hash, created_at, last_used_at)
         VALUES (${userId}::uuid, ${deviceHash}, ${now}, ${now})
         ON CONFLICT (user_id, device_hash) DO UPDATE SET last_used_at = EXCLUDED.last_used_at`
+    },
+    async forget(tx, userId) {
+      await tx.knownDevice.deleteMany({ where: { userId } })
     },
   }
 }

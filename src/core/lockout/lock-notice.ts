@@ -5,7 +5,10 @@ import type { Outbox } from '../mail/outbox.ts'
 import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time-tokens/one-time-tokens.ts'
 import type { Guess, Locked } from './lockout.ts'
 
-/** Tells the owner that guesses closed a lock: an event, and one mail for as long as its link works. */
+/**
+ * Tells the owner that guesses closed a lock: an event, and one mail for as long as its link works. The lock that no
+ * waiting lifts closes once in a hundred failures: its mail always goes, for a link from before may end any moment.
+ */
 export interface LockNotice {
   tell(userId: string, lock: { what: Guess['what']; locked: Locked }, origin: Origin): Promise<void>
 }
@@ -29,7 +32,7 @@ export function createLockNotice(deps: LockNoticeDeps): LockNotice {
         // Parallel guesses close locks at several addresses at once: the row makes them take turns.
         await tx.$queryRaw`SELECT id FROM users WHERE id = ${userId}::uuid FOR UPDATE`
         const waiting = { userId, purpose: 'unlock', expiresAt: { gt: new Date(clock.now()) } }
-        if ((await tx.oneTimeToken.count({ where: waiting })) > 0) return
+        if (locked === 'here' && (await tx.oneTimeToken.count({ where: waiting })) > 0) return
         const user = await tx.user.findUnique({ where: { id: userId } })
         const token = user?.emailVerifiedAt ? await oneTimeTokens.issue(tx, 'unlock', userId) : null
         if (!user || !token) return

@@ -20,7 +20,8 @@ export interface Guess {
 export type Locked = 'here' | 'everywhere'
 
 /**
- * Counts failed guesses in Postgres: ten in ten minutes for one guesser, a hundred in a row for everybody together.
+ * Counts failed guesses in Postgres: ten in ten minutes for one guesser, a hundred in a row for all strangers together,
+ * and as many for all devices that have signed in before: whoever had the password once may have made any number.
  * A guess is counted before it is checked, so that parallel ones cannot exceed a cap; a right one clears the count.
  */
 export interface Lockout {
@@ -32,8 +33,8 @@ export interface Lockout {
     guess: Guess,
     check: () => Promise<T | null>,
   ): Promise<{ right: T | null; locked: Locked | undefined }>
-  /** Forgets every failure of an account. */
-  unlock(tx: Queryable, account: { id: string; email: string }): Promise<void>
+  /** Forgets every failure of an account; without `id` only those at the password. */
+  unlock(tx: Queryable, account: { id?: string; email: string }): Promise<void>
 }
 
 export const LOCK_FAILURES = 10
@@ -102,12 +103,17 @@ export function createLockout(db: Database, clock: Clock): Lockout {
           throw error
         })
         if (right === null) return { right, locked: lockedBy(guess, counted) }
-        await each(buckets, (bucket) => db.guessCounter.deleteMany({ where: { account, bucket } }))
+        // What was right has had its effect by now: it is not taken back for the sake of a count.
+        const forget = (bucket: string) => db.guessCounter.deleteMany({ where: { account, bucket } })
+        await each(buckets, forget).catch(() => {})
         return { right, locked: undefined }
       })
     },
     async unlock(tx, { id, email }) {
-      await tx.guessCounter.deleteMany({ where: { account: { in: [accountKey(id), accountKey(email)] } } })
+      const account = { in: (id ? [email, id] : [email]).map(accountKey) }
+      // In the order in which a guess raises them: otherwise each could wait for the other.
+      await tx.guessCounter.deleteMany({ where: { account, bucket: { not: { endsWith: LASTING } } } })
+      await tx.guessCounter.deleteMany({ where: { account, bucket: { endsWith: LASTING } } })
     },
   }
 }
@@ -117,6 +123,8 @@ const HERE =
 const EVERYWHERE =
   'Too many wrong guesses in a row. The owner of the account has a mail with a link that unlocks it.'
 
+const LASTING = ':lasting'
+
 interface Buckets {
   here: string
   everywhere: string
@@ -124,12 +132,12 @@ interface Buckets {
 
 function bucketsOf({ what, ip, device }: Guess): Buckets {
   if (device) {
-    const own = `${what}:device:${Buffer.from(device).toString('base64url')}`
-    return { here: own, everywhere: `${own}:lasting` }
+    const here = `${what}:device:${Buffer.from(device).toString('base64url')}`
+    return { here, everywhere: `${what}:devices${LASTING}` }
   }
   // Who gets as far as a second factor has the password: all such strangers share one count.
   const here = what === 'password' ? `${what}:${clientKey(ip)}` : `${what}:strangers`
-  return { here, everywhere: `${what}:lasting` }
+  return { here, everywhere: `${what}${LASTING}` }
 }
 
 function lockedBy({ device }: Guess, counted: { here: number; everywhere: number }): Locked | undefined {

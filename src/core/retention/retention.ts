@@ -38,6 +38,8 @@ const rules = (auditDays: number) => [
   { table: 'known_devices', due: 'last_used_at < $1', days: 400 },
   // For accounts and for addresses that nobody has alike: a difference would tell them apart.
   { table: 'guess_counters', due: 'updated_at < $1', days: 400 },
+  // A count that begins anew after ten minutes is of no use a day later, and names an address on the network.
+  { table: 'guess_counters', due: 'resets_at IS NOT NULL AND updated_at < $1', days: 1 },
   { table: 'spent_tickets', due: 'expires_at < $1', days: 1 },
   // Kept while a report from before the lifting may still arrive. No index: the table is small.
   { table: 'mail_suppressions', due: "reason = 'lifted' AND at < $1", days: 30 },

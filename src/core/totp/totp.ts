@@ -17,6 +17,8 @@ export interface Totp {
   ): Promise<{ secret: string; otpauthUri: string; qrSvg: string } | null>
   /** Turns the enrolled secret on, and uses the code up; null when none is being enrolled, false for a wrong code. */
   confirm(tx: Queryable, userId: string, code: string): Promise<boolean | null>
+  /** Forgets an enrolment that was not confirmed. */
+  abandon(tx: Queryable, userId: string): Promise<void>
   enabled(db: Queryable, userId: string): Promise<boolean>
   /** Whether the code fits; a code, and every one before it, works once, also in parallel. */
   verify(tx: Queryable, userId: string, code: string): Promise<boolean>
@@ -81,6 +83,10 @@ export function createTotp(deps: { secrets: Secrets; clock: Clock; brand: { name
         data: { confirmedAt: new Date(clock.now()), lastStep },
       })
       return count === 1
+    },
+
+    async abandon(tx, userId) {
+      await tx.totpFactor.deleteMany({ where: { userId, confirmedAt: null } })
     },
 
     async enabled(db, userId) {

@@ -19,9 +19,9 @@ import { type ChangePasswordDeps, changePassword } from './change-password.ts'
 import { deleteAccount } from './delete-account.ts'
 import { createProfiles } from './profile.ts'
 import { type RegisterDeps, register } from './register.ts'
-import { resendVerification, verifyEmail } from './verify-email.ts'
+import { resendVerification, type VerifyEmailDeps, verifyEmail } from './verify-email.ts'
 
-export interface AccountsDeps extends RegisterDeps, ChangePasswordDeps {
+export interface AccountsDeps extends RegisterDeps, VerifyEmailDeps, ChangePasswordDeps {
   authenticate: Authenticate
   rateLimits: RateLimits
 }

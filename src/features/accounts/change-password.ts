@@ -2,6 +2,8 @@ import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.t
 import type { Audit, Origin } from '../../core/audit/audit.ts'
 import { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from '../../core/credentials/password-policy.ts'
 import type { Passwords } from '../../core/credentials/passwords.ts'
+import type { Devices } from '../../core/devices/devices.ts'
+import type { Lockout } from '../../core/lockout/lockout.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
 import { hasSecondFactor, listFactors } from '../../core/second-factor/has-second-factor.ts'
@@ -19,6 +21,8 @@ export interface ChangePasswordDeps {
   clock: Clock
   stepUp: StepUp
   passwordPolicy: PasswordPolicy
+  devices: Pick<Devices, 'forget'>
+  lockout: Pick<Lockout, 'unlock'>
 }
 
 /**
@@ -31,7 +35,8 @@ export async function changePassword(
   input: { currentPassword: string; newPassword: string },
   origin: Origin,
 ): Promise<void> {
-  const { db, passwords, refreshTokens, outbox, audit, clock, stepUp, passwordPolicy } = deps
+  const { db, passwords, refreshTokens, outbox, audit, clock, stepUp, passwordPolicy, devices, lockout } =
+    deps
   const user = await stepUp.password(session, input.currentPassword, origin, 'password_change')
   const minLength = (await hasSecondFactor(db, user.id)) ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
   await passwordPolicy.check(input.newPassword, { email: user.email, minLength })
@@ -43,6 +48,9 @@ export async function changePassword(
     })
     if (changed.count === 0) throw new Problem('invalid_credentials')
     await tx.oneTimeToken.deleteMany({ where: { userId: user.id } })
+    await devices.forget(tx, user.id)
+    // Guesses at the old password say nothing of the new one, and no device is spared their lock now.
+    await lockout.unlock(tx, { email: user.email })
     await outbox.enqueue(tx, user.email, {
       template: 'password_changed',
       data: { at: clock.now(), ip: origin.ip, factors: await listFactors(tx, user.id) },

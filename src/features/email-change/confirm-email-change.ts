@@ -1,4 +1,5 @@
 import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { Lockout } from '../../core/lockout/lockout.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts'
 import type { Clock } from '../../platform/clock.ts'
@@ -8,6 +9,7 @@ import { Problem } from '../../platform/problem.ts'
 export interface ConfirmEmailChangeDeps {
   db: Database
   oneTimeTokens: OneTimeTokens
+  lockout: Pick<Lockout, 'unlock'>
   outbox: Outbox
   audit: Audit
   clock: Clock
@@ -48,7 +50,7 @@ async function move(
   token: string,
   origin: Origin,
 ): Promise<boolean> {
-  const { oneTimeTokens, outbox, audit, clock } = deps
+  const { oneTimeTokens, lockout, outbox, audit, clock } = deps
   const found = await oneTimeTokens.find(tx, 'change_email', token)
   const id = await oneTimeTokens.consume(tx, 'change_email', token)
   if (!found?.newEmail || !id) return false
@@ -57,6 +59,8 @@ async function move(
   const now = clock.now()
   await tx.user.update({ where: { id }, data: { email: newEmail, emailVerifiedAt: new Date(now) } })
   await tx.oneTimeToken.deleteMany({ where: { userId: id } })
+  // Strangers may have guessed at the address before it was anybody's: no mail told of that lock.
+  await lockout.unlock(tx, { email: newEmail })
   await outbox.enqueue(tx, oldEmail, {
     template: 'email_changed',
     data: { newEmail, at: now, ip: origin.ip, userAgent: origin.userAgent },

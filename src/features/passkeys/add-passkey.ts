@@ -6,6 +6,7 @@ import type { Passkeys } from '../../core/passkeys/passkeys.ts'
 import type { FactorProof, SecondFactors } from '../../core/second-factor/second-factors.ts'
 import type { StepUp } from '../../core/step-up/step-up.ts'
 import type { RecoveryCodes } from '../../core/totp/recovery-codes.ts'
+import type { Totp } from '../../core/totp/totp.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
 import { Problem } from '../../platform/problem.ts'
@@ -15,6 +16,7 @@ export interface AddPasskeyDeps {
   stepUp: StepUp
   secondFactors: SecondFactors
   passkeys: Passkeys
+  totp: Pick<Totp, 'abandon'>
   recoveryCodes: RecoveryCodes
   outbox: Outbox
   audit: Audit
@@ -45,7 +47,7 @@ export async function addPasskey(
   input: { challengeToken: string; credential: RegistrationResponseJSON; name: string },
   origin: Origin,
 ) {
-  const { db, secondFactors, passkeys, recoveryCodes, outbox, audit, clock } = deps
+  const { db, secondFactors, passkeys, totp, recoveryCodes, outbox, audit, clock } = deps
   const { sub: userId, sid: sessionId } = session
   const { ip, userAgent } = origin
   const added = await recordingRefusals(deps, session, origin, () =>
@@ -57,6 +59,8 @@ export async function addPasskey(
       const isFirst = (await secondFactors.methods(tx, userId)).length === 0
       const passkey = await passkeys.register(tx, userId, input)
       const codes = isFirst ? await recoveryCodes.replace(tx, userId) : undefined
+      // Whoever began that with the password alone would have to show this passkey now.
+      if (isFirst) await totp.abandon(tx, userId)
       const change = { change: 'passkey_added', at: clock.now(), ip, userAgent } as const
       await outbox.enqueue(tx, user.email, { template: 'factor_changed', data: change })
       const success = { outcome: 'success', userId, sessionId } as const

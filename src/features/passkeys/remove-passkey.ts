@@ -8,7 +8,7 @@ import { Problem } from '../../platform/problem.ts'
 import type { AddPasskeyDeps } from './add-passkey.ts'
 
 export interface RemovePasskeyDeps extends AddPasskeyDeps {
-  totp: Pick<Totp, 'enabled'>
+  totp: Pick<Totp, 'enabled' | 'abandon'>
   passwordPolicy: Pick<PasswordPolicy, 'checkLength'>
 }
 
@@ -36,7 +36,11 @@ export async function removePasskey(
   await db.$transaction(async (tx) => {
     await lockUser(tx, user)
     if (!(await passkeys.remove(tx, userId, passkeyId))) throw new Problem('not_found')
-    if ((await secondFactors.methods(tx, userId)).length === 0) await recoveryCodes.clear(tx, userId)
+    if ((await secondFactors.methods(tx, userId)).length === 0) {
+      // The last one after all: the other went a moment ago.
+      passwordPolicy.checkLength(proof.password)
+      await recoveryCodes.clear(tx, userId)
+    }
     const change = { change: 'passkey_removed', at: clock.now(), ip, userAgent } as const
     await outbox.enqueue(tx, user.email, { template: 'factor_changed', data: change })
     await audit.record(tx, { type: 'passkey_remove', outcome: 'success', userId, sessionId }, origin)

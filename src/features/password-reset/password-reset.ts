@@ -1,6 +1,7 @@
 import type { Audit, Origin } from '../../core/audit/audit.ts'
 import { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from '../../core/credentials/password-policy.ts'
 import type { Passwords } from '../../core/credentials/passwords.ts'
+import type { Devices } from '../../core/devices/devices.ts'
 import type { Lockout } from '../../core/lockout/lockout.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import { ONE_TIME_TTL, type OneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts'
@@ -22,6 +23,7 @@ export interface PasswordResetDeps {
   links: Links
   clock: Clock
   passwordPolicy: PasswordPolicy
+  devices: Pick<Devices, 'forget'>
 }
 
 /** Mails a link to the stored address, if there is one; silent about everything else. */
@@ -66,7 +68,18 @@ export async function resetPassword(
   input: { token: string; password: string },
   origin: Origin,
 ): Promise<void> {
-  const { db, passwords, passwordPolicy, oneTimeTokens, refreshTokens, lockout, outbox, audit, clock } = deps
+  const {
+    db,
+    passwords,
+    passwordPolicy,
+    oneTimeTokens,
+    refreshTokens,
+    lockout,
+    devices,
+    outbox,
+    audit,
+    clock,
+  } = deps
   const refuse = async () => {
     await audit.record(db, { type: 'password_reset', outcome: 'failure', reason: 'token_invalid' }, origin)
     return new Problem('token_invalid')
@@ -88,6 +101,7 @@ export async function resetPassword(
     if (!user.emailVerifiedAt) await tx.user.update({ where: { id }, data: { emailVerifiedAt: now } })
     await tx.oneTimeToken.deleteMany({ where: { userId: id } })
     await lockout.unlock(tx, user)
+    await devices.forget(tx, id)
     await outbox.enqueue(tx, user.email, {
       template: 'password_changed',
       data: { at: clock.now(), ip: origin.ip, factors: await listFactors(tx, id) },

@@ -30,8 +30,13 @@ export async function secondStep(
   const { mfaToken, proof, device } = input
   const ticket = tickets.open('mfa', mfaToken)
   const user = ticket && (await db.user.findUnique({ where: { id: ticket.userId } }))
-  if (!ticket || !user || user.disabledAt || user.resetRequiredAt) throw new Problem('mfa_invalid')
-  if (user.passwordVersion !== ticket.passwordVersion) throw new Problem('mfa_invalid')
+  const counts =
+    user?.passwordVersion === ticket?.passwordVersion && !user?.disabledAt && !user?.resetRequiredAt
+  if (!ticket || !user || !counts) {
+    const event = { type: 'login', outcome: 'failure', reason: 'ticket_invalid', userId: user?.id } as const
+    await audit.record(db, event, origin)
+    throw new Problem('mfa_invalid')
+  }
   const { transport } = ticket
 
   async function prove(tx: Queryable, owner: User) {

@@ -77,7 +77,9 @@ async function isNewDevice(
 ): Promise<boolean> {
   if (await devices.isKnown(tx, userId, device)) return false
   // The first of all is whoever made the account. A program that keeps no device token is told by where it is.
-  if ((await tx.knownDevice.count({ where: { userId } })) === 0) return false
+  const before =
+    (await tx.knownDevice.count({ where: { userId } })) + (await tx.session.count({ where: { userId } }))
+  if (before === 0) return false
   return (await tx.session.count({ where: { userId, ip, userAgent: userAgent ?? null } })) === 0
 }
 

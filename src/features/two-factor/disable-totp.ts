@@ -41,7 +41,11 @@ export async function disableTotp(
   await db.$transaction(async (tx) => {
     await lockUser(tx, user)
     if (!(await totp.disable(tx, user.id))) throw new Problem('not_found')
-    if ((await passkeys.count(tx, user.id)) === 0) await recoveryCodes.clear(tx, user.id)
+    if ((await passkeys.count(tx, user.id)) === 0) {
+      // The last one after all: the passkey went a moment ago.
+      passwordPolicy.checkLength(proof.password)
+      await recoveryCodes.clear(tx, user.id)
+    }
     await outbox.enqueue(tx, user.email, {
       template: 'factor_changed',
       data: { change: 'totp_disabled', at: clock.now(), ip: origin.ip, userAgent: origin.userAgent },

@@ -129,6 +129,31 @@ t.test('what is old goes, what is young stays, to the millisecond', async (t) =>
   t.equal(await db.user.count(), 1)
 })
 
+t.test('of failed guesses only the count that no waiting lifts stays for long', async (t) => {
+  const counter = (bucket: string, updatedAt: Date, resetsAt: Date | null = updatedAt) => ({
+    account: new Uint8Array(32),
+    bucket,
+    failures: 10,
+    resetsAt,
+    updatedAt,
+  })
+  await db.guessCounter.createMany({
+    data: [
+      counter('password:192.0.2.1', ago(1, 1)),
+      counter('password:192.0.2.2', ago(1)),
+      counter('password:lasting', ago(400), null),
+      counter('second_factor:lasting', ago(400, 1), null),
+    ],
+  })
+  t.equal(await setup().retention.run(), 2)
+  const rows = await db.guessCounter.findMany({ orderBy: { bucket: 'asc' } })
+  t.strictSame(
+    rows.map(({ bucket }) => bucket),
+    ['password:192.0.2.2', 'password:lasting'],
+  )
+  await db.guessCounter.deleteMany()
+})
+
 t.test('more rows than a batch go in one run, a full last batch too', async (t) => {
   const total = await plant({ mails: 1_000, tokens: 1_001, sessions: 2_000, events: 2_500 })
   await db.auditEvent.create({ data: event(ago(1)) })

@@ -3,6 +3,7 @@ import t from 'tap'
 import { createAuthenticator } from '../../support/authenticator.ts'
 import { addPasskey, answerPasskey } from '../../support/passkeys.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
+import { totpCode } from '../../support/totp.ts'
 
 const clock = movableClock()
 const server = await startServer(t, { clock })
@@ -114,6 +115,15 @@ t.test('an answer is for the account that asked, for five minutes, once', async 
   t.equal(await server.db.recoveryCode.count({ where: { userId } }), 10, 'one set of codes')
   t.ok((await eventsOf(userId)).includes('passkey_add failure passkey_invalid'))
   t.strictSame(await eventsOf(stranger.userId), ['passkey_add failure passkey_invalid'])
+})
+
+t.test('an app whose setting up began without the passkey does not come in beside it', async (t) => {
+  const { password, bearer, userId } = await setUp()
+  const { secret } = (await server.post('/auth/mfa/totp', { password }, { bearer })).body
+  await addPasskey(server, password, bearer, createAuthenticator())
+  const code = totpCode(secret, clock.now())
+  t.equal((await server.post('/auth/mfa/totp/confirm', { code }, { bearer })).status, 404)
+  t.equal(await server.db.totpFactor.count({ where: { userId } }), 0)
 })
 
 t.test('two first passkeys at once are one first and one second', async (t) => {

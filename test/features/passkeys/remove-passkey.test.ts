@@ -104,6 +104,25 @@ t.test('twenty removals with one proof are one', async (t) => {
   t.equal(mails.filter(({ subject }) => /passkey was removed/.test(subject)).length, 1)
 })
 
+t.test('of factors removed at once the last one stays, while the password needs it', async (t) => {
+  const owner = await setUp()
+  const { bearer, codes, id } = owner
+  const second = await addPasskey(server, owner.password, bearer, createAuthenticator(), {
+    recovery_code: codes[0],
+  })
+  const password = 'nine ch r'
+  const change = { current_password: owner.password, new_password: password }
+  t.equal((await server.post('/auth/change-password', change, { bearer })).status, 204)
+  const answers = await Promise.all(
+    [id, second.passkey.id].map((each, index) =>
+      remove(owner, each, { password, recovery_code: codes[index + 1] }),
+    ),
+  )
+  t.strictSame(answers.map(({ status, body }) => body?.code ?? status).sort(), [204, 'password_too_weak'])
+  t.equal(await server.db.passkey.count({ where: { user: { email: owner.email } } }), 1)
+  t.equal(await server.db.recoveryCode.count({ where: { user: { email: owner.email } } }), 7)
+})
+
 t.test('without a passkey there is no challenge for one', async (t) => {
   const { access_token: bearer } = await server.login(await server.createAccount())
   const answer = await server.post('/auth/passkeys/challenge', {}, { bearer })

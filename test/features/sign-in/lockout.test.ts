@@ -1,6 +1,7 @@
-import { randomInt } from 'node:crypto'
+import { createHash, randomInt } from 'node:crypto'
 import t from 'tap'
 import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/lockout.ts'
+import { eventually } from '../../support/eventually.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
 
 const clock = movableClock()
@@ -156,6 +157,62 @@ t.test('a known device keeps a lock of its own, by cookie and by token', async (
   t.equal((await guess(other.email, ip, other.password, device_token)).status, 200)
 })
 
+t.test(
+  'however many devices have signed in, a hundred guesses are all that they have together',
+  async (t) => {
+    const account = await server.createAccount()
+    const tokens = await together(15, () => guess(account.email, anywhere(), account.password))
+    const devices = (tokens as { body?: { device_token: string } }[]).map(({ body }) => body?.device_token)
+    for (let turn = 0; turn < LOCK_FAILURES; turn += 1) {
+      await Promise.all(devices.map((device) => guess(account.email, anywhere(), 'wrong', device)))
+    }
+    t.equal(await checked(account.email), LASTING_FAILURES)
+    clock.advance(LOCK_MS + 1_000)
+    t.equal((await guess(account.email, anywhere(), account.password, devices[0])).status, 429)
+    t.equal((await guess(account.email, anywhere(), account.password)).status, 200, 'nor do they lock others')
+  },
+)
+
+t.test('a new password makes strangers of the devices that knew the old one', async (t) => {
+  const next = 'another long passphrase'
+  const change = async (_email: string, password: string, bearer: string) =>
+    server.post('/auth/change-password', { current_password: password, new_password: next }, { bearer })
+  const reset = async (email: string) => {
+    await server.post('/auth/request-password-reset', { email })
+    return server.post('/auth/reset-password', { token: await server.lastToken(email), password: next })
+  }
+  for (const renew of [change, reset]) {
+    const { email, password } = await server.createAccount()
+    const ip = anywhere()
+    const { device_token, access_token } = (await guess(email, ip, password)).body
+    t.equal((await renew(email, password, access_token)).status, 204)
+    for (let turn = 0; turn < LOCK_FAILURES; turn += 1) await guess(email, ip)
+    t.equal((await guess(email, ip, next, device_token)).status, 429)
+  }
+})
+
+t.test('a change of the password lifts the lock of guesses at the old one, and no other', async (t) => {
+  const account = await server.createAccount()
+  const { access_token: bearer, device_token } = await server.login(account)
+  await guess(account.email, anywhere())
+  await server.db.guessCounter.updateMany({
+    where: { bucket: 'password:lasting' },
+    data: { failures: LASTING_FAILURES },
+  })
+  t.equal((await guess(account.email, anywhere(), account.password)).status, 429)
+  const { id } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
+  const factors = {
+    account: new Uint8Array(createHash('sha256').update(id).digest()),
+    bucket: 'second_factor:lasting',
+  }
+  await server.db.guessCounter.create({ data: { ...factors, failures: 7, updatedAt: new Date() } })
+  const password = 'another long passphrase'
+  const change = { current_password: account.password, new_password: password }
+  t.equal((await server.post('/auth/change-password', change, { bearer })).status, 204)
+  t.equal((await guess(account.email, anywhere(), password, device_token)).status, 200)
+  t.equal(await server.db.guessCounter.count({ where: { ...factors, failures: 7 } }), 1)
+})
+
 t.test('what is no guess does not count: an overloaded server, a fault', async (t) => {
   const account = await server.createAccount()
   const ip = anywhere()
@@ -165,6 +222,75 @@ t.test('what is no guess does not count: an overloaded server, a fault', async (
   }
   await server.db.$executeRaw`ALTER TABLE sessions_away RENAME TO sessions`
   t.equal((await guess(account.email, ip, account.password)).status, 200)
+})
+
+t.test('a guess and an unlocking do not wait for one another', async (t) => {
+  const account = await server.createAccount()
+  const { access_token: bearer } = await server.login(account)
+  for (let turn = 0; turn < LOCK_FAILURES; turn += 1) {
+    await server.call('DELETE', '/me', { bearer, body: { password: 'wrong' } })
+  }
+  const token = await server.lastToken(account.email)
+  const { id } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
+  const key = { account: new Uint8Array(createHash('sha256').update(id).digest()) }
+  const waiting = async () => {
+    const [{ waiting: count } = { waiting: 0 }] = await server.db.$queryRaw<{ waiting: number }[]>`
+      SELECT count(*)::int AS waiting FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock'`
+    return count > 0
+  }
+  // Where they lie decides in which order a careless unlocking would meet them.
+  const rows = await server.db.guessCounter.findMany({ where: key, orderBy: { bucket: 'asc' } })
+  await server.db.guessCounter.deleteMany({ where: key })
+  await server.db.guessCounter.createMany({ data: rows })
+  t.strictSame(
+    rows.map(({ bucket }) => bucket),
+    ['step_up:lasting', 'step_up:strangers'],
+  )
+  // What a guess does, held up in its middle.
+  const unlocking = await server.db.$transaction(async (tx) => {
+    await tx.guessCounter.updateMany({
+      where: { ...key, bucket: 'step_up:strangers' },
+      data: { failures: 9 },
+    })
+    const unlocking = server.post('/auth/unlock', { token })
+    await eventually(waiting)
+    await tx.guessCounter.updateMany({ where: { ...key, bucket: 'step_up:lasting' }, data: { failures: 9 } })
+    return { answer: unlocking }
+  })
+  t.equal((await unlocking.answer).status, 200)
+  t.equal(await server.db.guessCounter.count({ where: key }), 0)
+})
+
+t.test('a right guess stays right when its count cannot be cleared', async (t) => {
+  const account = await server.createAccount()
+  await server.db
+    .$executeRaw`CREATE FUNCTION refuse() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''no''; END' LANGUAGE plpgsql`
+  await server.db.$executeRaw`CREATE TRIGGER refuse BEFORE DELETE ON guess_counters EXECUTE FUNCTION refuse()`
+  t.equal((await guess(account.email, anywhere(), account.password)).status, 200)
+  await server.db.$executeRaw`DROP FUNCTION refuse CASCADE`
+})
+
+t.test('failures before there was an account do not keep its owner out', async (t) => {
+  const [email, next] = [server.freshEmail(), server.freshEmail()]
+  for (const address of [email, next]) {
+    for (let turn = 0; turn < LASTING_FAILURES / LOCK_FAILURES; turn += 1) {
+      const ip = anywhere()
+      await together(LOCK_FAILURES, () => guess(address, ip))
+    }
+    t.equal((await guess(address, anywhere())).status, 429)
+  }
+  const account = await server.createAccount(email)
+  const signedIn = await guess(email, anywhere(), account.password)
+  t.equal(signedIn.status, 200)
+  await server.post(
+    '/auth/change-email',
+    { password: account.password, new_email: next },
+    { bearer: signedIn.body.access_token },
+  )
+  const token = await server.lastToken(next)
+  t.equal((await server.post('/auth/confirm-email-change', { token })).status, 200)
+  t.equal((await guess(next, anywhere(), account.password)).status, 200)
 })
 
 t.test('20 honest sign-ins at once from one address all get in', async (t) => {

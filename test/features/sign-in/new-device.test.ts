@@ -37,6 +37,16 @@ t.test('the first sign-in of all is no news; one from another device is, once', 
   )
 })
 
+t.test('after a new password every device is news again, also the first', async (t) => {
+  const account = await server.createAccount()
+  const { device_token } = (await signIn(account, '192.0.2.1', 'App/1')).body
+  await server.post('/auth/request-password-reset', { email: account.email })
+  const password = 'another long passphrase'
+  await server.post('/auth/reset-password', { token: await server.lastToken(account.email), password })
+  await signIn({ ...account, password }, '203.0.113.5', 'App/2', device_token)
+  t.equal((await news(account.email)).length, 1)
+})
+
 t.test('a wrong password from anywhere is no sign-in', async (t) => {
   const account = await server.createAccount()
   await signIn(account, '192.0.2.1', 'App/1')

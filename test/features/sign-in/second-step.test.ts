@@ -115,6 +115,22 @@ t.test('a ticket opens nothing else, for five minutes, and not after the passwor
   t.ok(bearer)
 })
 
+t.test('a ticket that no longer counts is refused on the record', async (t) => {
+  const { account, code } = await accountWithTotp()
+  const ticket = await ticketOf(account)
+  const { id: userId } = await server.db.user.update({
+    where: { email: account.email },
+    data: { disabledAt: new Date() },
+  })
+  const count = (owner: string | null) =>
+    server.db.auditEvent.count({ where: { userId: owner, type: 'login', reason: 'ticket_invalid' } })
+  const nobody = await count(null)
+  t.equal((await secondStep({ mfa_token: ticket, code: code() })).status, 401)
+  t.equal((await secondStep({ mfa_token: 'x', code: code() })).status, 401)
+  t.equal(await count(userId), 1)
+  t.equal(await count(null), nobody + 1)
+})
+
 t.test(
   'altered, foreign and malformed tickets and codes are refused alike, and change nothing',
   async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { LOCK_FAILURES } from '../../../src/core/lockout/lockout.ts'
+import { LASTING_FAILURES, LOCK_FAILURES } from '../../../src/core/lockout/lockout.ts'
 import { startServer, twenty } from '../../support/server.ts'
 
 const server = await startServer(t)
@@ -50,6 +50,20 @@ t.test('a new password unlocks too, and voids the link', async (t) => {
   await server.post('/auth/reset-password', { token: await server.lastToken(account.email), password })
   t.equal((await server.post('/auth/login', { ...account, password })).status, 200)
   t.equal((await server.post('/auth/unlock', { token })).status, 400)
+})
+
+t.test('of the lock that no waiting lifts the owner is told, whatever mail came before', async (t) => {
+  const { account } = await locked()
+  const key = { bucket: 'password:lasting' }
+  await server.db.guessCounter.updateMany({ where: key, data: { failures: LASTING_FAILURES - 1 } })
+  await server.db.guessCounter.deleteMany({ where: { bucket: { not: key.bucket } } })
+  await server.post('/auth/login', { email: account.email, password: 'not the password' })
+  t.equal((await server.post('/auth/login', account)).status, 429)
+  const mails = (await server.mailsTo(account.email)).filter(({ subject }) => /failed sign-ins/.test(subject))
+  t.equal(mails.length, 2)
+  t.match(mails[1]?.text, /only devices which signed in before/)
+  t.equal((await server.post('/auth/unlock', { token: await server.lastToken(account.email) })).status, 200)
+  t.equal((await server.post('/auth/login', account)).status, 200)
 })
 
 t.test('a link of another kind does not unlock', async (t) => {
