@@ -33,13 +33,19 @@ export interface Lockout {
     guess: Guess,
     check: () => Promise<T | null>,
   ): Promise<{ right: T | null; locked: Locked | undefined }>
-  /** Forgets every failure of an account; without `id` only those at the password. */
+  /**
+   * Forgets every failure of an account; without `id` only those at signing in with the password. Those at a second
+   * factor are forgotten three times a day at most.
+   */
   unlock(tx: Queryable, account: { id?: string; email: string }): Promise<void>
 }
 
 export const LOCK_FAILURES = 10
 export const LOCK_MS = 10 * 60_000
 export const LASTING_FAILURES = 100
+
+const LIFTS_A_DAY = 3
+const DAY_MS = 86_400_000
 
 // Below the cap: an honest burst of sign-ins from one address waits in line instead of meeting its own lock.
 const AT_ONCE = 4
@@ -104,18 +110,44 @@ export function createLockout(db: Database, clock: Clock): Lockout {
         })
         if (right === null) return { right, locked: lockedBy(guess, counted) }
         // What was right has had its effect by now: it is not taken back for the sake of a count.
-        const forget = (bucket: string) => db.guessCounter.deleteMany({ where: { account, bucket } })
-        await each(buckets, forget).catch(() => {})
+        const clear = (bucket: string) => db.guessCounter.deleteMany({ where: { account, bucket } })
+        await each(buckets, clear).catch(() => {})
         return { right, locked: undefined }
       })
     },
     async unlock(tx, { id, email }) {
-      const account = { in: (id ? [email, id] : [email]).map(accountKey) }
-      // In the order in which a guess raises them: otherwise each could wait for the other.
-      await tx.guessCounter.deleteMany({ where: { account, bucket: { not: { endsWith: LASTING } } } })
-      await tx.guessCounter.deleteMany({ where: { account, bucket: { endsWith: LASTING } } })
+      await forget(tx, accountKey(email), { startsWith: 'password:' })
+      if (!id) return
+      await forget(tx, accountKey(id), { startsWith: 'step_up:' })
+      if (!(await mayLift(tx, accountKey(id)))) return
+      await forget(tx, accountKey(id), { contains: '_factor:' })
     },
   }
+
+  /** Whoever reads the mailbox and knows the password must not buy endless guesses at the factor with links. */
+  async function mayLift(tx: Queryable, account: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    const now = new Date(clock.now())
+    const again = new Date(clock.now() + DAY_MS)
+    const [lifts] = await tx.$queryRaw<{ failures: number }[]>`
+      INSERT INTO guess_counters AS c (account, bucket, failures, resets_at, updated_at)
+      VALUES (${account}, 'lifts', 1, ${again}, ${now})
+      ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at,
+        failures = CASE WHEN c.resets_at <= ${now} THEN 1 ELSE LEAST(c.failures, ${LIFTS_A_DAY}) + 1 END,
+        resets_at = CASE WHEN c.resets_at <= ${now} THEN EXCLUDED.resets_at ELSE c.resets_at END
+      RETURNING failures`
+    return lifts !== undefined && lifts.failures <= LIFTS_A_DAY
+  }
+}
+
+/** In the order in which a guess raises them: otherwise each could wait for the other. */
+async function forget(
+  tx: Queryable,
+  account: Uint8Array<ArrayBuffer>,
+  bucket: { startsWith: string } | { contains: string },
+): Promise<void> {
+  const lasting = { bucket: { endsWith: LASTING } }
+  await tx.guessCounter.deleteMany({ where: { account, bucket, NOT: lasting } })
+  await tx.guessCounter.deleteMany({ where: { account, bucket, AND: lasting } })
 }
 
 const HERE =

@@ -204,6 +204,33 @@ t.test('the lasting cap holds for the second factor, and the mailed link lifts i
   t.equal((await secondStep({ mfa_token: await ticketOf(account), code: code() })).status, 200)
 })
 
+t.test('mailed links lift the lock of the second factor three times a day, and no more', async (t) => {
+  const { account, code } = await accountWithTotp()
+  const lock = async () => {
+    const mfa_token = await ticketOf(account)
+    await twenty(() => secondStep({ mfa_token, code: wrongCode(code()) }))
+  }
+  const unlock = async () => server.post('/auth/unlock', { token: await server.lastToken(account.email) })
+  for (let lift = 0; lift < 3; lift += 1) {
+    await lock()
+    t.equal((await secondStep({ mfa_token: await ticketOf(account), code: code() })).status, 429)
+    t.equal((await unlock()).status, 200)
+    clock.advance(30_000)
+    t.equal((await secondStep({ mfa_token: await ticketOf(account), code: code() })).status, 200)
+    clock.advance(3_600_000)
+  }
+  await lock()
+  t.equal((await unlock()).status, 200)
+  clock.advance(30_000)
+  t.equal((await secondStep({ mfa_token: await ticketOf(account), code: code() })).status, 429)
+  clock.advance(LOCK_MS)
+  t.equal(
+    (await secondStep({ mfa_token: await ticketOf(account), code: code() })).status,
+    200,
+    'waiting does',
+  )
+})
+
 t.test('a password reset neither signs in nor bypasses the second factor', async (t) => {
   const { account } = await accountWithTotp()
   await server.post('/auth/request-password-reset', { email: account.email })
