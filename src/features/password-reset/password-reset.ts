@@ -36,7 +36,10 @@ export async function requestPasswordReset(
     const [lock] = await tx.$queryRaw<{ mine: boolean }[]>`
       SELECT pg_try_advisory_xact_lock(hashtextextended(${`password_reset:${email}`}, 0)) AS mine`
     if (!lock?.mine) return
-    const user = await tx.user.findUnique({ where: { email } })
+    // Locked by its address: a link must not go to one that the account leaves at this very moment.
+    const [user] = await tx.$queryRaw<
+      { id: string }[]
+    >`SELECT id FROM users WHERE email = ${email} FOR UPDATE`
     const event = { type: 'password_reset_request', userId: user?.id } as const
     const token = user ? await oneTimeTokens.issue(tx, 'reset_password', user.id) : null
     if (!user || !token) {
@@ -51,7 +54,7 @@ export async function requestPasswordReset(
       minutes: ONE_TIME_TTL.reset_password / 60,
       ip: origin.ip,
     }
-    await outbox.enqueue(tx, user.email, { template: 'reset_password', data })
+    await outbox.enqueue(tx, email, { template: 'reset_password', data })
     await audit.record(tx, { ...event, outcome: 'success' }, origin)
   })
   outbox.wake()
