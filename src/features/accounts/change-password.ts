@@ -42,6 +42,8 @@ export async function changePassword(
       data: { passwordHash, passwordVersion: { increment: 1 } },
     })
     if (changed.count === 0) throw new Problem('invalid_credentials')
+    // The factor that let a short one pass may be gone by now; its removal takes the same lock.
+    if (!(await hasSecondFactor(tx, user.id))) passwordPolicy.checkLength(input.newPassword)
     await tx.oneTimeToken.deleteMany({ where: { userId: user.id } })
     await outbox.enqueue(tx, user.email, {
       template: 'password_changed',

@@ -83,6 +83,8 @@ export async function resetPassword(
   const endings = await db.$transaction(async (tx) => {
     const id = await oneTimeTokens.consume(tx, 'reset_password', input.token)
     if (!id) return null
+    // The factor that let a short one pass may be gone by now; its removal takes the same lock.
+    if (!(await hasSecondFactor(tx, id))) passwordPolicy.checkLength(input.password)
     const now = new Date(clock.now())
     const user = await tx.user.update({
       where: { id },
