@@ -76,11 +76,9 @@ async function isNewDevice(
   { ip, userAgent }: Origin,
 ): Promise<boolean> {
   if (await devices.isKnown(tx, userId, device)) return false
-  // A program that keeps no device token is told by where it is.
-  if ((await tx.session.count({ where: { userId, ip, userAgent: userAgent ?? null } })) > 0) return false
-  // The first of all is whoever made the account. An old account may have sessions only, or devices only.
-  if ((await tx.session.count({ where: { userId } })) > 0) return true
-  return (await tx.knownDevice.count({ where: { userId } })) > 0
+  // The first of all is whoever made the account. A program that keeps no device token is told by where it is.
+  if ((await tx.knownDevice.count({ where: { userId } })) === 0) return false
+  return (await tx.session.count({ where: { userId, ip, userAgent: userAgent ?? null } })) === 0
 }
 
 /** Ends the session whose token the client still had: a sign-in starts a family, it never adopts one. */

@@ -37,18 +37,6 @@ t.test('the first sign-in of all is no news; one from another device is, once', 
   )
 })
 
-t.test('an account with sessions from before devices were remembered is told as well', async (t) => {
-  const account = await server.createAccount()
-  await signIn(account, '192.0.2.1', 'App/1')
-  const { id: userId } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
-  await server.db.knownDevice.deleteMany({ where: { userId } })
-  await signIn(account, '192.0.2.1', 'App/1')
-  t.equal((await news(account.email)).length, 0, 'not of where it signed in before')
-  await server.db.knownDevice.deleteMany({ where: { userId } })
-  await signIn(account, '203.0.113.9', BROWSER)
-  t.equal((await news(account.email)).length, 1)
-})
-
 t.test('a wrong password from anywhere is no sign-in', async (t) => {
   const account = await server.createAccount()
   await signIn(account, '192.0.2.1', 'App/1')
