@@ -67,10 +67,13 @@ export class ConfigError extends Error {
 /** The process environment; nothing else reads it. */
 export const environment = (): Environment => process.env
 
-/** For commands that need no other variable; the split forms of the URL are read with all of the configuration. */
-export const loadDatabaseUrl = (): string => {
+/** For commands that need no other variable. @throws {ConfigError} */
+export function loadDatabaseUrl(): string {
   const env = environment()
-  return env.DATABASE_URL || loadConfig(env).databaseUrl
+  const read = reader(env)
+  const url = readDatabaseUrl(env, read)
+  if (read.faults.length > 0) throw new ConfigError(read.faults)
+  return url
 }
 
 /** @throws {ConfigError} naming every missing, malformed or contradictory variable. */

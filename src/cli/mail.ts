@@ -18,7 +18,7 @@ export async function mail(args: readonly string[]): Promise<void> {
   if (!listing && !allowing) throw new Error(USAGE)
   const { db, close } = openDatabase({ url: loadDatabaseUrl(), poolSize: 1 })
   try {
-    if (allowing) await allow(db, email.trim().normalize('NFC').toLowerCase())
+    if (allowing) await allow(db, email.trim().toLowerCase().normalize('NFC'))
     else await list(db, values.json)
   } finally {
     await close()

@@ -43,6 +43,8 @@ function explain(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof ReferenceError) return error
   const ofArguments = 'code' in error && /^ERR_PARSE_ARGS/.test(`${error.code}`)
   if (error instanceof TypeError && !ofArguments) return error
+  // Prisma quotes our source before it says what is wrong.
+  const message = error.message.replace(/^\nInvalid `.*\n/s, '')
   // A refused connection to a name with two addresses arrives without a message.
-  return `ratchet ${name}: ${error.message || ('code' in error ? error.code : error.name)}`
+  return `ratchet ${name}: ${message || ('code' in error ? error.code : error.name)}`
 }

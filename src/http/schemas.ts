@@ -123,7 +123,8 @@ const EMAIL = /^[^@\s\p{C}<>(),;:"\\[\]]+@[^@\s\p{C}<>(),;:"\\[\]]+$/u
 
 /** The canonical form of an address. @throws `validation_failed` that points at `pointer`. */
 export function canonicalEmail(input: string, pointer = '/email'): string {
-  const email = input.trim().normalize('NFC').toLowerCase()
+  // NFC last: what capitals cannot compose, small letters may.
+  const email = input.trim().toLowerCase().normalize('NFC')
   const fits = email.length <= 254 && EMAIL.test(email)
   if (!fits) {
     throw new Problem('validation_failed', {

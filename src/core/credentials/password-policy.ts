@@ -46,7 +46,7 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
       if (isTooLong(password)) throw refuse(['too_long'])
       const reasons: Reason[] = []
       if (lengthOf(password) < minLength) reasons.push('too_short')
-      if (password.normalize('NFC').trim().toLowerCase() === email) reasons.push('same_as_email')
+      if (password.trim().toLowerCase().normalize('NFC') === email) reasons.push('same_as_email')
       if (await common.has(password)) reasons.push('common')
       if (reasons.length > 0) throw refuse(reasons)
       if (await breached.has(password)) throw refuse(['breached'])

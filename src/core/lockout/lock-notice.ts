@@ -6,8 +6,8 @@ import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time-tokens/one-time-to
 import type { Guess, Locked } from './lockout.ts'
 
 /**
- * Tells the owner that guesses closed a lock: an event, and one mail for as long as its link works. The lock that no
- * waiting lifts closes once in a hundred failures: its mail always goes, for a link from before may end any moment.
+ * Tells the owner that guesses closed a lock: an event, and one mail of its kind for as long as its link works. The
+ * lock that no waiting lifts closes once in a hundred failures: its mail always goes, for a link may end any moment.
  */
 export interface LockNotice {
   tell(userId: string, lock: { what: Guess['what']; locked: Locked }, origin: Origin): Promise<void>
@@ -32,7 +32,15 @@ export function createLockNotice(deps: LockNoticeDeps): LockNotice {
         // Parallel guesses close locks at several addresses at once: the row makes them take turns.
         await tx.$queryRaw`SELECT id FROM users WHERE id = ${userId}::uuid FOR UPDATE`
         const waiting = { userId, purpose: 'unlock', expiresAt: { gt: new Date(clock.now()) } }
-        if (locked === 'here' && (await tx.oneTimeToken.count({ where: waiting })) > 0) return
+        // This one's event is written already. A harmless lock must not keep back the news of a grave one.
+        const alike = {
+          userId,
+          type: 'lock',
+          reason,
+          at: { gt: new Date(clock.now() - ONE_TIME_TTL.unlock * 1000) },
+        }
+        const isKnown = (await tx.auditEvent.count({ where: alike })) > 1
+        if (locked === 'here' && isKnown && (await tx.oneTimeToken.count({ where: waiting })) > 0) return
         const user = await tx.user.findUnique({ where: { id: userId } })
         const token = user?.emailVerifiedAt ? await oneTimeTokens.issue(tx, 'unlock', userId) : null
         if (!user || !token) return

@@ -47,6 +47,8 @@ export async function changePassword(
       data: { passwordHash, passwordVersion: { increment: 1 } },
     })
     if (changed.count === 0) throw new Problem('invalid_credentials')
+    // The factor that let a short one pass may be gone by now; its removal takes the same lock.
+    if (!(await hasSecondFactor(tx, user.id))) passwordPolicy.checkLength(input.newPassword)
     await tx.oneTimeToken.deleteMany({ where: { userId: user.id } })
     await devices.forget(tx, user.id)
     // Guesses at the old password say nothing of the new one, and no device is spared their lock now.

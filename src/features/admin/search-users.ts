@@ -36,7 +36,7 @@ export async function searchUsers(
 
 function containing(part: string) {
   const text = part.normalize('NFC')
-  const lower = text.toLowerCase()
+  const lower = text.toLowerCase().normalize('NFC')
   // A database of locale C folds the case of ASCII only; a name is kept as it was typed.
   const spellings = new Set([part, text, lower, text.toUpperCase(), titled(lower)])
   const contains = (value: string) => ({ contains: escapeLike(value), mode: 'insensitive' as const })

@@ -19,6 +19,10 @@ export interface RequestEmailChangeDeps {
   clock: Clock
 }
 
+// As many as the outbox mails of one kind: beyond that the old address would no longer be told.
+const ASKS_PER_HOUR = 10
+const HOUR_S = 3_600
+
 type User = Awaited<ReturnType<StepUp['require']>>
 
 /**
@@ -37,6 +41,7 @@ export async function requestEmailChange(
   await steady(() =>
     db.$transaction(async (tx) => {
       await lockUser(tx, user)
+      if (newEmail !== user.email) await requireBudget(deps, tx, user.id)
       await tx.oneTimeToken.deleteMany({ where: { userId: user.id, purpose: 'change_email' } })
       const event = { type: 'email_change_request', userId: user.id, sessionId: session.sid } as const
       await audit.record(tx, { ...event, outcome: 'success' }, origin)
@@ -58,6 +63,18 @@ async function lockUser(tx: Queryable, { id, passwordVersion, email }: User): Pr
     SELECT id FROM users WHERE id = ${id}::uuid AND password_version = ${passwordVersion} AND email = ${email}
       AND disabled_at IS NULL AND reset_required_at IS NULL FOR UPDATE`
   if (!still) throw new Problem('invalid_credentials')
+}
+
+/** Whoever has an account could otherwise have us write to strangers as often as they like. @throws `too_many_attempts`. */
+async function requireBudget(
+  { clock }: RequestEmailChangeDeps,
+  tx: Queryable,
+  userId: string,
+): Promise<void> {
+  const at = { gt: new Date(clock.now() - HOUR_S * 1000) }
+  const asked = { userId, type: 'email_change_request', outcome: 'success', at }
+  if ((await tx.auditEvent.count({ where: asked })) < ASKS_PER_HOUR) return
+  throw new Problem('too_many_attempts', { retryAfter: HOUR_S })
 }
 
 async function tellNewAddress(

@@ -38,7 +38,10 @@ export async function requestPasswordReset(
     const [lock] = await tx.$queryRaw<{ mine: boolean }[]>`
       SELECT pg_try_advisory_xact_lock(hashtextextended(${`password_reset:${email}`}, 0)) AS mine`
     if (!lock?.mine) return
-    const user = await tx.user.findUnique({ where: { email } })
+    // Locked by its address: a link must not go to one that the account leaves at this very moment.
+    const [user] = await tx.$queryRaw<
+      { id: string }[]
+    >`SELECT id FROM users WHERE email = ${email} FOR UPDATE`
     const event = { type: 'password_reset_request', userId: user?.id } as const
     const token = user ? await oneTimeTokens.issue(tx, 'reset_password', user.id) : null
     if (!user || !token) {
@@ -53,7 +56,7 @@ export async function requestPasswordReset(
       minutes: ONE_TIME_TTL.reset_password / 60,
       ip: origin.ip,
     }
-    await outbox.enqueue(tx, user.email, { template: 'reset_password', data })
+    await outbox.enqueue(tx, email, { template: 'reset_password', data })
     await audit.record(tx, { ...event, outcome: 'success' }, origin)
   })
   outbox.wake()
@@ -93,6 +96,8 @@ export async function resetPassword(
   const endings = await db.$transaction(async (tx) => {
     const id = await oneTimeTokens.consume(tx, 'reset_password', input.token)
     if (!id) return null
+    // The factor that let a short one pass may be gone by now; its removal takes the same lock.
+    if (!(await hasSecondFactor(tx, id))) passwordPolicy.checkLength(input.password)
     const now = new Date(clock.now())
     const user = await tx.user.update({
       where: { id },

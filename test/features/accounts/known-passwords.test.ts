@@ -115,6 +115,23 @@ t.test('eight characters do once there is a second factor; one that is being set
   t.equal((await other.change('zx81#qQd')).status, 204, 'a passkey is one as well')
 })
 
+t.test('a second factor that goes meanwhile leaves no short password behind', async (t) => {
+  const { id: userId, email, change } = await signedIn()
+  const { reset } = await resetLink(email)
+  t.teardown(() => {
+    range.behaviour = range.well
+  })
+  range.behaviour = async (path, response) => {
+    await server.db.totpFactor.deleteMany({ where: { userId } })
+    range.well(path, response)
+  }
+  for (const set of [change, reset]) {
+    await withApp(userId, new Date())
+    t.match(await set('zx81#qQd'), weak('too_short'))
+  }
+  t.equal((await reset('long enough without a factor')).status, 204, 'the link is not used up')
+})
+
 t.test('odd passwords: the same characters are the same password, others are not', async (t) => {
   const odd: [password: string, same: string, other: string][] = [
     ['nul \0 in the middle', 'nul \0 in the middle', 'nul '],

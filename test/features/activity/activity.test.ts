@@ -192,6 +192,22 @@ t.test('what happened to an account shows, with its outcome, its reason and its 
   for (const secret of secrets) t.notOk(answer.text.includes(secret), 'no secret is told')
 })
 
+t.test('a network address is one, whatever a stranger writes into a header that is trusted', async (t) => {
+  const behind = await startServer(t, { env: { TRUST_PROXY: 'true' } })
+  const account = await behind.createAccount()
+  const { access_token: bearer } = await behind.login(account)
+  for (const [forwarded, ip] of [
+    ['2001:db8::1, 192.0.2.1', '2001:db8::1'],
+    ['call 555 0100 to unlock', 'unknown'],
+    ['1'.repeat(9_000), 'unknown'],
+  ]) {
+    const guess = { email: account.email, password: 'not the password' }
+    await behind.post('/auth/login', guess, { headers: { 'x-forwarded-for': `${forwarded}` } })
+    const { body } = await behind.call('GET', '/auth/activity?limit=1', { bearer })
+    t.match(body.events, [{ type: 'login', outcome: 'failure', ip }])
+  }
+})
+
 t.test('only the owner of an account sees its events, and only with a bearer', async (t) => {
   const [ada, ben] = [await server.createAccount(), await server.createAccount()]
   const [hers, his] = [await server.login(ada), await server.login(ben)]

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { eventually } from '../../support/eventually.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
 
 const clock = movableClock()
@@ -203,6 +204,30 @@ t.test('links that were mailed to the old address are dead', async (t) => {
   )
   t.equal(await server.db.oneTimeToken.count({ where: { userId: ada.id } }), 0)
   t.equal(await signIn(ada.newEmail), 200)
+})
+
+t.test('a reset link that is asked for while the account moves does not go to the old address', async (t) => {
+  const ada = await moving()
+  const waiting = async (count: number) => {
+    const [found] = await server.db.$queryRaw<{ count: number }[]>`SELECT count(*)::int FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock'`
+    return found?.count === count
+  }
+  const answers = await server.db.$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT id FROM users WHERE id = ${ada.id}::uuid FOR UPDATE`
+    const moved = confirm(ada.token)
+    await eventually(() => waiting(1))
+    const asked = server.post('/auth/request-password-reset', { email: ada.email })
+    await eventually(() => waiting(2))
+    return [moved, asked]
+  })
+  t.strictSame(
+    (await Promise.all(answers)).map(({ status }) => status),
+    [200, 202],
+  )
+  t.equal(await emailOf(ada.id), ada.newEmail)
+  t.equal(await server.db.oneTimeToken.count({ where: { userId: ada.id } }), 0)
+  t.notOk((await server.mailsTo(ada.email)).some(({ text }) => text.includes('/reset-password?token=')))
 })
 
 t.test('a link opens what it is for and nothing else', async (t) => {

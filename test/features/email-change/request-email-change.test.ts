@@ -115,11 +115,35 @@ t.test('20 requests at once leave one link that works', async (t) => {
   const answers = await twenty((index) => ask(emails[index]))
   const statuses = answers.map((answer) => answer.status)
   t.ok(
-    statuses.every((status) => status === 202 || status === 503),
+    statuses.every((status) => [202, 429, 503].includes(status)),
     `${statuses}`,
   )
   t.equal(await tokens(ada.id), 1)
 })
+
+t.test(
+  'an account asks ten times an hour: its owner is told of each, and strangers get no flood',
+  async (t) => {
+    const { ask, ...ada } = await person()
+    const emails = Array.from({ length: 20 }, () => server.freshEmail())
+    const answers = []
+    for (const email of emails) answers.push(await ask(email))
+    t.strictSame(
+      answers.map(({ status }) => status),
+      [...Array(10).fill(202), ...Array(10).fill(429)],
+    )
+    t.equal(answers.at(-1)?.headers.get('retry-after'), '3600')
+    const notices = (await server.mailsTo(ada.email)).map(({ text }) => text).join()
+    for (const [index, email] of emails.entries()) {
+      t.equal((await server.mailsTo(email)).length, index < 10 ? 1 : 0)
+      t.equal(notices.includes(email), index < 10)
+    }
+    t.equal((await ask(ada.email)).status, 202, 'to take it back is always possible')
+    t.equal(await tokens(ada.id), 0)
+    clock.advance(3_600_001)
+    t.equal((await ask(server.freshEmail())).status, 202)
+  },
+)
 
 t.test('bad input: a problem that points at each fault, and nothing changed', async (t) => {
   const { ask, ...ada } = await person()

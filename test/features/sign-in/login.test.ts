@@ -52,6 +52,16 @@ t.test('the address is found however it is spelt; the password is compared exact
   t.equal((await server.post('/auth/login', { email, password: password.split('\u0000')[0] })).status, 401)
 })
 
+t.test('an address whose small letters compose and whose capitals do not is one address', async (t) => {
+  const rest = server.freshEmail()
+  // U+01F0 has no capital of one code point.
+  const small = `\u01f0${rest}`
+  await server.post('/auth/register', { email: `J\u030c${rest}`, password: server.password })
+  await server.post('/auth/verify-email', { token: await server.lastToken(small) })
+  t.equal((await server.db.user.findMany({ where: { email: small } })).length, 1)
+  t.equal((await server.post('/auth/login', { email: small, password: server.password })).status, 200)
+})
+
 t.test('a hash made with weaker parameters is renewed at sign-in', async (t) => {
   const account = await server.createAccount()
   const before = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })

@@ -188,6 +188,20 @@ t.test('guesses are capped per account however many tickets and addresses they u
   t.equal(known.status, 200, 'a device that signed in before has a count of its own')
 })
 
+t.test('a lock that means nothing does not keep back the mail about one that means a lot', async (t) => {
+  const { account, code } = await accountWithTotp()
+  await twenty(() => firstStep({ ...account, password: 'not the password' }))
+  for (let round = 0; round < 2; round += 1) {
+    clock.advance(LOCK_MS + 1_000)
+    const mfa_token = await ticketOf(account)
+    await twenty(() => secondStep({ mfa_token, code: wrongCode(code()) }))
+  }
+  const mails = (await server.mailsTo(account.email)).filter(({ subject }) => /failed/.test(subject))
+  t.equal(mails.length, 2, 'of each kind one')
+  t.match(mails[0]?.text, /nobody has got into your account/)
+  t.match(mails[1]?.text, /somebody knows your password/)
+})
+
 t.test('the lasting cap holds for the second factor, and the mailed link lifts it', async (t) => {
   const { account, code } = await accountWithTotp()
   for (let round = 0; round < LASTING_FAILURES / LOCK_FAILURES; round += 1) {

@@ -1,0 +1,40 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { createEmptyDatabase } from '../support/database.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const run = promisify(execFile)
+
+const ratchet = (DATABASE_URL: string, ...args: string[]) =>
+  run(process.execPath, ['--import', 'tsx', MAIN, ...args], { env: { PATH: process.env.PATH, DATABASE_URL } })
+
+t.test('a database that cannot be used is told in one line, without its password', async (t) => {
+  const empty = await createEmptyDatabase()
+  t.teardown(() => empty.drop())
+  const cases = [
+    [
+      'postgres://me:a-secret@127.0.0.1:1/db',
+      /^ratchet \w+: [^\n]*(reach|ECONNREFUSED)[^\n]*127\.0\.0\.1:1\n$/,
+    ],
+    [empty.url, /^ratchet \w+: [^\n]*table[^\n]*does not exist[^\n]*\n$/],
+    [
+      'a-secret',
+      /^ratchet \w+: the configuration cannot be used:\n {2}- DATABASE_URL must be a URL [^\n]*\n$/,
+    ],
+  ] as const
+  for (const [url, stderr] of cases) {
+    for (const args of [
+      ['users', 'list'],
+      ['users', 'disable', 'ann@example.com'],
+      ['mail', 'suppressed'],
+    ]) {
+      const error = await ratchet(url, ...args).catch((error) => error)
+      t.match(error, { code: 1, stdout: '', stderr }, args.join(' '))
+      t.notMatch(error.stderr, 'a-secret')
+    }
+  }
+})
+
+t.end()
