@@ -40,7 +40,7 @@ export function createRateLimits(redis: RedisClient, redisWatch: Watch, enabled:
         const wait = Math.max(1, Math.ceil(result.msBeforeNext / 1000))
         reply.header('ratelimit-policy', policy)
         reply.header('ratelimit', `"${name}";r=${Math.max(0, result.remainingPoints)};t=${wait}`)
-        if (refused) throw new Problem('too_many_attempts', { retryAfter: wait })
+        if (refused) throw new Problem('too_many_attempts', { reason: 'rate_limited', retryAfter: wait })
       }
     },
   }

@@ -40,7 +40,7 @@ export type ProblemCode = keyof typeof problems
 /** Extension members of a problem document (RFC 9457 §3.2). */
 export interface ProblemExtras {
   detail?: string
-  /** Why a session ended, with `session_ended`. */
+  /** Why a session ended, with `session_ended`; which cap it was, with `too_many_attempts`. */
   reason?: string
   /** With `mfa_required` at sign-in: proves that the password was right, and which factors would do. */
   mfa_token?: string

@@ -15,6 +15,7 @@ export interface AuditEvent {
     | 'register'
     | 'verify_email'
     | 'login'
+    | 'login_first_step'
     | 'refresh'
     | 'logout'
     | 'session_end'

@@ -81,10 +81,11 @@ export function createLockout(db: Database, clock: Clock): Lockout {
     if (!counted) throw new Error('a guess was not counted')
     if (counted.everywhere === null) {
       const seconds = Math.max(1, Math.ceil((counted.resets_at.getTime() - clock.now()) / 1000))
-      throw new Problem('too_many_attempts', { detail: HERE, retryAfter: seconds })
+      throw new Problem('too_many_attempts', { reason: 'locked', detail: HERE, retryAfter: seconds })
     }
     if (counted.everywhere > LASTING_FAILURES) {
-      throw new Problem('too_many_attempts', { detail: EVERYWHERE, retryAfter: LASTING_RETRY_S })
+      const reason = 'locked_until_unlocked'
+      throw new Problem('too_many_attempts', { reason, detail: EVERYWHERE, retryAfter: LASTING_RETRY_S })
     }
     return { here: counted.here, everywhere: counted.everywhere }
   }

@@ -1,4 +1,5 @@
 import type { Queryable } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
 import type { PasskeyAnswer, Passkeys } from '../passkeys/passkeys.ts'
 import type { PasskeyUse } from '../tickets/tickets.ts'
 import type { RecoveryCodes } from '../totp/recovery-codes.ts'
@@ -20,7 +21,7 @@ export interface SecondFactors {
   methods(db: Queryable, userId: string): Promise<FactorMethod[]>
   /**
    * Checks a proof and uses it up: a code, a recovery code and a passkey's answer each work once.
-   * Null when it does not fit, or when it is not exactly one.
+   * Null when it does not fit. @throws `validation_failed` when it is not exactly one.
    */
   verify(tx: Queryable, userId: string, proof: FactorProof, use: PasskeyUse): Promise<FactorMethod | null>
 }
@@ -41,7 +42,10 @@ export function createSecondFactors(deps: {
     },
 
     async verify(tx, userId, { code, recovery_code: recoveryCode, passkey }, use) {
-      if ([code, recoveryCode, passkey].filter((shown) => shown !== undefined).length !== 1) return null
+      if ([code, recoveryCode, passkey].filter((shown) => shown !== undefined).length !== 1) {
+        const detail = 'needs exactly one of code, recovery_code, passkey'
+        throw new Problem('validation_failed', { errors: [{ pointer: '', detail }] })
+      }
       if (code !== undefined) return (await totp.verify(tx, userId, code)) ? 'totp' : null
       if (recoveryCode !== undefined) {
         return (await recoveryCodes.use(tx, userId, recoveryCode)) ? 'recovery_code' : null

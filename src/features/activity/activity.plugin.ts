@@ -18,7 +18,9 @@ const ActivityEvent = Type.Object({
   type: Type.String(),
   outcome: Type.String({ description: '`success` or `failure`' }),
   reason: Nullable,
-  by: Type.Enum(['you', 'administrator', 'operator'], { description: 'Who did it' }),
+  by: Type.Union([Type.Enum(['you', 'administrator', 'operator']), Type.Null()], {
+    description: 'Who did it; null where nobody knows, as with a wrong password',
+  }),
   session_id: Nullable,
   current: Type.Boolean({ description: 'Whether it belongs to the session that asks' }),
   ip: Nullable,

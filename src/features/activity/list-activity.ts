@@ -26,8 +26,8 @@ export async function listActivity(
   const { page, next } = cutPage(list, rows, limit, (row) => row.at)
   return {
     events: page.map((row) => {
-      const by = doer(row.actor, userId)
-      const own = by === 'you'
+      const by = doer(row, userId)
+      const byOther = by === 'administrator' || by === 'operator'
       return {
         id: row.id,
         at: row.at.toISOString(),
@@ -38,16 +38,26 @@ export async function listActivity(
         session_id: row.sessionId,
         current: row.sessionId === sid,
         // Of somebody else, they would tell the owner of the account who that is.
-        ip: own ? row.ip : null,
-        user_agent: own ? row.userAgent : null,
+        ip: byOther ? null : row.ip,
+        user_agent: byOther ? null : row.userAgent,
       }
     }),
     next_cursor: next,
   }
 }
 
-/** An actor is an administrator's id or names the command line; without one it was the account itself. */
-function doer(actor: string | null, userId: string) {
-  if (actor === null || actor === userId) return 'you' as const
+/**
+ * An actor is an administrator's id or names the command line. Without one it was the account itself if a session of it
+ * did it, or began with it; else nobody knows who: a wrong password, an old token, a link that somebody followed.
+ */
+function doer({ actor, sessionId, outcome }: Done, userId: string) {
+  if (actor === null) return sessionId !== null && outcome === 'success' ? ('you' as const) : null
+  if (actor === userId) return 'you' as const
   return UUID.test(actor) ? ('administrator' as const) : ('operator' as const)
+}
+
+interface Done {
+  actor: string | null
+  sessionId: string | null
+  outcome: string
 }

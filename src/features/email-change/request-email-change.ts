@@ -74,7 +74,7 @@ async function requireBudget(
   const at = { gt: new Date(clock.now() - HOUR_S * 1000) }
   const asked = { userId, type: 'email_change_request', outcome: 'success', at }
   if ((await tx.auditEvent.count({ where: asked })) < ASKS_PER_HOUR) return
-  throw new Problem('too_many_attempts', { retryAfter: HOUR_S })
+  throw new Problem('too_many_attempts', { reason: 'rate_limited', retryAfter: HOUR_S })
 }
 
 async function tellNewAddress(

@@ -92,6 +92,7 @@ export async function resetPassword(
   if (!owner) throw await refuse()
   const minLength = (await hasSecondFactor(db, owner.userId)) ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
   await passwordPolicy.check(input.password, { email: owner.email, minLength })
+  await requireAnother(deps, owner.userId, input.password)
   const passwordHash = await passwords.hash(input.password)
   const endings = await db.$transaction(async (tx) => {
     const id = await oneTimeTokens.consume(tx, 'reset_password', input.token)
@@ -117,4 +118,16 @@ export async function resetPassword(
   if (!endings) throw await refuse()
   outbox.wake()
   await refreshTokens.propagate(endings)
+}
+
+/** An administrator who requires a reset has reason to fear that the password is known. @throws `password_too_weak`. */
+async function requireAnother(
+  { db, passwords }: PasswordResetDeps,
+  id: string,
+  password: string,
+): Promise<void> {
+  const user = await db.user.findUnique({ where: { id } })
+  if (!user?.resetRequiredAt || !(await passwords.verify(user.passwordHash, password))) return
+  const detail = 'This is the password that has to be replaced: choose another one.'
+  throw new Problem('password_too_weak', { reasons: ['same_as_before'], detail })
 }

@@ -39,7 +39,7 @@ export async function login(deps: LoginDeps, input: LoginInput, origin: Origin):
   const { db, secondFactors, audit, tickets } = deps
   const { transport, device } = input
   const user = await checkPassword(deps, input, origin)
-  const refuse = async (code: 'email_not_verified' | 'password_reset_required' | 'mfa_required') => {
+  const refuse = async (code: 'email_not_verified' | 'password_reset_required') => {
     await audit.record(db, { type: 'login', outcome: 'failure', reason: code, userId: user.id }, origin)
     return code
   }
@@ -50,7 +50,8 @@ export async function login(deps: LoginDeps, input: LoginInput, origin: Origin):
   if (methods.length > 0) {
     const { id: userId, passwordVersion } = user
     const mfa_token = tickets.issue('mfa', { userId, passwordVersion, transport }, MFA_TICKET_TTL)
-    throw new Problem(await refuse('mfa_required'), { mfa_token, methods })
+    await audit.record(db, { type: 'login_first_step', outcome: 'success', userId }, origin)
+    throw new Problem('mfa_required', { mfa_token, methods })
   }
   const issued = await db.$transaction(async (tx) => {
     // A factor that is being set up right now counts: it takes the same lock.

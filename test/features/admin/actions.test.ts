@@ -106,6 +106,8 @@ t.test('a required reset mails one link, and using it lifts the requirement', as
 
   const password = 'a wholly new passphrase'
   const reset = { token: await server.lastToken(email), password }
+  const same = await server.post('/auth/reset-password', { ...reset, password: account.password })
+  t.match(same.body, { status: 400, code: 'password_too_weak', reasons: ['same_as_before'] })
   t.equal((await server.post('/auth/reset-password', reset)).status, 204)
   t.equal((await server.db.user.findUniqueOrThrow({ where: { id } })).resetRequiredAt, null)
   t.equal((await server.post('/auth/login', { ...account, password })).status, 200)
