@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
-import { type Config, ConfigError, environment, loadConfig } from './config.ts'
-import { applyMigrations, MIGRATIONS, migrationNames, pendingMigrations } from './platform/migrations.ts'
+import { type Config, environment, loadConfig } from './config.ts'
+import { explain } from './platform/explain.ts'
+import { applyMigrations, MIGRATIONS, migrationNames, requireMigrations } from './platform/migrations.ts'
 
 const DRAIN_MS = 1_000
 const FINISH_MS = 5_000
@@ -23,7 +24,10 @@ export async function serve(config: Config): Promise<Server> {
     await app.listen({ host: config.host, port: config.port })
   } catch (error) {
     await app.close()
-    throw error
+    const { syscall, code } = error as NodeJS.ErrnoException
+    if (syscall !== 'listen') throw error
+    const { host, port } = config
+    throw new Error(`PORT: cannot listen on ${host}, port ${port} (${code})`, { cause: error })
   }
   return {
     url: config.publicUrl,
@@ -50,18 +54,9 @@ async function main(): Promise<void> {
   })
 }
 
-/** A server on a database that it does not fit is no server. @throws naming what to do. */
-async function requireMigrations(databaseUrl: string): Promise<void> {
-  const pending = await pendingMigrations(databaseUrl, MIGRATIONS).catch(() => [])
-  if (pending.length === 0) return
-  throw new ConfigError([
-    `the database lacks ${pending.join(', ')}: run "ratchet migrate" first, or set RUN_MIGRATIONS=true`,
-  ])
-}
-
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   main().catch((error: unknown) => {
-    console.error(error instanceof ConfigError ? error.message : error)
+    console.error(explain(error))
     process.exit(1)
   })
 }

@@ -176,6 +176,7 @@ t.test('contradictions and weak settings are refused', async (t) => {
     ['broken JSON', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{' }, /^DB_SECRET_JSON is not JSON/],
     ['JSON with gaps', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{"host":"db"}' }, /^DB_NAME is missing/],
     ['parts with gaps', { ...WITHOUT_DATABASE, DB_HOST: 'db' }, /^DB_NAME is missing/],
+    ['a host that is none', { ...WITHOUT_DATABASE, ...PARTS, DB_HOST: 'a b' }, /^DB_HOST must be/],
     ['another database', { ...DEVELOPMENT, DATABASE_URL: 'mysql://db/x' }, /^DATABASE_URL must be/],
     [
       'several servers that are no cluster',

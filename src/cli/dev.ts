@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { type Config, environment, loadConfig } from '../config.ts'
 import { startPostgres } from '../platform/embedded/postgres.ts'
 import { startRedis } from '../platform/embedded/redis.ts'
+import { explain } from '../platform/explain.ts'
 import { applyMigrations, MIGRATIONS } from '../platform/migrations.ts'
 import { serve } from '../server.ts'
 import { readOrCreateAppSecret } from './app-secret.ts'
@@ -34,7 +35,7 @@ export async function dev(args: readonly string[]): Promise<void> {
   try {
     await start(env, nodes, lifetime)
   } catch (error) {
-    console.error(`ratchet dev: ${explain(error, env)}`)
+    console.error(`ratchet dev: ${tell(error, env)}`)
     await lifetime.end(1)
   }
 }
@@ -130,7 +131,7 @@ function isOurs(config: Config, embedded: boolean): boolean {
 const withoutEmpty = (env: Readonly<Environment>): Environment =>
   Object.fromEntries(Object.entries(env).filter(([, value]) => value))
 
-function explain(error: unknown, env: Environment): string {
+function tell(error: unknown, env: Environment): string {
   if (!(error instanceof Error)) return String(error)
   const code = 'code' in error ? error.code : undefined
   if (/already running/.test(error.message)) {
@@ -138,6 +139,6 @@ function explain(error: unknown, env: Environment): string {
   }
   if (code === 'EADDRINUSE')
     return `port ${env.PORT ?? 8080} is in use: stop what listens there, or set PORT.`
-  if (error instanceof TypeError || error instanceof ReferenceError) return error.stack ?? error.message
-  return error.message || String(code ?? error.name)
+  const told = explain(error)
+  return typeof told === 'string' ? told : (error.stack ?? error.message)
 }

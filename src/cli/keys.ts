@@ -1,6 +1,7 @@
 import { environment, loadConfig } from '../config.ts'
 import { newSigningKey } from '../core/access-tokens/key-ring.ts'
 import { openDatabase } from '../platform/database.ts'
+import { requireMigrations } from '../platform/migrations.ts'
 import { createSecrets } from '../platform/secrets.ts'
 
 // Longer than any verifier keeps the JWK set: a key is published before it signs.
@@ -11,6 +12,7 @@ const USAGE = 'usage: ratchet keys list | rotate | retire <kid>'
 /** `keys list`, `keys rotate`, `keys retire <kid>`: the signing keys of access tokens. */
 export async function keys([action, kid]: readonly string[]): Promise<void> {
   const config = loadConfig({ NODE_ENV: 'production', ...environment() })
+  await requireMigrations(config.databaseUrl)
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   try {
     if (action === 'list') {

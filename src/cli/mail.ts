@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { loadDatabaseUrl } from '../config.ts'
 import { lift, listSuppressed } from '../core/mail/suppression.ts'
 import { type Database, openDatabase } from '../platform/database.ts'
+import { requireMigrations } from '../platform/migrations.ts'
 
 const USAGE = 'mail suppressed [--json] | mail allow <e-mail>'
 
@@ -16,7 +17,9 @@ export async function mail(args: readonly string[]): Promise<void> {
   const listing = action === 'suppressed' && email === undefined
   const allowing = action === 'allow' && email !== undefined && rest.length === 0 && !values.json
   if (!listing && !allowing) throw new Error(USAGE)
-  const { db, close } = openDatabase({ url: loadDatabaseUrl(), poolSize: 1 })
+  const url = loadDatabaseUrl()
+  await requireMigrations(url)
+  const { db, close } = openDatabase({ url, poolSize: 1 })
   try {
     if (allowing) await allow(db, email.trim().toLowerCase().normalize('NFC'))
     else await list(db, values.json)

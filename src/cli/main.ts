@@ -1,6 +1,8 @@
+import { called } from '../platform/command.ts'
+import { explain } from '../platform/explain.ts'
 import { findEnvironment } from './dev-environment.ts'
 
-const USAGE = `Usage: ratchet <command>
+const USAGE = `Usage: ratchet <command>, which is called here as: ${called('<command>')}
 
   dev       start a server for development, with a Postgres and a Redis of its own where none is given;
             --nodes <n> starts several on the same stores
@@ -30,21 +32,11 @@ if (load) {
     const command = await load()
     await command(args)
   } catch (error) {
-    console.error(explain(error))
+    const told = explain(error)
+    console.error(typeof told === 'string' ? `ratchet ${name}: ${told}` : told)
     process.exit(1)
   }
 } else {
   console.error(USAGE)
   process.exitCode = 2
-}
-
-/** One line for what an operator can mend; the whole stack only for what looks like a fault of ours. */
-function explain(error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof ReferenceError) return error
-  const ofArguments = 'code' in error && /^ERR_PARSE_ARGS/.test(`${error.code}`)
-  if (error instanceof TypeError && !ofArguments) return error
-  // Prisma quotes our source before it says what is wrong.
-  const message = error.message.replace(/^\nInvalid `.*\n/s, '')
-  // A refused connection to a name with two addresses arrives without a message.
-  return `ratchet ${name}: ${message || ('code' in error ? error.code : error.name)}`
 }

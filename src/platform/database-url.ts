@@ -29,5 +29,13 @@ export function readDatabaseUrl(env: Environment, read: Reader): string {
   }
   const part = (name: string) => encodeURIComponent(String(given[name] ?? ''))
   const query = given.DB_SSLMODE ? `?sslmode=${part('DB_SSLMODE')}` : ''
-  return `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${given.DB_HOST}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query}`
+  const url = `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${given.DB_HOST}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query}`
+  if (!URL.canParse(url)) read.fault('DB_HOST must be the name or address of a host, DB_PORT a port')
+  return url
+}
+
+/** Where the database is, as `host:port`: what may be told of its URL. */
+export function databaseHost(url: string): string {
+  const { hostname, port, searchParams } = new URL(url)
+  return `${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}`
 }
