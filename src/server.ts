@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { type Config, environment, loadConfig } from './config.ts'
+import { databaseHost } from './platform/database-url.ts'
 import { explain } from './platform/explain.ts'
 import { applyMigrations, MIGRATIONS, migrationNames, requireMigrations } from './platform/migrations.ts'
 
@@ -15,11 +17,27 @@ export interface Server {
   close(): Promise<void>
 }
 
+/** One level up from `src` and from `dist`. */
+async function readVersion(): Promise<string> {
+  const file = await readFile(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(file) as { version: string }).version
+}
+
 /** Serves until closed. */
 export async function serve(config: Config): Promise<Server> {
   let draining = false
   const migrations = await migrationNames(MIGRATIONS)
   const app = await buildApp(config, { migrations, draining: () => draining })
+  app.log.info(
+    {
+      version: await readVersion(),
+      public_url: config.publicUrl,
+      postgres: databaseHost(config.databaseUrl),
+      redis: `${config.redis.kind} ${config.redis.nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`,
+      metrics_port: config.metricsPort,
+    },
+    'starting',
+  )
   try {
     await app.listen({ host: config.host, port: config.port })
   } catch (error) {
@@ -32,6 +50,7 @@ export async function serve(config: Config): Promise<Server> {
   return {
     url: config.publicUrl,
     async close() {
+      app.log.info('stopping')
       draining = true
       // A load balancer that probes every second sees this before connections are refused.
       if (config.production) await delay(DRAIN_MS)

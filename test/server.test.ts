@@ -144,6 +144,28 @@ t.test(
     const [code] = await once(first.child, 'exit')
     t.equal(code, 0)
     t.ok(Date.now() - began < 10_000)
+    const lines =
+      first.output
+        .join('')
+        .match(/^\{.*\}$/gm)
+        ?.map((line) => JSON.parse(line)) ?? []
+    t.match(
+      lines.filter(({ msg }) => /^st(art|opp)ing$/.test(msg)),
+      [
+        {
+          level: 'info',
+          msg: 'starting',
+          version: /^\d+\.\d+\.\d+/,
+          public_url: env.PUBLIC_URL,
+          postgres: new URL(database.url).host,
+          redis: `single ${new URL(redisUrl).host}`,
+          metrics_port: undefined,
+        },
+        { level: 'info', msg: 'stopping' },
+      ],
+    )
+    const secret = new URL(database.url).password
+    if (secret) t.notMatch(lines, secret)
     second.child.kill('SIGTERM')
     t.equal((await once(second.child, 'exit'))[0], 0)
   },
