@@ -31,6 +31,7 @@ export async function mail(args: readonly string[]): Promise<void> {
 async function list(db: Database, json: boolean): Promise<void> {
   const rows = await listSuppressed(db)
   if (json) console.log(JSON.stringify(rows.map(({ address, reason, at }) => ({ address, reason, at }))))
+  else if (rows.length === 0) console.error('none')
   else for (const { address, reason, at } of rows) console.log(`${address}  ${reason}  ${at.toISOString()}`)
 }
 

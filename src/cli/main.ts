@@ -11,7 +11,7 @@ const USAGE = `Usage: ratchet <command>, which is called here as: ${called('<com
             --json for JSON lines, --limit <n> for more than 50
             disable | enable | end-sessions | require-reset | delete --yes <e-mail>: an account and its sessions
             grant-admin | revoke-admin <e-mail>: who may do that over HTTP
-  keys      list | rotate | retire <kid>: the keys that sign access tokens
+  keys      list [--json] | rotate | retire <kid>: the keys that sign access tokens
   mail      suppressed [--json] | allow <e-mail>: addresses whose mail is held back since it bounced, or its reader
             complained
 `
@@ -26,7 +26,10 @@ const commands: Record<string, () => Promise<(args: readonly string[]) => Promis
 
 const [name = '', ...args] = process.argv.slice(2)
 const load = Object.hasOwn(commands, name) ? commands[name] : undefined
-if (load) {
+const asked = [name, ...args].some((word) => word === '--help' || word === '-h')
+if (name === 'help' || (asked && (load || name.startsWith('-')))) {
+  console.log(USAGE)
+} else if (load) {
   try {
     if (name !== 'dev') findEnvironment()
     const command = await load()

@@ -37,4 +37,26 @@ t.test('a database that cannot be used is told in one line, without its password
   }
 })
 
+t.test('whoever asks for help gets it, and the way to call a command', async (t) => {
+  for (const args of [
+    ['--help'],
+    ['-h'],
+    ['help'],
+    ['users', '--help'],
+    ['keys', 'retire', '-h'],
+    ['dev', '-h'],
+  ]) {
+    const { stdout, stderr } = await ratchet('', ...args)
+    t.match(stdout, /^Usage: ratchet <command>, .*npm run ratchet -- <command>\n/, args.join(' '))
+    t.equal(stderr, '')
+  }
+  for (const args of [[], ['forget'], ['forget', '--help']]) {
+    t.match(
+      await ratchet('', ...args).catch((error) => error),
+      { code: 2, stderr: /^Usage: / },
+      args.join(' '),
+    )
+  }
+})
+
 t.end()
