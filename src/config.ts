@@ -1,6 +1,8 @@
 import { readCertificates } from './platform/certificates.ts'
+import { readDatabaseUrl } from './platform/database-url.ts'
 import { type Environment, type Reader, reader } from './platform/environment.ts'
 import { parseRedisUrl, REDIS_URL_FORMS, type RedisServers } from './platform/redis-url.ts'
+import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.ts'
 
 /** Configuration: environment only, checked at start, every fault reported at once and by name. */
 
@@ -13,7 +15,7 @@ export interface Config {
   /** Where links in mail lead, if not to the built-in pages. No trailing slash. */
   readonly appUrl: string | undefined
   readonly allowedOrigins: readonly string[]
-  readonly trustProxy: boolean | number | string
+  readonly trustProxy: TrustedProxies
   readonly databaseUrl: string
   readonly redis: RedisServers
   /** PEM of the authorities that signed Redis's certificates; the public ones without it. */
@@ -89,14 +91,15 @@ export function loadConfig(env: Environment): Config {
   if (cookieSameSite === 'none' && !publicUrl.startsWith('https://')) {
     read.fault('COOKIE_SAMESITE=none needs an https PUBLIC_URL: browsers refuse such a cookie without Secure')
   }
+  const allowedOrigins = read.list('ALLOWED_ORIGINS').map((it) => read.checkOrigin('ALLOWED_ORIGINS', it))
   const config: Config = {
     production,
     host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
     port: read.integer('PORT', 8080, 0, 65_535),
     publicUrl,
     appUrl: env.APP_URL ? read.origin('APP_URL', undefined, true) : undefined,
-    allowedOrigins: read.list('ALLOWED_ORIGINS').map((value) => read.checkOrigin('ALLOWED_ORIGINS', value)),
-    trustProxy: readTrustProxy(read.text('TRUST_PROXY', 'false')),
+    allowedOrigins,
+    trustProxy: readTrustProxy(read),
     databaseUrl: readDatabaseUrl(env, read),
     ...readRedis(env, read),
     redisIncarnation: production ? undefined : env.REDIS_INCARNATION || undefined,
@@ -116,7 +119,7 @@ export function loadConfig(env: Environment): Config {
     cookieSameSite,
     passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
     breachedPasswordsUrl: readBreachedPasswordsUrl(read),
-    passkeys: readPasskeys(read, publicUrl),
+    passkeys: readPasskeys(read, publicUrl, allowedOrigins),
     argon2: {
       memoryKib: read.integer('ARGON2_MEMORY_KIB', 19_456, production ? 19_456 : 8, 1_048_576),
       iterations: read.integer('ARGON2_ITERATIONS', 2, production ? 2 : 1, 20),
@@ -142,8 +145,8 @@ export function loadConfig(env: Environment): Config {
 
 function readMail(env: Environment, read: Reader, production: boolean): MailConfig {
   const sender = {
-    from: read.text('MAIL_FROM', production ? undefined : 'Ratchet <ratchet@localhost>'),
-    replyTo: env.MAIL_REPLY_TO || undefined,
+    from: read.mailbox('MAIL_FROM', production ? undefined : 'Ratchet <ratchet@localhost>'),
+    replyTo: env.MAIL_REPLY_TO ? read.mailbox('MAIL_REPLY_TO') : undefined,
   }
   if (env.RESEND_API_KEY && env.SMTP_URL)
     read.fault('RESEND_API_KEY and SMTP_URL contradict each other: set one')
@@ -174,48 +177,21 @@ function readBreachedPasswordsUrl(read: Reader): string | undefined {
   return url === 'off' ? undefined : read.checkOrigin('BREACHED_PASSWORDS_URL', url, true)
 }
 
-function readPasskeys(read: Reader, publicUrl: string): Config['passkeys'] {
+// As browsers on a telephone name an app: android:apk-key-hash:…, ios:bundle-id:…
+const ORIGIN_OF_APP = /^(?:android|ios):[\w-]+:[\w.=-]+$/
+
+function readPasskeys(read: Reader, publicUrl: string, allowed: readonly string[]): Config['passkeys'] {
   const rpId = read.text('PASSKEY_RP_ID', new URL(publicUrl).hostname)
   const isOf = (host: string) => host === rpId || host.endsWith(`.${rpId}`)
   if (!/^[a-z0-9.-]+$/.test(rpId) || !isOf(new URL(publicUrl).hostname)) {
     read.fault('PASSKEY_RP_ID must be the host of PUBLIC_URL or a domain above it')
   }
   // An app of the operator's on another domain cannot use them: browsers bind passkeys to the domain.
-  const ofOurs = [publicUrl, ...read.list('ALLOWED_ORIGINS')].filter(
-    (origin) => URL.canParse(origin) && isOf(new URL(origin).hostname),
-  )
-  return { rpId, origins: [...new Set([...ofOurs, ...read.list('PASSKEY_ORIGINS')])] }
-}
-
-function readDatabaseUrl(env: Environment, read: Reader): string {
-  const parts = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD', 'DB_SSLMODE'] as const
-  const forms = [env.DATABASE_URL, env.DB_SECRET_JSON, env.DB_HOST].filter(Boolean).length
-  if (forms > 1 && (env.DATABASE_URL || !env.DB_SECRET_JSON)) {
-    read.fault('DATABASE_URL, DB_HOST and DB_SECRET_JSON contradict each other: set one')
-  }
-  if (env.DATABASE_URL || forms === 0) return read.url('DATABASE_URL', ['postgres:', 'postgresql:'])
-  const given: Record<string, unknown> = Object.fromEntries(parts.map((name) => [name, env[name]]))
-  if (env.DB_SECRET_JSON) {
-    try {
-      const secret = JSON.parse(env.DB_SECRET_JSON)
-      Object.assign(given, {
-        DB_HOST: secret.host ?? given.DB_HOST,
-        DB_PORT: secret.port ?? given.DB_PORT,
-        DB_NAME: secret.dbname ?? given.DB_NAME,
-        DB_USER: secret.username ?? given.DB_USER,
-        DB_PASSWORD: secret.password ?? given.DB_PASSWORD,
-      })
-    } catch {
-      read.fault('DB_SECRET_JSON is not JSON')
-      return ''
-    }
-  }
-  for (const name of ['DB_HOST', 'DB_NAME', 'DB_USER', 'DB_PASSWORD']) {
-    if (!given[name]) read.fault(`${name} is missing${env.DB_SECRET_JSON ? ' (also in DB_SECRET_JSON)' : ''}`)
-  }
-  const part = (name: string) => encodeURIComponent(String(given[name] ?? ''))
-  const query = given.DB_SSLMODE ? `?sslmode=${part('DB_SSLMODE')}` : ''
-  return `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${given.DB_HOST}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query}`
+  const ofOurs = [publicUrl, ...allowed].filter((origin) => isOf(new URL(origin).hostname))
+  const others = read
+    .list('PASSKEY_ORIGINS')
+    .map((origin) => (ORIGIN_OF_APP.test(origin) ? origin : read.checkOrigin('PASSKEY_ORIGINS', origin)))
+  return { rpId, origins: [...new Set([...ofOurs, ...others])] }
 }
 
 function readRedis(env: Environment, read: Reader): Pick<Config, 'redis' | 'redisCa'> {
@@ -236,12 +212,6 @@ function readSecrets(read: Reader): string[] {
   }
   if (new Set(secrets).size !== secrets.length) read.fault('APP_SECRETS: a secret stands there twice')
   return secrets
-}
-
-function readTrustProxy(value: string): boolean | number | string {
-  if (value === 'true') return true
-  if (value === 'false' || value === '') return false
-  return /^\d+$/.test(value) ? Number(value) : value
 }
 
 const isLoopback = (url: string) => ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname)

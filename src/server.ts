@@ -1,9 +1,12 @@
+import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
-import { type Config, ConfigError, environment, loadConfig } from './config.ts'
-import { applyMigrations, MIGRATIONS, migrationNames, pendingMigrations } from './platform/migrations.ts'
+import { type Config, environment, loadConfig } from './config.ts'
+import { databaseHost } from './platform/database-url.ts'
+import { explain } from './platform/explain.ts'
+import { applyMigrations, MIGRATIONS, migrationNames, requireMigrations } from './platform/migrations.ts'
 
 const DRAIN_MS = 1_000
 const FINISH_MS = 5_000
@@ -14,20 +17,40 @@ export interface Server {
   close(): Promise<void>
 }
 
+/** One level up from `src` and from `dist`. */
+async function readVersion(): Promise<string> {
+  const file = await readFile(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(file) as { version: string }).version
+}
+
 /** Serves until closed. */
 export async function serve(config: Config): Promise<Server> {
   let draining = false
   const migrations = await migrationNames(MIGRATIONS)
   const app = await buildApp(config, { migrations, draining: () => draining })
+  app.log.info(
+    {
+      version: await readVersion(),
+      public_url: config.publicUrl,
+      postgres: databaseHost(config.databaseUrl),
+      redis: `${config.redis.kind} ${config.redis.nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`,
+      metrics_port: config.metricsPort,
+    },
+    'starting',
+  )
   try {
     await app.listen({ host: config.host, port: config.port })
   } catch (error) {
     await app.close()
-    throw error
+    const { syscall, code } = error as NodeJS.ErrnoException
+    if (syscall !== 'listen') throw error
+    const { host, port } = config
+    throw new Error(`PORT: cannot listen on ${host}, port ${port} (${code})`, { cause: error })
   }
   return {
     url: config.publicUrl,
     async close() {
+      app.log.info('stopping')
       draining = true
       // A load balancer that probes every second sees this before connections are refused.
       if (config.production) await delay(DRAIN_MS)
@@ -50,18 +73,9 @@ async function main(): Promise<void> {
   })
 }
 
-/** A server on a database that it does not fit is no server. @throws naming what to do. */
-async function requireMigrations(databaseUrl: string): Promise<void> {
-  const pending = await pendingMigrations(databaseUrl, MIGRATIONS).catch(() => [])
-  if (pending.length === 0) return
-  throw new ConfigError([
-    `the database lacks ${pending.join(', ')}: run "ratchet migrate" first, or set RUN_MIGRATIONS=true`,
-  ])
-}
-
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   main().catch((error: unknown) => {
-    console.error(error instanceof ConfigError ? error.message : error)
+    console.error(explain(error))
     process.exit(1)
   })
 }

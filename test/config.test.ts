@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import proxyAddr from '@fastify/proxy-addr'
 import t from 'tap'
 import { ConfigError, loadConfig } from '../src/config.ts'
 
@@ -146,6 +147,9 @@ t.test('no fault shows a value', async (t) => {
     ACCESS_TOKEN_TTL: 'hidden-value',
     COOKIE_SAMESITE: 'hidden-value',
     RUN_MIGRATIONS: 'hidden-value',
+    TRUST_PROXY: 'hidden-value',
+    MAIL_FROM: 'hidden-value',
+    PASSKEY_ORIGINS: 'hidden-value',
   })
   t.ok(faults.length >= 9, `${faults.length} faults`)
   t.notMatch(faults.join('\n'), /hidden-value/)
@@ -172,6 +176,7 @@ t.test('contradictions and weak settings are refused', async (t) => {
     ['broken JSON', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{' }, /^DB_SECRET_JSON is not JSON/],
     ['JSON with gaps', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{"host":"db"}' }, /^DB_NAME is missing/],
     ['parts with gaps', { ...WITHOUT_DATABASE, DB_HOST: 'db' }, /^DB_NAME is missing/],
+    ['a host that is none', { ...WITHOUT_DATABASE, ...PARTS, DB_HOST: 'a b' }, /^DB_HOST must be/],
     ['another database', { ...DEVELOPMENT, DATABASE_URL: 'mysql://db/x' }, /^DATABASE_URL must be/],
     [
       'several servers that are no cluster',
@@ -214,5 +219,66 @@ t.test('TRUST_PROXY takes a flag, a number of hops or addresses', async (t) => {
   t.equal(trust('true'), true)
   t.equal(trust('false'), false)
   t.equal(trust('2'), 2)
-  t.equal(trust('10.0.0.0/8'), '10.0.0.0/8')
+  for (const places of ['10.0.0.0/8', '::1', 'loopback, fd00::/8,192.0.2.1', 'linklocal,uniquelocal']) {
+    t.equal(trust(places), places)
+    t.doesNotThrow(() => proxyAddr.compile(places.split(',').map((place) => place.trim())), places)
+  }
+  for (const value of [
+    'maybe',
+    '10.0.0.0/99',
+    '10.0.0.0/0',
+    '10.0.0/8',
+    '::1/129',
+    '2,::1',
+    '::1,',
+    'TRUE',
+  ]) {
+    t.match(faultsOf({ ...DEVELOPMENT, TRUST_PROXY: value }), [/^TRUST_PROXY must be/], value)
+  }
+})
+
+t.test('MAIL_FROM and MAIL_REPLY_TO hold one address each', async (t) => {
+  const fine = ['a@b', 'auth+x@example.com', 'Auth <a@b>', 'Ünï (Staging) <a@b>', '"Doe, Ann" <a@b>']
+  for (const value of fine) t.equal(loadConfig({ ...PRODUCTION, MAIL_FROM: value }).mail.from, value)
+  const wrong = [
+    'nonsense',
+    'a@',
+    '@b',
+    'a@b, c@d',
+    'Doe, Ann <a@b>',
+    'A <a@b> x',
+    '<a@b',
+    'A <a@b>\nBcc: c@d',
+  ]
+  for (const name of ['MAIL_FROM', 'MAIL_REPLY_TO']) {
+    for (const value of wrong) {
+      t.strictSame(
+        faultsOf({ ...PRODUCTION, [name]: value }),
+        [`${name} must be one address, bare or as Name <address>`],
+        value,
+      )
+    }
+  }
+})
+
+t.test('passkeys are of the origins of this domain, of others that are named, and of apps', async (t) => {
+  const env = { ...PRODUCTION, ALLOWED_ORIGINS: 'https://auth.example.com:8443/,https://other.test' }
+  const app = 'android:apk-key-hash:2jmj7l5rSw0yVb_vlWAYkK-YBwk'
+  const origins = (value: string) => loadConfig({ ...env, PASSKEY_ORIGINS: value }).passkeys.origins
+  t.strictSame(origins(`https://shop.example.com/, ${app},ios:bundle-id:com.example.app`), [
+    'https://auth.example.com',
+    'https://auth.example.com:8443',
+    'https://shop.example.com',
+    app,
+    'ios:bundle-id:com.example.app',
+  ])
+  for (const value of [
+    'shop.example.com',
+    'localhost:3000',
+    'https://a.example/x',
+    `${app}/`,
+    'android:x y:z',
+  ]) {
+    t.match(faultsOf({ ...env, PASSKEY_ORIGINS: value }), [/^PASSKEY_ORIGINS must be/], value)
+  }
 })

@@ -3,10 +3,18 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { createEmptyDatabase } from './support/database.ts'
+import { createEmptyDatabase, createTestDatabase } from './support/database.ts'
 import { redisUrl } from './support/server.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const PRODUCTION = {
+  REDIS_URL: redisUrl,
+  APP_SECRETS: 'a-secret-for-production-of-32-bytes-or-more',
+  PUBLIC_URL: 'http://localhost:8080',
+  SMTP_URL: 'smtp://127.0.0.1:1',
+  MAIL_FROM: 'Ratchet <no-reply@example.com>',
+  HOST: '127.0.0.1',
+}
 
 function start(env: Record<string, string>) {
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
@@ -63,6 +71,43 @@ t.test(
   },
 )
 
+t.test('what the server stands on and is not there, or not free, is told in one line', async (t) => {
+  const empty = await createEmptyDatabase()
+  const migrated = await createTestDatabase()
+  t.teardown(() => Promise.all([empty.drop(), migrated.drop()]))
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.teardown(() => taken.close())
+  const { port } = taken.address() as { port: number }
+  const incarnation = process.env.TEST_REDIS_INCARNATION
+  const env = {
+    ...PRODUCTION,
+    ...(incarnation ? { NODE_ENV: 'test', REDIS_INCARNATION: incarnation } : {}),
+    DATABASE_URL: migrated.url,
+    PORT: '0',
+  }
+  const unreachable = { DATABASE_URL: 'postgres://me:a-canary@127.0.0.1:1/db' }
+  const cannotBeReached = /^Postgres at 127\.0\.0\.1:1 cannot be reached: .*ECONNREFUSED.*\n$/
+  const cases: [env: Record<string, string>, told: RegExp][] = [
+    [unreachable, cannotBeReached],
+    [{ ...unreachable, RUN_MIGRATIONS: 'true' }, cannotBeReached],
+    [{ DATABASE_URL: empty.url }, /^the database lacks \d.+: run "npm run ratchet -- migrate" first, .*\n$/],
+    [
+      { PORT: `${port}` },
+      new RegExp(`^PORT: cannot listen on 127\\.0\\.0\\.1, port ${port} \\(EADDRINUSE\\)\n$`),
+    ],
+    [
+      { METRICS_PORT: `${port}` },
+      new RegExp(`^METRICS_PORT: cannot listen on .*, port ${port} \\(EADDRINUSE\\)\n$`),
+    ],
+  ]
+  for (const [change, told] of cases) {
+    const { child, output } = start({ ...env, ...change, LOG_LEVEL: 'silent' })
+    const [code] = await once(child, 'close')
+    t.match({ code, output: output.join('') }, { code: 1, output: told }, JSON.stringify(Object.keys(change)))
+  }
+})
+
 t.test(
   'RUN_MIGRATIONS brings an empty database up; SIGTERM ends readiness first, then the process',
   { skip: process.env.TEST_REDIS_INCARNATION ? 'production needs a real Redis' : false },
@@ -71,13 +116,9 @@ t.test(
     t.teardown(() => database.drop())
     const port = await freePort()
     const env = {
+      ...PRODUCTION,
       DATABASE_URL: database.url,
-      REDIS_URL: redisUrl,
-      APP_SECRETS: 'a-secret-for-production-of-32-bytes-or-more',
       PUBLIC_URL: `http://localhost:${port}`,
-      SMTP_URL: 'smtp://127.0.0.1:1',
-      MAIL_FROM: 'Ratchet <no-reply@example.com>',
-      HOST: '127.0.0.1',
       PORT: String(port),
       RUN_MIGRATIONS: 'true',
     }
@@ -103,6 +144,28 @@ t.test(
     const [code] = await once(first.child, 'exit')
     t.equal(code, 0)
     t.ok(Date.now() - began < 10_000)
+    const lines =
+      first.output
+        .join('')
+        .match(/^\{.*\}$/gm)
+        ?.map((line) => JSON.parse(line)) ?? []
+    t.match(
+      lines.filter(({ msg }) => /^st(art|opp)ing$/.test(msg)),
+      [
+        {
+          level: 'info',
+          msg: 'starting',
+          version: /^\d+\.\d+\.\d+/,
+          public_url: env.PUBLIC_URL,
+          postgres: new URL(database.url).host,
+          redis: `single ${new URL(redisUrl).host}`,
+          metrics_port: undefined,
+        },
+        { level: 'info', msg: 'stopping' },
+      ],
+    )
+    const secret = new URL(database.url).password
+    if (secret) t.notMatch(lines, secret)
     second.child.kill('SIGTERM')
     t.equal((await once(second.child, 'exit'))[0], 0)
   },

@@ -28,7 +28,7 @@ export function findEnvironment(): void {
   const { NODE_ENV, DATABASE_URL, DB_HOST, DB_SECRET_JSON } = environment()
   if (NODE_ENV === 'production' || DATABASE_URL || DB_HOST || DB_SECRET_JSON || !existsSync(FILE)) return
   loadEnvFile(FILE)
-  console.error('ratchet: no database is named: using that of the development server here')
+  console.error('using the development server of this folder')
 }
 
 /** As Node reads it: whatever stands between two of a kind, to the letter. */

@@ -4,8 +4,10 @@ import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Config, environment, loadConfig } from '../config.ts'
+import { isListening } from '../platform/embedded/port.ts'
 import { startPostgres } from '../platform/embedded/postgres.ts'
 import { startRedis } from '../platform/embedded/redis.ts'
+import { explain } from '../platform/explain.ts'
 import { applyMigrations, MIGRATIONS } from '../platform/migrations.ts'
 import { serve } from '../server.ts'
 import { readOrCreateAppSecret } from './app-secret.ts'
@@ -34,12 +36,13 @@ export async function dev(args: readonly string[]): Promise<void> {
   try {
     await start(env, nodes, lifetime)
   } catch (error) {
-    console.error(`ratchet dev: ${explain(error, env)}`)
+    console.error(`ratchet dev: ${tell(error)}`)
     await lifetime.end(1)
   }
 }
 
 async function start(env: Environment, nodes: number, lifetime: Lifetime): Promise<void> {
+  await requireFreePorts(Number(env.PORT ?? 8080), nodes)
   const database = await provideDatabase(env, lifetime)
   const redis = await provideRedis(env, lifetime)
   const settings = { ...(await developmentDefaults(env)), ...env, ...database.env, ...redis.env }
@@ -61,6 +64,14 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
 
   Ctrl-C stops it.
 `)
+}
+
+/** Asked before anything is started or changed. What is no port the configuration will say. */
+async function requireFreePorts(first: number, count: number): Promise<void> {
+  for (let port = first; port > 0 && port < Math.min(first + count, 65_536); port += 1) {
+    if (await isListening(port))
+      throw new Error(`port ${port} is in use: stop what listens there, or set PORT.`)
+  }
 }
 
 /** Nodes of their own process on the same stores, as behind a load balancer: one issuer, one inbox, many ports. */
@@ -130,14 +141,11 @@ function isOurs(config: Config, embedded: boolean): boolean {
 const withoutEmpty = (env: Readonly<Environment>): Environment =>
   Object.fromEntries(Object.entries(env).filter(([, value]) => value))
 
-function explain(error: unknown, env: Environment): string {
+function tell(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const code = 'code' in error ? error.code : undefined
   if (/already running/.test(error.message)) {
     return `already running here: ${relative('.', DATA)} is in use. Stop the other one first.`
   }
-  if (code === 'EADDRINUSE')
-    return `port ${env.PORT ?? 8080} is in use: stop what listens there, or set PORT.`
-  if (error instanceof TypeError || error instanceof ReferenceError) return error.stack ?? error.message
-  return error.message || String(code ?? error.name)
+  const told = explain(error)
+  return typeof told === 'string' ? told : (error.stack ?? error.message)
 }

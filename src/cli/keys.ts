@@ -1,28 +1,32 @@
+import { parseArgs } from 'node:util'
 import { environment, loadConfig } from '../config.ts'
 import { newSigningKey } from '../core/access-tokens/key-ring.ts'
 import { openDatabase } from '../platform/database.ts'
+import { requireMigrations } from '../platform/migrations.ts'
 import { createSecrets } from '../platform/secrets.ts'
 
 // Longer than any verifier keeps the JWK set: a key is published before it signs.
 const PUBLISH_MS = 10 * 60_000
 
-const USAGE = 'usage: ratchet keys list | rotate | retire <kid>'
+const USAGE = 'keys list [--json] | rotate | retire <kid>'
 
 /** `keys list`, `keys rotate`, `keys retire <kid>`: the signing keys of access tokens. */
-export async function keys([action, kid]: readonly string[]): Promise<void> {
+export async function keys(args: readonly string[]): Promise<void> {
+  const { positionals, values } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { json: { type: 'boolean', default: false } },
+  })
+  const [action, kid] = positionals
+  const fits = { list: 1, rotate: 1, retire: 2 }[`${action}`] === positionals.length
+  if (!fits || (values.json && action !== 'list')) throw new Error(USAGE)
   const config = loadConfig({ NODE_ENV: 'production', ...environment() })
+  await requireMigrations(config.databaseUrl)
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   try {
     if (action === 'list') {
       for (const key of await db.signingKey.findMany({ orderBy: { createdAt: 'asc' } })) {
-        const state = key.retiredAt
-          ? 'retired'
-          : key.activatesAt.getTime() > Date.now()
-            ? 'published'
-            : 'signs'
-        console.log(
-          `${key.kid}  ${key.alg}  ${state}  since ${(key.retiredAt ?? key.activatesAt).toISOString()}`,
-        )
+        console.log(values.json ? asJson(key) : asText(key))
       }
     } else if (action === 'rotate') {
       const created = await newSigningKey(config.accessToken.alg, createSecrets(config.appSecrets))
@@ -30,7 +34,7 @@ export async function keys([action, kid]: readonly string[]): Promise<void> {
       const activatesAt = new Date(now + PUBLISH_MS)
       await db.signingKey.create({ data: { ...created, createdAt: new Date(now), activatesAt } })
       console.log(`${created.kid} is published, and signs from ${activatesAt.toISOString()}`)
-    } else if (action === 'retire' && kid) {
+    } else if (kid) {
       const others = await db.signingKey.count({
         where: {
           kid: { not: kid },
@@ -47,10 +51,18 @@ export async function keys([action, kid]: readonly string[]): Promise<void> {
       })
       if (count === 0) throw new Error('there is no such key that is not retired')
       console.log(`${kid} signs no more, and verifies until its last token has expired`)
-    } else {
-      throw new Error(USAGE)
     }
   } finally {
     await close()
   }
 }
+
+type Key = { kid: string; alg: string; createdAt: Date; activatesAt: Date; retiredAt: Date | null }
+
+function asText({ kid, alg, activatesAt, retiredAt }: Key): string {
+  const signs = activatesAt.getTime() > Date.now() ? 'signs from' : 'signs since'
+  return `${kid}  ${alg}  ${retiredAt ? 'retired since' : signs} ${(retiredAt ?? activatesAt).toISOString()}`
+}
+
+const asJson = ({ kid, alg, createdAt, activatesAt, retiredAt }: Key) =>
+  JSON.stringify({ kid, alg, created_at: createdAt, activates_at: activatesAt, retired_at: retiredAt })

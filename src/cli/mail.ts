@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { loadDatabaseUrl } from '../config.ts'
 import { lift, listSuppressed } from '../core/mail/suppression.ts'
 import { type Database, openDatabase } from '../platform/database.ts'
+import { requireMigrations } from '../platform/migrations.ts'
 
 const USAGE = 'mail suppressed [--json] | mail allow <e-mail>'
 
@@ -16,7 +17,9 @@ export async function mail(args: readonly string[]): Promise<void> {
   const listing = action === 'suppressed' && email === undefined
   const allowing = action === 'allow' && email !== undefined && rest.length === 0 && !values.json
   if (!listing && !allowing) throw new Error(USAGE)
-  const { db, close } = openDatabase({ url: loadDatabaseUrl(), poolSize: 1 })
+  const url = loadDatabaseUrl()
+  await requireMigrations(url)
+  const { db, close } = openDatabase({ url, poolSize: 1 })
   try {
     if (allowing) await allow(db, email.trim().toLowerCase().normalize('NFC'))
     else await list(db, values.json)
@@ -28,6 +31,7 @@ export async function mail(args: readonly string[]): Promise<void> {
 async function list(db: Database, json: boolean): Promise<void> {
   const rows = await listSuppressed(db)
   if (json) console.log(JSON.stringify(rows.map(({ address, reason, at }) => ({ address, reason, at }))))
+  else if (rows.length === 0) console.error('none')
   else for (const { address, reason, at } of rows) console.log(`${address}  ${reason}  ${at.toISOString()}`)
 }
 

@@ -1,6 +1,8 @@
+import { called } from '../platform/command.ts'
+import { explain } from '../platform/explain.ts'
 import { findEnvironment } from './dev-environment.ts'
 
-const USAGE = `Usage: ratchet <command>
+const USAGE = `Usage: ratchet <command>, which is called here as: ${called('<command>')}
 
   dev       start a server for development, with a Postgres and a Redis of its own where none is given;
             --nodes <n> starts several on the same stores
@@ -9,7 +11,7 @@ const USAGE = `Usage: ratchet <command>
             --json for JSON lines, --limit <n> for more than 50
             disable | enable | end-sessions | require-reset | delete --yes <e-mail>: an account and its sessions
             grant-admin | revoke-admin <e-mail>: who may do that over HTTP
-  keys      list | rotate | retire <kid>: the keys that sign access tokens
+  keys      list [--json] | rotate | retire <kid>: the keys that sign access tokens
   mail      suppressed [--json] | allow <e-mail>: addresses whose mail is held back since it bounced, or its reader
             complained
 `
@@ -24,27 +26,20 @@ const commands: Record<string, () => Promise<(args: readonly string[]) => Promis
 
 const [name = '', ...args] = process.argv.slice(2)
 const load = Object.hasOwn(commands, name) ? commands[name] : undefined
-if (load) {
+const asked = [name, ...args].some((word) => word === '--help' || word === '-h')
+if (name === 'help' || (asked && (load || name.startsWith('-')))) {
+  console.log(USAGE)
+} else if (load) {
   try {
     if (name !== 'dev') findEnvironment()
     const command = await load()
     await command(args)
   } catch (error) {
-    console.error(explain(error))
+    const told = explain(error)
+    console.error(typeof told === 'string' ? `ratchet ${name}: ${told}` : told)
     process.exit(1)
   }
 } else {
   console.error(USAGE)
   process.exitCode = 2
-}
-
-/** One line for what an operator can mend; the whole stack only for what looks like a fault of ours. */
-function explain(error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof ReferenceError) return error
-  const ofArguments = 'code' in error && /^ERR_PARSE_ARGS/.test(`${error.code}`)
-  if (error instanceof TypeError && !ofArguments) return error
-  // Prisma quotes our source before it says what is wrong.
-  const message = error.message.replace(/^\nInvalid `.*\n/s, '')
-  // A refused connection to a name with two addresses arrives without a message.
-  return `ratchet ${name}: ${message || ('code' in error ? error.code : error.name)}`
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { loadDatabaseUrl } from '../config.ts'
 import { canonicalEmail } from '../http/schemas.ts'
+import { requireMigrations } from '../platform/migrations.ts'
 import { Problem, type ProblemCode, problems } from '../platform/problem.ts'
 import { changes } from './users/change.ts'
 import { type Desk, openDesk } from './users/desk.ts'
@@ -30,7 +31,9 @@ export async function users(args: readonly string[]): Promise<void> {
   const change = Object.hasOwn(changes, action) ? changes[action] : undefined
   const fits = read ? about || action !== 'show' : change && about
   if (!fits || positionals.length > 2 || !/^[1-9][0-9]{0,4}$/.test(limit)) throw new Error(USAGE)
-  const desk = openDesk(loadDatabaseUrl())
+  const url = loadDatabaseUrl()
+  await requireMigrations(url)
+  const desk = openDesk(url)
   try {
     if (read) await read(desk, { about, json, limit, find: (address) => find(desk, address) })
     else if (change && about) await change(desk, await find(desk, about), { yes })

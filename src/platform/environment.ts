@@ -3,6 +3,11 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 export type Reader = ReturnType<typeof reader>
 
+// A name with what separates addresses in it is quoted: `"Doe, Ann" <ann@example.com>`.
+const ADDRESS = String.raw`[^\s<>"@,;:()\\]+@[^\s<>"@,;:()\\]+`
+const NAME = String.raw`(?:"[^"\\\p{Cc}]+"|[^\s<>"@,;:\\\p{Cc}](?:[^<>"@,;:\\\p{Cc}]*[^\s<>"@,;:\\\p{Cc}])?)`
+const MAILBOX = new RegExp(`^(?:${ADDRESS}|${NAME} ?<${ADDRESS}>)$`, 'u')
+
 /** Reads variables one by one and collects what is wrong with them, by name and without a value. */
 export function reader(env: Environment) {
   const faults: string[] = []
@@ -37,6 +42,11 @@ export function reader(env: Environment) {
     origin(name: string, fallback?: string, allowPath = false): string {
       const value = text(name, fallback)
       return value ? checkOrigin(name, value, allowPath) : 'http://invalid'
+    },
+    mailbox(name: string, fallback?: string): string {
+      const value = text(name, fallback)
+      if (value && !MAILBOX.test(value)) fault(`${name} must be one address, bare or as Name <address>`)
+      return value
     },
     integer(name: string, fallback: number, min: number, max: number): number {
       const value = env[name] || String(fallback)

@@ -3,6 +3,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { called } from './command.ts'
+import { databaseHost } from './database-url.ts'
 
 /** This project's own; the same two levels up from `src/platform` and from `dist/platform`. */
 export const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
@@ -28,6 +30,16 @@ export class MigrationError extends Error {
   override readonly name = 'MigrationError'
 }
 
+/** There is no talking to the database; says where and why, without its password. */
+export class DatabaseUnusable extends Error {
+  override readonly name = 'DatabaseUnusable'
+  constructor(url: string, cause: Error & { code?: string }) {
+    const refused = cause instanceof pg.DatabaseError ? 'refuses the connection' : 'cannot be reached'
+    // A refused connection to a name with two addresses arrives without a message.
+    super(`Postgres at ${databaseHost(url)} ${refused}: ${cause.message || cause.code}`, { cause })
+  }
+}
+
 interface Migration {
   name: string
   sql: string
@@ -45,7 +57,7 @@ interface HistoryRow {
 /**
  * Applies what `folder` holds and the database has not seen, oldest first, one process at a time.
  * @returns the names of the migrations applied by this call.
- * @throws {MigrationError} when one fails, or had failed before and was not resolved.
+ * @throws {MigrationError} when one fails, or had failed before and was not resolved. {DatabaseUnusable}
  */
 export async function applyMigrations(
   databaseUrl: string,
@@ -76,11 +88,25 @@ export async function pendingMigrations(databaseUrl: string, folder: string): Pr
   })
 }
 
+/** A database that lacks some of this project's is of no use. @throws {MigrationError} {DatabaseUnusable} */
+export async function requireMigrations(databaseUrl: string): Promise<void> {
+  const pending = await pendingMigrations(databaseUrl, MIGRATIONS).catch((error) => {
+    if (error instanceof DatabaseUnusable) throw error
+    // The history may not be ours to read, or tell of a failure that somebody is looking at.
+    return []
+  })
+  if (pending.length === 0) return
+  const remedy = `run "${called('migrate')}" first, or start the server with RUN_MIGRATIONS=true`
+  throw new MigrationError(`the database lacks ${pending.join(', ')}: ${remedy}`)
+}
+
 async function withClient<T>(databaseUrl: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 })
   // A connection lost between two queries fails the next one; unheard, it would end the process.
   client.on('error', () => {})
-  await client.connect()
+  await client.connect().catch((cause) => {
+    throw new DatabaseUnusable(databaseUrl, cause)
+  })
   try {
     return await use(client)
   } finally {

@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +15,30 @@ import { redisUrl } from '../support/server.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const TSX = import.meta.resolve('tsx')
+
+t.test('a port in use is told before anything is started or changed', async (t) => {
+  const folder = t.testdir()
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.teardown(() => taken.close())
+  const { port } = taken.address() as { port: number }
+  for (const [first, nodes] of [
+    [port, '1'],
+    [port - 1, '2'],
+  ]) {
+    const error = await promisify(execFile)(
+      process.execPath,
+      ['--import', TSX, MAIN, 'dev', '--nodes', `${nodes}`],
+      {
+        cwd: folder,
+        env: { PATH: process.env.PATH, PORT: `${first}` },
+      },
+    ).catch((error) => error)
+    const stderr = /^ratchet dev: port \d+ is in use: stop what listens there, or set PORT\.\n$/
+    t.match(error, { code: 1, stdout: '', stderr })
+    t.notOk(existsSync(join(folder, '.data')))
+  }
+})
 
 t.test('--nodes 2: two processes, one service; both end with the first', async (t) => {
   const [database, folder] = await Promise.all([

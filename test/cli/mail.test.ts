@@ -21,6 +21,7 @@ const ratchet = (...args: string[]) =>
   })
 
 t.test('what is held back can be listed, and let go again', async (t) => {
+  t.match(await ratchet('mail', 'suppressed'), { stdout: '', stderr: 'none\n' })
   const [early, late] = [new Date(Date.now() - 60_000), new Date(Date.now() + 60_000)]
   await mark(db, 'ann@example.com', 'complained', early)
   await mark(db, 'bob@example.com', 'bounced', late)

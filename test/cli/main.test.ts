@@ -16,9 +16,9 @@ t.test('a database that cannot be used is told in one line, without its password
   const cases = [
     [
       'postgres://me:a-secret@127.0.0.1:1/db',
-      /^ratchet \w+: [^\n]*(reach|ECONNREFUSED)[^\n]*127\.0\.0\.1:1\n$/,
+      /^ratchet \w+: Postgres at 127\.0\.0\.1:1 cannot be reached: [^\n]*ECONNREFUSED[^\n]*\n$/,
     ],
-    [empty.url, /^ratchet \w+: [^\n]*table[^\n]*does not exist[^\n]*\n$/],
+    [empty.url, /^ratchet \w+: the database lacks \d[^\n]+: run "npm run ratchet -- migrate" first[^\n]*\n$/],
     [
       'a-secret',
       /^ratchet \w+: the configuration cannot be used:\n {2}- DATABASE_URL must be a URL [^\n]*\n$/,
@@ -34,6 +34,28 @@ t.test('a database that cannot be used is told in one line, without its password
       t.match(error, { code: 1, stdout: '', stderr }, args.join(' '))
       t.notMatch(error.stderr, 'a-secret')
     }
+  }
+})
+
+t.test('whoever asks for help gets it, and the way to call a command', async (t) => {
+  for (const args of [
+    ['--help'],
+    ['-h'],
+    ['help'],
+    ['users', '--help'],
+    ['keys', 'retire', '-h'],
+    ['dev', '-h'],
+  ]) {
+    const { stdout, stderr } = await ratchet('', ...args)
+    t.match(stdout, /^Usage: ratchet <command>, .*npm run ratchet -- <command>\n/, args.join(' '))
+    t.equal(stderr, '')
+  }
+  for (const args of [[], ['forget'], ['forget', '--help']]) {
+    t.match(
+      await ratchet('', ...args).catch((error) => error),
+      { code: 2, stderr: /^Usage: / },
+      args.join(' '),
+    )
   }
 })
 

@@ -24,7 +24,7 @@ t.test(
     const other = await startServer(t, { databaseUrl: server.databaseUrl })
 
     const { stdout } = await ratchet('users', 'disable', ` ${account.email.toUpperCase()}`)
-    t.match(stdout, 'disabled; 1 sessions end within a second')
+    t.match(stdout, 'disabled; 1 session ends within a second')
     const me = async (node: typeof server) =>
       (await node.call('GET', '/me', { bearer: warm.access_token })).status
     await eventually(async () => (await me(server)) === 401 && (await me(other)) === 401, 1_000)

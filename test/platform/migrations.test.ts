@@ -95,7 +95,13 @@ t.test('warns of a migration edited afterwards, and does not run it again', asyn
 })
 
 t.test('fails when there is no server, without hanging', async (t) => {
-  await t.rejects(applyMigrations('postgresql://nobody@127.0.0.1:1/none', t.testdir()), {
-    code: 'ECONNREFUSED',
+  await t.rejects(applyMigrations('postgresql://nobody:a-secret@127.0.0.1:1/none', t.testdir()), {
+    name: 'DatabaseUnusable',
+    message: /^Postgres at 127\.0\.0\.1:1 cannot be reached: .*ECONNREFUSED/,
+  })
+  const { url } = await setUp(t, {})
+  const elsewhere = Object.assign(new URL(url), { pathname: '/no-such-database' }).href
+  await t.rejects(applyMigrations(elsewhere, t.testdir()), {
+    message: /^Postgres at [\w.]+:\d+ refuses the connection: database "no-such-database" does not exist$/,
   })
 })

@@ -17,7 +17,7 @@ type Change = (desk: Desk, account: Account, options: { yes: boolean }) => Promi
 export const changes: Record<string, Change> = {
   async disable(desk, account) {
     const done = await disableUser(desk, targetOf(desk, account), desk.origin)
-    console.log(`${done.changed ? 'disabled' : 'disabled already'}; ${ending(done)}`)
+    console.log(told('disabled', done))
   },
 
   async enable(desk, account) {
@@ -31,7 +31,7 @@ export const changes: Record<string, Change> = {
 
   async 'require-reset'(desk, account) {
     const done = await requirePasswordReset(withMail(desk), targetOf(desk, account), desk.origin)
-    console.log(`a new password is required${done.changed ? '' : ' already'}; ${ending(done)}`)
+    console.log(told('a new password is required', done))
   },
 
   async delete(desk, account, { yes }) {
@@ -55,13 +55,26 @@ export const changes: Record<string, Change> = {
 
 const targetOf = ({ actor }: Desk, { id: userId }: Account) => ({ userId, actor })
 
-const ending = ({ endings }: { endings: readonly { isNew: boolean }[] }) =>
-  `${endings.filter(({ isNew }) => isNew).length} sessions end within a second`
+type Endings = { endings: readonly { isNew: boolean }[] }
+
+const ended = ({ endings }: Endings) => endings.filter(({ isNew }) => isNew).length
+
+function ending(done: Endings): string {
+  const count = ended(done)
+  return `${count} ${count === 1 ? 'session ends' : 'sessions end'} within a second`
+}
+
+/** Of what was so before, only what it still ended is worth telling. */
+function told(state: string, done: Endings & { changed: boolean }): string {
+  if (done.changed) return `${state}; ${ending(done)}`
+  return ended(done) > 0 ? `${state} already; ${ending(done)}` : `${state} already`
+}
 
 async function describeDeletion(desk: Desk, account: Account): Promise<string> {
   const user = await showUser(desk, targetOf(desk, account), desk.origin)
   const since = user.created_at.slice(0, 10)
-  return `this would delete ${account.email}, of ${since}, with ${user.live_sessions} live sessions, for good; --yes does it`
+  const sessions = `${user.live_sessions} live session${user.live_sessions === 1 ? '' : 's'}`
+  return `this would delete ${account.email}, of ${since}, with ${sessions}, for good; --yes does it`
 }
 
 /** The desk with an outbox that running nodes empty. */

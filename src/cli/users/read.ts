@@ -24,9 +24,9 @@ async function list(desk: Desk, { about, json, limit }: Question): Promise<void>
   const { users, next_cursor: more } = await searchUsers(desk, query, desk.actor, desk.origin)
   for (const user of users) {
     if (json) console.log(JSON.stringify(user))
-    else console.log(line([user.created_at, user.email, user.name, statesOf(user)]))
+    else console.log(line([user.created_at, user.email, user.name, marksOf(user)]))
   }
-  tellOfMore(more, limit)
+  tellOfRest(users.length, more, limit)
 }
 
 async function show(desk: Desk, { about = '', json, find }: Question): Promise<void> {
@@ -38,7 +38,7 @@ async function show(desk: Desk, { about = '', json, find }: Question): Promise<v
     id: user.id,
     email: user.email,
     name: user.name,
-    state: statesOf(user) || 'in order',
+    state: statesOf(user).join(', ') || 'active',
     roles: user.roles.join(', '),
     created: user.created_at,
     'last sign-in': user.last_sign_in_at ?? 'none that is kept',
@@ -61,26 +61,28 @@ async function audit(desk: Desk, { about, json, limit, find }: Question): Promis
     const by = actor ? `by ${actor}` : ip && `from ${ip}`
     console.log(line([at, type, outcome, reason, account && `account ${account}`, by]))
   }
-  tellOfMore(more, limit)
+  tellOfRest(events.length, more, limit)
 }
 
-function statesOf(user: {
+interface Account {
   email_verified: boolean
   disabled_at: string | null
   reset_required_at: string | null
   roles: readonly string[]
-}): string {
-  const states = [
-    user.email_verified ? '' : 'unverified',
-    user.disabled_at ? 'disabled' : '',
-    user.reset_required_at ? 'reset required' : '',
-    user.roles.includes('admin') ? 'administrator' : '',
-  ]
-  return states.filter(Boolean).join(', ')
 }
 
+const statesOf = (user: Account) => [
+  ...(user.email_verified ? [] : ['unverified']),
+  ...(user.disabled_at ? ['disabled'] : []),
+  ...(user.reset_required_at ? ['reset required'] : []),
+]
+
+const marksOf = (user: Account) =>
+  [...statesOf(user), ...(user.roles.includes('admin') ? ['administrator'] : [])].join(', ')
+
 // On standard error: what reads the list reads it alone.
-function tellOfMore(more: string | null, limit: string): void {
+function tellOfRest(count: number, more: string | null, limit: string): void {
+  if (count === 0) console.error('none')
   if (more) console.error(`only the newest ${limit}: ask for more with --limit`)
 }
 

@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose'
 import type { Clock } from '../../platform/clock.ts'
+import { called } from '../../platform/command.ts'
 import type { Database } from '../../platform/database.ts'
 import type { Secrets } from '../../platform/secrets.ts'
 
@@ -91,7 +92,7 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
       const now = clock.now()
       const key = signing.find((candidate) => candidate.alg === alg && candidate.activatesAt <= now)
       const chosen = key ?? signing.findLast((candidate) => candidate.alg === alg)
-      if (!chosen) throw new Error('there is no signing key: create one with "ratchet keys rotate"')
+      if (!chosen) throw new Error(`there is no signing key: create one with "${called('keys rotate')}"`)
       return chosen
     },
     verifier(kid) {

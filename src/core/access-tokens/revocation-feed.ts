@@ -29,7 +29,7 @@ export interface RevocationFeedDeps {
   revoked: RevokedSessions
   /** Milliseconds an access token can outlive its session. */
   keepMs: number
-  log: { warn(details: object, message: string): void }
+  log: { warn(details: object, message: string): void; info(details: object, message: string): void }
 }
 
 /** Where in which stream a reader stands. */
@@ -54,6 +54,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
   const { db, redis, reader, revoked, keepMs, log } = deps
   const stopping = new AbortController()
   let known = Number.NEGATIVE_INFINITY
+  let deaf = false
   let catching: Promise<void> | undefined
   let loops: Promise<unknown> = Promise.resolve()
 
@@ -92,7 +93,8 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
         await readStream(place)
       } catch (error) {
         if (stopping.signal.aborted) return
-        log.warn({ reason: (error as Error).message }, 'the stream of revocations cannot be read')
+        if (!deaf) log.warn({ reason: (error as Error).message }, 'the stream of revocations cannot be read')
+        deaf = true
         await pause(200)
       }
     }
@@ -120,6 +122,8 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
       const asked = performance.now()
       const { redis: stream } = reader
       const answer = await stream.xread('COUNT', BATCH, 'BLOCK', BLOCK_MS, 'STREAMS', STREAM, place.last)
+      if (deaf) log.info({}, 'the stream of revocations is read again')
+      deaf = false
       const entries = answer?.[0]?.[1] ?? []
       for (const [id, fields] of entries) {
         place.last = id

@@ -21,7 +21,7 @@ t.test('the first administrator is made here, of a verified account', async (t) 
     'admin',
   ])
 
-  t.match(await users('revoke-admin', admin.email), 'is no administrator any more; 1 sessions end')
+  t.match(await users('revoke-admin', admin.email), 'is no administrator any more; 1 session ends')
   await eventually(async () => (await meAs(admin.bearer)) === 401)
   const refresh = () => server.post('/auth/refresh', { refresh_token: admin.refresh_token })
   await eventually(async () => (await refresh()).body.reason === 'role_changed')
@@ -76,6 +76,12 @@ t.test('sessions end, and the account can sign in again', async (t) => {
   t.equal((await server.post('/auth/login', person.account)).status, 200)
 })
 
+t.test('what is so already is told as that alone', async (t) => {
+  const { email } = await createPerson(server)
+  t.equal(await users('disable', email), 'disabled; 1 session ends within a second\n')
+  t.equal(await users('disable', email), 'disabled already\n')
+})
+
 t.test('a required reset is mailed by the nodes, and takes the configuration', async (t) => {
   const person = await createPerson(server)
   await t.rejects(users('require-reset', person.email), { message: /APP_SECRETS is missing/ })
@@ -87,8 +93,8 @@ t.test('a required reset is mailed by the nodes, and takes the configuration', a
     REDIS_URL: 'redis://127.0.0.1:1',
   })
   const require = () => users('require-reset', person.email)
-  t.equal(await require(), 'a new password is required; 1 sessions end within a second\n')
-  t.equal(await require(), 'a new password is required already; 0 sessions end within a second\n')
+  t.equal(await require(), 'a new password is required; 1 session ends within a second\n')
+  t.equal(await require(), 'a new password is required already\n')
   await eventually(async () => (await meAs(person.bearer)) === 401)
   t.match((await server.post('/auth/login', person.account)).body, { code: 'password_reset_required' })
   const mails = await server.mailsTo(person.email)
@@ -103,13 +109,13 @@ t.test('an account is deleted only by whoever says yes', async (t) => {
   const person = await createPerson(server)
   await t.rejects(users('delete', person.email), {
     message: new RegExp(
-      `this would delete ${person.email}, of 20.*, with 1 live sessions, for good; --yes does it`,
+      `this would delete ${person.email}, of 20.*, with 1 live session, for good; --yes does it`,
     ),
   })
   t.equal(await meAs(person.bearer), 200)
   t.equal(
     await users('delete', person.email, '--yes'),
-    'deleted; 1 sessions end within a second; no mail tells of it\n',
+    'deleted; 1 session ends within a second; no mail tells of it\n',
   )
   await eventually(async () => (await meAs(person.bearer)) === 401)
   t.equal(await server.db.user.count({ where: { id: person.id } }), 0)

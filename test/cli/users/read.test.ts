@@ -19,7 +19,6 @@ t.test('accounts are listed and shown, as text and as JSON lines', async (t) => 
   t.equal(list.split('\n').length, 3)
   t.match(list, 'Ev\ufffdil \ufffdgnp  unverified', 'what people typed does not steer the terminal')
   t.strictSame((await users('list', '100%_')).split('\n').length, 2)
-  t.equal(await users('list', 'nobody at all'), '')
 
   const listed = jsonLines(await users('list', person.email, '--json'))
   const found = await createAdministrator(server).then(({ bearer }) =>
@@ -29,9 +28,13 @@ t.test('accounts are listed and shown, as text and as JSON lines', async (t) => 
   const errors = t.capture(console, 'error')
   t.equal(jsonLines(await users('list', '--limit', '1', '--json')).length, 1)
   t.match(errors(), [{ args: ['only the newest 1: ask for more with --limit'] }])
+  t.equal(await users('list', 'nobody at all'), '')
+  t.match(errors(), [{ args: ['none'] }])
 
   const shown = await users('show', person.email)
   t.match(shown, /^id: +[0-9a-f-]{36}\nemail: /)
+  t.match(shown, /\nstate: +disabled, reset required\nroles: +admin\n/)
+  t.match(await users('show', (await createPerson(server)).email), /\nstate: +active\n/)
   t.match(shown, /\nlive sessions: +1\n/)
   t.match(shown, 'authenticator app: no, passkeys: 0, recovery codes left: 0')
   t.match(jsonLines(await users('show', person.email, '--json')), [

@@ -1,5 +1,10 @@
 import { performance } from 'node:perf_hooks'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import {
+  createRevocationFeed,
+  type RevocationFeedDeps,
+} from '../../../src/core/access-tokens/revocation-feed.ts'
 import { startRedis } from '../../../src/platform/embedded/redis.ts'
 import { eventually } from '../../support/eventually.ts'
 import { startServer, type TestServer } from '../../support/server.ts'
@@ -67,6 +72,40 @@ t.test('a node that starts knows what ended before', async (t) => {
   const second = await startServer(t, { databaseUrl: first.databaseUrl })
   for (const { access_token: bearer } of ended) t.equal(await me(second, bearer), 401)
   t.equal(await me(second, kept.access_token), 200)
+})
+
+t.test('a stream that cannot be read is logged when that begins and when it ends', async (t) => {
+  let away = true
+  let reads = 0
+  const redis = {
+    async xrevrange() {
+      reads += 1
+      if (away) throw new Error('redis is away')
+      return [['1-1', []]]
+    },
+    eval: async () => ['incarnation', 1],
+    xread: () => delay(1).then(() => null),
+  }
+  const logged: unknown[][] = []
+  const feed = createRevocationFeed({
+    db: { $queryRaw: async () => [] },
+    reader: { redis, close() {} },
+    revoked: { add() {} },
+    keepMs: 60_000,
+    log: {
+      warn: (details: object, message: string) => logged.push(['warn', details, message]),
+      info: (details: object, message: string) => logged.push(['info', details, message]),
+    },
+  } as unknown as RevocationFeedDeps)
+  await feed.start()
+  t.teardown(() => feed.stop())
+  const lost = ['warn', { reason: 'redis is away' }, 'the stream of revocations cannot be read']
+  const found = ['info', {}, 'the stream of revocations is read again']
+  await eventually(() => reads > 3)
+  t.strictSame(logged, [lost])
+  away = false
+  await eventually(() => logged.length > 1)
+  t.strictSame(logged, [lost, found])
 })
 
 t.test(

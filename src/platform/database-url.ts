@@ -1,0 +1,41 @@
+import type { Environment, Reader } from './environment.ts'
+
+/** The database as one URL, however it is given: whole, in parts, or in the JSON of a secret manager. */
+export function readDatabaseUrl(env: Environment, read: Reader): string {
+  const parts = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD', 'DB_SSLMODE'] as const
+  const forms = [env.DATABASE_URL, env.DB_SECRET_JSON, env.DB_HOST].filter(Boolean).length
+  if (forms > 1 && (env.DATABASE_URL || !env.DB_SECRET_JSON)) {
+    read.fault('DATABASE_URL, DB_HOST and DB_SECRET_JSON contradict each other: set one')
+  }
+  if (env.DATABASE_URL || forms === 0) return read.url('DATABASE_URL', ['postgres:', 'postgresql:'])
+  const given: Record<string, unknown> = Object.fromEntries(parts.map((name) => [name, env[name]]))
+  if (env.DB_SECRET_JSON) {
+    try {
+      const secret = JSON.parse(env.DB_SECRET_JSON)
+      Object.assign(given, {
+        DB_HOST: secret.host ?? given.DB_HOST,
+        DB_PORT: secret.port ?? given.DB_PORT,
+        DB_NAME: secret.dbname ?? given.DB_NAME,
+        DB_USER: secret.username ?? given.DB_USER,
+        DB_PASSWORD: secret.password ?? given.DB_PASSWORD,
+      })
+    } catch {
+      read.fault('DB_SECRET_JSON is not JSON')
+      return ''
+    }
+  }
+  for (const name of ['DB_HOST', 'DB_NAME', 'DB_USER', 'DB_PASSWORD']) {
+    if (!given[name]) read.fault(`${name} is missing${env.DB_SECRET_JSON ? ' (also in DB_SECRET_JSON)' : ''}`)
+  }
+  const part = (name: string) => encodeURIComponent(String(given[name] ?? ''))
+  const query = given.DB_SSLMODE ? `?sslmode=${part('DB_SSLMODE')}` : ''
+  const url = `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${given.DB_HOST}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query}`
+  if (!URL.canParse(url)) read.fault('DB_HOST must be the name or address of a host, DB_PORT a port')
+  return url
+}
+
+/** Where the database is, as `host:port`: what may be told of its URL. */
+export function databaseHost(url: string): string {
+  const { hostname, port, searchParams } = new URL(url)
+  return `${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}`
+}

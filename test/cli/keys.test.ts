@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { startServer } from '../support/server.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const run = promisify(execFile)
+
+const server = await startServer(t)
+const keys = (...args: string[]) =>
+  run(process.execPath, ['--import', 'tsx', MAIN, 'keys', ...args], {
+    env: {
+      PATH: process.env.PATH,
+      NODE_ENV: 'test',
+      DATABASE_URL: server.databaseUrl,
+      REDIS_URL: 'redis://127.0.0.1:1',
+      APP_SECRETS: 'a-secret-for-tests-of-at-least-32-bytes-the-same-for-all',
+    },
+  })
+
+t.test('keys are listed with what they do and since or from when, as text and as JSON lines', async (t) => {
+  const { kid: first } = await server.db.signingKey.findFirstOrThrow()
+  const second = /^(\S+) is published, and signs from (\S+)\n$/.exec((await keys('rotate')).stdout) ?? []
+  const [, kid = '', from = ''] = second
+  t.match((await keys('list')).stdout, `${first}  ES256  signs since 20`)
+  t.match((await keys('list')).stdout, `\n${kid}  ES256  signs from ${from}\n`)
+  const lines = (await keys('list', '--json')).stdout.trim().split('\n')
+  t.match(
+    lines.map((line) => JSON.parse(line)),
+    [
+      { kid: first, alg: 'ES256', retired_at: null },
+      { kid, alg: 'ES256', activates_at: from, retired_at: null },
+    ],
+  )
+  await server.db.signingKey.update({ where: { kid }, data: { activatesAt: new Date() } })
+  t.match((await keys('retire', first)).stdout, 'signs no more')
+  t.match((await keys('list')).stdout, `${first}  ES256  retired since 20`)
+})
+
+t.test('what is not understood is refused, and changes nothing', async (t) => {
+  const before = await server.db.signingKey.count()
+  for (const args of [
+    [],
+    ['forget'],
+    ['rotate', '--json'],
+    ['rotate', 'twice'],
+    ['retire'],
+    ['retire', 'x', '--json'],
+    ['list', '--all'],
+    ['constructor'],
+  ]) {
+    await t.rejects(keys(...args), { code: 1, stderr: /^ratchet keys: / }, args.join(' '))
+  }
+  t.equal(await server.db.signingKey.count(), before)
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()
