@@ -93,7 +93,7 @@ export async function openAbilities(config: Config, clock: Clock, log: ReturnTyp
   const oneTimeTokens = createOneTimeTokens(clock)
   const audit = createAudit({ db, databaseWatch, clock, log, count: metrics.countAuthEvent })
   const { mailer, inbox } = createMailer(config.mail)
-  const brand = { name: new URL(config.publicUrl).hostname, url: config.publicUrl }
+  const brand = { name: config.appName, url: config.publicUrl }
   const outbox = createOutbox({ db, secrets, clock, mailer, brand, log, count: metrics.countMail })
   const later = createLater(log)
   const sealedRows = createSealedRows({ db, secrets, log })

@@ -14,6 +14,8 @@ export interface Config {
   readonly publicUrl: string
   /** Where links in mail lead, if not to the built-in pages. No trailing slash. */
   readonly appUrl: string | undefined
+  /** How people know the service: in mails, authenticator apps and passkeys. */
+  readonly appName: string
   readonly allowedOrigins: readonly string[]
   readonly trustProxy: TrustedProxies
   readonly databaseUrl: string
@@ -98,6 +100,7 @@ export function loadConfig(env: Environment): Config {
     port: read.integer('PORT', 8080, 0, 65_535),
     publicUrl,
     appUrl: env.APP_URL ? read.origin('APP_URL', undefined, true) : undefined,
+    appName: read.text('APP_NAME', new URL(publicUrl).hostname),
     allowedOrigins,
     trustProxy: readTrustProxy(read),
     databaseUrl: readDatabaseUrl(env, read),
