@@ -110,7 +110,7 @@ export async function openAbilities(config: Config, clock: Clock, log: ReturnTyp
   const { rpId, origins: passkeyOrigins } = config.passkeys
   const passkeys = createPasskeys({ tickets, clock, rpId, rpName: brand.name, origins: passkeyOrigins })
   const secondFactors = createSecondFactors({ totp, recoveryCodes, passkeys })
-  const stepUp = createStepUp({ db, passwords, secondFactors, lockout, lockNotice, audit })
+  const stepUp = createStepUp({ db, passwords, secondFactors, lockout, lockNotice, audit, outbox, clock })
   const devices = createDevices(clock)
 
   const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention, sealedRows]

@@ -189,7 +189,7 @@ const FACTOR_CHANGES: Record<FactorChange, string> = {
   passkey_added: 'A passkey was added to your account',
   passkey_removed: 'A passkey was removed from your account',
   recovery_codes_created: 'You have new recovery codes',
-  recovery_code_used: 'A recovery code was used to sign in',
+  recovery_code_used: 'A recovery code of your account was used',
 }
 
 /** Whoever got in may have left something that no new password removes. */

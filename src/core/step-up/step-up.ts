@@ -1,3 +1,4 @@
+import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
 import type { User } from '../../platform/generated/client.ts'
 import { Problem } from '../../platform/problem.ts'
@@ -5,7 +6,9 @@ import type { Audit, AuditEvent, Origin } from '../audit/audit.ts'
 import type { Passwords } from '../credentials/passwords.ts'
 import type { LockNotice } from '../lockout/lock-notice.ts'
 import type { Guess, Lockout } from '../lockout/lockout.ts'
+import type { Outbox } from '../mail/outbox.ts'
 import type { FactorProof, SecondFactors } from '../second-factor/second-factors.ts'
+import { tellOwner } from '../second-factor/tell-owner.ts'
 
 /** Whose session it is. */
 interface Session {
@@ -39,6 +42,8 @@ export interface StepUpDeps {
   lockout: Lockout
   lockNotice: LockNotice
   audit: Audit
+  outbox: Pick<Outbox, 'enqueue'>
+  clock: Clock
 }
 
 export function createStepUp(deps: StepUpDeps): StepUp {
@@ -85,7 +90,11 @@ export function createStepUp(deps: StepUpDeps): StepUp {
         throw new Problem('mfa_required', { methods })
       }
       const check = async () => {
-        const by = await db.$transaction((tx) => secondFactors.verify(tx, user.id, proof, 'step_up'))
+        const by = await db.$transaction(async (tx) => {
+          const method = await secondFactors.verify(tx, user.id, proof, 'step_up')
+          if (method === 'recovery_code') await tellOwner(deps, tx, user.email, 'recovery_code_used', origin)
+          return method
+        })
         return by ? user : null
       }
       return guess(session, check, { type, reason: 'wrong_factor', code: 'mfa_invalid' }, origin)

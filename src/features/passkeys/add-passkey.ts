@@ -4,6 +4,7 @@ import type { Audit, Origin } from '../../core/audit/audit.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { Passkeys } from '../../core/passkeys/passkeys.ts'
 import type { FactorProof, SecondFactors } from '../../core/second-factor/second-factors.ts'
+import { tellOwner } from '../../core/second-factor/tell-owner.ts'
 import type { StepUp } from '../../core/step-up/step-up.ts'
 import type { RecoveryCodes } from '../../core/totp/recovery-codes.ts'
 import type { Totp } from '../../core/totp/totp.ts'
@@ -47,9 +48,8 @@ export async function addPasskey(
   input: { challengeToken: string; credential: RegistrationResponseJSON; name: string },
   origin: Origin,
 ) {
-  const { db, secondFactors, passkeys, totp, recoveryCodes, outbox, audit, clock } = deps
+  const { db, secondFactors, passkeys, totp, recoveryCodes, outbox, audit } = deps
   const { sub: userId, sid: sessionId } = session
-  const { ip, userAgent } = origin
   const added = await recordingRefusals(deps, session, origin, () =>
     db.$transaction(async (tx) => {
       // Two factors at once must not both be the first: the codes of one would void those of the other.
@@ -61,8 +61,7 @@ export async function addPasskey(
       const codes = isFirst ? await recoveryCodes.replace(tx, userId) : undefined
       // Whoever began that with the password alone would have to show this passkey now.
       if (isFirst) await totp.abandon(tx, userId)
-      const change = { change: 'passkey_added', at: clock.now(), ip, userAgent } as const
-      await outbox.enqueue(tx, user.email, { template: 'factor_changed', data: change })
+      await tellOwner(deps, tx, user.email, 'passkey_added', origin)
       const success = { outcome: 'success', userId, sessionId } as const
       await audit.record(
         tx,

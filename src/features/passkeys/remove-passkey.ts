@@ -2,6 +2,7 @@ import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.t
 import type { Origin } from '../../core/audit/audit.ts'
 import type { PasswordPolicy } from '../../core/credentials/password-policy.ts'
 import type { FactorProof } from '../../core/second-factor/second-factors.ts'
+import { tellOwner } from '../../core/second-factor/tell-owner.ts'
 import { lockUser } from '../../core/step-up/lock-user.ts'
 import type { Totp } from '../../core/totp/totp.ts'
 import { Problem } from '../../platform/problem.ts'
@@ -23,10 +24,8 @@ export async function removePasskey(
   proof: { password: string } & FactorProof,
   origin: Origin,
 ): Promise<void> {
-  const { db, stepUp, totp, passwordPolicy, secondFactors, passkeys, recoveryCodes, outbox, audit, clock } =
-    deps
+  const { db, stepUp, totp, passwordPolicy, secondFactors, passkeys, recoveryCodes, outbox, audit } = deps
   const { sub: userId, sid: sessionId } = session
-  const { ip, userAgent } = origin
   // Before a factor is used up for nothing.
   const own = await passkeys.list(db, userId)
   if (!own.some(({ id }) => id === passkeyId.toLowerCase())) throw new Problem('not_found')
@@ -41,8 +40,7 @@ export async function removePasskey(
       passwordPolicy.checkLength(proof.password)
       await recoveryCodes.clear(tx, userId)
     }
-    const change = { change: 'passkey_removed', at: clock.now(), ip, userAgent } as const
-    await outbox.enqueue(tx, user.email, { template: 'factor_changed', data: change })
+    await tellOwner(deps, tx, user.email, 'passkey_removed', origin)
     await audit.record(tx, { type: 'passkey_remove', outcome: 'success', userId, sessionId }, origin)
   })
   outbox.wake()

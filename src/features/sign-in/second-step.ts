@@ -1,6 +1,7 @@
 import type { Origin } from '../../core/audit/audit.ts'
 import type { DeviceToken } from '../../core/devices/devices.ts'
 import type { FactorMethod, FactorProof } from '../../core/second-factor/second-factors.ts'
+import { tellOwner } from '../../core/second-factor/tell-owner.ts'
 import type { Queryable } from '../../platform/database.ts'
 import type { User } from '../../platform/generated/client.ts'
 import { Problem } from '../../platform/problem.ts'
@@ -47,7 +48,7 @@ export async function secondStep(
     const by = await deps.secondFactors.verify(tx, owner.id, proof, 'second_factor')
     if (!by) throw WRONG
     const issued = await startSession(deps, tx, owner, { transport, device, amr: AMR[by] }, origin)
-    if (issued && by === 'recovery_code') await tellOfRecoveryCode(deps, tx, owner, origin)
+    if (issued && by === 'recovery_code') await tellOwner(deps, tx, owner.email, 'recovery_code_used', origin)
     return issued
   }
 
@@ -71,10 +72,4 @@ export async function secondStep(
   await audit.record(db, event, origin)
   if (locked) await lockNotice.tell(user.id, { what: 'second_factor', locked }, origin)
   throw new Problem('mfa_invalid')
-}
-
-async function tellOfRecoveryCode(deps: LoginDeps, tx: Queryable, user: User, origin: Origin): Promise<void> {
-  const { ip, userAgent } = origin
-  const data = { change: 'recovery_code_used', at: deps.clock.now(), ip, userAgent } as const
-  await deps.outbox.enqueue(tx, user.email, { template: 'factor_changed', data })
 }

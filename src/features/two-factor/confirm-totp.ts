@@ -3,6 +3,7 @@ import type { Audit, Origin } from '../../core/audit/audit.ts'
 import type { LockNotice } from '../../core/lockout/lock-notice.ts'
 import type { Lockout } from '../../core/lockout/lockout.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
+import { tellOwner } from '../../core/second-factor/tell-owner.ts'
 import type { RecoveryCodes } from '../../core/totp/recovery-codes.ts'
 import type { Totp } from '../../core/totp/totp.ts'
 import type { Clock } from '../../platform/clock.ts'
@@ -30,7 +31,7 @@ export async function confirmTotp(
   code: string,
   origin: Origin,
 ): Promise<string[]> {
-  const { db, totp, recoveryCodes, lockout, lockNotice, outbox, audit, clock } = deps
+  const { db, totp, recoveryCodes, lockout, lockNotice, outbox, audit } = deps
   const who = { userId, sessionId }
 
   const confirm = () =>
@@ -43,10 +44,7 @@ export async function confirmTotp(
       if (fits === null) throw new Problem('not_found')
       if (!fits) return null
       const codes = await recoveryCodes.replace(tx, userId)
-      await outbox.enqueue(tx, user.email, {
-        template: 'factor_changed',
-        data: { change: 'totp_enabled', at: clock.now(), ip: origin.ip, userAgent: origin.userAgent },
-      })
+      await tellOwner(deps, tx, user.email, 'totp_enabled', origin)
       await audit.record(
         tx,
         [

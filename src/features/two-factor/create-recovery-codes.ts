@@ -3,6 +3,7 @@ import type { Audit, Origin } from '../../core/audit/audit.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import { hasSecondFactor } from '../../core/second-factor/has-second-factor.ts'
 import type { FactorProof } from '../../core/second-factor/second-factors.ts'
+import { tellOwner } from '../../core/second-factor/tell-owner.ts'
 import { lockUser } from '../../core/step-up/lock-user.ts'
 import type { StepUp } from '../../core/step-up/step-up.ts'
 import type { RecoveryCodes } from '../../core/totp/recovery-codes.ts'
@@ -29,17 +30,14 @@ export async function createRecoveryCodes(
   proof: { password: string } & FactorProof,
   origin: Origin,
 ): Promise<string[]> {
-  const { db, stepUp, recoveryCodes, outbox, audit, clock } = deps
+  const { db, stepUp, recoveryCodes, outbox, audit } = deps
   if (!(await hasSecondFactor(db, session.sub))) throw new Problem('not_found')
   const user = await stepUp.require(session, proof, origin, 'recovery_codes_create')
   const codes = await db.$transaction(async (tx) => {
     await lockUser(tx, user)
     if (!(await hasSecondFactor(tx, user.id))) throw new Problem('not_found')
     const fresh = await recoveryCodes.replace(tx, user.id)
-    await outbox.enqueue(tx, user.email, {
-      template: 'factor_changed',
-      data: { change: 'recovery_codes_created', at: clock.now(), ip: origin.ip, userAgent: origin.userAgent },
-    })
+    await tellOwner(deps, tx, user.email, 'recovery_codes_created', origin)
     await audit.record(
       tx,
       { type: 'recovery_codes_create', outcome: 'success', userId: user.id, sessionId: session.sid },

@@ -4,6 +4,7 @@ import type { PasswordPolicy } from '../../core/credentials/password-policy.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import type { Passkeys } from '../../core/passkeys/passkeys.ts'
 import type { FactorProof } from '../../core/second-factor/second-factors.ts'
+import { tellOwner } from '../../core/second-factor/tell-owner.ts'
 import { lockUser } from '../../core/step-up/lock-user.ts'
 import type { StepUp } from '../../core/step-up/step-up.ts'
 import type { RecoveryCodes } from '../../core/totp/recovery-codes.ts'
@@ -34,7 +35,7 @@ export async function disableTotp(
   proof: { password: string } & FactorProof,
   origin: Origin,
 ): Promise<void> {
-  const { db, stepUp, passwordPolicy, totp, recoveryCodes, passkeys, outbox, audit, clock } = deps
+  const { db, stepUp, passwordPolicy, totp, recoveryCodes, passkeys, outbox, audit } = deps
   if (!(await totp.enabled(db, session.sub))) throw new Problem('not_found')
   if ((await passkeys.count(db, session.sub)) === 0) passwordPolicy.checkLength(proof.password)
   const user = await stepUp.require(session, proof, origin, 'totp_disable')
@@ -46,10 +47,7 @@ export async function disableTotp(
       passwordPolicy.checkLength(proof.password)
       await recoveryCodes.clear(tx, user.id)
     }
-    await outbox.enqueue(tx, user.email, {
-      template: 'factor_changed',
-      data: { change: 'totp_disabled', at: clock.now(), ip: origin.ip, userAgent: origin.userAgent },
-    })
+    await tellOwner(deps, tx, user.email, 'totp_disabled', origin)
     await audit.record(
       tx,
       { type: 'totp_disable', outcome: 'success', userId: user.id, sessionId: session.sid },

@@ -92,7 +92,11 @@ t.test('a recovery code signs in, in any spelling, once, and its owner is told',
   t.equal(answer.status, 200)
   const again = await secondStep({ mfa_token: await ticketOf(account), recovery_code })
   t.match(again.body, { status: 401, code: 'mfa_invalid' })
-  t.ok((await server.mailsTo(account.email)).some(({ subject }) => /recovery code was used/.test(subject)))
+  t.ok(
+    (await server.mailsTo(account.email)).some(({ subject }) =>
+      /recovery code of your account was used/.test(subject),
+    ),
+  )
 })
 
 t.test('a ticket opens nothing else, for five minutes, and not after the password changed', async (t) => {
