@@ -7,6 +7,8 @@ export interface DeviceToken {
   text: string
   /** SHA-256. */
   hash: Uint8Array<ArrayBuffer>
+  /** Made just now: nobody can know it. */
+  isNew: boolean
 }
 
 /** Devices that have signed in to an account before. Knowing one opens nothing: it has a lock of its own, no more. */
@@ -25,11 +27,12 @@ const TOKEN = /^dt1_[A-Za-z0-9_-]{43}$/
 export function createDevices(clock: Clock): Devices {
   return {
     tokenFrom(text) {
-      const own =
-        text !== undefined && TOKEN.test(text) ? text : `dt1_${randomBytes(32).toString('base64url')}`
-      return { text: own, hash: new Uint8Array(createHash('sha256').update(own).digest()) }
+      const isNew = text === undefined || !TOKEN.test(text)
+      const own = isNew ? `dt1_${randomBytes(32).toString('base64url')}` : text
+      return { text: own, hash: new Uint8Array(createHash('sha256').update(own).digest()), isNew }
     },
-    async isKnown(db, userId, { hash: deviceHash }) {
+    async isKnown(db, userId, { hash: deviceHash, isNew }) {
+      if (isNew) return false
       return (await db.knownDevice.count({ where: { userId, deviceHash } })) > 0
     },
     async remember(tx, userId, { hash: deviceHash }) {

@@ -94,6 +94,13 @@ export function createLockout(db: Database, clock: Clock): Lockout {
     db.$executeRaw`UPDATE guess_counters SET failures = GREATEST(failures - 1, 0)
       WHERE account = ${account} AND bucket = ${bucket}`
 
+  /** Both in one statement, which takes the first before the second, as a guess does. */
+  const clear = (account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) =>
+    db.$executeRaw`
+      WITH here AS (DELETE FROM guess_counters WHERE account = ${account} AND bucket = ${here} RETURNING 1)
+      DELETE FROM guess_counters
+      WHERE account = ${account} AND bucket = ${everywhere} AND (SELECT count(*) FROM here) >= 0`
+
   /** Each by itself: two locks held together could cross those of another node. */
   const each = ({ here, everywhere }: Buckets, settle: (bucket: string) => Promise<unknown>) =>
     Promise.all([settle(here), settle(everywhere)])
@@ -111,8 +118,7 @@ export function createLockout(db: Database, clock: Clock): Lockout {
         })
         if (right === null) return { right, locked: lockedBy(guess, counted) }
         // What was right has had its effect by now: it is not taken back for the sake of a count.
-        const clear = (bucket: string) => db.guessCounter.deleteMany({ where: { account, bucket } })
-        await each(buckets, clear).catch(() => {})
+        await clear(account, buckets).catch(() => {})
         return { right, locked: undefined }
       })
     },

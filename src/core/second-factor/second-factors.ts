@@ -5,7 +5,9 @@ import type { PasskeyUse } from '../tickets/tickets.ts'
 import type { RecoveryCodes } from '../totp/recovery-codes.ts'
 import type { Totp } from '../totp/totp.ts'
 
-export type FactorMethod = 'totp' | 'passkey' | 'recovery_code'
+/** In the order to offer. */
+const METHODS = ['totp', 'passkey', 'recovery_code'] as const
+export type FactorMethod = (typeof METHODS)[number]
 
 /** What a person shows as a second factor; exactly one of the three. */
 export interface FactorProof {
@@ -34,11 +36,15 @@ export function createSecondFactors(deps: {
   const { totp, recoveryCodes, passkeys } = deps
   return {
     async methods(db, userId) {
-      const methods: FactorMethod[] = []
-      if (await totp.enabled(db, userId)) methods.push('totp')
-      if ((await passkeys.count(db, userId)) > 0) methods.push('passkey')
-      if (methods.length > 0 && (await recoveryCodes.count(db, userId)) > 0) methods.push('recovery_code')
-      return methods
+      // One question, for every sign-in asks it.
+      const [has] = await db.$queryRaw<Record<FactorMethod, boolean>[]>`
+        SELECT EXISTS (SELECT FROM totp_factors WHERE user_id = u.id AND confirmed_at IS NOT NULL) AS totp,
+          EXISTS (SELECT FROM passkeys WHERE user_id = u.id) AS passkey,
+          EXISTS (SELECT FROM recovery_codes WHERE user_id = u.id) AS recovery_code
+        FROM (SELECT ${userId}::uuid AS id) u`
+      // Recovery codes stand in for a factor; without one they are nothing.
+      if (!has || !(has.totp || has.passkey)) return []
+      return METHODS.filter((method) => has[method])
     },
 
     async verify(tx, userId, { code, recovery_code: recoveryCode, passkey }, use) {

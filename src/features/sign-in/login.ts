@@ -38,7 +38,7 @@ export const MFA_TICKET_TTL = 300
 export async function login(deps: LoginDeps, input: LoginInput, origin: Origin): Promise<SignedIn> {
   const { db, secondFactors, audit, tickets } = deps
   const { transport, device } = input
-  const user = await checkPassword(deps, input, origin)
+  const { user, isKnown } = await checkPassword(deps, input, origin)
   const refuse = async (code: 'email_not_verified' | 'password_reset_required') => {
     await audit.record(db, { type: 'login', outcome: 'failure', reason: code, userId: user.id }, origin)
     return code
@@ -46,43 +46,48 @@ export async function login(deps: LoginDeps, input: LoginInput, origin: Origin):
   if (!user.emailVerifiedAt) throw new Problem(await refuse('email_not_verified'))
   if (user.resetRequiredAt) throw new Problem(await refuse('password_reset_required'))
   await renewHash(deps, user, input.password)
-  const methods = await secondFactors.methods(db, user.id)
+  const { issued, methods } = await db.$transaction(async (tx) => {
+    // A factor that is being set up right now counts: it takes the same lock.
+    await tx.$queryRaw`SELECT id FROM users WHERE id = ${user.id}::uuid FOR SHARE`
+    const methods = await secondFactors.methods(tx, user.id)
+    if (methods.length > 0) return { issued: null, methods }
+    const means = { transport, device, isKnown, amr: ['pwd'] }
+    return { issued: await startSession(deps, tx, user, means, origin), methods }
+  })
+  if (issued) return { issued, user, transport, mfaEnabled: false }
   if (methods.length > 0) {
     const { id: userId, passwordVersion } = user
     const mfa_token = tickets.issue('mfa', { userId, passwordVersion, transport }, MFA_TICKET_TTL)
     await audit.record(db, { type: 'login_first_step', outcome: 'success', userId }, origin)
     throw new Problem('mfa_required', { mfa_token, methods })
   }
-  const issued = await db.$transaction(async (tx) => {
-    // A factor that is being set up right now counts: it takes the same lock.
-    await tx.$queryRaw`SELECT id FROM users WHERE id = ${user.id}::uuid FOR SHARE`
-    if ((await secondFactors.methods(tx, user.id)).length > 0) return null
-    return startSession(deps, tx, user, { transport, device, amr: ['pwd'] }, origin)
-  })
-  // The password or the factors changed, or the account went, while the hash was computed.
-  if (issued) return { issued, user, transport, mfaEnabled: false }
+  // The password changed, or the account went, while the hash was computed.
   const event = { type: 'login', outcome: 'failure', reason: 'account_changed', userId: user.id } as const
   await audit.record(db, event, origin)
   throw new Problem('invalid_credentials')
 }
 
-async function checkPassword(deps: LoginDeps, input: LoginInput, origin: Origin): Promise<User> {
+async function checkPassword(
+  deps: LoginDeps,
+  input: LoginInput,
+  origin: Origin,
+): Promise<{ user: User; isKnown: boolean }> {
   const { db, passwords, devices, lockout, lockNotice, audit } = deps
   const user = await db.user.findUnique({ where: { email: input.email } })
   // Also for an address that nobody has: a query less would tell.
-  const known = await devices.isKnown(db, user?.id ?? NOBODY, input.device)
+  const isKnown = await devices.isKnown(db, user?.id ?? NOBODY, input.device)
   const guess = {
     what: 'password',
     account: input.email,
     ip: origin.ip,
-    device: known ? input.device.hash : null,
+    device: isKnown ? input.device.hash : null,
   } as const
   let fits = false
   const { right, locked } = await lockout.guess(guess, async () => {
     fits = await passwords.verify(user?.passwordHash ?? null, input.password)
     return user && fits && !user.disabledAt ? user : null
   })
-  if (right) return right
+  if (right) return { user: right, isKnown }
   const reason = !user ? 'unknown_user' : fits ? 'disabled' : 'wrong_password'
   await audit.record(db, { type: 'login', outcome: 'failure', reason, userId: user?.id }, origin)
   if (user && locked) await lockNotice.tell(user.id, { what: 'password', locked }, origin)

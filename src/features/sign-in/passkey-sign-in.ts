@@ -30,15 +30,16 @@ export async function passkeySignIn(
   input: { answer: PasskeyAnswer; transport: 'cookie' | 'body'; device: DeviceToken },
   origin: Origin,
 ): Promise<SignedIn> {
-  const { db, passkeys, audit } = deps
+  const { db, passkeys, devices, audit } = deps
   const { answer, transport, device } = input
   const outcome = await db.$transaction(async (tx) => {
     const by = await passkeys.verify(tx, answer, { use: 'sign_in', userId: null })
     const user = by && (await tx.user.findUnique({ where: { id: by.userId } }))
     if (!user || user.disabledAt) return null
     if (user.resetRequiredAt) return { user, issued: null }
-    const amr = ['pop', 'user', 'mfa']
-    const issued = await startSession(deps, tx, user, { transport, device, amr }, origin)
+    const isKnown = await devices.isKnown(tx, user.id, device)
+    const means = { transport, device, isKnown, amr: ['pop', 'user', 'mfa'] }
+    const issued = await startSession(deps, tx, user, means, origin)
     return issued && { user, issued }
   })
   if (outcome?.issued) return { ...outcome, issued: outcome.issued, transport, mfaEnabled: true }

@@ -39,6 +39,7 @@ export async function secondStep(
     throw new Problem('mfa_invalid')
   }
   const { transport } = ticket
+  const isKnown = await devices.isKnown(db, user.id, device)
 
   async function prove(tx: Queryable, owner: User) {
     // Before what hangs on it: whoever changes factors locks in this order.
@@ -47,17 +48,17 @@ export async function secondStep(
     if (!(await tickets.spend(tx, 'mfa', mfaToken))) return null
     const by = await deps.secondFactors.verify(tx, owner.id, proof, 'second_factor')
     if (!by) throw WRONG
-    const issued = await startSession(deps, tx, owner, { transport, device, amr: AMR[by] }, origin)
+    const means = { transport, device, isKnown, amr: AMR[by] }
+    const issued = await startSession(deps, tx, owner, means, origin)
     if (issued && by === 'recovery_code') await tellOwner(deps, tx, owner.email, 'recovery_code_used', origin)
     return issued
   }
 
-  const known = await devices.isKnown(db, user.id, device)
   const guess = {
     what: 'second_factor',
     account: user.id,
     ip: origin.ip,
-    device: known ? device.hash : null,
+    device: isKnown ? device.hash : null,
   } as const
   const attempt = () =>
     db

@@ -29,6 +29,8 @@ export interface SignedIn {
 export interface SignInMeans {
   transport: 'cookie' | 'body'
   device: DeviceToken
+  /** Whether the device has signed in to the account before. */
+  isKnown: boolean
   /** Authentication methods (RFC 8176). */
   amr: readonly string[]
 }
@@ -38,13 +40,13 @@ export async function startSession(
   deps: StartSessionDeps,
   tx: Queryable,
   user: User,
-  { transport, device, amr }: SignInMeans,
+  { transport, device, isKnown, amr }: SignInMeans,
   origin: Origin,
 ): Promise<IssuedSession | null> {
   const { refreshTokens, devices, outbox, audit, clock } = deps
   const { id: userId, passwordVersion, roles } = user
   const { userAgent, ip } = origin
-  const isNew = await isNewDevice(deps, tx, userId, device, origin)
+  const isNews = !isKnown && (await isNewPlace(tx, userId, origin))
   const started = await refreshTokens.start(tx, {
     userId,
     passwordVersion,
@@ -58,7 +60,7 @@ export async function startSession(
   await devices.remember(tx, userId, device)
   const sessionId = started.claims.sid
   await audit.record(tx, { type: 'login', outcome: 'success', userId, sessionId }, origin)
-  if (isNew) {
+  if (isNews) {
     await outbox.enqueue(tx, user.email, {
       template: 'new_device',
       data: { at: clock.now(), ip, userAgent },
@@ -67,20 +69,16 @@ export async function startSession(
   return started
 }
 
-/** An owner is told of a device that never signed in, from a place and program that never did either. */
-async function isNewDevice(
-  { devices }: StartSessionDeps,
-  tx: Queryable,
-  userId: string,
-  device: DeviceToken,
-  { ip, userAgent }: Origin,
-): Promise<boolean> {
-  if (await devices.isKnown(tx, userId, device)) return false
-  // The first of all is whoever made the account. A program that keeps no device token is told by where it is.
-  const before =
-    (await tx.knownDevice.count({ where: { userId } })) + (await tx.session.count({ where: { userId } }))
-  if (before === 0) return false
-  return (await tx.session.count({ where: { userId, ip, userAgent: userAgent ?? null } })) === 0
+/**
+ * An owner is told of a device that never signed in, from a place and program that never did either: a program that
+ * keeps no device token is told by where it is. The first sign-in of all is by whoever made the account.
+ */
+async function isNewPlace(tx: Queryable, userId: string, { ip, userAgent }: Origin): Promise<boolean> {
+  const [before] = await tx.$queryRaw<{ earlier: boolean; here: boolean }[]>`
+    SELECT EXISTS (SELECT FROM sessions WHERE user_id = ${userId}::uuid) AS earlier,
+      EXISTS (SELECT FROM sessions WHERE user_id = ${userId}::uuid AND ip = ${ip}
+        AND user_agent IS NOT DISTINCT FROM ${userAgent ?? null}) AS here`
+  return before?.earlier === true && !before.here
 }
 
 /** Ends the session whose token the client still had: a sign-in starts a family, it never adopts one. */

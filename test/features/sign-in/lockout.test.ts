@@ -23,8 +23,9 @@ const checked = (email: string) =>
     .then(({ id: userId }) => server.db.auditEvent.count({ where: { userId, reason: 'wrong_password' } }))
 const together = (count: number, ask: (index: number) => Promise<{ status: number }>) =>
   Promise.all(Array.from({ length: count }, (_, index) => ask(index)))
-const lockMails = async (email: string) =>
-  (await server.mailsTo(email)).filter(({ subject }) => /failed sign-ins/.test(subject))
+// Whichever node sends them.
+const lockMails = (recipient: string) =>
+  server.db.outboxMessage.count({ where: { recipient, template: 'account_locked' } })
 
 t.test('ten failures lock an account for one address, and for no other', async (t) => {
   const account = await server.createAccount()
@@ -65,7 +66,7 @@ t.test('300 parallel guesses at one address do not exceed the cap', async (t) =>
   t.strictSame(others, {})
   t.ok(busy > 0 || wrong === LOCK_FAILURES)
   t.equal((await guess(account.email, ip)).status, 429)
-  t.equal((await lockMails(account.email)).length, 1, 'and their owner has one mail')
+  t.equal(await lockMails(account.email), 1, 'and their owner has one mail')
 })
 
 t.test('300 parallel guesses from everywhere do not exceed the lasting cap', async (t) => {
@@ -96,8 +97,8 @@ t.test('300 parallel guesses from everywhere do not exceed the lasting cap', asy
     'a device that signed in before does not feel it',
   )
   t.equal((await server.post('/auth/refresh', { refresh_token: session.refresh_token })).status, 200)
-  const mails = await lockMails(account.email)
-  t.equal(mails.length, 1)
+  t.equal(await lockMails(account.email), 1)
+  await other.close()
 
   t.equal((await server.post('/auth/request-password-reset', { email: account.email })).status, 202)
   const reset = await server.post('/auth/reset-password', {
