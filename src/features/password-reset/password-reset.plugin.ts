@@ -128,7 +128,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
       title: 'Choose a new password',
       text: fault
         ? `<strong>${escapeHtml(fault)}</strong>`
-        : 'It replaces the old one, and signs you out everywhere.',
+        : `It replaces the old one, and signs you out everywhere. ${deps.passwordPolicy.rule}`,
       action: '/auth/reset-password',
       button: 'Change password',
       token,
