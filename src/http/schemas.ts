@@ -1,8 +1,13 @@
-import { type Static, Type } from 'typebox'
+import { type Static, type TSchemaOptions, Type } from 'typebox'
 import { Problem } from '../platform/problem.ts'
 
 /** Shapes that several rooms speak. Unknown properties are refused everywhere. */
 export const strict = { additionalProperties: false } as const
+/** One of a few words. As an enum, so that a wrong one is one fault, where a union would make one of each member. */
+export const oneOf = <const Word extends string>(words: readonly Word[], options: TSchemaOptions = {}) =>
+  Type.Unsafe<Word>({ type: 'string', enum: words, ...options })
+/** An id in a path or a query. The format alone would let `urn:uuid:` stand before it. */
+export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })
 export const Email = Type.String({ minLength: 1, maxLength: 320, description: 'An e-mail address' })
 // A lone surrogate has no UTF-8: two passwords would become one.
 export const Password = Type.String({ maxLength: 4096, format: 'password', pattern: '^\\P{Cs}*$' })

@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { AdminAction } from '../../core/audit/audit.ts'
+import { type AdminAction, EVENT_TYPES } from '../../core/audit/audit.ts'
 import type { ErasureDeps } from '../../core/erasure/erase-account.ts'
 import type { RequireAdministrator } from '../../http/administrator.ts'
 import type { Authenticate } from '../../http/authenticate.ts'
 import { pageFields } from '../../http/cursor.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { NoContent, strict } from '../../http/schemas.ts'
+import { NoContent, oneOf, strict, Uuid } from '../../http/schemas.ts'
 import { Account, AccountDetail } from './account.ts'
 import { deleteUser } from './delete-user.ts'
 import { disableUser, enableUser } from './disable-user.ts'
@@ -24,8 +24,7 @@ export interface AdminDeps extends RequirePasswordResetDeps, ErasureDeps {
   rateLimits: RateLimits
 }
 
-const UserId = Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' })
-const OfUser = Type.Object({ id: UserId })
+const OfUser = Type.Object({ id: Uuid })
 const Nothing = Type.Object({}, strict)
 const Nullable = Type.Union([Type.String(), Type.Null()])
 const Event = Type.Object({
@@ -158,8 +157,8 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
         summary: 'The audit trail, newest first',
         querystring: Type.Object(
           {
-            user_id: Type.Optional(UserId),
-            type: Type.Optional(Type.String({ pattern: '^[a-z_]{1,40}$' })),
+            user_id: Type.Optional(Uuid),
+            type: Type.Optional(oneOf(EVENT_TYPES)),
             ...pageFields,
           },
           strict,

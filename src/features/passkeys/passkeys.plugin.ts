@@ -5,7 +5,7 @@ import type { PasskeyView } from '../../core/passkeys/passkeys.ts'
 import type { Authenticate } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { Name, NoContent, PasskeyChallenge, stepUpProof, strict } from '../../http/schemas.ts'
+import { Name, NoContent, PasskeyChallenge, stepUpProof, strict, Uuid } from '../../http/schemas.ts'
 import { Problem } from '../../platform/problem.ts'
 import { addPasskey, offerPasskey } from './add-passkey.ts'
 import { type RemovePasskeyDeps, removePasskey } from './remove-passkey.ts'
@@ -111,9 +111,7 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
         tags,
         security,
         summary: 'Remove a passkey',
-        params: Type.Object({
-          id: Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' }),
-        }),
+        params: Type.Object({ id: Uuid }),
         body: StepUpBody,
         response: { 204: NoContent },
       },

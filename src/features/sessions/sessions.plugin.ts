@@ -9,7 +9,7 @@ import type { EndedReason, EndingScope } from '../../core/refresh-tokens/ledger.
 import { type Authenticate, bearerOf } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { NoContent, strict, TokenResponse } from '../../http/schemas.ts'
+import { NoContent, strict, TokenResponse, Uuid } from '../../http/schemas.ts'
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
@@ -138,9 +138,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
         tags,
         security,
         summary: 'End one session',
-        params: Type.Object({
-          id: Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' }),
-        }),
+        params: Type.Object({ id: Uuid }),
         response: { 204: NoContent },
       },
     },
