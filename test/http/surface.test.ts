@@ -124,6 +124,19 @@ t.test('the API describes itself: OpenAPI 3.1 from the schemas that validate', a
   t.notMatch(docs.text, /https?:\/\/(?!localhost)/, 'its assets are ours')
 })
 
+t.test('a word that is none of a few is one fault, and the words are documented', async (t) => {
+  const login = { email: 'ada@example.com', password: 'correct horse battery' }
+  const wrong = await server.post('/auth/login', { ...login, transport: 'pigeon' })
+  t.strictSame(wrong.body.errors, [{ pointer: '/transport', detail: 'must be one of cookie, body' }])
+  const { body, text } = await server.call('GET', '/openapi.json')
+  const schema = body.paths['/auth/login'].post.requestBody.content['application/json'].schema
+  t.match(schema.properties.transport, { enum: ['cookie', 'body'], default: 'cookie' })
+  t.notMatch(text, /"anyOf":\[\{[^}]*"const"/)
+  const event =
+    body.paths['/admin/audit'].get.responses['200'].content['application/json'].schema.properties.events
+  t.strictSame(event.items.properties.outcome.enum, ['success', 'failure'])
+})
+
 t.test('health says what is up, and how long it took', async (t) => {
   t.strictSame((await server.call('GET', '/healthz?probe=1')).body, { status: 'ok' })
   const ready = await server.call('GET', '/readyz')

@@ -26,6 +26,9 @@ export interface PasswordPolicyDeps {
   log: BreachedPasswordsDeps['log']
 }
 
+/** The reasons of a refusal. */
+export const PASSWORD_FAULTS = ['too_short', 'too_long', 'same_as_email', 'common', 'breached'] as const
+
 /** What an account with a second factor must have (NIST 800-63B-4 §3.1.1.2). */
 export const MIN_LENGTH_WITH_SECOND_FACTOR = 8
 
@@ -60,7 +63,7 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
   }
 }
 
-type Reason = 'too_short' | 'too_long' | 'same_as_email' | 'common' | 'breached'
+type Reason = (typeof PASSWORD_FAULTS)[number]
 
 /** What to say of each; of a wrong length, the rule. */
 const ADVICE: { [R in Reason]?: string } = {

@@ -4,7 +4,8 @@ import type { PasskeyUse } from '../tickets/tickets.ts'
 import type { RecoveryCodes } from '../totp/recovery-codes.ts'
 import type { Totp } from '../totp/totp.ts'
 
-export type FactorMethod = 'totp' | 'passkey' | 'recovery_code'
+export const FACTOR_METHODS = ['totp', 'passkey', 'recovery_code'] as const
+export type FactorMethod = (typeof FACTOR_METHODS)[number]
 
 /** What a person shows as a second factor; exactly one of the three. */
 export interface FactorProof {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { type AdminAction, EVENT_TYPES } from '../../core/audit/audit.ts'
+import { type AdminAction, EVENT_TYPES, OUTCOMES } from '../../core/audit/audit.ts'
 import type { ErasureDeps } from '../../core/erasure/erase-account.ts'
 import type { RequireAdministrator } from '../../http/administrator.ts'
 import type { Authenticate } from '../../http/authenticate.ts'
@@ -30,8 +30,8 @@ const Nullable = Type.Union([Type.String(), Type.Null()])
 const Event = Type.Object({
   id: Type.String(),
   at: Type.String({ format: 'date-time' }),
-  type: Type.String(),
-  outcome: Type.String({ description: '`success` or `failure`' }),
+  type: Type.Unsafe<string>(oneOf(EVENT_TYPES)),
+  outcome: Type.Unsafe<string>(oneOf(OUTCOMES)),
   reason: Nullable,
   user_id: Nullable,
   session_id: Nullable,

@@ -5,11 +5,11 @@ import { Type } from 'typebox'
 import type { AccessTokens } from '../../core/access-tokens/access-tokens.ts'
 import type { Note } from '../../core/audit/audit.ts'
 import { type EndSessionsDeps, endSessions } from '../../core/refresh-tokens/end-sessions.ts'
-import type { EndedReason, EndingScope } from '../../core/refresh-tokens/ledger.ts'
+import { ENDED_REASONS, type EndedReason, type EndingScope } from '../../core/refresh-tokens/ledger.ts'
 import { type Authenticate, bearerOf } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { NoContent, strict, TokenResponse, Uuid } from '../../http/schemas.ts'
+import { NoContent, oneOf, strict, TokenResponse, TRANSPORTS, Uuid } from '../../http/schemas.ts'
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
@@ -35,14 +35,17 @@ const RefreshHeaders = Type.Object({
 const SessionView = Type.Object({
   id: Type.String(),
   current: Type.Boolean(),
-  transport: Type.String(),
+  transport: Type.Unsafe<string>(oneOf(TRANSPORTS)),
   user_agent: Type.Union([Type.String(), Type.Null()]),
   ip: Type.Union([Type.String(), Type.Null()]),
   created_at: Type.String(),
   last_used_at: Type.String(),
   expires_at: Type.String(),
   ended_at: Type.Union([Type.String(), Type.Null()]),
-  ended_reason: Type.Union([Type.String(), Type.Null()]),
+  ended_reason: Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    enum: [...ENDED_REASONS, 'expired', null],
+  }),
 })
 /** Stay signed in, see and end sessions. */
 export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, deps) => {
@@ -116,10 +119,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
         tags,
         security,
         summary: 'The sessions of this account',
-        querystring: Type.Object(
-          { ended: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) },
-          strict,
-        ),
+        querystring: Type.Object({ ended: Type.Optional(oneOf(['true', 'false'])) }, strict),
         response: { 200: Type.Object({ sessions: Type.Array(SessionView) }) },
       },
     },
