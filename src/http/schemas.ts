@@ -61,6 +61,18 @@ export const factorProof = {
   recovery_code: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   passkey: Type.Optional(PasskeyAnswer),
 }
+/** What a call with `stepUpProof` says and can answer, beside what is its own. */
+export const STEP_UP =
+  'Asks for the password again and, where the account has a second factor, for exactly one of `code`, ' +
+  '`recovery_code` and `passkey` (of `POST /auth/passkeys/challenge`). Without one the answer is `mfa_required` with ' +
+  'the `methods` that would do: send the same call again with the factor. There is no `mfa_token` here.'
+export const stepUpProblems = [
+  'invalid_credentials',
+  'mfa_required',
+  'mfa_invalid',
+  'too_many_attempts',
+  'overloaded',
+] as const
 /** The password again and, where the account has one, a second factor. */
 export const stepUpProof = { password: Password, ...factorProof }
 export const TRANSPORTS = ['cookie', 'body'] as const

@@ -43,18 +43,31 @@ const Event = Type.Object({
   request_id: Nullable,
 })
 
+const guarded = ['administrators_only', 'second_factor_needed'] as const
 const commands = {
   disable: {
     type: 'account_disable',
     run: disableUser,
     summary: 'Disable an account, which ends its sessions',
+    problems: [...guarded, 'not_found', 'own_account', 'revocation_pending'],
   },
-  enable: { type: 'account_enable', run: enableUser, summary: 'Enable an account again' },
-  'end-sessions': { type: 'sessions_end', run: endSessions, summary: 'End every session of an account' },
+  enable: {
+    type: 'account_enable',
+    run: enableUser,
+    summary: 'Enable an account again',
+    problems: [...guarded, 'not_found'],
+  },
+  'end-sessions': {
+    type: 'sessions_end',
+    run: endSessions,
+    summary: 'End every session of an account',
+    problems: [...guarded, 'not_found', 'revocation_pending'],
+  },
   'require-password-reset': {
     type: 'password_reset_require',
     run: requirePasswordReset,
     summary: 'Let nobody sign in to an account until its password has been reset',
+    problems: [...guarded, 'not_found', 'own_account', 'revocation_pending'],
   },
 } as const
 
@@ -94,6 +107,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
           strict,
         ),
         response: { 200: Type.Object({ users: Type.Array(Account), next_cursor: Nullable }) },
+        problems: guarded,
       },
     },
     async (request, reply) => {
@@ -106,7 +120,14 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
     '/admin/users/:id',
     {
       onRequest: guard('account_view'),
-      schema: { tags, security, summary: 'One account', params: OfUser, response: { 200: AccountDetail } },
+      schema: {
+        tags,
+        security,
+        summary: 'One account',
+        params: OfUser,
+        response: { 200: AccountDetail },
+        problems: [...guarded, 'not_found'],
+      },
     },
     async (request, reply) => {
       reply.header('cache-control', 'no-store')
@@ -114,12 +135,20 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
     },
   )
 
-  for (const [name, { type, run, summary }] of Object.entries(commands)) {
+  for (const [name, { type, run, summary, problems }] of Object.entries(commands)) {
     app.post(
       `/admin/users/:id/${name}`,
       {
         onRequest: guard(type),
-        schema: { tags, security, summary, params: OfUser, body: Nothing, response: { 204: NoContent } },
+        schema: {
+          tags,
+          security,
+          summary,
+          params: OfUser,
+          body: Nothing,
+          response: { 204: NoContent },
+          problems,
+        },
       },
       async (request, reply) => {
         await run(deps, target(request), originOf(request))
@@ -139,6 +168,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
         params: OfUser,
         body: Nothing,
         response: { 204: NoContent },
+        problems: [...guarded, 'not_found', 'own_account', 'revocation_pending'],
       },
     },
     async (request, reply) => {
@@ -164,6 +194,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
           strict,
         ),
         response: { 200: Type.Object({ events: Type.Array(Event), next_cursor: Nullable }) },
+        problems: guarded,
       },
     },
     async (request, reply) => {

@@ -63,9 +63,21 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
       schema: {
         tags,
         summary: 'Turn the refresh token',
+        description:
+          'The token comes in its cookie, with an empty body or `{}`, or as `refresh_token` in the body; the next one ' +
+          'goes back the same way. By cookie it needs a JSON content type and an `Origin` that is allowed. Send an ' +
+          '`Idempotency-Key`, the same for every retry: an answer that was lost is then given again. Only refusals ' +
+          'count towards a limit.',
         headers: RefreshHeaders,
         body: RefreshBody,
         response: { 200: TokenResponse },
+        problems: [
+          'refresh_token_invalid',
+          'session_ended',
+          'refresh_superseded',
+          'origin_not_allowed',
+          'too_many_attempts',
+        ],
       },
     },
     async (request, reply) => {
@@ -85,7 +97,15 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     '/auth/logout',
     {
       onRequest: limitLogout,
-      schema: { tags, summary: 'End this session', body: RefreshBody, response: { 204: NoContent } },
+      schema: {
+        tags,
+        summary: 'End this session',
+        description:
+          'Of the refresh token, in cookie or body, of the access token, or of both. 204 whatever they are.',
+        body: RefreshBody,
+        response: { 204: NoContent },
+        problems: ['origin_not_allowed', 'revocation_pending'],
+      },
     },
     async (request, reply) => {
       const { token, transport } = presented(request)
@@ -103,7 +123,13 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     '/auth/logout-all',
     {
       onRequest: authenticate,
-      schema: { tags, security, summary: 'End every session', response: { 204: NoContent } },
+      schema: {
+        tags,
+        security,
+        summary: 'End every session',
+        response: { 204: NoContent },
+        problems: ['revocation_pending'],
+      },
     },
     async (request, reply) => {
       await end(request, { userId: request.session.sub }, 'logout_all', 'logout')
@@ -140,6 +166,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
         summary: 'End one session',
         params: Type.Object({ id: Uuid }),
         response: { 204: NoContent },
+        problems: ['not_found', 'revocation_pending'],
       },
     },
     async (request, reply) => {
@@ -155,7 +182,13 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     '/auth/sessions',
     {
       onRequest: authenticate,
-      schema: { tags, security, summary: 'End every other session', response: { 204: NoContent } },
+      schema: {
+        tags,
+        security,
+        summary: 'End every other session',
+        response: { 204: NoContent },
+        problems: ['revocation_pending'],
+      },
     },
     async (request, reply) => {
       const { sub, sid } = request.session

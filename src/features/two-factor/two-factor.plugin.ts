@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import type { Authenticate } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { NoContent, stepUpProof, strict, TotpCode } from '../../http/schemas.ts'
+import { NoContent, STEP_UP, stepUpProblems, stepUpProof, strict, TotpCode } from '../../http/schemas.ts'
 import { type ConfirmTotpDeps, confirmTotp } from './confirm-totp.ts'
 import { type CreateRecoveryCodesDeps, createRecoveryCodes } from './create-recovery-codes.ts'
 import { type DisableTotpDeps, disableTotp } from './disable-totp.ts'
@@ -65,8 +65,10 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         tags,
         security,
         summary: 'Begin to set up an authenticator app',
+        description: `It counts once \`POST /auth/mfa/totp/confirm\` had a code of it. ${STEP_UP}`,
         body: Proof,
         response: { 200: Enrolment },
+        problems: [...stepUpProblems, 'mfa_already_enabled'],
       },
     },
     async (request, reply) => {
@@ -85,8 +87,10 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         tags,
         security,
         summary: 'Turn the authenticator app on with a code of it',
+        description: '404 where no authenticator app is being set up.',
         body: ConfirmBody,
         response: { 200: Codes },
+        problems: ['mfa_invalid', 'mfa_already_enabled', 'not_found', 'too_many_attempts'],
       },
     },
     async (request, reply) => {
@@ -104,8 +108,10 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         tags,
         security,
         summary: 'Turn the authenticator app off',
+        description: `404 where there is none. The last second factor takes the recovery codes with it. ${STEP_UP}`,
         body: Proof,
         response: { 204: NoContent },
+        problems: [...stepUpProblems, 'password_too_weak', 'not_found'],
       },
     },
     async (request, reply) => {
@@ -122,8 +128,10 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         tags,
         security,
         summary: 'New recovery codes in place of the old ones',
+        description: `404 for an account without a second factor. ${STEP_UP}`,
         body: Proof,
         response: { 200: Codes },
+        problems: [...stepUpProblems, 'not_found'],
       },
     },
     async (request, reply) => {
