@@ -82,9 +82,12 @@ function problemResponses(route: RouteOptions, schema: FastifySchema): Record<st
 
 /** What a success says of itself where its schema says nothing. */
 function successResponses(schema: FastifySchema): Record<string, object> {
-  const entries = Object.entries((schema.response ?? {}) as Record<string, object>)
+  const entries = Object.entries((schema.response ?? {}) as Record<string, { description?: string }>)
   return Object.fromEntries(
-    entries.map(([status, shape]) => [status, { 'x-response-description': STATUS_CODES[status], ...shape }]),
+    entries.map(([status, shape]) => {
+      const description = shape.description ?? STATUS_CODES[status]
+      return [status, { ...shape, 'x-response-description': description }]
+    }),
   )
 }
 
@@ -114,11 +117,16 @@ export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: str
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    staticCSP: true,
-    // The library's policy would turn a plain-HTTP development server's assets into HTTPS ones.
-    transformStaticCSP: (policy) => policy.replace(/;?\s*upgrade-insecure-requests/, ''),
-    uiConfig: { deepLinking: true },
-    theme: { title: 'Ratchet' },
+    // The library's own would turn a plain-HTTP development server's assets into HTTPS ones, and refuse its styles.
+    staticCSP:
+      "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; " +
+      "base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
+    // A list of one, for the address alone would be `/docs/json`; its chooser goes with the bar.
+    uiConfig: { deepLinking: true, urls: [{ url: '/openapi.json', name: 'Ratchet' }] },
+    theme: {
+      title: 'Ratchet',
+      css: [{ filename: 'ratchet.css', content: '.swagger-ui .topbar { display: none }' }],
+    },
   })
   app.get('/openapi.json', { onRequest: options.limit, schema: { hide: true } }, async () => app.swagger())
 })

@@ -8,11 +8,26 @@ export const oneOf = <const Word extends string>(words: readonly Word[], options
   Type.Unsafe<Word>({ type: 'string', enum: words, ...options })
 /** An id in a path or a query. The format alone would let `urn:uuid:` stand before it. */
 export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })
-export const Email = Type.String({ minLength: 1, maxLength: 320, description: 'An e-mail address' })
+export const Email = Type.String({
+  minLength: 1,
+  maxLength: 320,
+  description: 'An e-mail address',
+  examples: ['demo@example.com'],
+})
 // A lone surrogate has no UTF-8: two passwords would become one.
-export const Password = Type.String({ maxLength: 4096, format: 'password', pattern: '^\\P{Cs}*$' })
+export const Password = Type.String({
+  maxLength: 4096,
+  format: 'password',
+  pattern: '^\\P{Cs}*$',
+  examples: ['correct horse battery'],
+})
 // Postgres stores no NUL, and no name holds a control character.
-export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\p{Cc}\\p{Cs}]+$' })
+export const Name = Type.String({
+  minLength: 1,
+  maxLength: 100,
+  pattern: '^[^\\p{Cc}\\p{Cs}]+$',
+  examples: ['Ada'],
+})
 /** What WebAuthn's `toJSON` gives; what is in it is checked where it is verified. */
 export const PasskeyAnswer = Type.Object(
   {
@@ -54,7 +69,12 @@ export const PasskeyChallenge = Type.Object({
     userVerification: Type.Optional(Type.String()),
   }),
 })
-export const TotpCode = Type.String({ minLength: 1, maxLength: 32, description: 'Of an authenticator app' })
+export const TotpCode = Type.String({
+  minLength: 1,
+  maxLength: 32,
+  description: 'Of an authenticator app',
+  examples: ['123456'],
+})
 /** One second factor, of whichever kind. */
 export const factorProof = {
   code: Type.Optional(TotpCode),
@@ -75,13 +95,23 @@ export const stepUpProblems = [
 ] as const
 /** The password again and, where the account has one, a second factor. */
 export const stepUpProof = { password: Password, ...factorProof }
+/** For an account without a second factor: with more than one of them a call is refused. */
+export const StepUpBody = Type.Object(stepUpProof, {
+  ...strict,
+  examples: [{ password: 'correct horse battery' }],
+})
 export const TRANSPORTS = ['cookie', 'body'] as const
 // Told, not filled in: Ajv sets no defaults here.
 export const Transport = oneOf(TRANSPORTS, {
   default: 'cookie',
   description: 'Where the refresh token goes: into a cookie that no script reads, or into the answer',
 })
-export const OneTimeToken = Type.String({ minLength: 1, maxLength: 200 })
+export const OneTimeToken = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  description: 'From the link in the mail',
+  examples: ['the-token-of-the-link'],
+})
 export const NoContent = Type.Null({ description: 'Done' })
 
 export const User = Type.Object(

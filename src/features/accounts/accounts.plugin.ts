@@ -11,8 +11,8 @@ import {
   NoContent,
   Password,
   STEP_UP,
+  StepUpBody,
   stepUpProblems,
-  stepUpProof,
   strict,
   User,
 } from '../../http/schemas.ts'
@@ -138,7 +138,7 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
         security,
         summary: 'Delete the account',
         description: `At once, with all its sessions. ${STEP_UP}`,
-        body: Type.Object(stepUpProof, strict),
+        body: StepUpBody,
         response: { 204: NoContent },
         problems: [...stepUpProblems, 'revocation_pending'],
       },

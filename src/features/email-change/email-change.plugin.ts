@@ -27,7 +27,10 @@ export const emailChange: FastifyPluginAsyncTypebox<EmailChangeDeps> = async (ap
         security: [{ bearer: [] }],
         summary: 'Ask for another e-mail address',
         description: `A link goes to the new address: the account moves when it is followed. ${STEP_UP}`,
-        body: Type.Object({ ...stepUpProof, new_email: Email }, strict),
+        body: Type.Object(
+          { ...stepUpProof, new_email: Email },
+          { ...strict, examples: [{ password: 'correct horse battery', new_email: 'new@example.com' }] },
+        ),
         response: { 202: Type.Object({ status: Type.Literal('confirmation_sent') }) },
         problems: stepUpProblems,
       },

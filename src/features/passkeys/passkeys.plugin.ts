@@ -10,8 +10,8 @@ import {
   NoContent,
   PasskeyChallenge,
   STEP_UP,
+  StepUpBody,
   stepUpProblems,
-  stepUpProof,
   strict,
   Uuid,
 } from '../../http/schemas.ts'
@@ -46,7 +46,6 @@ const AddBody = Type.Object(
   },
   strict,
 )
-const StepUpBody = Type.Object(stepUpProof, strict)
 const DEFAULT_NAME = 'Passkey'
 
 /** The passkeys of an account: add, list, remove, and a challenge to prove again who is there. */

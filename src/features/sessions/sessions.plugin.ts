@@ -26,7 +26,10 @@ export interface SessionsDeps extends EndSessionsDeps, RefreshDeps {
   respond: RespondWithTokens
 }
 
-const RefreshBody = Type.Object({ refresh_token: Type.Optional(Type.String({ maxLength: 512 })) }, strict)
+const RefreshBody = Type.Object(
+  { refresh_token: Type.Optional(Type.String({ maxLength: 512 })) },
+  { ...strict, examples: [{}] },
+)
 const RefreshHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({ minLength: 1, maxLength: 255, description: 'The same for every retry of one refresh' }),

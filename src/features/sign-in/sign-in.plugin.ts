@@ -40,13 +40,13 @@ const DeviceTokenText = Type.Optional(
 const MfaToken = Type.String({ minLength: 1, maxLength: 1024 })
 const LoginBody = Type.Object(
   { email: Email, password: Password, transport: Type.Optional(Transport), device_token: DeviceTokenText },
-  strict,
+  { ...strict, examples: [{ email: 'demo@example.com', password: 'correct horse battery' }] },
 )
 const SecondStepBody = Type.Object(
   { mfa_token: MfaToken, ...factorProof, device_token: DeviceTokenText },
-  strict,
+  { ...strict, examples: [{ mfa_token: 'from-the-first-step', code: '123456' }] },
 )
-const PasskeyOptionsBody = Type.Object({ mfa_token: Type.Optional(MfaToken) }, strict)
+const PasskeyOptionsBody = Type.Object({ mfa_token: Type.Optional(MfaToken) }, { ...strict, examples: [{}] })
 const PasskeyBody = Type.Object(
   { ...PasskeyAnswer.properties, transport: Type.Optional(Transport), device_token: DeviceTokenText },
   strict,

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import type { Authenticate } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { NoContent, STEP_UP, stepUpProblems, stepUpProof, strict, TotpCode } from '../../http/schemas.ts'
+import { NoContent, STEP_UP, StepUpBody, stepUpProblems, strict, TotpCode } from '../../http/schemas.ts'
 import { type ConfirmTotpDeps, confirmTotp } from './confirm-totp.ts'
 import { type CreateRecoveryCodesDeps, createRecoveryCodes } from './create-recovery-codes.ts'
 import { type DisableTotpDeps, disableTotp } from './disable-totp.ts'
@@ -18,7 +18,6 @@ export interface TwoFactorDeps
   rateLimits: RateLimits
 }
 
-const Proof = Type.Object(stepUpProof, strict)
 const ConfirmBody = Type.Object({ code: TotpCode }, strict)
 const Factors = Type.Object({
   totp: Type.Boolean({ description: 'Whether an authenticator app is in use' }),
@@ -66,7 +65,7 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         security,
         summary: 'Begin to set up an authenticator app',
         description: `It counts once \`POST /auth/mfa/totp/confirm\` had a code of it. ${STEP_UP}`,
-        body: Proof,
+        body: StepUpBody,
         response: { 200: Enrolment },
         problems: [...stepUpProblems, 'mfa_already_enabled'],
       },
@@ -109,7 +108,7 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         security,
         summary: 'Turn the authenticator app off',
         description: `404 where there is none. The last second factor takes the recovery codes with it. ${STEP_UP}`,
-        body: Proof,
+        body: StepUpBody,
         response: { 204: NoContent },
         problems: [...stepUpProblems, 'password_too_weak', 'not_found'],
       },
@@ -129,7 +128,7 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         security,
         summary: 'New recovery codes in place of the old ones',
         description: `404 for an account without a second factor. ${STEP_UP}`,
-        body: Proof,
+        body: StepUpBody,
         response: { 200: Codes },
         problems: [...stepUpProblems, 'not_found'],
       },
