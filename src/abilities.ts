@@ -103,7 +103,7 @@ export async function openAbilities(config: Config, clock: Clock, log: ReturnTyp
   const passwordPolicy = createPasswordPolicy({ minLength, breachedPasswordsUrl, clock, log })
   const links = createLinks(config.publicUrl, config.appUrl)
   const lockout = createLockout(db, clock)
-  const lockNotice = createLockNotice({ db, oneTimeTokens, outbox, audit, clock, links })
+  const lockNotice = createLockNotice({ db, oneTimeTokens, outbox, audit, clock, later, links })
   const tickets = createTickets(secrets, clock)
   const totp = createTotp({ secrets, clock, brand })
   const recoveryCodes = createRecoveryCodes(clock)

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { Origin } from '../core/audit/audit.ts'
 import { Problem } from '../platform/problem.ts'
-import { confirmPage, isForm, sendPage } from './page.ts'
+import { confirmPage, consumes, isForm, Page, sendPage } from './page.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { originOf } from './request-origin.ts'
 import { OneTimeToken, strict } from './schemas.ts'
@@ -24,6 +24,13 @@ export interface LinkPage {
   stale: string
 }
 
+const Done = {
+  description: 'Done',
+  content: {
+    'application/json': { schema: Type.Object({ status: Type.String() }) },
+    ...Page.content,
+  },
+}
 const TokenBody = Type.Object({ token: OneTimeToken }, strict)
 
 /** A link in a mail: GET shows one button, POST does what it says, for a form or for JSON. Works without JavaScript. */
@@ -37,13 +44,30 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
       path,
       {
         onRequest: limit,
-        schema: { tags, summary: `The page of a mailed link: ${summary}`, querystring: TokenBody },
+        schema: {
+          tags,
+          summary: `The page of a mailed link: ${summary}`,
+          description: 'Shows one button. Opening it changes nothing, and does not look at the token.',
+          querystring: TokenBody,
+          response: { 200: Page },
+        },
       },
       async (request, reply) => confirmPage(reply, { ...ask, action: path, token: request.query.token }),
     )
     pages.post(
       path,
-      { onRequest: limit, schema: { tags, summary, body: TokenBody } },
+      {
+        onRequest: limit,
+        schema: {
+          tags,
+          summary,
+          description: 'The form of the page gets a page back, JSON gets JSON.',
+          consumes,
+          body: TokenBody,
+          response: { 200: Done },
+          problems: ['token_invalid'],
+        },
+      },
       async (request, reply) => {
         const form = isForm(request)
         try {

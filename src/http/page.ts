@@ -1,5 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
 import { escapeHtml } from '../platform/html.ts'
+
+/** A page, in a route's responses. */
+export const Page = { description: 'A page', content: { 'text/html': { schema: Type.String() } } }
+
+/** What the `POST` of a page takes: its own form, or JSON. */
+export const consumes = ['application/json', 'application/x-www-form-urlencoded']
 
 /** A small page that works without JavaScript. `body` is trusted HTML: escape what goes into it. */
 export function sendPage(reply: FastifyReply, status: number, title: string, body: string): FastifyReply {

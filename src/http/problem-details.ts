@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchemaValidationError,
+} from 'fastify'
 import fp from 'fastify-plugin'
 import { isStoreAway } from '../platform/database.ts'
 import { Problem, type ProblemCode, type ProblemExtras, problems } from '../platform/problem.ts'
@@ -88,10 +94,11 @@ function toProblem(error: FastifyError | Problem): Problem {
     const errors = error.validation.map((fault) => {
       const named = fault.params.missingProperty ?? fault.params.additionalProperty
       const pointer = `${fault.instancePath}${named === undefined ? '' : `/${escapePointer(String(named))}`}`
-      return { pointer, detail: fault.message ?? 'is not valid' }
+      return { pointer, detail: explain(fault) }
     })
+    const part = PARTS[error.validationContext ?? ''] ?? 'request'
     return new Problem('validation_failed', {
-      detail: `The ${error.validationContext ?? 'request'} is not valid.`,
+      detail: `The ${part} is not valid.`,
       errors,
     })
   }
@@ -105,6 +112,21 @@ function toProblem(error: FastifyError | Problem): Problem {
     return new Problem('validation_failed', {}, { cause: error })
   }
   return new Problem('internal_error', {}, { cause: error })
+}
+
+const PARTS: Record<string, string> = {
+  body: 'body',
+  params: 'path',
+  querystring: 'query',
+  headers: 'header',
+}
+
+/** In words for people: a schema's own would quote regular expressions, and keep to itself which values there are. */
+function explain({ keyword, params, message = 'is not valid' }: FastifySchemaValidationError): string {
+  if (keyword === 'format' && params.format === 'uuid') return 'must be a UUID'
+  if (keyword === 'pattern') return 'does not have the expected form'
+  if (keyword === 'enum') return `must be one of ${[params.allowedValues].flat().join(', ')}`
+  return message
 }
 
 // RFC 6901 §3

@@ -1,13 +1,33 @@
-import { type Static, Type } from 'typebox'
+import { type Static, type TSchemaOptions, Type } from 'typebox'
 import { Problem } from '../platform/problem.ts'
 
 /** Shapes that several rooms speak. Unknown properties are refused everywhere. */
 export const strict = { additionalProperties: false } as const
-export const Email = Type.String({ minLength: 1, maxLength: 320, description: 'An e-mail address' })
+/** One of a few words. As an enum, so that a wrong one is one fault, where a union would make one of each member. */
+export const oneOf = <const Word extends string>(words: readonly Word[], options: TSchemaOptions = {}) =>
+  Type.Unsafe<Word>({ type: 'string', enum: words, ...options })
+/** An id in a path or a query. The format alone would let `urn:uuid:` stand before it. */
+export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })
+export const Email = Type.String({
+  minLength: 1,
+  maxLength: 320,
+  description: 'An e-mail address',
+  examples: ['demo@example.com'],
+})
 // A lone surrogate has no UTF-8: two passwords would become one.
-export const Password = Type.String({ maxLength: 4096, format: 'password', pattern: '^\\P{Cs}*$' })
+export const Password = Type.String({
+  maxLength: 4096,
+  format: 'password',
+  pattern: '^\\P{Cs}*$',
+  examples: ['correct horse battery'],
+})
 // Postgres stores no NUL, and no name holds a control character.
-export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\p{Cc}\\p{Cs}]+$' })
+export const Name = Type.String({
+  minLength: 1,
+  maxLength: 100,
+  pattern: '^[^\\p{Cc}\\p{Cs}]+$',
+  examples: ['Ada'],
+})
 /** What WebAuthn's `toJSON` gives; what is in it is checked where it is verified. */
 export const PasskeyAnswer = Type.Object(
   {
@@ -49,17 +69,49 @@ export const PasskeyChallenge = Type.Object({
     userVerification: Type.Optional(Type.String()),
   }),
 })
-export const TotpCode = Type.String({ minLength: 1, maxLength: 32, description: 'Of an authenticator app' })
+export const TotpCode = Type.String({
+  minLength: 1,
+  maxLength: 32,
+  description: 'Of an authenticator app',
+  examples: ['123456'],
+})
 /** One second factor, of whichever kind. */
 export const factorProof = {
   code: Type.Optional(TotpCode),
   recovery_code: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   passkey: Type.Optional(PasskeyAnswer),
 }
+/** What a call with `stepUpProof` says and can answer, beside what is its own. */
+export const STEP_UP =
+  'Asks for the password again and, where the account has a second factor, for exactly one of `code`, ' +
+  '`recovery_code` and `passkey` (of `POST /auth/passkeys/challenge`). Without one the answer is `mfa_required` with ' +
+  'the `methods` that would do: send the same call again with the factor. There is no `mfa_token` here.'
+export const stepUpProblems = [
+  'invalid_credentials',
+  'mfa_required',
+  'mfa_invalid',
+  'too_many_attempts',
+  'overloaded',
+] as const
 /** The password again and, where the account has one, a second factor. */
 export const stepUpProof = { password: Password, ...factorProof }
-export const Transport = Type.Union([Type.Literal('cookie'), Type.Literal('body')])
-export const OneTimeToken = Type.String({ minLength: 1, maxLength: 200 })
+/** For an account without a second factor: with more than one of them a call is refused. */
+export const StepUpBody = Type.Object(stepUpProof, {
+  ...strict,
+  examples: [{ password: 'correct horse battery' }],
+})
+export const TRANSPORTS = ['cookie', 'body'] as const
+// Told, not filled in: Ajv sets no defaults here.
+export const Transport = oneOf(TRANSPORTS, {
+  default: 'cookie',
+  description: 'Where the refresh token goes: into a cookie that no script reads, or into the answer',
+})
+export const OneTimeToken = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  description: 'From the link in the mail',
+  examples: ['the-token-of-the-link'],
+})
 export const NoContent = Type.Null({ description: 'Done' })
 
 export const User = Type.Object(

@@ -37,6 +37,9 @@ export const problems = {
 
 export type ProblemCode = keyof typeof problems
 
+/** Which cap it was, with `too_many_attempts`. */
+export const ATTEMPT_CAPS = ['rate_limited', 'locked', 'locked_until_unlocked'] as const
+
 /** Extension members of a problem document (RFC 9457 §3.2). */
 export interface ProblemExtras {
   detail?: string

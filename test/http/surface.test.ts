@@ -124,6 +124,56 @@ t.test('the API describes itself: OpenAPI 3.1 from the schemas that validate', a
   t.notMatch(docs.text, /https?:\/\/(?!localhost)/, 'its assets are ours')
 })
 
+t.test('every call says what it can be refused with, and of what use it is', async (t) => {
+  const { body } = await server.call('GET', '/openapi.json')
+  // That no call is refused with what it does not document, every test with a server checks.
+  const codes = (path: string, method: string, status: number): string[] =>
+    body.paths[path][method].responses[status].content['application/problem+json'].schema.allOf[1].properties
+      .code.enum
+  t.strictSame(codes('/auth/login', 'post', 401), ['invalid_credentials', 'mfa_required'])
+  t.ok(codes('/me', 'delete', 401).includes('mfa_required'))
+  t.strictSame(codes('/auth/refresh', 'post', 409), ['refresh_superseded'])
+  t.notOk(body.paths['/me'].get.responses[429], 'it has no budget')
+  t.ok(body.components.schemas.Problem.properties.mfa_token)
+  for (const path of ['verify-email', 'reset-password', 'forgot-password', 'unlock', 'confirm-email-change'])
+    t.ok(body.paths[`/auth/${path}`].get.responses[200].content['text/html'], path)
+  for (const [path, methods] of Object.entries<Record<string, { responses: object }>>(body.paths)) {
+    for (const { responses } of Object.values(methods))
+      t.notMatch(JSON.stringify(responses), /Default Response|"default":/, path)
+  }
+})
+
+t.test('what the documentation proposes is accepted', async (t) => {
+  const { body } = await server.call('GET', '/openapi.json')
+  const { example } = body.paths['/auth/login'].post.requestBody.content['application/json']
+  t.equal(
+    (await server.post('/auth/login', example)).body.code,
+    'invalid_credentials',
+    'only nobody is there',
+  )
+  const register = body.paths['/auth/register'].post.requestBody.content['application/json'].schema.properties
+  const proposed = Object.entries<{ examples: string[] }>(register).map(([name, { examples }]) => [
+    name,
+    examples[0],
+  ])
+  t.equal((await server.post('/auth/register', Object.fromEntries(proposed))).status, 202)
+  const script = await server.call('GET', '/docs/static/swagger-initializer.js')
+  t.match(script.text, '/openapi.json')
+})
+
+t.test('a word that is none of a few is one fault, and the words are documented', async (t) => {
+  const login = { email: 'ada@example.com', password: 'correct horse battery' }
+  const wrong = await server.post('/auth/login', { ...login, transport: 'pigeon' })
+  t.strictSame(wrong.body.errors, [{ pointer: '/transport', detail: 'must be one of cookie, body' }])
+  const { body, text } = await server.call('GET', '/openapi.json')
+  const schema = body.paths['/auth/login'].post.requestBody.content['application/json'].schema
+  t.match(schema.properties.transport, { enum: ['cookie', 'body'], default: 'cookie' })
+  t.notMatch(text, /"anyOf":\[\{[^}]*"const"/)
+  const event =
+    body.paths['/admin/audit'].get.responses['200'].content['application/json'].schema.properties.events
+  t.strictSame(event.items.properties.outcome.enum, ['success', 'failure'])
+})
+
 t.test('health says what is up, and how long it took', async (t) => {
   t.strictSame((await server.call('GET', '/healthz?probe=1')).body, { status: 'ok' })
   const ready = await server.call('GET', '/readyz')

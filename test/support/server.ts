@@ -8,6 +8,7 @@ import { Redis } from 'ioredis'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { createTestDatabase } from './database.ts'
+import { documentedProblems } from './documented.ts'
 import { createFaultProxy, type FaultProxy } from './fault-proxy.ts'
 
 interface Teardown {
@@ -92,6 +93,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   })
   const app = await buildApp(config, { logTo, ...(options.clock ? { clock: options.clock } : {}) })
   await app.listen({ port: 0, host: '127.0.0.1' })
+  const checkDocumented = documentedProblems(app.swagger())
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
   const redis = new Redis(redisUrl)
   let closed = false
@@ -126,12 +128,14 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     })
     const text = await response.text()
     const json = /json/.test(response.headers.get('content-type') ?? '') && text !== ''
-    return {
+    const answer: Answer = {
       status: response.status,
       headers: response.headers,
       body: json ? JSON.parse(text) : undefined,
       text,
     }
+    checkDocumented(method, path, answer)
+    return answer
   }
   const post = (path: string, body: unknown, extra: CallOptions = {}) =>
     call('POST', path, { body, ...extra })

@@ -10,50 +10,56 @@ export interface Origin {
   requestId: string
 }
 
+/** What administrators do, to whichever account, or to the records of all. */
+const ADMIN_ACTIONS = [
+  'account_disable',
+  'account_enable',
+  'account_view',
+  'account_search',
+  'sessions_end',
+  'password_reset_require',
+  'role_grant',
+  'role_revoke',
+  'audit_read',
+] as const
+export type AdminAction = (typeof ADMIN_ACTIONS)[number]
+
+export const EVENT_TYPES = [
+  'register',
+  'verify_email',
+  'login',
+  'login_first_step',
+  'refresh',
+  'logout',
+  'session_end',
+  'password_change',
+  'password_reset_request',
+  'password_reset',
+  'account_update',
+  'account_delete',
+  'step_up',
+  'lock',
+  'unlock',
+  'email_change_request',
+  'email_change',
+  'totp_enable',
+  'totp_disable',
+  'recovery_codes_create',
+  'passkey_add',
+  'passkey_remove',
+  ...ADMIN_ACTIONS,
+] as const
+export const OUTCOMES = ['success', 'failure'] as const
+
 export interface AuditEvent {
-  type:
-    | 'register'
-    | 'verify_email'
-    | 'login'
-    | 'login_first_step'
-    | 'refresh'
-    | 'logout'
-    | 'session_end'
-    | 'password_change'
-    | 'password_reset_request'
-    | 'password_reset'
-    | 'account_update'
-    | 'account_delete'
-    | 'step_up'
-    | 'lock'
-    | 'unlock'
-    | 'email_change_request'
-    | 'email_change'
-    | 'totp_enable'
-    | 'totp_disable'
-    | 'recovery_codes_create'
-    | 'passkey_add'
-    | 'passkey_remove'
-    | AdminAction
-  outcome: 'success' | 'failure'
+  type: (typeof EVENT_TYPES)[number]
+  outcome: (typeof OUTCOMES)[number]
   reason?: string
   userId?: string | null | undefined
   sessionId?: string | undefined
   /** Who did it, where that is not the account itself. */
   actor?: string | undefined
 }
-
-/** What administrators do, to whichever account, or to the records of all. */
-export type AdminAction =
-  | 'account_disable'
-  | 'account_enable'
-  | 'account_view'
-  | 'account_search'
-  | 'sessions_end'
-  | 'password_reset_require'
-  | 'role_grant'
-  | 'role_revoke'
-  | 'audit_read'
 
 /** A refusal knows at times only the hash of the family it met: whose that is, is looked up with the batch. */
 export type Note = AuditEvent & { familyHash?: string }

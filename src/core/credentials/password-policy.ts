@@ -6,6 +6,8 @@ import { PASSWORD_MAX_LENGTH } from './passwords.ts'
 
 /** A length and no composition rules (NIST 800-63B-4 §3.1.1.2), and none of the passwords that are known. */
 export interface PasswordPolicy {
+  /** The rule as a sentence, for whoever is about to choose. */
+  readonly rule: string
   /**
    * `email` is the canonical address of the account, `minLength` what is asked of this account instead of everybody.
    * May wait a second for the network: never call it inside a transaction.
@@ -24,6 +26,16 @@ export interface PasswordPolicyDeps {
   log: BreachedPasswordsDeps['log']
 }
 
+/** The reasons of a refusal. */
+export const PASSWORD_FAULTS = [
+  'too_short',
+  'too_long',
+  'same_as_email',
+  'same_as_before',
+  'common',
+  'breached',
+] as const
+
 /** What an account with a second factor must have (NIST 800-63B-4 §3.1.1.2). */
 export const MIN_LENGTH_WITH_SECOND_FACTOR = 8
 
@@ -34,14 +46,13 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
   const common = openCommonPasswords()
   const breached = createBreachedPasswords({ ...deps, url: deps.breachedPasswordsUrl })
 
+  const orFewer = ` With a second factor ${MIN_LENGTH_WITH_SECOND_FACTOR} are enough.`
   return {
+    rule: lengthRule(deps.minLength) + (deps.minLength > MIN_LENGTH_WITH_SECOND_FACTOR ? orFewer : ''),
     async check(password, { email, minLength = deps.minLength }) {
       const refuse = (reasons: readonly Reason[]) => {
-        const advice = [
-          `Use ${minLength} to ${PASSWORD_MAX_LENGTH} characters.`,
-          ...reasons.flatMap((reason) => ADVICE[reason]),
-        ]
-        return new Problem('password_too_weak', { reasons, detail: advice.join(' ') })
+        const detail = reasons.map((reason) => ADVICE[reason] ?? lengthRule(minLength)).join(' ')
+        return new Problem('password_too_weak', { reasons, detail })
       }
       if (isTooLong(password)) throw refuse(['too_long'])
       const reasons: Reason[] = []
@@ -59,18 +70,17 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
   }
 }
 
-type Reason = 'too_short' | 'too_long' | 'same_as_email' | 'common' | 'breached'
+type Reason = (typeof PASSWORD_FAULTS)[number]
 
-const ADVICE: Record<Reason, string[]> = {
-  too_short: [],
-  too_long: [],
-  same_as_email: ['Your e-mail address is no password.'],
-  common: ['This is one of the commonest passwords, so it is among the first that are guessed.'],
-  breached: [
+/** What to say of each; of a wrong length, the rule. */
+const ADVICE: { [R in Reason]?: string } = {
+  same_as_email: 'Your e-mail address is no password.',
+  common: 'This is one of the commonest passwords, so it is among the first that are guessed.',
+  breached:
     'This password stands in a list from a breach elsewhere, so it is among the first that are guessed.',
-  ],
 }
 
+const lengthRule = (minLength: number) => `Use ${minLength} to ${PASSWORD_MAX_LENGTH} characters.`
 const lengthOf = (password: string) => [...password.normalize('NFC')].length
 const isTooLong = (password: string) =>
   password.length > MAX_UNITS || lengthOf(password) > PASSWORD_MAX_LENGTH

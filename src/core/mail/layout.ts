@@ -12,6 +12,8 @@ export interface Letter {
   subject: string
   heading: string
   paragraphs: readonly string[]
+  /** The sentence that leads to the button, after the facts. */
+  request?: string
   action?: { label: string; link: string } | undefined
   /** Small print beneath the button: what to do if this was not you, when the link ends. */
   notes: readonly string[]
@@ -23,7 +25,7 @@ export interface Letter {
 export function layoutText(letter: Letter, brand: Brand): string {
   const facts = (letter.facts ?? []).map(([label, value]) => `${label}: ${value}`).join('\n')
   const action = letter.action && `${letter.action.label}:\n${letter.action.link}`
-  const blocks = [letter.heading, ...letter.paragraphs, facts, action, ...letter.notes]
+  const blocks = [letter.heading, ...letter.paragraphs, facts, letter.request, action, ...letter.notes]
   return `${[...blocks, `-- \n${brand.name}\n${brand.url}`].filter(Boolean).join('\n\n')}\n`
 }
 
@@ -56,6 +58,7 @@ export function layoutHtml(letter: Letter, brand: Brand): string {
   const body = [
     ...letter.paragraphs.map(paragraph),
     factList(letter.facts ?? []),
+    letter.request ? paragraph(letter.request) : '',
     letter.action ? button(letter.action) : '',
     ...letter.notes.map(note),
   ]

@@ -38,10 +38,9 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
   reset_password: ({ link, minutes, ip }, brand) => ({
     subject: `Choose a new password for ${brand}`,
     heading: 'Choose a new password',
-    paragraphs: [
-      `Somebody asked to reset the password of your account at ${brand}. If that was you, go on here:`,
-    ],
+    paragraphs: [`Somebody asked to reset the password of your account at ${brand}.`],
     facts: describeCircumstances({ ip }),
+    request: 'If that was you, go on here:',
     action: { label: 'Choose a new password', link },
     notes: [
       'If you did not ask for this, ignore this message: your password stays as it is.',
@@ -91,9 +90,10 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
           'signed in before can still do so.'
         : `There were so many failed sign-ins to your account at ${brand} from one place that none more are ` +
           'accepted from there for a few minutes.',
-      'Where you are signed in already you stay signed in. If it was you, unlock your account:',
+      'Where you are signed in already you stay signed in.',
     ],
     facts: describeCircumstances(circumstances),
+    request: 'If it was you, unlock your account:',
     action: { label: 'Unlock my account', link },
     notes: [
       passwordKnown

@@ -1,19 +1,21 @@
 import type { Database, Queryable } from '../../platform/database.ts'
 
 /** Why a session ended; its owner reads it in the list of sessions. */
-export type EndedReason =
-  | 'logout'
-  | 'logout_all'
-  | 'revoked'
-  | 'signed_in_again'
-  | 'password_changed'
-  | 'password_reset'
-  | 'account_deleted'
-  | 'account_disabled'
-  | 'ended_by_administrator'
-  | 'reset_required'
-  | 'role_changed'
-  | 'reuse_detected'
+export const ENDED_REASONS = [
+  'logout',
+  'logout_all',
+  'revoked',
+  'signed_in_again',
+  'password_changed',
+  'password_reset',
+  'account_deleted',
+  'account_disabled',
+  'ended_by_administrator',
+  'reset_required',
+  'role_changed',
+  'reuse_detected',
+] as const
+export type EndedReason = (typeof ENDED_REASONS)[number]
 
 /** What a session says of itself in every access token (RFC 9068 §2.2). */
 export interface SessionClaims {

@@ -6,8 +6,8 @@ import type { RecoveryCodes } from '../totp/recovery-codes.ts'
 import type { Totp } from '../totp/totp.ts'
 
 /** In the order to offer. */
-const METHODS = ['totp', 'passkey', 'recovery_code'] as const
-export type FactorMethod = (typeof METHODS)[number]
+export const FACTOR_METHODS = ['totp', 'passkey', 'recovery_code'] as const
+export type FactorMethod = (typeof FACTOR_METHODS)[number]
 
 /** What a person shows as a second factor; exactly one of the three. */
 export interface FactorProof {
@@ -44,7 +44,7 @@ export function createSecondFactors(deps: {
         FROM (SELECT ${userId}::uuid AS id) u`
       // Recovery codes stand in for a factor; without one they are nothing.
       if (!has || !(has.totp || has.passkey)) return []
-      return METHODS.filter((method) => has[method])
+      return FACTOR_METHODS.filter((method) => has[method])
     },
 
     async verify(tx, userId, { code, recovery_code: recoveryCode, passkey }, use) {

@@ -61,8 +61,8 @@ export function createStepUp(deps: StepUpDeps): StepUp {
     const outcome = await lockout.guess({ what, account, ip: origin.ip, device: null }, check)
     if (outcome.right !== null) return outcome.right
     const { type, reason, code } = wrong
-    await audit.record(db, { type, outcome: 'failure', reason, userId: account, sessionId }, origin)
     if (outcome.locked) await lockNotice.tell(account, { what, locked: outcome.locked }, origin)
+    await audit.record(db, { type, outcome: 'failure', reason, userId: account, sessionId }, origin)
     throw new Problem(code)
   }
 

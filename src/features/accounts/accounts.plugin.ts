@@ -10,7 +10,9 @@ import {
   Name,
   NoContent,
   Password,
-  stepUpProof,
+  STEP_UP,
+  StepUpBody,
+  stepUpProblems,
   strict,
   User,
 } from '../../http/schemas.ts'
@@ -44,7 +46,15 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
     '/auth/register',
     {
       onRequest: limitRegister,
-      schema: { tags, summary: 'Create an account', body: RegisterBody, response: { 202: Sent } },
+      schema: {
+        tags,
+        summary: 'Create an account',
+        description:
+          'The answer is the same whether or not the address has an account: the rest is in the mail.',
+        body: RegisterBody,
+        response: { 202: Sent },
+        problems: ['password_too_weak', 'overloaded'],
+      },
     },
     async (request, reply) => {
       const { email, password, name } = request.body
@@ -127,8 +137,10 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
         tags,
         security,
         summary: 'Delete the account',
-        body: Type.Object(stepUpProof, strict),
+        description: `At once, with all its sessions. ${STEP_UP}`,
+        body: StepUpBody,
         response: { 204: NoContent },
+        problems: [...stepUpProblems, 'revocation_pending'],
       },
     },
     async (request, reply) => {
@@ -146,8 +158,16 @@ export const accounts: FastifyPluginAsyncTypebox<AccountsDeps> = async (app, dep
         tags,
         security,
         summary: 'Change the password',
+        description: 'Ends every other session. Needs no second factor.',
         body: Type.Object({ current_password: Password, new_password: Password }, strict),
         response: { 204: NoContent },
+        problems: [
+          'password_too_weak',
+          'invalid_credentials',
+          'too_many_attempts',
+          'overloaded',
+          'revocation_pending',
+        ],
       },
     },
     async (request, reply) => {

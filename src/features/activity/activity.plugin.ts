@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { EVENT_TYPES, OUTCOMES } from '../../core/audit/audit.ts'
 import type { Authenticate } from '../../http/authenticate.ts'
 import { pageFields } from '../../http/cursor.ts'
-import { strict } from '../../http/schemas.ts'
+import { oneOf, strict } from '../../http/schemas.ts'
 import type { Database } from '../../platform/database.ts'
 import { listActivity } from './list-activity.ts'
 
@@ -15,10 +16,10 @@ const Nullable = Type.Union([Type.String(), Type.Null()])
 const ActivityEvent = Type.Object({
   id: Type.String(),
   at: Type.String({ format: 'date-time' }),
-  type: Type.String(),
-  outcome: Type.String({ description: '`success` or `failure`' }),
+  type: Type.Unsafe<string>(oneOf(EVENT_TYPES)),
+  outcome: Type.Unsafe<string>(oneOf(OUTCOMES)),
   reason: Nullable,
-  by: Type.Union([Type.Enum(['you', 'administrator', 'operator']), Type.Null()], {
+  by: Type.Union([oneOf(['you', 'administrator', 'operator']), Type.Null()], {
     description: 'Who did it; null where nobody knows, as with a wrong password',
   }),
   session_id: Nullable,

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { presentUser, strict, User } from '../../http/schemas.ts'
+import { oneOf, presentUser, strict, User } from '../../http/schemas.ts'
 import type { User as UserRow } from '../../platform/generated/client.ts'
 
 const Moment = Type.Union([Type.String({ format: 'date-time' }), Type.Null()])
@@ -21,7 +21,7 @@ export const AccountDetail = Type.Object(
       passkeys: Type.Integer(),
       recovery_codes: Type.Integer({ description: 'How many are left' }),
     }),
-    mail: Type.Union([Type.Enum(['bounced', 'complained']), Type.Null()], {
+    mail: Type.Union([oneOf(['bounced', 'complained']), Type.Null()], {
       description: 'Why no mail goes to the address',
     }),
   },

@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { AdminAction } from '../../core/audit/audit.ts'
+import { type AdminAction, EVENT_TYPES, OUTCOMES } from '../../core/audit/audit.ts'
 import type { ErasureDeps } from '../../core/erasure/erase-account.ts'
 import type { RequireAdministrator } from '../../http/administrator.ts'
 import type { Authenticate } from '../../http/authenticate.ts'
 import { pageFields } from '../../http/cursor.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { NoContent, strict } from '../../http/schemas.ts'
+import { NoContent, oneOf, strict, Uuid } from '../../http/schemas.ts'
 import { Account, AccountDetail } from './account.ts'
 import { deleteUser } from './delete-user.ts'
 import { disableUser, enableUser } from './disable-user.ts'
@@ -24,15 +24,14 @@ export interface AdminDeps extends RequirePasswordResetDeps, ErasureDeps {
   rateLimits: RateLimits
 }
 
-const UserId = Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' })
-const OfUser = Type.Object({ id: UserId })
+const OfUser = Type.Object({ id: Uuid })
 const Nothing = Type.Object({}, strict)
 const Nullable = Type.Union([Type.String(), Type.Null()])
 const Event = Type.Object({
   id: Type.String(),
   at: Type.String({ format: 'date-time' }),
-  type: Type.String(),
-  outcome: Type.String({ description: '`success` or `failure`' }),
+  type: Type.Unsafe<string>(oneOf(EVENT_TYPES)),
+  outcome: Type.Unsafe<string>(oneOf(OUTCOMES)),
   reason: Nullable,
   user_id: Nullable,
   session_id: Nullable,
@@ -44,18 +43,31 @@ const Event = Type.Object({
   request_id: Nullable,
 })
 
+const guarded = ['administrators_only', 'second_factor_needed'] as const
 const commands = {
   disable: {
     type: 'account_disable',
     run: disableUser,
     summary: 'Disable an account, which ends its sessions',
+    problems: [...guarded, 'not_found', 'own_account', 'revocation_pending'],
   },
-  enable: { type: 'account_enable', run: enableUser, summary: 'Enable an account again' },
-  'end-sessions': { type: 'sessions_end', run: endSessions, summary: 'End every session of an account' },
+  enable: {
+    type: 'account_enable',
+    run: enableUser,
+    summary: 'Enable an account again',
+    problems: [...guarded, 'not_found'],
+  },
+  'end-sessions': {
+    type: 'sessions_end',
+    run: endSessions,
+    summary: 'End every session of an account',
+    problems: [...guarded, 'not_found', 'revocation_pending'],
+  },
   'require-password-reset': {
     type: 'password_reset_require',
     run: requirePasswordReset,
     summary: 'Let nobody sign in to an account until its password has been reset',
+    problems: [...guarded, 'not_found', 'own_account', 'revocation_pending'],
   },
 } as const
 
@@ -95,6 +107,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
           strict,
         ),
         response: { 200: Type.Object({ users: Type.Array(Account), next_cursor: Nullable }) },
+        problems: guarded,
       },
     },
     async (request, reply) => {
@@ -107,7 +120,14 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
     '/admin/users/:id',
     {
       onRequest: guard('account_view'),
-      schema: { tags, security, summary: 'One account', params: OfUser, response: { 200: AccountDetail } },
+      schema: {
+        tags,
+        security,
+        summary: 'One account',
+        params: OfUser,
+        response: { 200: AccountDetail },
+        problems: [...guarded, 'not_found'],
+      },
     },
     async (request, reply) => {
       reply.header('cache-control', 'no-store')
@@ -115,12 +135,20 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
     },
   )
 
-  for (const [name, { type, run, summary }] of Object.entries(commands)) {
+  for (const [name, { type, run, summary, problems }] of Object.entries(commands)) {
     app.post(
       `/admin/users/:id/${name}`,
       {
         onRequest: guard(type),
-        schema: { tags, security, summary, params: OfUser, body: Nothing, response: { 204: NoContent } },
+        schema: {
+          tags,
+          security,
+          summary,
+          params: OfUser,
+          body: Nothing,
+          response: { 204: NoContent },
+          problems,
+        },
       },
       async (request, reply) => {
         await run(deps, target(request), originOf(request))
@@ -140,6 +168,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
         params: OfUser,
         body: Nothing,
         response: { 204: NoContent },
+        problems: [...guarded, 'not_found', 'own_account', 'revocation_pending'],
       },
     },
     async (request, reply) => {
@@ -158,13 +187,14 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
         summary: 'The audit trail, newest first',
         querystring: Type.Object(
           {
-            user_id: Type.Optional(UserId),
-            type: Type.Optional(Type.String({ pattern: '^[a-z_]{1,40}$' })),
+            user_id: Type.Optional(Uuid),
+            type: Type.Optional(oneOf(EVENT_TYPES)),
             ...pageFields,
           },
           strict,
         ),
         response: { 200: Type.Object({ events: Type.Array(Event), next_cursor: Nullable }) },
+        problems: guarded,
       },
     },
     async (request, reply) => {

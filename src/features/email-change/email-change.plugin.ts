@@ -4,7 +4,7 @@ import type { Authenticate } from '../../http/authenticate.ts'
 import { linkPage } from '../../http/link-page.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { canonicalEmail, Email, stepUpProof, strict } from '../../http/schemas.ts'
+import { canonicalEmail, Email, STEP_UP, stepUpProblems, stepUpProof, strict } from '../../http/schemas.ts'
 import { type ConfirmEmailChangeDeps, confirmEmailChange } from './confirm-email-change.ts'
 import { type RequestEmailChangeDeps, requestEmailChange } from './request-email-change.ts'
 
@@ -26,8 +26,13 @@ export const emailChange: FastifyPluginAsyncTypebox<EmailChangeDeps> = async (ap
         tags,
         security: [{ bearer: [] }],
         summary: 'Ask for another e-mail address',
-        body: Type.Object({ ...stepUpProof, new_email: Email }, strict),
+        description: `A link goes to the new address: the account moves when it is followed. ${STEP_UP}`,
+        body: Type.Object(
+          { ...stepUpProof, new_email: Email },
+          { ...strict, examples: [{ password: 'correct horse battery', new_email: 'new@example.com' }] },
+        ),
         response: { 202: Type.Object({ status: Type.Literal('confirmation_sent') }) },
+        problems: stepUpProblems,
       },
     },
     async (request, reply) => {

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { KeyRing } from '../../core/access-tokens/key-ring.ts'
 import type { RateLimit } from '../../http/rate-limit.ts'
+import { oneOf } from '../../http/schemas.ts'
 import type { Database } from '../../platform/database.ts'
 import { checkRedis, type RedisClient } from '../../platform/redis.ts'
 import type { Watch } from '../../platform/watch.ts'
@@ -22,7 +23,7 @@ export interface HealthDeps {
 
 const Check = Type.Object({ ok: Type.Boolean(), ms: Type.Number() })
 const Ready = Type.Object({
-  status: Type.Union([Type.Literal('ready'), Type.Literal('degraded'), Type.Literal('not_ready')]),
+  status: oneOf(['ready', 'degraded', 'not_ready']),
   checks: Type.Object({ postgres: Check, redis: Check, migrations: Check, keys: Check }),
 })
 const PROBE_MS = 1_000

@@ -39,6 +39,7 @@ export async function mailEvents(app: FastifyInstance, deps: MailEventsDeps): Pr
         tags: ['operations'],
         summary: 'Events of the mail provider, signed by it',
         response: { 204: NoContent },
+        problems: ['signature_invalid', 'body_too_large', 'unsupported_media_type'],
       },
     },
     async (request, reply) => {

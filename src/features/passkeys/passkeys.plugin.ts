@@ -5,7 +5,16 @@ import type { PasskeyView } from '../../core/passkeys/passkeys.ts'
 import type { Authenticate } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { Name, NoContent, PasskeyChallenge, stepUpProof, strict } from '../../http/schemas.ts'
+import {
+  Name,
+  NoContent,
+  PasskeyChallenge,
+  STEP_UP,
+  StepUpBody,
+  stepUpProblems,
+  strict,
+  Uuid,
+} from '../../http/schemas.ts'
 import { Problem } from '../../platform/problem.ts'
 import { addPasskey, offerPasskey } from './add-passkey.ts'
 import { type RemovePasskeyDeps, removePasskey } from './remove-passkey.ts'
@@ -37,7 +46,6 @@ const AddBody = Type.Object(
   },
   strict,
 )
-const StepUpBody = Type.Object(stepUpProof, strict)
 const DEFAULT_NAME = 'Passkey'
 
 /** The passkeys of an account: add, list, remove, and a challenge to prove again who is there. */
@@ -61,8 +69,10 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
         tags,
         security,
         summary: 'Begin to add a passkey',
+        description: `Give \`options\` to the browser, then go on at \`POST /auth/passkeys\`. ${STEP_UP}`,
         body: StepUpBody,
         response: { 200: CreationChallenge },
+        problems: [...stepUpProblems, 'too_many_passkeys'],
       },
     },
     async (request) => {
@@ -76,7 +86,17 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
     '/auth/passkeys',
     {
       onRequest: [authenticate, limitPasskey],
-      schema: { tags, security, summary: 'Add a passkey', body: AddBody, response: { 201: Added } },
+      schema: {
+        tags,
+        security,
+        summary: 'Add a passkey',
+        description:
+          'The credential that the browser made of `POST /auth/passkeys/options`. With the first second factor of the ' +
+          'account `recovery_codes` come along: show them, they are told this once.',
+        body: AddBody,
+        response: { 201: Added },
+        problems: ['passkey_invalid', 'too_many_passkeys'],
+      },
     },
     async (request, reply) => {
       const { challenge_token: challengeToken, name = DEFAULT_NAME } = request.body
@@ -111,11 +131,11 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
         tags,
         security,
         summary: 'Remove a passkey',
-        params: Type.Object({
-          id: Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' }),
-        }),
+        params: Type.Object({ id: Uuid }),
+        description: `The last second factor takes the recovery codes with it. ${STEP_UP}`,
         body: StepUpBody,
         response: { 204: NoContent },
+        problems: [...stepUpProblems, 'password_too_weak', 'not_found'],
       },
     },
     async (request, reply) => {
@@ -132,8 +152,11 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
         tags,
         security,
         summary: 'A challenge for a call that asks for a second factor',
+        description:
+          'What the browser makes of it is the `passkey` of that call. 404 for an account without passkeys.',
         body: Type.Object({}, strict),
         response: { 200: PasskeyChallenge },
+        problems: ['not_found'],
       },
     },
     async (request) => {

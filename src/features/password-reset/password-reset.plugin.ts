@@ -2,10 +2,10 @@ import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox, TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/credentials/password-policy.ts'
-import { confirmPage, isForm, sendPage } from '../../http/page.ts'
+import { confirmPage, consumes, isForm, Page, sendPage } from '../../http/page.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { canonicalEmail, Email, OneTimeToken, Password, strict } from '../../http/schemas.ts'
+import { canonicalEmail, Email, NoContent, OneTimeToken, Password, strict } from '../../http/schemas.ts'
 import { escapeHtml } from '../../platform/html.ts'
 import { Problem } from '../../platform/problem.ts'
 import { steady } from '../../platform/steady.ts'
@@ -42,7 +42,10 @@ export const passwordReset: FastifyPluginAsyncTypebox<
     const pages = scope.withTypeProvider<TypeBoxTypeProvider>()
     pages.get(
       '/auth/forgot-password',
-      { onRequest: limitReset, schema: { hide: true } },
+      {
+        onRequest: limitReset,
+        schema: { tags, summary: 'The page where a person asks for a link', response: { 200: Page } },
+      },
       async (_request, reply) =>
         sendPage(
           reply,
@@ -56,7 +59,17 @@ export const passwordReset: FastifyPluginAsyncTypebox<
 
     pages.post(
       '/auth/forgot-password',
-      { onRequest: limitRequest, schema: { hide: true, body: Type.Object({ email: Email }, strict) } },
+      {
+        onRequest: limitRequest,
+        schema: {
+          tags,
+          summary: 'The form of that page',
+          description: 'An app calls `POST /auth/request-password-reset` instead.',
+          consumes,
+          body: Type.Object({ email: Email }, strict),
+          response: { 200: Page },
+        },
+      },
       async (request, reply) => {
         const email = canonicalEmail(request.body.email)
         await steady(() => requestPasswordReset(deps, email, originOf(request)))
@@ -77,6 +90,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
           tags,
           summary: 'The page a reset link opens',
           querystring: Type.Object({ token: OneTimeToken }, strict),
+          response: { 200: Page },
         },
       },
       async (request, reply) => form(reply, request.query.token, ''),
@@ -89,7 +103,11 @@ export const passwordReset: FastifyPluginAsyncTypebox<
         schema: {
           tags,
           summary: 'Set a new password',
+          description: 'Signs out everywhere. The form of the page gets a page back, JSON gets a 204.',
+          consumes,
           body: Type.Object({ token: OneTimeToken, password: Password }, strict),
+          response: { 200: Page, 204: NoContent },
+          problems: ['token_invalid', 'password_too_weak', 'overloaded', 'revocation_pending'],
         },
       },
       async (request, reply) => {
@@ -110,7 +128,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
           )
         }
         if (fromPage) return changed(reply)
-        return reply.status(204).send()
+        return reply.status(204).send(null)
       },
     )
   })
@@ -128,7 +146,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
       title: 'Choose a new password',
       text: fault
         ? `<strong>${escapeHtml(fault)}</strong>`
-        : 'It replaces the old one, and signs you out everywhere.',
+        : `It replaces the old one, and signs you out everywhere. ${deps.passwordPolicy.rule}`,
       action: '/auth/reset-password',
       button: 'Change password',
       token,

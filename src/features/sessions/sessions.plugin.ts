@@ -5,11 +5,11 @@ import { Type } from 'typebox'
 import type { AccessTokens } from '../../core/access-tokens/access-tokens.ts'
 import type { Note } from '../../core/audit/audit.ts'
 import { type EndSessionsDeps, endSessions } from '../../core/refresh-tokens/end-sessions.ts'
-import type { EndedReason, EndingScope } from '../../core/refresh-tokens/ledger.ts'
+import { ENDED_REASONS, type EndedReason, type EndingScope } from '../../core/refresh-tokens/ledger.ts'
 import { type Authenticate, bearerOf } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { NoContent, strict, TokenResponse } from '../../http/schemas.ts'
+import { NoContent, oneOf, strict, TokenResponse, TRANSPORTS, Uuid } from '../../http/schemas.ts'
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
@@ -26,7 +26,10 @@ export interface SessionsDeps extends EndSessionsDeps, RefreshDeps {
   respond: RespondWithTokens
 }
 
-const RefreshBody = Type.Object({ refresh_token: Type.Optional(Type.String({ maxLength: 512 })) }, strict)
+const RefreshBody = Type.Object(
+  { refresh_token: Type.Optional(Type.String({ maxLength: 512 })) },
+  { ...strict, examples: [{}] },
+)
 const RefreshHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({ minLength: 1, maxLength: 255, description: 'The same for every retry of one refresh' }),
@@ -35,14 +38,17 @@ const RefreshHeaders = Type.Object({
 const SessionView = Type.Object({
   id: Type.String(),
   current: Type.Boolean(),
-  transport: Type.String(),
+  transport: Type.Unsafe<string>(oneOf(TRANSPORTS)),
   user_agent: Type.Union([Type.String(), Type.Null()]),
   ip: Type.Union([Type.String(), Type.Null()]),
   created_at: Type.String(),
   last_used_at: Type.String(),
   expires_at: Type.String(),
   ended_at: Type.Union([Type.String(), Type.Null()]),
-  ended_reason: Type.Union([Type.String(), Type.Null()]),
+  ended_reason: Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    enum: [...ENDED_REASONS, 'expired', null],
+  }),
 })
 /** Stay signed in, see and end sessions. */
 export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, deps) => {
@@ -60,9 +66,21 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
       schema: {
         tags,
         summary: 'Turn the refresh token',
+        description:
+          'The token comes in its cookie, with an empty body or `{}`, or as `refresh_token` in the body; the next one ' +
+          'goes back the same way. By cookie it needs a JSON content type and an `Origin` that is allowed. Send an ' +
+          '`Idempotency-Key`, the same for every retry: an answer that was lost is then given again. Only refusals ' +
+          'count towards a limit.',
         headers: RefreshHeaders,
         body: RefreshBody,
         response: { 200: TokenResponse },
+        problems: [
+          'refresh_token_invalid',
+          'session_ended',
+          'refresh_superseded',
+          'origin_not_allowed',
+          'too_many_attempts',
+        ],
       },
     },
     async (request, reply) => {
@@ -82,7 +100,15 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     '/auth/logout',
     {
       onRequest: limitLogout,
-      schema: { tags, summary: 'End this session', body: RefreshBody, response: { 204: NoContent } },
+      schema: {
+        tags,
+        summary: 'End this session',
+        description:
+          'Of the refresh token, in cookie or body, of the access token, or of both. 204 whatever they are.',
+        body: RefreshBody,
+        response: { 204: NoContent },
+        problems: ['origin_not_allowed', 'revocation_pending'],
+      },
     },
     async (request, reply) => {
       const { token, transport } = presented(request)
@@ -100,7 +126,13 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     '/auth/logout-all',
     {
       onRequest: authenticate,
-      schema: { tags, security, summary: 'End every session', response: { 204: NoContent } },
+      schema: {
+        tags,
+        security,
+        summary: 'End every session',
+        response: { 204: NoContent },
+        problems: ['revocation_pending'],
+      },
     },
     async (request, reply) => {
       await end(request, { userId: request.session.sub }, 'logout_all', 'logout')
@@ -116,10 +148,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
         tags,
         security,
         summary: 'The sessions of this account',
-        querystring: Type.Object(
-          { ended: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) },
-          strict,
-        ),
+        querystring: Type.Object({ ended: Type.Optional(oneOf(['true', 'false'])) }, strict),
         response: { 200: Type.Object({ sessions: Type.Array(SessionView) }) },
       },
     },
@@ -138,10 +167,9 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
         tags,
         security,
         summary: 'End one session',
-        params: Type.Object({
-          id: Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' }),
-        }),
+        params: Type.Object({ id: Uuid }),
         response: { 204: NoContent },
+        problems: ['not_found', 'revocation_pending'],
       },
     },
     async (request, reply) => {
@@ -157,7 +185,13 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     '/auth/sessions',
     {
       onRequest: authenticate,
-      schema: { tags, security, summary: 'End every other session', response: { 204: NoContent } },
+      schema: {
+        tags,
+        security,
+        summary: 'End every other session',
+        response: { 204: NoContent },
+        problems: ['revocation_pending'],
+      },
     },
     async (request, reply) => {
       const { sub, sid } = request.session

@@ -89,8 +89,8 @@ async function checkPassword(
   })
   if (right) return { user: right, isKnown }
   const reason = !user ? 'unknown_user' : fits ? 'disabled' : 'wrong_password'
-  await audit.record(db, { type: 'login', outcome: 'failure', reason, userId: user?.id }, origin)
   if (user && locked) await lockNotice.tell(user.id, { what: 'password', locked }, origin)
+  await audit.record(db, { type: 'login', outcome: 'failure', reason, userId: user?.id }, origin)
   throw new Problem('invalid_credentials')
 }
 

@@ -70,7 +70,7 @@ export async function secondStep(
   const { right: issued, locked } = await lockout.guess(guess, attempt)
   if (issued) return { issued, user, transport, mfaEnabled: true }
   const event = { type: 'login', outcome: 'failure', reason: 'wrong_factor', userId: user.id } as const
-  await audit.record(db, event, origin)
   if (locked) await lockNotice.tell(user.id, { what: 'second_factor', locked }, origin)
+  await audit.record(db, event, origin)
   throw new Problem('mfa_invalid')
 }

@@ -40,13 +40,13 @@ const DeviceTokenText = Type.Optional(
 const MfaToken = Type.String({ minLength: 1, maxLength: 1024 })
 const LoginBody = Type.Object(
   { email: Email, password: Password, transport: Type.Optional(Transport), device_token: DeviceTokenText },
-  strict,
+  { ...strict, examples: [{ email: 'demo@example.com', password: 'correct horse battery' }] },
 )
 const SecondStepBody = Type.Object(
   { mfa_token: MfaToken, ...factorProof, device_token: DeviceTokenText },
-  strict,
+  { ...strict, examples: [{ mfa_token: 'from-the-first-step', code: '123456' }] },
 )
-const PasskeyOptionsBody = Type.Object({ mfa_token: Type.Optional(MfaToken) }, strict)
+const PasskeyOptionsBody = Type.Object({ mfa_token: Type.Optional(MfaToken) }, { ...strict, examples: [{}] })
 const PasskeyBody = Type.Object(
   { ...PasskeyAnswer.properties, transport: Type.Optional(Transport), device_token: DeviceTokenText },
   strict,
@@ -67,7 +67,26 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
     '/auth/login',
     {
       onRequest: limitLogin,
-      schema: { tags, summary: 'Sign in with a password', body: LoginBody, response: { 200: TokenResponse } },
+      schema: {
+        tags,
+        summary: 'Sign in with a password',
+        description:
+          'An account with a second factor answers `mfa_required` with `mfa_token` and `methods`: go on at ' +
+          '`POST /auth/login/mfa`, for a passkey by way of `POST /auth/login/passkey/options`. A browser keeps the ' +
+          'tokens in cookies, by default. In body transport the answer holds `refresh_token`, and `device_token`: keep ' +
+          'it, and send it with every later sign-in, so that guesses of strangers do not lock this device out.',
+        body: LoginBody,
+        response: { 200: TokenResponse },
+        problems: [
+          'invalid_credentials',
+          'mfa_required',
+          'email_not_verified',
+          'password_reset_required',
+          'origin_not_allowed',
+          'too_many_attempts',
+          'overloaded',
+        ],
+      },
     },
     async (request, reply) => {
       const { email, password, transport = 'cookie', device_token: deviceToken } = request.body
@@ -86,8 +105,13 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       schema: {
         tags,
         summary: 'The second factor, after a right password',
+        description:
+          'With exactly one of `code`, `recovery_code` and `passkey`. The `mfa_token` remembers the transport of the ' +
+          'first step; a `device_token` has to be sent again. It lasts five minutes, survives wrong factors, and is ' +
+          'used up by the success.',
         body: SecondStepBody,
         response: { 200: TokenResponse },
+        problems: ['mfa_invalid', 'origin_not_allowed', 'too_many_attempts'],
       },
     },
     async (request, reply) => {
@@ -108,8 +132,13 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       schema: {
         tags,
         summary: 'A challenge for a passkey, alone or with `mfa_token` as second factor',
+        description:
+          'With `{}` for a sign-in with a passkey alone: answer at `POST /auth/login/passkey`. With ' +
+          '`{ "mfa_token": … }` for the second step: the passkeys are those of the account, and the answer goes to ' +
+          '`POST /auth/login/mfa` as `passkey`.',
         body: PasskeyOptionsBody,
         response: { 200: PasskeyChallenge },
+        problems: ['mfa_invalid'],
       },
     },
     async (request, reply) => {
@@ -126,8 +155,11 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       schema: {
         tags,
         summary: 'Sign in with a passkey alone',
+        description:
+          'It counts as two factors. Transport and `device_token` are those of `POST /auth/login`.',
         body: PasskeyBody,
         response: { 200: TokenResponse },
+        problems: ['passkey_invalid', 'password_reset_required', 'origin_not_allowed'],
       },
     },
     async (request, reply) => {

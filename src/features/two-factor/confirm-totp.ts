@@ -64,7 +64,7 @@ export async function confirmTotp(
     outbox.wake()
     return codes
   }
-  await audit.record(db, { type: 'totp_enable', outcome: 'failure', reason: 'wrong_code', ...who }, origin)
   if (locked) await lockNotice.tell(userId, { what, locked }, origin)
+  await audit.record(db, { type: 'totp_enable', outcome: 'failure', reason: 'wrong_code', ...who }, origin)
   throw new Problem('mfa_invalid')
 }

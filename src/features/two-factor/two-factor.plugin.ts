@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import type { Authenticate } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
 import { originOf } from '../../http/request-origin.ts'
-import { NoContent, stepUpProof, strict, TotpCode } from '../../http/schemas.ts'
+import { NoContent, STEP_UP, StepUpBody, stepUpProblems, strict, TotpCode } from '../../http/schemas.ts'
 import { type ConfirmTotpDeps, confirmTotp } from './confirm-totp.ts'
 import { type CreateRecoveryCodesDeps, createRecoveryCodes } from './create-recovery-codes.ts'
 import { type DisableTotpDeps, disableTotp } from './disable-totp.ts'
@@ -18,7 +18,6 @@ export interface TwoFactorDeps
   rateLimits: RateLimits
 }
 
-const Proof = Type.Object(stepUpProof, strict)
 const ConfirmBody = Type.Object({ code: TotpCode }, strict)
 const Factors = Type.Object({
   totp: Type.Boolean({ description: 'Whether an authenticator app is in use' }),
@@ -65,8 +64,10 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         tags,
         security,
         summary: 'Begin to set up an authenticator app',
-        body: Proof,
+        description: `It counts once \`POST /auth/mfa/totp/confirm\` had a code of it. ${STEP_UP}`,
+        body: StepUpBody,
         response: { 200: Enrolment },
+        problems: [...stepUpProblems, 'mfa_already_enabled'],
       },
     },
     async (request, reply) => {
@@ -85,8 +86,10 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         tags,
         security,
         summary: 'Turn the authenticator app on with a code of it',
+        description: '404 where no authenticator app is being set up.',
         body: ConfirmBody,
         response: { 200: Codes },
+        problems: ['mfa_invalid', 'mfa_already_enabled', 'not_found', 'too_many_attempts'],
       },
     },
     async (request, reply) => {
@@ -104,8 +107,10 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         tags,
         security,
         summary: 'Turn the authenticator app off',
-        body: Proof,
+        description: `404 where there is none. The last second factor takes the recovery codes with it. ${STEP_UP}`,
+        body: StepUpBody,
         response: { 204: NoContent },
+        problems: [...stepUpProblems, 'password_too_weak', 'not_found'],
       },
     },
     async (request, reply) => {
@@ -122,8 +127,10 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         tags,
         security,
         summary: 'New recovery codes in place of the old ones',
-        body: Proof,
+        description: `404 for an account without a second factor. ${STEP_UP}`,
+        body: StepUpBody,
         response: { 200: Codes },
+        problems: [...stepUpProblems, 'not_found'],
       },
     },
     async (request, reply) => {

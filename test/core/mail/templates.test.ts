@@ -89,6 +89,13 @@ t.test('a new password says what else still opens the account', async (t) => {
   t.notMatch(text(), /Still set up/)
 })
 
+t.test('a button follows the sentence that leads to it, whatever facts there are', async (t) => {
+  for (const { template, data } of all) {
+    const { text } = renderMail(template, data, brand)
+    if ('link' in data && template !== 'reset_required') t.match(text, /:\n\n[A-Z][^:\n]*:\nhttps/, template)
+  }
+})
+
 t.test('facts are told, and only what cannot be forged into prose', async (t) => {
   const userAgent = 'Call +1 555 0100 or see evil.test (Windows NT 10.0) Chrome/140.0'
   const { text } = renderMail('refresh_reuse_detected', { at, ip: 'evil.test', userAgent }, brand)

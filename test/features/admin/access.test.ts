@@ -122,6 +122,10 @@ t.test('what is not an id is a 400, and an unknown one a 404 that is recorded', 
       )
     }
   }
+  t.match((await server.call('GET', '/admin/users/nonsense', { bearer })).body, {
+    detail: 'The path is not valid.',
+    errors: [{ pointer: '/id', detail: 'must be a UUID' }],
+  })
   const nobody = randomUUID()
   for (const [method, path, type] of onUsers(nobody)) {
     t.match((await server.call(method, path, { bearer })).body, { status: 404, code: 'not_found' }, path)

@@ -56,7 +56,6 @@ t.test('the trail is narrowed by account and by type', async (t) => {
   const types = async (query: string) => (await read(query)).body.events.map(({ type }: Event) => type)
   t.strictSame(await types(`?user_id=${id.toUpperCase()}&type=login`), ['login', 'login'])
   t.strictSame(await types(`?user_id=${id}&limit=3`), ['audit_read', 'login', 'login'])
-  t.strictSame(await types('?type=no_such_type'), [])
   t.strictSame(await types(`?user_id=${randomUUID()}`), [])
 })
 
@@ -109,6 +108,7 @@ t.test('what is no filter is a 400', async (t) => {
     `user_id=${randomUUID()}&user_id=${randomUUID()}`,
     'type=',
     'type=LOGIN',
+    'type=no_such_type',
     "type=login'--",
     'type=%00',
     `type=${'a'.repeat(41)}`,

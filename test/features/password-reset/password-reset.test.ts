@@ -29,6 +29,7 @@ t.test('a reset ends every session, signs nobody in, and works once in 20', asyn
     code: 'password_too_weak',
   })
   const page = await server.call('GET', `/auth/reset-password?token=${token}`)
+  t.match(page.text, /Use 12 to 128 characters. With a second factor 8 are enough./)
   t.equal(page.status, 200)
   t.match(page.text, /<form method="post"/)
   const password = 'a passphrase after the reset'
