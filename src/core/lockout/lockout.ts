@@ -56,34 +56,40 @@ const LASTING_RETRY_S = 3_600
 export function createLockout(db: Database, clock: Clock): Lockout {
   const gate = createKeyedGate(AT_ONCE, WAITING)
 
-  /** Both counters in one statement: the lasting one counts only guesses that will be checked. */
+  /**
+   * Both counters in one statement. What is refused is not counted: whoever then takes a guess back takes back one that
+   * was, and the next one closes the lock in its place.
+   */
   async function count(account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) {
     const now = new Date(clock.now())
     const resetsAt = new Date(clock.now() + LOCK_MS)
-    const [counted] = await db.$queryRaw<{ here: number; resets_at: Date; everywhere: number | null }[]>`
+    const [counted] = await db.$queryRaw<
+      { here: number | null; everywhere: number | null; resets_at: Date | null }[]
+    >`
       WITH here AS (
         INSERT INTO guess_counters AS c (account, bucket, failures, resets_at, updated_at)
         VALUES (${account}, ${here}, 1, ${resetsAt}, ${now})
         ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at,
-          failures = CASE WHEN c.resets_at <= ${now} THEN 1 ELSE LEAST(c.failures, ${LOCK_FAILURES}) + 1 END,
-          resets_at = CASE WHEN c.resets_at > ${now} AND c.failures >= ${LOCK_FAILURES} THEN c.resets_at
-            ELSE EXCLUDED.resets_at END
-        RETURNING failures, resets_at
+          resets_at = EXCLUDED.resets_at,
+          failures = CASE WHEN c.resets_at <= ${now} THEN 1 ELSE c.failures + 1 END
+        WHERE c.failures < ${LOCK_FAILURES} OR c.resets_at <= ${now}
+        RETURNING failures
       ), everywhere AS (
         INSERT INTO guess_counters AS c (account, bucket, failures, updated_at)
-        SELECT ${account}, ${everywhere}, 1, ${now} FROM here WHERE failures <= ${LOCK_FAILURES}
-        ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at,
-          failures = LEAST(c.failures, ${LASTING_FAILURES}) + 1
+        SELECT ${account}, ${everywhere}, 1, ${now} FROM here
+        ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at, failures = c.failures + 1
+        WHERE c.failures < ${LASTING_FAILURES}
         RETURNING failures
       )
-      SELECT here.failures AS here, here.resets_at, everywhere.failures AS everywhere
-      FROM here LEFT JOIN everywhere ON true`
+      SELECT (SELECT failures FROM here) AS here, (SELECT failures FROM everywhere) AS everywhere,
+        (SELECT resets_at FROM guess_counters WHERE account = ${account} AND bucket = ${here}) AS resets_at`
     if (!counted) throw new Error('a guess was not counted')
-    if (counted.everywhere === null) {
-      const seconds = Math.max(1, Math.ceil((counted.resets_at.getTime() - clock.now()) / 1000))
-      throw new Problem('too_many_attempts', { reason: 'locked', detail: HERE, retryAfter: seconds })
+    if (counted.here === null) {
+      const waitMs = (counted.resets_at?.getTime() ?? clock.now() + LOCK_MS) - clock.now()
+      const retryAfter = Math.max(1, Math.ceil(waitMs / 1000))
+      throw new Problem('too_many_attempts', { reason: 'locked', detail: HERE, retryAfter })
     }
-    if (counted.everywhere > LASTING_FAILURES) {
+    if (counted.everywhere === null) {
       const reason = 'locked_until_unlocked'
       throw new Problem('too_many_attempts', { reason, detail: EVERYWHERE, retryAfter: LASTING_RETRY_S })
     }
