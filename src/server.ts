@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import closeWithGrace from 'close-with-grace'
@@ -7,6 +6,7 @@ import { type Config, environment, loadConfig } from './config.ts'
 import { databaseHost } from './platform/database-url.ts'
 import { explain } from './platform/explain.ts'
 import { applyMigrations, MIGRATIONS, migrationNames, requireMigrations } from './platform/migrations.ts'
+import { VERSION } from './platform/version.ts'
 
 const DRAIN_MS = 1_000
 const FINISH_MS = 5_000
@@ -17,12 +17,6 @@ export interface Server {
   close(): Promise<void>
 }
 
-/** One level up from `src` and from `dist`. */
-async function readVersion(): Promise<string> {
-  const file = await readFile(new URL('../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(file) as { version: string }).version
-}
-
 /** Serves until closed. */
 export async function serve(config: Config): Promise<Server> {
   let draining = false
@@ -30,7 +24,7 @@ export async function serve(config: Config): Promise<Server> {
   const app = await buildApp(config, { migrations, draining: () => draining })
   app.log.info(
     {
-      version: await readVersion(),
+      version: VERSION,
       public_url: config.publicUrl,
       postgres: databaseHost(config.databaseUrl),
       redis: `${config.redis.kind} ${config.redis.nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`,

@@ -3,6 +3,7 @@ import { loadDatabaseUrl } from '../config.ts'
 import { lift, listSuppressed } from '../core/mail/suppression.ts'
 import { type Database, openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
+import { oneSpelling } from '../platform/spelling.ts'
 
 const USAGE = 'mail suppressed [--json] | mail allow <e-mail>'
 
@@ -21,7 +22,7 @@ export async function mail(args: readonly string[]): Promise<void> {
   await requireMigrations(url)
   const { db, close } = openDatabase({ url, poolSize: 1 })
   try {
-    if (allowing) await allow(db, email.trim().toLowerCase().normalize('NFC'))
+    if (allowing) await allow(db, oneSpelling(email))
     else await list(db, values.json)
   } finally {
     await close()

@@ -8,6 +8,7 @@ import { PASSWORD_FAULTS } from '../core/credentials/password-policy.ts'
 import { ENDED_REASONS } from '../core/refresh-tokens/ledger.ts'
 import { FACTOR_METHODS } from '../core/second-factor/second-factors.ts'
 import { ATTEMPT_CAPS, type ProblemCode, problems } from '../platform/problem.ts'
+import { VERSION } from '../platform/version.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { oneOf } from './schemas.ts'
 
@@ -108,7 +109,7 @@ export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: str
       openapi: '3.1.0',
       info: {
         title: 'Ratchet',
-        version: '0.1.0',
+        version: VERSION,
         description: 'Accounts, sessions and tokens. Every error is a problem document with a stable `code`.',
       },
       servers: [{ url: options.publicUrl }],

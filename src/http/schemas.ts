@@ -1,5 +1,6 @@
 import { type Static, type TSchemaOptions, Type } from 'typebox'
 import { Problem } from '../platform/problem.ts'
+import { oneSpelling } from '../platform/spelling.ts'
 
 /** Shapes that several rooms speak. Unknown properties are refused everywhere. */
 export const strict = { additionalProperties: false } as const
@@ -175,8 +176,7 @@ const EMAIL = /^[^@\s\p{C}<>(),;:"\\[\]]+@[^@\s\p{C}<>(),;:"\\[\]]+$/u
 
 /** The canonical form of an address. @throws `validation_failed` that points at `pointer`. */
 export function canonicalEmail(input: string, pointer = '/email'): string {
-  // NFC last: what capitals cannot compose, small letters may.
-  const email = input.trim().toLowerCase().normalize('NFC')
+  const email = oneSpelling(input)
   const fits = email.length <= 254 && EMAIL.test(email)
   if (!fits) {
     throw new Problem('validation_failed', {

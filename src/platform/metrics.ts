@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { VERSION } from './version.ts'
 
 /**
  * What one process counts, for Prometheus. Every label has a bounded set of values, and none is ever an address,
@@ -34,7 +34,7 @@ export function createMetrics(): Metrics {
     help: 'Always 1; the labels say what runs',
     labelNames: ['version', 'node'],
     registers,
-  }).set({ version: version(), node: process.version }, 1)
+  }).set({ version: VERSION, node: process.version }, 1)
   const requests = new Counter({
     name: 'ratchet_http_requests_total',
     help: 'Requests answered',
@@ -106,7 +106,3 @@ export function createMetrics(): Metrics {
     },
   }
 }
-
-/** Two levels up from `src/platform` and from `dist/platform`. */
-const version = (): string =>
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version

@@ -80,9 +80,9 @@ async function describeDeletion(desk: Desk, account: Account): Promise<string> {
 /** The desk with an outbox that running nodes empty. */
 function withMail(desk: Desk) {
   const { db, clock } = desk
-  const { appSecrets, publicUrl, appUrl } = loadConfig({ NODE_ENV: 'production', ...environment() })
+  const { appSecrets, appName, publicUrl, appUrl } = loadConfig({ NODE_ENV: 'production', ...environment() })
   const mailer = { name: 'none', send: () => Promise.reject(new Error('running nodes send')) }
-  const brand = { name: new URL(publicUrl).hostname, url: publicUrl }
+  const brand = { name: appName, url: publicUrl }
   const outbox = createOutbox({ db, secrets: createSecrets(appSecrets), clock, mailer, brand, log: console })
   return { ...desk, outbox, oneTimeTokens: createOneTimeTokens(clock), links: createLinks(publicUrl, appUrl) }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../platform/clock.ts'
 import { Problem } from '../../platform/problem.ts'
+import { oneSpelling } from '../../platform/spelling.ts'
 import { type BreachedPasswordsDeps, createBreachedPasswords } from './breached-passwords.ts'
 import { openCommonPasswords } from './common-passwords.ts'
 import { PASSWORD_MAX_LENGTH } from './passwords.ts'
@@ -57,7 +58,7 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
       if (isTooLong(password)) throw refuse(['too_long'])
       const reasons: Reason[] = []
       if (lengthOf(password) < minLength) reasons.push('too_short')
-      if (password.trim().toLowerCase().normalize('NFC') === email) reasons.push('same_as_email')
+      if (oneSpelling(password) === email) reasons.push('same_as_email')
       if (await common.has(password)) reasons.push('common')
       if (reasons.length > 0) throw refuse(reasons)
       if (await breached.has(password)) throw refuse(['breached'])
