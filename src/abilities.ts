@@ -102,15 +102,15 @@ export async function openAbilities(config: Config, clock: Clock, log: ReturnTyp
   const { passwordMinLength: minLength, breachedPasswordsUrl } = config
   const passwordPolicy = createPasswordPolicy({ minLength, breachedPasswordsUrl, clock, log })
   const links = createLinks(config.publicUrl, config.appUrl)
-  const lockout = createLockout(db, clock)
-  const lockNotice = createLockNotice({ db, oneTimeTokens, outbox, audit, clock, later, links })
+  const notice = createLockNotice({ db, oneTimeTokens, outbox, audit, clock, later, links })
+  const lockout = createLockout({ db, clock, notice })
   const tickets = createTickets(secrets, clock)
   const totp = createTotp({ secrets, clock, brand })
   const recoveryCodes = createRecoveryCodes(clock)
   const { rpId, origins: passkeyOrigins } = config.passkeys
   const passkeys = createPasskeys({ tickets, clock, rpId, rpName: brand.name, origins: passkeyOrigins })
   const secondFactors = createSecondFactors({ totp, recoveryCodes, passkeys })
-  const stepUp = createStepUp({ db, passwords, secondFactors, lockout, lockNotice, audit, outbox, clock })
+  const stepUp = createStepUp({ db, passwords, secondFactors, lockout, audit, outbox, clock })
   const devices = createDevices(clock)
 
   const background = [later, reconciler, feed, keyRing, writeBehind, audit, outbox, retention, sealedRows]
@@ -135,7 +135,6 @@ export async function openAbilities(config: Config, clock: Clock, log: ReturnTyp
     later,
     links,
     lockout,
-    lockNotice,
     tickets,
     totp,
     recoveryCodes,

@@ -4,16 +4,7 @@ import type { Later } from '../../platform/later.ts'
 import type { Audit, Origin } from '../audit/audit.ts'
 import type { Outbox } from '../mail/outbox.ts'
 import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time-tokens/one-time-tokens.ts'
-import { type Guess, LOCK_MS, type Locked } from './lockout.ts'
-
-/**
- * Tells the owner that guesses closed a lock: an event, and one mail of its kind for as long as its link works. The
- * lock that no waiting lifts closes once in a hundred failures: its mail comes again after ten minutes already, for
- * the link from before may end any moment. What cannot be written now is written later.
- */
-export interface LockNotice {
-  tell(userId: string, lock: { what: Guess['what']; locked: Locked }, origin: Origin): Promise<void>
-}
+import { type Guess, LOCK_MS, type Locked, type LockNotice } from './lockout.ts'
 
 export interface LockNoticeDeps {
   db: Database
@@ -25,6 +16,11 @@ export interface LockNoticeDeps {
   links: { unlock(token: string): string; forgotPassword(): string }
 }
 
+/**
+ * Tells the owner that guesses closed a lock: an event, and one mail of its kind for as long as its link works. The
+ * lock that no waiting lifts closes once in a hundred failures: its mail comes again after ten minutes already, for
+ * the link from before may end any moment. What cannot be written now is written later.
+ */
 export function createLockNotice(deps: LockNoticeDeps): LockNotice {
   const { db, oneTimeTokens, outbox, audit, clock, later, links } = deps
 

@@ -4,20 +4,28 @@ import type { Clock } from '../../platform/clock.ts'
 import type { Database, Queryable } from '../../platform/database.ts'
 import { createKeyedGate } from '../../platform/gate.ts'
 import { Problem } from '../../platform/problem.ts'
+import type { Origin } from '../audit/audit.ts'
 
 /** Who guesses what. */
 export interface Guess {
   /** `password` by canonical e-mail, whether anybody has it or not; the others by the account's id. */
   what: 'password' | 'second_factor' | 'step_up' | 'step_up_factor'
   account: string
-  /** Network address; locks on passwords hold for one address, so that nobody can lock another person out. */
-  ip: string
+  /** The id of the account's owner, if it has one: told of a lock that the guess closes. */
+  owner: string | undefined
+  /** Locks on passwords hold for one network address, so that nobody can lock another person out. */
+  origin: Origin
   /** SHA-256 of the token of a device that has signed in to the account before: it is counted by itself. */
   device: Uint8Array | null
 }
 
 /** The lock that a failure closed: for this guesser, or for every device that is not known. */
 export type Locked = 'here' | 'everywhere'
+
+/** Tells an owner of a lock that closed. Never rejects for want of a store: what cannot be written now is written later. */
+export interface LockNotice {
+  tell(userId: string, lock: { what: Guess['what']; locked: Locked }, origin: Origin): Promise<void>
+}
 
 /**
  * Counts failed guesses in Postgres: ten in ten minutes for one guesser, a hundred in a row for all strangers together,
@@ -26,13 +34,11 @@ export type Locked = 'here' | 'everywhere'
  */
 export interface Lockout {
   /**
-   * `check` resolves with null for a wrong guess; when it throws, nothing was guessed and nothing counts.
+   * What `check` resolves with: null for a wrong guess, whose owner is told if it closed a lock. When it throws,
+   * nothing was guessed and nothing counts.
    * @throws `too_many_attempts` without checking; whatever `check` throws.
    */
-  guess<T extends object>(
-    guess: Guess,
-    check: () => Promise<T | null>,
-  ): Promise<{ right: T | null; locked: Locked | undefined }>
+  guess<T extends object>(guess: Guess, check: () => Promise<T | null>): Promise<T | null>
   /**
    * Forgets every failure of an account; without `id` only those at signing in with the password. Those at a second
    * factor are forgotten three times a day at most.
@@ -53,7 +59,8 @@ const WAITING = 1_000
 // No waiting lifts the lasting cap; the mail to the owner does.
 const LASTING_RETRY_S = 3_600
 
-export function createLockout(db: Database, clock: Clock): Lockout {
+export function createLockout(deps: { db: Database; clock: Clock; notice: LockNotice }): Lockout {
+  const { db, clock, notice } = deps
   const gate = createKeyedGate(AT_ONCE, WAITING)
 
   /**
@@ -96,9 +103,14 @@ export function createLockout(db: Database, clock: Clock): Lockout {
     return { here: counted.here, everywhere: counted.everywhere }
   }
 
-  const uncount = (account: Uint8Array<ArrayBuffer>, bucket: string) =>
-    db.$executeRaw`UPDATE guess_counters SET failures = GREATEST(failures - 1, 0)
-      WHERE account = ${account} AND bucket = ${bucket}`
+  /** Each by itself: two rows held together could cross those of another node. */
+  const uncount = (account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) =>
+    Promise.all(
+      [here, everywhere].map(
+        (bucket) => db.$executeRaw`UPDATE guess_counters SET failures = GREATEST(failures - 1, 0)
+          WHERE account = ${account} AND bucket = ${bucket}`,
+      ),
+    )
 
   /** Both in one statement, which takes the first before the second, as a guess does. */
   const clear = (account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) =>
@@ -107,19 +119,15 @@ export function createLockout(db: Database, clock: Clock): Lockout {
       DELETE FROM guess_counters
       WHERE account = ${account} AND bucket = ${everywhere} AND (SELECT count(*) FROM here) >= 0`
 
-  /** Each by itself: two locks held together could cross those of another node. */
-  const each = ({ here, everywhere }: Buckets, settle: (bucket: string) => Promise<unknown>) =>
-    Promise.all([settle(here), settle(everywhere)])
-
   return {
-    guess(guess, check) {
+    async guess(guess, check) {
       const account = accountKey(guess.account)
       const buckets = bucketsOf(guess)
-      return gate(`${guess.account} ${buckets.here}`, async () => {
+      const { right, locked } = await gate(`${guess.account} ${buckets.here}`, async () => {
         const counted = await count(account, buckets)
         const right = await check().catch(async (error: unknown) => {
           // Nothing was learnt, so nothing counts; should this fail as well, the count is too high, never too low.
-          await each(buckets, (bucket) => uncount(account, bucket)).catch(() => {})
+          await uncount(account, buckets).catch(() => {})
           throw error
         })
         if (right === null) return { right, locked: lockedBy(guess, counted) }
@@ -127,6 +135,9 @@ export function createLockout(db: Database, clock: Clock): Lockout {
         await clear(account, buckets).catch(() => {})
         return { right, locked: undefined }
       })
+      const { what, owner, origin } = guess
+      if (locked && owner) await notice.tell(owner, { what, locked }, origin)
+      return right
     },
     async unlock(tx, { id, email }) {
       await forget(tx, accountKey(email), { startsWith: 'password:' })
@@ -175,13 +186,13 @@ interface Buckets {
   everywhere: string
 }
 
-function bucketsOf({ what, ip, device }: Guess): Buckets {
+function bucketsOf({ what, origin, device }: Guess): Buckets {
   if (device) {
     const here = `${what}:device:${Buffer.from(device).toString('base64url')}`
     return { here, everywhere: `${what}:devices${LASTING}` }
   }
   // Who gets as far as a second factor has the password: all such strangers share one count.
-  const here = what === 'password' ? `${what}:${clientKey(ip)}` : `${what}:strangers`
+  const here = what === 'password' ? `${what}:${clientKey(origin.ip)}` : `${what}:strangers`
   return { here, everywhere: `${what}${LASTING}` }
 }
 

@@ -4,7 +4,6 @@ import type { User } from '../../platform/generated/client.ts'
 import { Problem } from '../../platform/problem.ts'
 import type { Audit, AuditEvent, Origin } from '../audit/audit.ts'
 import type { Passwords } from '../credentials/passwords.ts'
-import type { LockNotice } from '../lockout/lock-notice.ts'
 import type { Guess, Lockout } from '../lockout/lockout.ts'
 import type { Outbox } from '../mail/outbox.ts'
 import type { FactorProof, SecondFactors } from '../second-factor/second-factors.ts'
@@ -40,14 +39,13 @@ export interface StepUpDeps {
   passwords: Passwords
   secondFactors: SecondFactors
   lockout: Lockout
-  lockNotice: LockNotice
   audit: Audit
   outbox: Pick<Outbox, 'enqueue'>
   clock: Clock
 }
 
 export function createStepUp(deps: StepUpDeps): StepUp {
-  const { db, passwords, secondFactors, lockout, lockNotice, audit } = deps
+  const { db, passwords, secondFactors, lockout, audit } = deps
 
   /** Runs a check as a guess at this account. Whoever holds a session of it shares one count with all who do. */
   async function guess<T extends object>(
@@ -58,10 +56,9 @@ export function createStepUp(deps: StepUpDeps): StepUp {
   ): Promise<T> {
     // Apart from each other: a right password must not clear the count of wrong factors.
     const what: Guess['what'] = wrong.code === 'mfa_invalid' ? 'step_up_factor' : 'step_up'
-    const outcome = await lockout.guess({ what, account, ip: origin.ip, device: null }, check)
-    if (outcome.right !== null) return outcome.right
+    const right = await lockout.guess({ what, account, owner: account, origin, device: null }, check)
+    if (right !== null) return right
     const { type, reason, code } = wrong
-    if (outcome.locked) await lockNotice.tell(account, { what, locked: outcome.locked }, origin)
     await audit.record(db, { type, outcome: 'failure', reason, userId: account, sessionId }, origin)
     throw new Problem(code)
   }

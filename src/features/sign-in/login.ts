@@ -1,7 +1,6 @@
 import type { Origin } from '../../core/audit/audit.ts'
 import type { Passwords } from '../../core/credentials/passwords.ts'
 import type { DeviceToken } from '../../core/devices/devices.ts'
-import type { LockNotice } from '../../core/lockout/lock-notice.ts'
 import type { Lockout } from '../../core/lockout/lockout.ts'
 import type { SecondFactors } from '../../core/second-factor/second-factors.ts'
 import type { Tickets } from '../../core/tickets/tickets.ts'
@@ -13,7 +12,6 @@ export interface LoginDeps extends StartSessionDeps {
   passwords: Passwords
   secondFactors: SecondFactors
   lockout: Lockout
-  lockNotice: LockNotice
   tickets: Tickets
 }
 
@@ -72,24 +70,24 @@ async function checkPassword(
   input: LoginInput,
   origin: Origin,
 ): Promise<{ user: User; isKnown: boolean }> {
-  const { db, passwords, devices, lockout, lockNotice, audit } = deps
+  const { db, passwords, devices, lockout, audit } = deps
   const user = await db.user.findUnique({ where: { email: input.email } })
   // Also for an address that nobody has: a query less would tell.
   const isKnown = await devices.isKnown(db, user?.id ?? NOBODY, input.device)
   const guess = {
     what: 'password',
     account: input.email,
-    ip: origin.ip,
+    owner: user?.id,
+    origin,
     device: isKnown ? input.device.hash : null,
   } as const
   let fits = false
-  const { right, locked } = await lockout.guess(guess, async () => {
+  const right = await lockout.guess(guess, async () => {
     fits = await passwords.verify(user?.passwordHash ?? null, input.password)
     return user && fits && !user.disabledAt ? user : null
   })
   if (right) return { user: right, isKnown }
   const reason = !user ? 'unknown_user' : fits ? 'disabled' : 'wrong_password'
-  if (user && locked) await lockNotice.tell(user.id, { what: 'password', locked }, origin)
   await audit.record(db, { type: 'login', outcome: 'failure', reason, userId: user?.id }, origin)
   throw new Problem('invalid_credentials')
 }

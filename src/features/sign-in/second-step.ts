@@ -27,7 +27,7 @@ export async function secondStep(
   input: { mfaToken: string; proof: FactorProof; device: DeviceToken },
   origin: Origin,
 ): Promise<SignedIn> {
-  const { db, devices, lockout, lockNotice, tickets, audit } = deps
+  const { db, devices, lockout, tickets, audit } = deps
   const { mfaToken, proof, device } = input
   const ticket = tickets.open('mfa', mfaToken)
   const user = ticket && (await db.user.findUnique({ where: { id: ticket.userId } }))
@@ -57,7 +57,8 @@ export async function secondStep(
   const guess = {
     what: 'second_factor',
     account: user.id,
-    ip: origin.ip,
+    owner: user.id,
+    origin,
     device: isKnown ? device.hash : null,
   } as const
   const attempt = () =>
@@ -67,10 +68,9 @@ export async function secondStep(
         if (error === WRONG) return null
         throw error
       })
-  const { right: issued, locked } = await lockout.guess(guess, attempt)
+  const issued = await lockout.guess(guess, attempt)
   if (issued) return { issued, user, transport, mfaEnabled: true }
   const event = { type: 'login', outcome: 'failure', reason: 'wrong_factor', userId: user.id } as const
-  if (locked) await lockNotice.tell(user.id, { what: 'second_factor', locked }, origin)
   await audit.record(db, event, origin)
   throw new Problem('mfa_invalid')
 }

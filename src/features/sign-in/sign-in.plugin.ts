@@ -119,7 +119,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       const { transport = 'body' } = deps.tickets.open('mfa', mfaToken) ?? {}
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
-      const input = { mfaToken, proof: proof, device }
+      const input = { mfaToken, proof, device }
       const signedIn = await slowRefusal(() => secondStep(deps, input, originOf(request)))
       return finish(request, reply, signedIn, device)
     },
@@ -166,7 +166,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       const { transport = 'cookie', device_token: deviceToken, ...answer } = request.body
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
-      const input = { answer: answer, transport, device }
+      const input = { answer, transport, device }
       const signedIn = await slowRefusal(() => passkeySignIn(deps, input, originOf(request)))
       return finish(request, reply, signedIn, device)
     },

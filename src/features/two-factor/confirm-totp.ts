@@ -1,6 +1,5 @@
 import type { AccessTokenClaims } from '../../core/access-tokens/access-tokens.ts'
 import type { Audit, Origin } from '../../core/audit/audit.ts'
-import type { LockNotice } from '../../core/lockout/lock-notice.ts'
 import type { Lockout } from '../../core/lockout/lockout.ts'
 import type { Outbox } from '../../core/mail/outbox.ts'
 import { tellOwner } from '../../core/second-factor/tell-owner.ts'
@@ -15,7 +14,6 @@ export interface ConfirmTotpDeps {
   totp: Totp
   recoveryCodes: RecoveryCodes
   lockout: Lockout
-  lockNotice: LockNotice
   outbox: Outbox
   audit: Audit
   clock: Clock
@@ -31,7 +29,7 @@ export async function confirmTotp(
   code: string,
   origin: Origin,
 ): Promise<string[]> {
-  const { db, totp, recoveryCodes, lockout, lockNotice, outbox, audit } = deps
+  const { db, totp, recoveryCodes, lockout, outbox, audit } = deps
   const who = { userId, sessionId }
 
   const confirm = () =>
@@ -58,13 +56,11 @@ export async function confirmTotp(
 
   // Whoever guesses this right takes the account's recovery codes, and its owner's way in.
   const what = 'step_up_factor'
-  const guess = { what, account: userId, ip: origin.ip, device: null } as const
-  const { right: codes, locked } = await lockout.guess(guess, confirm)
+  const codes = await lockout.guess({ what, account: userId, owner: userId, origin, device: null }, confirm)
   if (codes) {
     outbox.wake()
     return codes
   }
-  if (locked) await lockNotice.tell(userId, { what, locked }, origin)
   await audit.record(db, { type: 'totp_enable', outcome: 'failure', reason: 'wrong_code', ...who }, origin)
   throw new Problem('mfa_invalid')
 }
