@@ -4,10 +4,10 @@ import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config.ts'
 import { startChild } from './child.ts'
 import { measureRefreshCost } from './cost.ts'
-import { createAccount, signIn } from './people.ts'
 import { report } from './report.ts'
 import { createScenarios, type Results, SCENARIOS, turning } from './scenarios.ts'
 import { openStores } from './stores.ts'
+import { createAccount, signIn } from './users.ts'
 
 const CONNECTIONS = 32
 // The server remembers 20,000 verified tokens: going round more than that many meets none of them again.

@@ -3,7 +3,7 @@ import type { Child } from './child.ts'
 import { get, post } from './connection.ts'
 import type { RefreshCost } from './cost.ts'
 import { type Client, type Load, pace, percentile, saturate } from './load.ts'
-import type { Credentials } from './people.ts'
+import type { Credentials } from './users.ts'
 
 const CORES = availableParallelism()
 

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startPostgres } from '../src/platform/embedded/postgres.ts'
-import { startRedis } from '../src/platform/embedded/redis.ts'
+import { startPostgres } from '../src/dev/embedded/postgres.ts'
+import { startRedis } from '../src/dev/embedded/redis.ts'
 import { applyMigrations, MIGRATIONS } from '../src/platform/migrations.ts'
 
 /** A migrated Postgres, a Redis and the environment of a server on them; gone without a trace once closed. */

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Session } from './book.ts'
 import type { Answer, Call } from './http.ts'
+import type { Session } from './journal.ts'
 import type { ClusterNode } from './node.ts'
-import type { Person } from './people.ts'
 import type { Random } from './random.ts'
-import type { World } from './world.ts'
+import type { Simulation } from './simulation.ts'
+import type { User } from './users.ts'
 
-export const pickNode = (world: World, random: Random): ClusterNode => random.pick(world.cluster.nodes)
+export const pickNode = (simulation: Simulation, random: Random): ClusterNode =>
+  random.pick(simulation.cluster.nodes)
 
 /** Anything that says nothing about what was asked: no answer, overload, a store that is away. */
 export const isTransient = ({ status }: Answer): boolean => status === 0 || status === 429 || status >= 500
@@ -20,25 +21,25 @@ export const backOff = (attempt: number, random: Random): Promise<void> =>
 const GIVE_UP_MS = 30_000
 
 /** Asks one node after the other until there is a definite answer; undefined when none came. */
-export const insist = (world: World, random: Random, call: Call, session?: Session) =>
-  untilDefinite(world, random, (node) => world.request(node, call, session))
+export const insist = (simulation: Simulation, random: Random, call: Call, session?: Session) =>
+  untilDefinite(simulation, random, (node) => simulation.request(node, call, session))
 
 /** Presents a refresh token so, with one key for all attempts. */
-export async function persist(world: World, random: Random, session: Session, token: string) {
+export async function persist(simulation: Simulation, random: Random, session: Session, token: string) {
   const key = randomUUID()
-  return untilDefinite(world, random, (node) => world.present(session, node, { token, key }))
+  return untilDefinite(simulation, random, (node) => simulation.present(session, node, { token, key }))
 }
 
 async function untilDefinite<A extends Answer>(
-  world: World,
+  simulation: Simulation,
   random: Random,
   ask: (node: ClusterNode) => Promise<A>,
 ): Promise<A | undefined> {
   let sinceStop: number | undefined
   for (let attempt = 0; ; attempt++) {
-    const answer = await ask(pickNode(world, random))
+    const answer = await ask(pickNode(simulation, random))
     if (!isTransient(answer)) return answer
-    if (world.stopped.aborted) {
+    if (simulation.stopped.aborted) {
       sinceStop ??= Date.now()
       if (Date.now() - sinceStop > GIVE_UP_MS) return undefined
     }
@@ -46,37 +47,37 @@ async function untilDefinite<A extends Answer>(
   }
 }
 
-const credentials = ({ email }: Person, password: string) => ({ email, password, transport: 'body' })
+const credentials = ({ email }: User, password: string) => ({ email, password, transport: 'body' })
 
 /** Whether a password opens the account; undefined when nobody could tell. */
 export async function opens(
-  world: World,
+  simulation: Simulation,
   random: Random,
-  person: Person,
+  user: User,
   password: string,
 ): Promise<boolean | undefined> {
-  const body = credentials(person, password)
-  const answer = await insist(world, random, { method: 'POST', path: '/auth/login', body })
+  const body = credentials(user, password)
+  const answer = await insist(simulation, random, { method: 'POST', path: '/auth/login', body })
   return answer && answer.status === 200
 }
 
 /** A new session of somebody who can sign in; undefined when the run ended first, or the account is lost. */
 export async function signIn(
-  world: World,
+  simulation: Simulation,
   random: Random,
   holder: string,
-  person: Person,
+  user: User,
   transport: 'body' | 'cookie' = 'body',
 ): Promise<Session | undefined> {
-  const body = { ...credentials(person, person.password), transport }
-  const answer = await insist(world, random, { method: 'POST', path: '/auth/login', body })
+  const body = { ...credentials(user, user.password), transport }
+  const answer = await insist(simulation, random, { method: 'POST', path: '/auth/login', body })
   if (!answer) return undefined
   if (answer.status !== 200) {
     const detail = `${holder}, an account that worked: login answered ${answer.status} ${answer.code}`
-    world.book.violated('acknowledged writes lost', detail)
+    simulation.journal.violated('acknowledged writes lost', detail)
     return undefined
   }
   const { session, access_token, refresh_token } = answer.body
   const token = transport === 'cookie' ? (answer.cookie as string) : refresh_token
-  return world.book.open(holder, session.id, token, access_token)
+  return simulation.journal.open(holder, session.id, token, access_token)
 }

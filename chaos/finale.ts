@@ -1,53 +1,64 @@
 import { randomUUID } from 'node:crypto'
 import { opens } from './asking.ts'
 import type { HonestClient } from './honest.ts'
-import type { Person } from './people.ts'
 import type { Random } from './random.ts'
-import { me, type World } from './world.ts'
+import { me, type Simulation } from './simulation.ts'
+import type { User } from './users.ts'
 
 const AT_ONCE = 12
 
 /** With everything healed: who should be in is, on every node in turn, and who should be out is not, on any. */
-export async function finale(world: World, random: Random, honest: readonly HonestClient[]): Promise<void> {
-  await inTurns(honest, (client) => confirmHonest(world, client))
+export async function finale(
+  simulation: Simulation,
+  random: Random,
+  honest: readonly HonestClient[],
+): Promise<void> {
+  await inTurns(honest, (client) => confirmHonest(simulation, client))
   await inTurns(
-    world.book.sessions.filter((session) => session.state === 'ended'),
-    (session) => confirmEnded(world, session),
+    simulation.journal.sessions.filter((session) => session.state === 'ended'),
+    (session) => confirmEnded(simulation, session),
   )
-  await inTurns(world.people, (person) => confirmAccount(world, random, person))
+  await inTurns(simulation.users, (user) => confirmAccount(simulation, random, user))
 }
 
-async function confirmHonest(world: World, client: HonestClient): Promise<void> {
-  for (const node of world.cluster.nodes) {
+async function confirmHonest(simulation: Simulation, client: HonestClient): Promise<void> {
+  for (const node of simulation.cluster.nodes) {
     if (!client.session || !(await client.confirm(node))) return
-    world.measures.count('honest clients confirmed at the end, once a node')
+    simulation.measures.count('honest clients confirmed at the end, once a node')
   }
 }
 
-async function confirmEnded(world: World, session: World['book']['sessions'][number]): Promise<void> {
-  const { book, measures } = world
-  for (const node of world.cluster.nodes) {
+async function confirmEnded(
+  simulation: Simulation,
+  session: Simulation['journal']['sessions'][number],
+): Promise<void> {
+  const { journal, measures } = simulation
+  for (const node of simulation.cluster.nodes) {
     // `present` itself reports a refresh that works.
-    const { status } = await world.present(session, node, { token: session.refreshToken, key: randomUUID() })
+    const { status } = await simulation.present(session, node, {
+      token: session.refreshToken,
+      key: randomUUID(),
+    })
     if (status !== 401 && status !== 200) measures.count(`ended sessions answered ${status} at the end`)
-    const access = await world.request(node, me(session), session)
+    const access = await simulation.request(node, me(session), session)
     if (access.status === 200) {
-      book.violated('access tokens accepted too long', `${node.name}, at the end`, session)
+      journal.violated('access tokens accepted too long', `${node.name}, at the end`, session)
     }
   }
   measures.count('ended sessions confirmed at the end')
 }
 
-async function confirmAccount(world: World, random: Random, person: Person): Promise<void> {
-  if (person.fate === 'unknown') return
-  const works = await opens(world, random, person, person.password)
-  const lost = (detail: string) => world.book.violated('acknowledged writes lost', `at the end ${detail}`)
-  if (person.fate === 'known' && works === false) lost('an account cannot sign in')
-  if (person.fate === 'deleted' && works) lost('a deleted account can sign in')
-  for (const former of person.former) {
-    if (await opens(world, random, person, former)) lost('a changed password still works')
+async function confirmAccount(simulation: Simulation, random: Random, user: User): Promise<void> {
+  if (user.fate === 'unknown') return
+  const works = await opens(simulation, random, user, user.password)
+  const lost = (detail: string) =>
+    simulation.journal.violated('acknowledged writes lost', `at the end ${detail}`)
+  if (user.fate === 'known' && works === false) lost('an account cannot sign in')
+  if (user.fate === 'deleted' && works) lost('a deleted account can sign in')
+  for (const former of user.former) {
+    if (await opens(simulation, random, user, former)) lost('a changed password still works')
   }
-  world.measures.count('accounts confirmed at the end')
+  simulation.measures.count('accounts confirmed at the end')
 }
 
 async function inTurns<T>(items: readonly T[], task: (item: T) => Promise<void>): Promise<void> {

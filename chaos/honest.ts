@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backOff, isTransient, pickNode, signIn } from './asking.ts'
-import type { Session } from './book.ts'
+import type { Session } from './journal.ts'
 import type { ClusterNode } from './node.ts'
-import type { Person } from './people.ts'
 import type { Random } from './random.ts'
+import { me, type Presented, type Simulation } from './simulation.ts'
 import { now } from './timeline.ts'
-import { me, type Presented, type World } from './world.ts'
+import type { User } from './users.ts'
 
 export interface Habits {
   /** Sends an `Idempotency-Key`; who does not is promised less. */
@@ -40,20 +40,20 @@ const CLEAN_FOR_CREDIT = 20
 const STUCK_MS = 30_000
 
 export function createHonest(
-  world: World,
+  simulation: Simulation,
   random: Random,
   name: string,
-  person: Person,
+  user: User,
   habits: Habits,
 ): HonestClient {
-  const { book, measures } = world
+  const { journal, measures } = simulation
   let session: Session | undefined
   let jar: Jar = { token: '', key: undefined }
   let credits = CREDITS
   let clean = 0
 
   async function start(): Promise<boolean> {
-    session = await signIn(world, random, name, person, habits.cookie ? 'cookie' : 'body')
+    session = await signIn(simulation, random, name, user, habits.cookie ? 'cookie' : 'body')
     jar = { token: session?.refreshToken ?? '', key: undefined }
     credits = CREDITS
     clean = 0
@@ -71,17 +71,21 @@ export function createHonest(
       if (jar.token !== token) return true
       if (attempt > 0 && !habits.keyed && !mayRetry(began, attempt))
         return lapse(current, 'was cut off for longer')
-      const answer = await world.present(current, pinned ?? pickNode(world, random), {
+      const answer = await simulation.present(current, pinned ?? pickNode(simulation, random), {
         ...{ token, key: jar.key, cookie: habits.cookie },
         hangUpAfter: hangsUp(attempt, loses) ? random.between(0, 40) : undefined,
       })
       if (answer.status === 200 && answer.next) return keep(current, token, answer.next, began, attempt)
       if (answer.status === 401) return refused(current, answer, began, attempt)
       if (!isTransient(answer) && answer.status !== 409) {
-        book.violated('honest sign-outs', `an answer out of place: ${answer.status} ${answer.code}`, current)
+        journal.violated(
+          'honest sign-outs',
+          `an answer out of place: ${answer.status} ${answer.code}`,
+          current,
+        )
         return false
       }
-      if (world.stopped.aborted) {
+      if (simulation.stopped.aborted) {
         sinceStop ??= now()
         if (now() - sinceStop > STUCK_MS) return stuck(current)
       }
@@ -99,7 +103,7 @@ export function createHonest(
       if (credits === 0) return false
       credits -= 1
     }
-    return now() - began < world.graceMs
+    return now() - began < simulation.graceMs
   }
 
   function keep(current: Session, token: string, next: string, began: number, attempt: number): true {
@@ -118,10 +122,10 @@ export function createHonest(
 
   function refused(current: Session, answer: Presented, began: number, attempt: number): false {
     // It may have been too late when it was decided: nobody promised anything for that.
-    const late = !habits.keyed && attempt > 0 && now() - began > world.graceMs
+    const late = !habits.keyed && attempt > 0 && now() - began > simulation.graceMs
     if (current.state !== 'live') return false
     if (late) return lapse(current, 'was answered too late')
-    book.violated('honest sign-outs', `${answer.code} ${answer.body?.reason ?? ''}`, current)
+    journal.violated('honest sign-outs', `${answer.code} ${answer.body?.reason ?? ''}`, current)
     Object.assign(current, { state: 'ended', endedAt: now(), endedBy: 'an honest sign-out' })
     return false
   }
@@ -133,15 +137,15 @@ export function createHonest(
   }
 
   function stuck(current: Session): false {
-    book.violated('honest clients stuck', `${name} could not refresh`, current)
+    journal.violated('honest clients stuck', `${name} could not refresh`, current)
     current.state = 'lapsed'
     return false
   }
 
   async function callMe(current: Session): Promise<void> {
-    const answer = await world.request(pickNode(world, random), me(current), current)
+    const answer = await simulation.request(pickNode(simulation, random), me(current), current)
     if (answer.status === 401 && current.state === 'live') {
-      book.violated('live access tokens refused', answer.code, current)
+      journal.violated('live access tokens refused', answer.code, current)
     }
   }
 
@@ -151,10 +155,10 @@ export function createHonest(
       return session?.state === 'live' ? session : undefined
     },
     async live() {
-      while (!world.stopped.aborted) {
+      while (!simulation.stopped.aborted) {
         if (session?.state !== 'live' && !(await start())) return
         const current = session as Session
-        await world.pause(random.between(200, habits.idles))
+        await simulation.pause(random.between(200, habits.idles))
         if (random.chance(0.3)) await callMe(current)
         const tabs = Array.from({ length: habits.tabs }, async (_, tab) => {
           if (tab > 0) await sleep(random.between(0, 30))

@@ -2,16 +2,16 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { createBook } from './book.ts'
 import { startCluster } from './cluster.ts'
 import { inject, plan } from './faults.ts'
 import { finale } from './finale.ts'
-import { seedPeople } from './people.ts'
+import { createBook } from './journal.ts'
 import { populate } from './population.ts'
 import { createRandom } from './random.ts'
 import { report } from './report.ts'
+import { createWorld } from './simulation.ts'
 import { createTimeline } from './timeline.ts'
-import { createWorld } from './world.ts'
+import { seedPeople } from './users.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -59,28 +59,35 @@ try {
 async function run(): Promise<boolean> {
   console.log(`npm run chaos -- --minutes ${minutes} --seed ${seed} --nodes ${nodes} --clients ${clients}\n`)
   const timeline = createTimeline()
-  const book = createBook()
+  const journal = createBook()
   const cluster = await startCluster({
     ...{ nodes, grace, keep: options.keep },
     onEnd: (close) => void closers.push(close),
-    onCrash: (node, code) => book.violated('node crashes', `${node} ended by itself with code ${code}`),
+    onCrash: (node, code) => journal.violated('node crashes', `${node} ended by itself with code ${code}`),
   })
-  const people = await seedPeople(cluster.env, cluster.postgres.url, clients)
+  const users = await seedPeople(cluster.env, cluster.postgres.url, clients)
   const stop = new AbortController()
   // Every client waits on it.
   setMaxListeners(0, stop.signal)
-  const world = createWorld({ cluster, book, people, timeline, graceMs: grace * 1000, stopped: stop.signal })
-  const population = populate(world, seed)
+  const simulation = createWorld({
+    cluster,
+    journal,
+    users,
+    timeline,
+    graceMs: grace * 1000,
+    stopped: stop.signal,
+  })
+  const population = populate(simulation, seed)
   const planned = plan(seed, minutes * 60_000, nodes, options.only)
   await Promise.all([inject(planned, cluster, timeline), sleep(minutes * 60_000)])
 
   console.log('\nhealed; now everybody is asked')
   if (!(await cluster.recovered(HEALED_MS)))
-    book.violated('honest clients stuck', 'some node is not ready again')
+    journal.violated('honest clients stuck', 'some node is not ready again')
   stop.abort()
   await population.done
-  await world.watched()
+  await simulation.watched()
   await sleep(SETTLE_MS)
-  await finale(world, createRandom(seed, 'finale'), population.honest)
-  return report(book, world.measures, timeline)
+  await finale(simulation, createRandom(seed, 'finale'), population.honest)
+  return report(journal, simulation.measures, timeline)
 }

@@ -2,56 +2,60 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { insist, signIn } from './asking.ts'
-import { newPerson, type Person } from './people.ts'
 import type { Random } from './random.ts'
+import type { Simulation } from './simulation.ts'
 import { now } from './timeline.ts'
-import type { World } from './world.ts'
+import { newPerson, type User } from './users.ts'
 
 // Mail that could not leave is tried again, at growing intervals.
 const MAIL_MS = 120_000
 
-/** Accounts made as people make them: registered, mailed, verified, signed in. */
-export async function arrive(world: World, random: Random, name: string): Promise<void> {
-  while (!world.stopped.aborted) {
-    const person = newPerson()
-    if (await register(world, random, person)) {
-      const session = await signIn(world, random, name, person)
+/** Accounts made as users make them: registered, mailed, verified, signed in. */
+export async function arrive(simulation: Simulation, random: Random, name: string): Promise<void> {
+  while (!simulation.stopped.aborted) {
+    const user = newPerson()
+    if (await register(simulation, random, user)) {
+      const session = await signIn(simulation, random, name, user)
       if (session) session.state = 'lapsed'
     }
-    await world.pause(random.between(2_000, 8_000))
+    await simulation.pause(random.between(2_000, 8_000))
   }
 }
 
 /** Registers and verifies; from then on the account is known to work. False when the run ended first. */
-export async function register(world: World, random: Random, person: Person): Promise<boolean> {
-  const { email, password } = person
+export async function register(simulation: Simulation, random: Random, user: User): Promise<boolean> {
+  const { email, password } = user
   const body = { email, password, name: 'Ada' }
-  const answer = await insist(world, random, { method: 'POST', path: '/auth/register', body })
+  const answer = await insist(simulation, random, { method: 'POST', path: '/auth/register', body })
   if (answer?.status !== 202) return false
   const tried = new Set<string>()
   for (const began = now(); now() - began < MAIL_MS; await sleep(250)) {
     // A repeated registration supersedes the one before, and its mail; the right one may come later.
-    for (const token of (await mailedTokens(world.cluster.inboxDir, email)).filter(
+    for (const token of (await mailedTokens(simulation.cluster.inboxDir, email)).filter(
       (each) => !tried.has(each),
     )) {
       tried.add(token)
       const verify = { method: 'POST', path: '/auth/verify-email', body: { token } } as const
-      const verified = await insist(world, random, verify)
-      if (verified?.status !== 200 && !(await worksAnyway(world, random, person))) continue
-      world.people.push(person)
-      world.measures.count('accounts registered and verified over HTTP')
+      const verified = await insist(simulation, random, verify)
+      if (verified?.status !== 200 && !(await worksAnyway(simulation, random, user))) continue
+      simulation.users.push(user)
+      simulation.measures.count('accounts registered and verified over HTTP')
       return true
     }
-    if (world.stopped.aborted && tried.size === 0 && now() - began > 5_000) break
+    if (simulation.stopped.aborted && tried.size === 0 && now() - began > 5_000) break
   }
-  world.measures.count('registrations without a mail that works, so far')
+  simulation.measures.count('registrations without a mail that works, so far')
   return false
 }
 
 /** A verification whose answer was lost is refused when it is repeated. */
-async function worksAnyway(world: World, random: Random, { email, password }: Person): Promise<boolean> {
+async function worksAnyway(
+  simulation: Simulation,
+  random: Random,
+  { email, password }: User,
+): Promise<boolean> {
   const body = { email, password, transport: 'body' }
-  return (await insist(world, random, { method: 'POST', path: '/auth/login', body }))?.status === 200
+  return (await insist(simulation, random, { method: 'POST', path: '/auth/login', body }))?.status === 200
 }
 
 async function mailedTokens(inboxDir: string, email: string): Promise<string[]> {

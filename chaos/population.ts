@@ -2,8 +2,8 @@ import { createHonest, type Habits, type HonestClient } from './honest.ts'
 import { leave } from './leavers.ts'
 import { arrive } from './newcomers.ts'
 import { createRandom } from './random.ts'
+import type { Simulation } from './simulation.ts'
 import { steal } from './thieves.ts'
-import type { World } from './world.ts'
 
 // Some let the grace window pass between two refreshes, some do not.
 const plain: Habits = { keyed: true, cookie: false, tabs: 1, loses: 0, idles: 2_500 }
@@ -29,18 +29,18 @@ export interface Population {
 }
 
 /** One client for every account that was made beforehand, and one who makes new ones. */
-export function populate(world: World, seed: number): Population {
+export function populate(simulation: Simulation, seed: number): Population {
   const honest: HonestClient[] = []
-  const lives = [...world.people].map((person, index) => {
+  const lives = [...simulation.users].map((user, index) => {
     const role = ROLES[index % ROLES.length] as string
     const name = `${role} ${index + 1}`
     const random = createRandom(seed, name)
-    if (role === 'thief') return steal(world, random, name, person)
-    if (role === 'leaver') return leave(world, random, name, person)
-    const client = createHonest(world, random, name, person, HABITS[role] ?? plain)
+    if (role === 'thief') return steal(simulation, random, name, user)
+    if (role === 'leaver') return leave(simulation, random, name, user)
+    const client = createHonest(simulation, random, name, user, HABITS[role] ?? plain)
     honest.push(client)
     return client.live()
   })
-  lives.push(arrive(world, createRandom(seed, 'newcomer'), 'newcomer'))
+  lives.push(arrive(simulation, createRandom(seed, 'newcomer'), 'newcomer'))
   return { honest, done: Promise.all(lives) }
 }

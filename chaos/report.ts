@@ -1,13 +1,13 @@
-import { type Book, evidence, VIOLATIONS } from './book.ts'
+import { evidence, type Journal, VIOLATIONS } from './journal.ts'
 import { type Measures, percentile } from './measures.ts'
 import type { Timeline } from './timeline.ts'
 
 const EVIDENCE_PER_KIND = 5
 
 /** Prints what was done and what came of it, and the evidence to standard error. True when nothing was wrong. */
-export function report(book: Book, measures: Measures, timeline: Timeline): boolean {
+export function report(journal: Journal, measures: Measures, timeline: Timeline): boolean {
   const { requests, tallies, thefts, counts, longestAccepted, longestWithout } = measures
-  console.log(`\n${requests} requests, ${book.sessions.length} sessions\n`)
+  console.log(`\n${requests} requests, ${journal.sessions.length} sessions\n`)
 
   const faults = groupBy(timeline.all(), (fault) => fault.kind)
   const rows = [...tallies]
@@ -37,7 +37,7 @@ export function report(book: Book, measures: Measures, timeline: Timeline): bool
   ])
 
   console.log('\nmust be 0')
-  const found = groupBy(book.violations, (violation) => violation.kind)
+  const found = groupBy(journal.violations, (violation) => violation.kind)
   table(VIOLATIONS.map((kind) => [`  ${kind}`, found.get(kind)?.length ?? 0]))
   for (const violations of found.values()) {
     for (const violation of violations.slice(0, EVIDENCE_PER_KIND)) {
@@ -46,7 +46,7 @@ export function report(book: Book, measures: Measures, timeline: Timeline): bool
     const more = violations.length - EVIDENCE_PER_KIND
     if (more > 0) console.error(`\n... and ${more} more: ${violations[0]?.kind}`)
   }
-  return book.violations.length === 0
+  return journal.violations.length === 0
 }
 
 function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {

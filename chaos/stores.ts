@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import pg from 'pg'
-import { type Guarded, spawnGuarded } from '../src/platform/embedded/guard.ts'
-import { freePort } from '../src/platform/embedded/port.ts'
-import { type EmbeddedPostgres, startPostgres } from '../src/platform/embedded/postgres.ts'
+import { type Guarded, spawnGuarded } from '../src/dev/embedded/guard.ts'
+import { freePort } from '../src/dev/embedded/port.ts'
+import { type EmbeddedPostgres, startPostgres } from '../src/dev/embedded/postgres.ts'
 
 const START_TIMEOUT = 15_000
 

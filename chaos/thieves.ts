@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { persist, signIn } from './asking.ts'
-import type { Session } from './book.ts'
-import type { Person } from './people.ts'
+import type { Session } from './journal.ts'
 import type { Random } from './random.ts'
+import type { Simulation } from './simulation.ts'
 import { now } from './timeline.ts'
-import type { World } from './world.ts'
+import type { User } from './users.ts'
 
 interface Holder {
   name: 'owner' | 'thief'
@@ -19,71 +19,71 @@ const WRITE_BEHIND_MS = 1_000
 const MAX_ALTERNATIONS = 20
 
 /** Somebody copies a refresh token and both go on: at the second holder's first use, both must be out. */
-export async function steal(world: World, random: Random, name: string, person: Person): Promise<void> {
-  while (!world.stopped.aborted) {
-    const session = await signIn(world, random, name, person)
+export async function steal(simulation: Simulation, random: Random, name: string, user: User): Promise<void> {
+  while (!simulation.stopped.aborted) {
+    const session = await signIn(simulation, random, name, user)
     if (!session) return
     const owner: Holder = { name: 'owner', token: session.refreshToken, usedAt: now() }
-    for (let turn = random.between(1, 4); turn > 0; turn--) await use(world, random, session, owner)
+    for (let turn = random.between(1, 4); turn > 0; turn--) await use(simulation, random, session, owner)
     const thief: Holder = { ...owner, name: 'thief' }
-    await outwait(world, random)
+    await outwait(simulation, random)
     // With the owner first, the thief comes with a token that is spent; otherwise it is the other way round.
     const holders = random.chance(0.5) ? ([owner, thief] as const) : ([thief, owner] as const)
-    await alternate(world, random, session, holders)
-    await world.pause(random.between(200, 2_000))
+    await alternate(simulation, random, session, holders)
+    await simulation.pause(random.between(200, 2_000))
   }
 }
 
 async function alternate(
-  world: World,
+  simulation: Simulation,
   random: Random,
   session: Session,
   [first, second]: readonly [Holder, Holder],
 ): Promise<void> {
-  const { thefts } = world.measures
-  if ((await use(world, random, session, first)) !== 'turned') return
+  const { thefts } = simulation.measures
+  if ((await use(simulation, random, session, first)) !== 'turned') return
   thefts.tried += 1
   session.state = 'stolen'
   const late: string[] = []
   for (let turn = 0; turn < MAX_ALTERNATIONS; turn++) {
     const [previous, next] = turn % 2 === 0 ? [first, second] : [second, first]
-    await outwait(world, random)
-    const outcome = await use(world, random, session, next)
+    await outwait(simulation, random)
+    const outcome = await use(simulation, random, session, next)
     if (outcome === 'unknown') return
     if (outcome === 'out') {
       thefts.detected += 1
       const when = late.length === 0 ? 'at the first use' : `${late.length} uses late: ${late.join('; ')}`
       thefts.late.set(when, (thefts.late.get(when) ?? 0) + 1)
       // And so is the other one: `use` sees to it that no later refresh works.
-      await use(world, random, session, previous)
+      await use(simulation, random, session, previous)
       return
     }
-    const losses = world.timeline
+    const losses = simulation.timeline
       .during(previous.usedAt - WRITE_BEHIND_MS, now())
       .filter((fault) => fault.kind.startsWith('redis'))
     if (losses.length === 0) {
       const detail = `the ${next.name} went on beside the ${previous.name}, Redis being intact`
-      world.book.violated('undetected thefts', detail, session)
+      simulation.journal.violated('undetected thefts', detail, session)
       return
     }
     late.push([...new Set(losses.map((fault) => fault.kind))].sort().join(', '))
   }
-  world.book.violated('undetected thefts', `both holders went on ${MAX_ALTERNATIONS} times`, session)
+  simulation.journal.violated('undetected thefts', `both holders went on ${MAX_ALTERNATIONS} times`, session)
 }
 
-const outwait = (world: World, random: Random): Promise<void> =>
-  sleep(world.graceMs + random.between(300, 800))
+const outwait = (simulation: Simulation, random: Random): Promise<void> =>
+  sleep(simulation.graceMs + random.between(300, 800))
 
 /** One use, retried with one key until it is answered. */
 async function use(
-  world: World,
+  simulation: Simulation,
   random: Random,
   session: Session,
   holder: Holder,
 ): Promise<'turned' | 'out' | 'unknown'> {
   const usedAt = now()
   for (;;) {
-    const answer = await persist(world, random, session, holder.token)
+    const answer = await persist(simulation, random, session, holder.token)
     if (answer?.status === 200 && answer.next) {
       Object.assign(holder, { token: answer.next, usedAt })
       session.refreshToken = answer.next
@@ -92,13 +92,17 @@ async function use(
     if (answer?.status === 401) {
       if (session.state === 'live') {
         // Nobody has used a copy yet.
-        world.book.violated('honest sign-outs', `${answer.code} ${answer.body?.reason ?? ''}`, session)
+        simulation.journal.violated(
+          'honest sign-outs',
+          `${answer.code} ${answer.body?.reason ?? ''}`,
+          session,
+        )
       }
       // The family is over, and its access tokens with it.
-      world.ended(session, 'reuse')
+      simulation.ended(session, 'reuse')
       return 'out'
     }
     if (answer?.status !== 409) return 'unknown'
-    await outwait(world, random)
+    await outwait(simulation, random)
   }
 }

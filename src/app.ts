@@ -3,24 +3,23 @@ import cors from '@fastify/cors'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { LogController } from 'fastify'
 import type { DestinationStream } from 'pino'
-import { openAbilities } from './abilities.ts'
 import type { Config } from './config.ts'
-import { ACCOUNT_SCOPE } from './core/refresh-tokens/refresh-tokens.ts'
-import { accounts } from './features/accounts/accounts.plugin.ts'
-import { activity } from './features/activity/activity.plugin.ts'
+import { ACCOUNT_SCOPE } from './core/sessions/sessions.ts'
+import devInbox from './dev/inbox/inbox.plugin.ts'
+import { accounts } from './features/account/account.plugin.ts'
+import { activity } from './features/account/activity.routes.ts'
+import { emailChange } from './features/account/email-change.routes.ts'
 import { admin } from './features/admin/admin.plugin.ts'
-import devInbox from './features/dev-inbox/dev-inbox.plugin.ts'
-import { discovery } from './features/discovery/discovery.plugin.ts'
-import { emailChange } from './features/email-change/email-change.plugin.ts'
-import { health } from './features/health/health.plugin.ts'
-import { mailEvents } from './features/mail-events/mail-events.plugin.ts'
-import { metrics as metricsRoom } from './features/metrics/metrics.plugin.ts'
-import { ownPasskeys } from './features/passkeys/passkeys.plugin.ts'
-import { passwordReset } from './features/password-reset/password-reset.plugin.ts'
+import { ownPasskeys } from './features/factors/passkeys.routes.ts'
+import { twoFactor } from './features/factors/totp.routes.ts'
+import { health } from './features/operations/health.routes.ts'
+import { discovery } from './features/operations/jwks.routes.ts'
+import { mailProviderEvents } from './features/operations/mail-provider-events.routes.ts'
+import { metrics as metricsRoom } from './features/operations/metrics.routes.ts'
+import { passwordReset } from './features/recovery/recovery.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
-import { twoFactor } from './features/two-factor/two-factor.plugin.ts'
-import { unlock } from './features/unlock/unlock.plugin.ts'
+import { unlock } from './features/sign-in/unlock.routes.ts'
 import { createRequireAdministrator } from './http/administrator.ts'
 import { createAuthenticate } from './http/authenticate.ts'
 import { input } from './http/input.ts'
@@ -35,6 +34,7 @@ import { createTokenResponse } from './http/token-response.ts'
 import { createTrustedOrigins } from './http/trusted-origin.ts'
 import { type Clock, systemClock } from './platform/clock.ts'
 import { createLog } from './platform/log.ts'
+import { openServices } from './services.ts'
 
 export interface AppOptions {
   clock?: Clock
@@ -50,15 +50,15 @@ const BODY_LIMIT = 16 * 1024
 // For a request to arrive whole: 16 KiB over the worst of connections.
 const REQUEST_MS = 10_000
 
-/** Opens every room over the abilities. Closing the app settles what is under way and lets go of the stores. */
+/** Opens every room over the services. Closing the app settles what is under way and lets go of the stores. */
 export async function buildApp(config: Config, options: AppOptions = {}) {
   const clock = options.clock ?? systemClock
   const log = createLog(config.logLevel, options.logTo)
-  const abilities = await openAbilities(config, clock, log)
-  const { db, redis, metrics, inbox, audit, outbox, writeBehind, passwords, accessTokens } = abilities
+  const services = await openServices(config, clock, log)
+  const { db, redis, metrics, inbox, audit, outbox, writeBehind, passwords, accessTokens } = services
   const { publicUrl, cookieSameSite } = config
   const authenticate = createAuthenticate(accessTokens, ACCOUNT_SCOPE)
-  const rateLimits = createRateLimits(redis, abilities.redisWatch, config.rateLimits)
+  const rateLimits = createRateLimits(redis, services.redisBreaker, config.rateLimits)
   const origins = createTrustedOrigins(publicUrl, config.allowedOrigins)
   // Cheap to answer, so a wide budget; `/healthz` has none: it touches nothing, a limit would.
   const limitPublic = rateLimits.limit('public', 600, 60)
@@ -97,28 +97,36 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(input)
 
   // A room takes of these what its interface names.
-  const house = { ...abilities, authenticate, rateLimits, limit: limitPublic, origins, cookies, respond }
-  await app.register(accounts, house)
-  await app.register(emailChange, house)
-  await app.register(passwordReset, house)
-  await app.register(signIn, house)
-  await app.register(unlock, house)
-  await app.register(twoFactor, house)
-  await app.register(ownPasskeys, house)
-  await app.register(sessions, house)
-  await app.register(activity, house)
-  await app.register(admin, { ...house, requireAdministrator: createRequireAdministrator(db, audit) })
-  await app.register(discovery, house)
+  const dependencies = {
+    ...services,
+    authenticate,
+    rateLimits,
+    limit: limitPublic,
+    origins,
+    cookies,
+    respond,
+  }
+  await app.register(accounts, dependencies)
+  await app.register(emailChange, dependencies)
+  await app.register(passwordReset, dependencies)
+  await app.register(signIn, dependencies)
+  await app.register(unlock, dependencies)
+  await app.register(twoFactor, dependencies)
+  await app.register(ownPasskeys, dependencies)
+  await app.register(sessions, dependencies)
+  await app.register(activity, dependencies)
+  await app.register(admin, { ...dependencies, requireAdministrator: createRequireAdministrator(db, audit) })
+  await app.register(discovery, dependencies)
   const { migrations = [], draining = () => false } = options
-  await app.register(health, { ...house, migrations, draining })
+  await app.register(health, { ...dependencies, migrations, draining })
   if (inbox) await app.register(devInbox, { inbox })
   const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
-  if (webhookSecret) await app.register(mailEvents, { ...house, webhookSecret })
+  if (webhookSecret) await app.register(mailProviderEvents, { ...dependencies, webhookSecret })
   await app.register(metricsRoom, { metrics, host: config.host, port: config.metricsPort })
 
-  app.addHook('onReady', abilities.start)
-  app.addHook('onClose', abilities.stop)
-  return Object.assign(app, { abilities: { db, redis, outbox, writeBehind, passwords } })
+  app.addHook('onReady', services.start)
+  app.addHook('onClose', services.stop)
+  return Object.assign(app, { services: { db, redis, outbox, writeBehind, passwords } })
 }
 
 /** A number is how many proxies stand in front; text is their addresses or networks. */

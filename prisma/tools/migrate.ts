@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { startPostgres } from '../../src/platform/embedded/postgres.ts'
+import { startPostgres } from '../../src/dev/embedded/postgres.ts'
 
 const prisma = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 const DRIFT = ['diff', '--from-migrations', prisma('migrations'), '--to-schema', prisma('schema.prisma')]

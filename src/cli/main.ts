@@ -17,7 +17,7 @@ const USAGE = `Usage: ratchet <command>, which is called here as: ${called('<com
 `
 
 const commands: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
-  dev: async () => (await import('./dev.ts')).dev,
+  dev: async () => (await import('../dev/dev.ts')).dev,
   keys: async () => (await import('./keys.ts')).keys,
   mail: async () => (await import('./mail.ts')).mail,
   migrate: async () => (await import('./migrate.ts')).migrate,

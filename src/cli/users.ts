@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util'
 import { loadDatabaseUrl } from '../config.ts'
+import { Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
 import { canonicalEmail } from '../http/schemas.ts'
 import { requireMigrations } from '../platform/migrations.ts'
-import { Problem, type ProblemCode, problems } from '../platform/problem.ts'
+import { type AdminContext, openAdminContext } from './users/admin-context.ts'
 import { changes } from './users/change.ts'
-import { type Desk, openDesk } from './users/desk.ts'
 import { readings } from './users/read.ts'
 
 const USAGE = `users list [part of e-mail or name] | show <e-mail> | audit [<e-mail>]; --json, --limit <n>
@@ -12,7 +12,7 @@ users disable | enable | end-sessions | require-reset | delete | grant-admin | r
 
 /**
  * Accounts, as administrators see and change them over HTTP. Only Postgres is needed, but for the mail of
- * `require-reset`, which takes the whole configuration. Running nodes hear of endings within a second, and carry them
+ * `require-reset`, which takes the whole configuration. Running nodes hear of revocations within a second, and carry them
  * to Redis.
  */
 export async function users(args: readonly string[]): Promise<void> {
@@ -33,7 +33,7 @@ export async function users(args: readonly string[]): Promise<void> {
   if (!fits || positionals.length > 2 || !/^[1-9][0-9]{0,4}$/.test(limit)) throw new Error(USAGE)
   const url = loadDatabaseUrl()
   await requireMigrations(url)
-  const desk = openDesk(url)
+  const desk = openAdminContext(url)
   try {
     if (read) await read(desk, { about, json, limit, find: (address) => find(desk, address) })
     else if (change && about) await change(desk, await find(desk, about), { yes })
@@ -44,7 +44,7 @@ export async function users(args: readonly string[]): Promise<void> {
   }
 }
 
-async function find({ db }: Desk, address: string): Promise<{ id: string; email: string }> {
+async function find({ db }: AdminContext, address: string): Promise<{ id: string; email: string }> {
   const user = await db.user.findUnique({
     where: { email: canonicalEmail(address) },
     select: { id: true, email: true },

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
-import type { AdminAction, Audit } from '../core/audit/audit.ts'
+import type { AdminAction, Audit } from '../core/events/events.ts'
+import { Problem } from '../core/problems/problems.ts'
 import type { Database } from '../platform/database.ts'
-import { Problem } from '../platform/problem.ts'
-import { originOf } from './request-origin.ts'
+import { requestContext } from './request-origin.ts'
 
 /** A hook for what only administrators do; it comes after `authenticate`. */
 export type RequireAdministrator = (
@@ -29,7 +29,7 @@ export function createRequireAdministrator(db: Database, audit: Audit): RequireA
     if (rules && amr.includes('mfa')) return
     const reason = rules ? 'second_factor_needed' : 'administrators_only'
     const event = { type, outcome: 'failure', reason, userId: sub, sessionId: sid } as const
-    await audit.record(db, event, originOf(request))
+    await audit.record(db, event, requestContext(request))
     throw new Problem(reason)
   }
 }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { AccessTokenClaims, AccessTokens } from '../core/access-tokens/access-tokens.ts'
-import { Problem } from '../platform/problem.ts'
+import { Problem } from '../core/problems/problems.ts'
+import type { AccessTokenClaims, AccessTokens } from '../core/tokens/tokens.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

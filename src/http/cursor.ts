@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Type } from 'typebox'
 import { UUID } from 'uuidv7'
-import { Problem } from '../platform/problem.ts'
+import { Problem } from '../core/problems/problems.ts'
 
 /** The place of something in a list: newest first, and by id among those of one millisecond. */
 export interface Position {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem } from '../platform/problem.ts'
+import { Problem } from '../core/problems/problems.ts'
 
 // A lenient decoder would make one password of many.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

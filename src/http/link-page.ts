@@ -2,11 +2,11 @@ import formbody from '@fastify/formbody'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
-import type { Origin } from '../core/audit/audit.ts'
-import { Problem } from '../platform/problem.ts'
+import type { Origin } from '../core/events/events.ts'
+import { Problem } from '../core/problems/problems.ts'
 import { confirmPage, consumes, isForm, Page, sendPage } from './page.ts'
 import type { RateLimit } from './rate-limit.ts'
-import { originOf } from './request-origin.ts'
+import { requestContext } from './request-origin.ts'
 import { OneTimeToken, strict } from './schemas.ts'
 
 export interface LinkPage {
@@ -71,7 +71,7 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
       async (request, reply) => {
         const form = isForm(request)
         try {
-          await act(request.body.token, originOf(request))
+          await act(request.body.token, requestContext(request))
         } catch (error) {
           if (!form || !(error instanceof Problem) || error.code !== 'token_invalid') throw error
           return sendPage(

@@ -8,8 +8,9 @@ import type {
   FastifySchemaValidationError,
 } from 'fastify'
 import fp from 'fastify-plugin'
-import { isStoreAway } from '../platform/database.ts'
-import { Problem, type ProblemCode, type ProblemExtras, problems } from '../platform/problem.ts'
+import { Problem, type ProblemCode, type ProblemExtras, problems } from '../core/problems/problems.ts'
+import { Overloaded } from '../platform/concurrency-limit.ts'
+import { isStoreUnavailable } from '../platform/database.ts'
 
 const FASTIFY_CODES: Record<string, ProblemCode> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
@@ -89,7 +90,8 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Prob
 
 function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error
-  if (isStoreAway(error)) return new Problem('unavailable', { retryAfter: 1 }, { cause: error })
+  if (isStoreUnavailable(error)) return new Problem('unavailable', { retryAfter: 1 }, { cause: error })
+  if (error instanceof Overloaded) return new Problem('overloaded', { retryAfter: error.retryAfter })
   if (error.validation) {
     const errors = error.validation.map((fault) => {
       const named = fault.params.missingProperty ?? fault.params.additionalProperty

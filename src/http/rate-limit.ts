@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
+import { Problem } from '../core/problems/problems.ts'
+import type { Watch } from '../platform/circuit-breaker.ts'
 import { clientKey } from '../platform/client-key.ts'
-import { Problem } from '../platform/problem.ts'
 import type { RedisClient } from '../platform/redis.ts'
-import type { Watch } from '../platform/watch.ts'
 
 /** Takes one point of the client's budget; sets the `RateLimit` fields. @throws `too_many_attempts`. */
 export type RateLimit = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
@@ -13,7 +13,7 @@ export interface RateLimits {
   limit(name: string, points: number, seconds: number): RateLimit
 }
 
-export function createRateLimits(redis: RedisClient, redisWatch: Watch, enabled: boolean): RateLimits {
+export function createRateLimits(redis: RedisClient, redisBreaker: Watch, enabled: boolean): RateLimits {
   return {
     limit(name, points, seconds) {
       if (!enabled) return async () => {}
@@ -30,7 +30,7 @@ export function createRateLimits(redis: RedisClient, redisWatch: Watch, enabled:
       return async (request, reply) => {
         let refused = false
         // Nobody waits for a Redis that is known to be away.
-        const limiter = redisWatch.away ? memory : shared
+        const limiter = redisBreaker.away ? memory : shared
         const result = await limiter.consume(clientKey(request.ip)).catch((reason: unknown) => {
           // Anything but a verdict is a fault of the limiter's.
           if (!(reason instanceof RateLimiterRes)) throw reason

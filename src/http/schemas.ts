@@ -1,5 +1,5 @@
 import { type Static, type TSchemaOptions, Type } from 'typebox'
-import { Problem } from '../platform/problem.ts'
+import { Problem } from '../core/problems/problems.ts'
 import { oneSpelling } from '../platform/spelling.ts'
 
 /** Shapes that several rooms speak. Unknown properties are refused everywhere. */

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify'
-import type { AccessTokens } from '../core/access-tokens/access-tokens.ts'
-import type { IssuedSession } from '../core/refresh-tokens/refresh-tokens.ts'
+import type { IssuedSession } from '../core/sessions/sessions.ts'
+import type { AccessTokens } from '../core/tokens/tokens.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { TokenResponse } from './schemas.ts'
 import type { SessionCookies } from './session-cookies.ts'

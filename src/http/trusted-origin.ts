@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { Problem } from '../platform/problem.ts'
+import { Problem } from '../core/problems/problems.ts'
 
 /** Whether an `Origin` is one of ours; exact, and never `null`. */
 export interface TrustedOrigins {

@@ -1,7 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
+import { StoreUnavailable, type Watch, watch } from './circuit-breaker.ts'
 import { PrismaClient } from './generated/client.ts'
-import { StoreAway, type Watch, watch } from './watch.ts'
 
 export type Database = PrismaClient
 /** What a use case needs of a database: the client, or a transaction of it. */
@@ -17,7 +17,7 @@ export interface DatabaseOptions {
 export interface OpenDatabase {
   db: Database
   /** Started by whoever serves; while it is not, every query is tried. */
-  databaseWatch: Watch
+  databaseBreaker: Watch
   close(): Promise<void>
 }
 
@@ -28,7 +28,7 @@ const PROBE_MS = 700
 /** A Prisma client over a bounded pool that gives up on a silent server instead of hanging. */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
   const connection = { connectionString: options.url, keepAlive: true }
-  let databaseWatch: Watch | undefined
+  let databaseBreaker: Watch | undefined
   const pool = new GatedPool(
     {
       ...connection,
@@ -38,7 +38,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
       query_timeout: QUERY_MS,
       Client: ImpatientClient,
     },
-    () => databaseWatch?.away ?? false,
+    () => databaseBreaker?.away ?? false,
   )
   // A connection of its own, so that a busy pool does not look like a dead server.
   const probe = new pg.Pool({
@@ -53,7 +53,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     each.on('error', () => {})
   }
   const silent = { warn() {}, info() {} }
-  databaseWatch = watch({
+  databaseBreaker = watch({
     name: 'postgres',
     probe: () => probe.query('SELECT 1'),
     onLoss: () => pool.drop(),
@@ -61,14 +61,14 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     timeoutMs: PROBE_MS,
   })
   pool.on('release', (error) => {
-    if (!error) databaseWatch?.heard()
+    if (!error) databaseBreaker?.heard()
   })
   const db = new PrismaClient({ adapter: new PrismaPg(pool) })
   return {
     db,
-    databaseWatch,
+    databaseBreaker,
     async close() {
-      databaseWatch.stop()
+      databaseBreaker.stop()
       await db.$disconnect()
       await Promise.all([pool.end(), probe.end()])
     },
@@ -101,7 +101,7 @@ class GatedPool extends pg.Pool {
   // biome-ignore lint/suspicious/noExplicitAny: a promise or a callback, as the pool itself uses it
   override connect(callback?: any): any {
     if (!this.#away()) return callback ? super.connect(callback) : super.connect()
-    const error = new StoreAway('postgres')
+    const error = new StoreUnavailable('postgres')
     return callback ? void process.nextTick(callback, error) : Promise.reject(error)
   }
 }
@@ -137,8 +137,8 @@ const AWAY_MESSAGES =
   /^(Query read timeout|Connection terminated|timeout exceeded when trying to connect|terminating connection)|not queryable$/
 
 /** Whether an error says that a store is away or gave up waiting, and not that a query of ours is wrong. */
-export function isStoreAway(error: unknown): boolean {
-  if (error instanceof StoreAway) return true
+export function isStoreUnavailable(error: unknown): boolean {
+  if (error instanceof StoreUnavailable) return true
   if (!(error instanceof Error)) return false
   const { code, meta } = error as { code?: string; meta?: { driverAdapterError?: Error } }
   if (code !== undefined && AWAY_CODES.has(code)) return true

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
+import { type CircuitBreakerOptions, type Watch, watch } from './circuit-breaker.ts'
 import type { RedisServers } from './redis-url.ts'
-import { type Watch, type WatchOptions, watch } from './watch.ts'
 
 /** A connection to one master, whatever stands behind it, or to a cluster. */
 export type RedisClient = Redis | Cluster
@@ -183,7 +183,7 @@ export async function checkRedis(redis: RedisClient): Promise<void> {
 }
 
 /** A watch that also reads Redis's clock. */
-export interface RedisWatch extends Watch {
+export interface RedisBreaker extends Watch {
   /** Milliseconds by Redis's clock until which a command that is sent now may run; no limit before the first pulse. */
   deadline(): number
 }
@@ -193,7 +193,7 @@ const PULSES = Array.from({ length: 16 }, (_, index) => `ratchet:pulse:{${index}
 // A write, because a replica or a full server answers a `PING` but can turn nothing.
 const PULSE = "redis.call('SET', KEYS[1], '1', 'PX', 1000) return redis.call('TIME')"
 
-export function watchRedis(redis: RedisClient, log: WatchOptions['log']): RedisWatch {
+export function createRedisBreaker(redis: RedisClient, log: CircuitBreakerOptions['log']): RedisBreaker {
   const keys = redis instanceof Cluster ? PULSES : PULSES.slice(0, 1)
   /** Redis's clock less this process's monotonic one. */
   let offset: number | undefined
@@ -207,15 +207,15 @@ export function watchRedis(redis: RedisClient, log: WatchOptions['log']): RedisW
     offset = now - sent
   }
 
-  const redisWatch = watch({
+  const redisBreaker = watch({
     name: 'redis',
     probe,
     // A silent connection may lead nowhere for a quarter of an hour: a new one finds out at once.
     onLoss: () => redis.disconnect(true),
     log,
   })
-  redis.on('close', () => redisWatch.failed(new Error('the connection was closed')))
-  return Object.assign(redisWatch, {
+  redis.on('close', () => redisBreaker.failed(new Error('the connection was closed')))
+  return Object.assign(redisBreaker, {
     deadline: () =>
       offset === undefined
         ? Number.MAX_SAFE_INTEGER

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import t from 'tap'
-import { problems } from '../../src/platform/problem.ts'
+import { problems } from '../../src/core/problems/problems.ts'
 import { startServer } from '../support/server.ts'
 
 const server = await startServer(t)

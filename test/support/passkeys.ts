@@ -1,6 +1,6 @@
 import { uuidv7 } from 'uuidv7'
-import { createPasskeys } from '../../src/core/passkeys/passkeys.ts'
-import { createTickets } from '../../src/core/tickets/tickets.ts'
+import { createPasskeys } from '../../src/core/factors/passkeys/passkeys.ts'
+import { createTickets } from '../../src/core/one-time/tickets.ts'
 import { openDatabase } from '../../src/platform/database.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
 import type { Authenticator, Forgery } from './authenticator.ts'

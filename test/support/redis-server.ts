@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { type Guarded, spawnGuarded } from '../../src/platform/embedded/guard.ts'
-import { freePort, isListening } from '../../src/platform/embedded/port.ts'
+import { type Guarded, spawnGuarded } from '../../src/dev/embedded/guard.ts'
+import { freePort, isListening } from '../../src/dev/embedded/port.ts'
 
 /** A redis-server of the test's own, which can lose what it knows. */
 export interface RedisServer {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { type Guarded, spawnGuarded } from '../../src/platform/embedded/guard.ts'
-import { isListening } from '../../src/platform/embedded/port.ts'
+import { type Guarded, spawnGuarded } from '../../src/dev/embedded/guard.ts'
+import { isListening } from '../../src/dev/embedded/port.ts'
 import type { Certificates } from './certificates.ts'
 
 interface Teardown {

@@ -76,7 +76,7 @@ export async function startWithResend(t: Teardown, options: StartOptions = {}) {
     report: (body: string) => deliver(body, sign(secret, body)),
     /** The subjects of what was sent to an address, once everything queued has left. */
     async sentTo(address: string): Promise<string[]> {
-      await server.app.abilities.outbox.drain()
+      await server.app.services.outbox.drain()
       return mails.filter(({ to }) => to[0] === address).map(({ subject }) => subject)
     },
     marks: () => server.db.mailSuppression.findMany({ orderBy: { address: 'asc' } }),

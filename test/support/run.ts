@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { startPostgres } from '../../src/platform/embedded/postgres.ts'
-import { startRedis } from '../../src/platform/embedded/redis.ts'
+import { startPostgres } from '../../src/dev/embedded/postgres.ts'
+import { startRedis } from '../../src/dev/embedded/redis.ts'
 import { applyMigrations, MIGRATIONS } from '../../src/platform/migrations.ts'
 
 const TAP = fileURLToPath(new URL('../../node_modules/tap/dist/esm/run.mjs', import.meta.url))

@@ -142,7 +142,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
 
   /** The mails to an address, oldest first, after everything queued has left. */
   async function mailsTo(address: string): Promise<{ subject: string; text: string; html: string }[]> {
-    await app.abilities.outbox.drain()
+    await app.services.outbox.drain()
     const files = await readdir(inboxDir)
     const mails = await Promise.all(
       files.map(async (file) => JSON.parse(await readFile(join(inboxDir, file), 'utf8'))),
@@ -182,13 +182,13 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
 
   /** Moves the clock of everything stored about families, as if `ms` had passed. */
   async function age(ms: number): Promise<void> {
-    await app.abilities.writeBehind.flush()
+    await app.services.writeBehind.flush()
     for (const key of await redis.keys('rt:*')) {
       for (const field of ['rotated_at', 'idle_expires_at', 'absolute_expires_at']) {
         if (await redis.hexists(key, field)) await redis.hincrby(key, field, -ms)
       }
     }
-    await app.abilities.db
+    await app.services.db
       .$executeRaw`UPDATE sessions SET rotated_at = rotated_at - ${ms} * interval '1 millisecond',
       idle_expires_at = idle_expires_at - ${ms} * interval '1 millisecond',
       absolute_expires_at = absolute_expires_at - ${ms} * interval '1 millisecond'`
@@ -197,7 +197,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   return {
     url,
     app,
-    db: app.abilities.db,
+    db: app.services.db,
     redis,
     /** Only with the option `proxies`. */
     proxies: proxies as Record<'postgres' | 'redis', FaultProxy>,

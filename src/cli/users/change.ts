@@ -1,6 +1,6 @@
 import { environment, loadConfig } from '../../config.ts'
-import { createOutbox } from '../../core/mail/outbox.ts'
-import { createOneTimeTokens } from '../../core/one-time-tokens/one-time-tokens.ts'
+import { createOneTimeTokens } from '../../core/one-time/one-time-tokens.ts'
+import { createOutbox } from '../../core/outbox/outbox.ts'
 import { grantAdmin, revokeAdmin } from '../../features/admin/change-role.ts'
 import { deleteUser } from '../../features/admin/delete-user.ts'
 import { disableUser, enableUser } from '../../features/admin/disable-user.ts'
@@ -9,10 +9,10 @@ import { requirePasswordReset } from '../../features/admin/require-password-rese
 import { showUser } from '../../features/admin/show-user.ts'
 import { createLinks } from '../../http/links.ts'
 import { createSecrets } from '../../platform/secrets.ts'
-import type { Desk } from './desk.ts'
+import type { AdminContext } from './admin-context.ts'
 
 type Account = { id: string; email: string }
-type Change = (desk: Desk, account: Account, options: { yes: boolean }) => Promise<void>
+type Change = (desk: AdminContext, account: Account, options: { yes: boolean }) => Promise<void>
 
 export const changes: Record<string, Change> = {
   async disable(desk, account) {
@@ -26,7 +26,7 @@ export const changes: Record<string, Change> = {
   },
 
   async 'end-sessions'(desk, account) {
-    console.log(ending(await endSessions(desk, targetOf(desk, account), desk.origin)))
+    console.log(revocation(await endSessions(desk, targetOf(desk, account), desk.origin)))
   },
 
   async 'require-reset'(desk, account) {
@@ -37,7 +37,7 @@ export const changes: Record<string, Change> = {
   async delete(desk, account, { yes }) {
     if (!yes) throw new Error(await describeDeletion(desk, account))
     const done = await deleteUser(desk, targetOf(desk, account), desk.origin)
-    console.log(`deleted; ${ending(done)}; no mail tells of it`)
+    console.log(`deleted; ${revocation(done)}; no mail tells of it`)
   },
 
   async 'grant-admin'(desk, account) {
@@ -48,29 +48,29 @@ export const changes: Record<string, Change> = {
 
   async 'revoke-admin'(desk, account) {
     const done = await revokeAdmin(desk, targetOf(desk, account), desk.origin)
-    if (done.changed) console.log(`${account.email} is no administrator any more; ${ending(done)}`)
+    if (done.changed) console.log(`${account.email} is no administrator any more; ${revocation(done)}`)
     else console.log(`${account.email} was no administrator`)
   },
 }
 
-const targetOf = ({ actor }: Desk, { id: userId }: Account) => ({ userId, actor })
+const targetOf = ({ actor }: AdminContext, { id: userId }: Account) => ({ userId, actor })
 
-type Endings = { endings: readonly { isNew: boolean }[] }
+type Revocations = { revocations: readonly { isNew: boolean }[] }
 
-const ended = ({ endings }: Endings) => endings.filter(({ isNew }) => isNew).length
+const ended = ({ revocations }: Revocations) => revocations.filter(({ isNew }) => isNew).length
 
-function ending(done: Endings): string {
+function revocation(done: Revocations): string {
   const count = ended(done)
   return `${count} ${count === 1 ? 'session ends' : 'sessions end'} within a second`
 }
 
 /** Of what was so before, only what it still ended is worth telling. */
-function told(state: string, done: Endings & { changed: boolean }): string {
-  if (done.changed) return `${state}; ${ending(done)}`
-  return ended(done) > 0 ? `${state} already; ${ending(done)}` : `${state} already`
+function told(state: string, done: Revocations & { changed: boolean }): string {
+  if (done.changed) return `${state}; ${revocation(done)}`
+  return ended(done) > 0 ? `${state} already; ${revocation(done)}` : `${state} already`
 }
 
-async function describeDeletion(desk: Desk, account: Account): Promise<string> {
+async function describeDeletion(desk: AdminContext, account: Account): Promise<string> {
   const user = await showUser(desk, targetOf(desk, account), desk.origin)
   const since = user.created_at.slice(0, 10)
   const sessions = `${user.live_sessions} live session${user.live_sessions === 1 ? '' : 's'}`
@@ -78,7 +78,7 @@ async function describeDeletion(desk: Desk, account: Account): Promise<string> {
 }
 
 /** The desk with an outbox that running nodes empty. */
-function withMail(desk: Desk) {
+function withMail(desk: AdminContext) {
   const { db, clock } = desk
   const { appSecrets, appName, publicUrl, appUrl } = loadConfig({ NODE_ENV: 'production', ...environment() })
   const mailer = { name: 'none', send: () => Promise.reject(new Error('running nodes send')) }

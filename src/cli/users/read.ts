@@ -1,7 +1,7 @@
 import { listAudit } from '../../features/admin/list-audit.ts'
 import { searchUsers } from '../../features/admin/search-users.ts'
 import { showUser } from '../../features/admin/show-user.ts'
-import type { Desk } from './desk.ts'
+import type { AdminContext } from './admin-context.ts'
 
 interface Question {
   /** An address, or part of one. */
@@ -13,13 +13,13 @@ interface Question {
   find(address: string): Promise<{ id: string }>
 }
 
-export const readings: Record<string, (desk: Desk, question: Question) => Promise<void>> = {
+export const readings: Record<string, (desk: AdminContext, question: Question) => Promise<void>> = {
   list,
   show,
   audit,
 }
 
-async function list(desk: Desk, { about, json, limit }: Question): Promise<void> {
+async function list(desk: AdminContext, { about, json, limit }: Question): Promise<void> {
   const query = { ...(about ? { query: about } : {}), limit }
   const { users, next_cursor: more } = await searchUsers(desk, query, desk.actor, desk.origin)
   for (const user of users) {
@@ -29,7 +29,7 @@ async function list(desk: Desk, { about, json, limit }: Question): Promise<void>
   tellOfRest(users.length, more, limit)
 }
 
-async function show(desk: Desk, { about = '', json, find }: Question): Promise<void> {
+async function show(desk: AdminContext, { about = '', json, find }: Question): Promise<void> {
   const { id: userId } = await find(about)
   const user = await showUser(desk, { userId, actor: desk.actor }, desk.origin)
   if (json) return console.log(JSON.stringify(user))
@@ -49,7 +49,7 @@ async function show(desk: Desk, { about = '', json, find }: Question): Promise<v
   for (const [name, value] of Object.entries(rows)) console.log(line([`${name}:`.padEnd(15), value]))
 }
 
-async function audit(desk: Desk, { about, json, limit, find }: Question): Promise<void> {
+async function audit(desk: AdminContext, { about, json, limit, find }: Question): Promise<void> {
   const userId = about ? (await find(about)).id : undefined
   const { events, next_cursor: more } = await listAudit(desk, { userId, limit }, desk.actor, desk.origin)
   for (const event of events) {

@@ -1,9 +1,9 @@
 import type { Clock } from '../../platform/clock.ts'
-import { type Database, isStoreAway } from '../../platform/database.ts'
-import type { Later } from '../../platform/later.ts'
-import type { Audit, Origin } from '../audit/audit.ts'
-import type { Outbox } from '../mail/outbox.ts'
-import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time-tokens/one-time-tokens.ts'
+import { type Database, isStoreUnavailable } from '../../platform/database.ts'
+import type { Later } from '../../platform/retry-queue.ts'
+import type { Audit, Origin } from '../events/events.ts'
+import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time/one-time-tokens.ts'
+import type { Outbox } from '../outbox/outbox.ts'
 import { type Guess, LOCK_MS, type Locked, type LockNotice } from './lockout.ts'
 
 export interface LockNoticeDeps {
@@ -70,7 +70,7 @@ export function createLockNotice(deps: LockNoticeDeps): LockNotice {
         await write(userId, lock, origin)
       } catch (error) {
         // Nobody closes this lock a second time: its owner would never hear of it.
-        if (!isStoreAway(error)) throw error
+        if (!isStoreUnavailable(error)) throw error
         later.add(() => write(userId, lock, origin))
       }
     },

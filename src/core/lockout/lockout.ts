@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { clientKey } from '../../platform/client-key.ts'
 import type { Clock } from '../../platform/clock.ts'
+import { createKeyedConcurrencyLimit } from '../../platform/concurrency-limit.ts'
 import type { Database, Queryable } from '../../platform/database.ts'
-import { createKeyedGate } from '../../platform/gate.ts'
-import { Problem } from '../../platform/problem.ts'
-import type { Origin } from '../audit/audit.ts'
+import type { Origin } from '../events/events.ts'
+import { Problem } from '../problems/problems.ts'
 
 /** Who guesses what. */
 export interface Guess {
@@ -61,7 +61,7 @@ const LASTING_RETRY_S = 3_600
 
 export function createLockout(deps: { db: Database; clock: Clock; notice: LockNotice }): Lockout {
   const { db, clock, notice } = deps
-  const gate = createKeyedGate(AT_ONCE, WAITING)
+  const limited = createKeyedConcurrencyLimit(AT_ONCE, WAITING)
 
   /**
    * Both counters in one statement. What is refused is not counted: whoever then takes a guess back takes back one that
@@ -123,7 +123,7 @@ export function createLockout(deps: { db: Database; clock: Clock; notice: LockNo
     async guess(guess, check) {
       const account = accountKey(guess.account)
       const buckets = bucketsOf(guess)
-      const { right, locked } = await gate(`${guess.account} ${buckets.here}`, async () => {
+      const { right, locked } = await limited(`${guess.account} ${buckets.here}`, async () => {
         const counted = await count(account, buckets)
         const right = await check().catch(async (error: unknown) => {
           // Nothing was learnt, so nothing counts; should this fail as well, the count is too high, never too low.

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { type AdminAction, EVENT_TYPES, OUTCOMES } from '../../core/audit/audit.ts'
-import type { ErasureDeps } from '../../core/erasure/erase-account.ts'
+import type { ErasureDeps } from '../../core/erasure/erasure.ts'
+import { type AdminAction, EVENT_TYPES, OUTCOMES } from '../../core/events/events.ts'
 import type { RequireAdministrator } from '../../http/administrator.ts'
 import type { Authenticate } from '../../http/authenticate.ts'
 import { pageFields } from '../../http/cursor.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
-import { originOf } from '../../http/request-origin.ts'
+import { requestContext } from '../../http/request-origin.ts'
 import { NoContent, oneOf, strict, Uuid } from '../../http/schemas.ts'
 import { Account, AccountDetail } from './account.ts'
 import { deleteUser } from './delete-user.ts'
@@ -112,7 +112,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
     },
     async (request, reply) => {
       reply.header('cache-control', 'no-store')
-      return searchUsers(deps, request.query, request.session.sub, originOf(request))
+      return searchUsers(deps, request.query, request.session.sub, requestContext(request))
     },
   )
 
@@ -131,7 +131,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
     },
     async (request, reply) => {
       reply.header('cache-control', 'no-store')
-      return showUser(deps, target(request), originOf(request))
+      return showUser(deps, target(request), requestContext(request))
     },
   )
 
@@ -151,7 +151,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
         },
       },
       async (request, reply) => {
-        await run(deps, target(request), originOf(request))
+        await run(deps, target(request), requestContext(request))
         return reply.status(204).send(null)
       },
     )
@@ -172,7 +172,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
       },
     },
     async (request, reply) => {
-      await deleteUser(deps, target(request), originOf(request))
+      await deleteUser(deps, target(request), requestContext(request))
       return reply.status(204).send(null)
     },
   )
@@ -201,7 +201,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
       reply.header('cache-control', 'no-store')
       const { user_id: userId, ...query } = request.query
       const narrowed = { ...query, userId: userId?.toLowerCase() }
-      return listAudit(deps, narrowed, request.session.sub, originOf(request))
+      return listAudit(deps, narrowed, request.session.sub, requestContext(request))
     },
   )
 }

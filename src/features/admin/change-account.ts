@@ -1,10 +1,10 @@
-import type { AdminAction, Audit, Origin } from '../../core/audit/audit.ts'
-import type { Ending } from '../../core/refresh-tokens/ledger.ts'
-import type { RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import type { AdminAction, Audit, Origin } from '../../core/events/events.ts'
+import { Problem } from '../../core/problems/problems.ts'
+import type { Revocation } from '../../core/sessions/ledger.ts'
+import type { RefreshTokens } from '../../core/sessions/sessions.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database, Queryable } from '../../platform/database.ts'
 import type { User } from '../../platform/generated/client.ts'
-import { Problem } from '../../platform/problem.ts'
 
 export interface ChangeAccountDeps {
   db: Database
@@ -23,11 +23,11 @@ export interface Target {
 export interface Change {
   /** False when it was in effect already. */
   changed: boolean
-  endings: readonly Ending[]
+  revocations: readonly Revocation[]
 }
 
 /**
- * Changes an account under its lock, and records who did it. The endings are for the caller to propagate.
+ * Changes an account under its lock, and records who did it. The revocations are for the caller to propagate.
  * @throws `not_found`.
  */
 export async function changeAccount(

@@ -1,4 +1,4 @@
-import type { Origin } from '../../core/audit/audit.ts'
+import type { Origin } from '../../core/events/events.ts'
 import { type Change, type ChangeAccountDeps, changeAccount, refuse, type Target } from './change-account.ts'
 
 const ADMIN = 'admin'
@@ -12,7 +12,7 @@ export async function grantAdmin(deps: ChangeAccountDeps, target: Target, origin
   return changeAccount(deps, 'role_grant', target, origin, async (tx, { id, roles }) => {
     const changed = !roles.includes(ADMIN)
     if (changed) await tx.user.update({ where: { id }, data: { roles: [...roles, ADMIN] } })
-    return { changed, endings: [] }
+    return { changed, revocations: [] }
   })
 }
 
@@ -20,12 +20,12 @@ export async function grantAdmin(deps: ChangeAccountDeps, target: Target, origin
 export async function revokeAdmin(deps: ChangeAccountDeps, target: Target, origin: Origin): Promise<Change> {
   const { refreshTokens } = deps
   const done = await changeAccount(deps, 'role_revoke', target, origin, async (tx, { id, roles }) => {
-    if (!roles.includes(ADMIN)) return { changed: false, endings: [] }
+    if (!roles.includes(ADMIN)) return { changed: false, revocations: [] }
     // A sign-in under way would still claim the role: the version keeps it from finishing.
-    const rest = { roles: roles.filter((role) => role !== ADMIN), passwordVersion: { increment: 1 } }
+    const rest = { roles: roles.filter((role) => role !== ADMIN), securityVersion: { increment: 1 } }
     await tx.user.update({ where: { id }, data: rest })
-    return { changed: true, endings: await refreshTokens.record(tx, { userId: id }, 'role_changed') }
+    return { changed: true, revocations: await refreshTokens.record(tx, { userId: id }, 'role_changed') }
   })
-  await refreshTokens.propagate(done.endings)
+  await refreshTokens.propagate(done.revocations)
   return done
 }

@@ -1,19 +1,19 @@
-import type { Origin } from '../../core/audit/audit.ts'
-import { type ErasureDeps, eraseAccount } from '../../core/erasure/erase-account.ts'
-import type { Ending } from '../../core/refresh-tokens/ledger.ts'
+import { type ErasureDeps, eraseAccount } from '../../core/erasure/erasure.ts'
+import type { Origin } from '../../core/events/events.ts'
+import type { Revocation } from '../../core/sessions/ledger.ts'
 import { refuse, requireOther, type Target } from './change-account.ts'
 
 /**
  * Deletes an account with everything of it.
- * @throws `not_found`, `own_account`, `revocation_pending` (deleted, the endings follow).
+ * @throws `not_found`, `own_account`, `revocation_pending` (deleted, the revocations follow).
  */
 export async function deleteUser(
   deps: ErasureDeps,
   target: Target,
   origin: Origin,
-): Promise<{ endings: readonly Ending[] }> {
+): Promise<{ revocations: readonly Revocation[] }> {
   const { userId, actor } = target
   await requireOther(deps, 'account_delete', target, origin)
-  const endings = await eraseAccount(deps, userId, { actor }, origin)
-  return { endings: endings ?? (await refuse(deps, 'account_delete', target, 'not_found', origin)) }
+  const revocations = await eraseAccount(deps, userId, { actor }, origin)
+  return { revocations: revocations ?? (await refuse(deps, 'account_delete', target, 'not_found', origin)) }
 }

@@ -1,4 +1,4 @@
-import type { Origin } from '../../core/audit/audit.ts'
+import type { Origin } from '../../core/events/events.ts'
 import {
   type Change,
   type ChangeAccountDeps,
@@ -9,7 +9,7 @@ import {
 
 /**
  * Disables an account and ends its sessions.
- * @throws `not_found`, `own_account`, `revocation_pending` (disabled, the endings follow).
+ * @throws `not_found`, `own_account`, `revocation_pending` (disabled, the revocations follow).
  */
 export async function disableUser(deps: ChangeAccountDeps, target: Target, origin: Origin): Promise<Change> {
   const { refreshTokens, clock } = deps
@@ -22,20 +22,20 @@ export async function disableUser(deps: ChangeAccountDeps, target: Target, origi
       await tx.oneTimeToken.deleteMany({ where: { userId } })
       await tx.user.update({
         where: { id: userId },
-        data: { disabledAt: new Date(clock.now()), passwordVersion: { increment: 1 } },
+        data: { disabledAt: new Date(clock.now()), securityVersion: { increment: 1 } },
       })
     }
-    return { changed, endings: await refreshTokens.record(tx, { userId }, 'account_disabled') }
+    return { changed, revocations: await refreshTokens.record(tx, { userId }, 'account_disabled') }
   })
-  await refreshTokens.propagate(done.endings)
+  await refreshTokens.propagate(done.revocations)
   return done
 }
 
 /** Enables an account again; what has ended stays ended. @throws `not_found`. */
 export function enableUser(deps: ChangeAccountDeps, target: Target, origin: Origin): Promise<Change> {
   return changeAccount(deps, 'account_enable', target, origin, async (tx, user) => {
-    if (!user.disabledAt) return { changed: false, endings: [] }
+    if (!user.disabledAt) return { changed: false, revocations: [] }
     await tx.user.update({ where: { id: target.userId }, data: { disabledAt: null } })
-    return { changed: true, endings: [] }
+    return { changed: true, revocations: [] }
   })
 }

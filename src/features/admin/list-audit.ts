@@ -1,4 +1,4 @@
-import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { Audit, Origin } from '../../core/events/events.ts'
 import { cutPage, pageOf } from '../../http/cursor.ts'
 import type { Database } from '../../platform/database.ts'
 

@@ -1,5 +1,5 @@
 import type { Static } from 'typebox'
-import type { Audit, Origin } from '../../core/audit/audit.ts'
+import type { Audit, Origin } from '../../core/events/events.ts'
 import { findSuppression } from '../../core/mail/suppression.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'

@@ -1,9 +1,9 @@
-import type { Audit, Note, Origin } from '../../core/audit/audit.ts'
-import type { Outbox } from '../../core/mail/outbox.ts'
-import type { IssuedSession, RefreshTokens } from '../../core/refresh-tokens/refresh-tokens.ts'
+import type { Audit, Note, Origin } from '../../core/events/events.ts'
+import type { Outbox } from '../../core/outbox/outbox.ts'
+import { Problem } from '../../core/problems/problems.ts'
+import type { IssuedSession, RefreshTokens } from '../../core/sessions/sessions.ts'
 import type { Database } from '../../platform/database.ts'
-import type { Later } from '../../platform/later.ts'
-import { Problem } from '../../platform/problem.ts'
+import type { Later } from '../../platform/retry-queue.ts'
 
 export interface RefreshDeps {
   db: Database

@@ -2,18 +2,18 @@ import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { AccessTokens } from '../../core/access-tokens/access-tokens.ts'
-import type { Note } from '../../core/audit/audit.ts'
-import { type EndSessionsDeps, endSessions } from '../../core/refresh-tokens/end-sessions.ts'
-import { ENDED_REASONS, type EndedReason, type EndingScope } from '../../core/refresh-tokens/ledger.ts'
+import type { Note } from '../../core/events/events.ts'
+import { Problem } from '../../core/problems/problems.ts'
+import { ENDED_REASONS, type EndedReason, type RevocationScope } from '../../core/sessions/ledger.ts'
+import { type EndSessionsDeps, endSessions } from '../../core/sessions/revoke-sessions.ts'
+import type { AccessTokens } from '../../core/tokens/tokens.ts'
 import { type Authenticate, bearerOf } from '../../http/authenticate.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
-import { originOf } from '../../http/request-origin.ts'
+import { requestContext } from '../../http/request-origin.ts'
 import { NoContent, oneOf, strict, TokenResponse, TRANSPORTS, Uuid } from '../../http/schemas.ts'
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
-import { Problem } from '../../platform/problem.ts'
 import { listSessions } from './list-sessions.ts'
 import { type RefreshDeps, refresh } from './refresh.ts'
 
@@ -86,7 +86,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     async (request, reply) => {
       const { token, transport } = presented(request)
       const idempotencyKey = request.headers['idempotency-key']
-      const origin = originOf(request)
+      const origin = requestContext(request)
       // Only refusals cost budget: people who share an address are never limited for refreshing.
       const refused = async (event: Note) => {
         await limitRefusals(request, reply)
@@ -221,8 +221,8 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
 
   const end = (
     request: FastifyRequest,
-    scope: EndingScope,
+    scope: RevocationScope,
     reason: EndedReason,
     type: 'logout' | 'session_end',
-  ) => endSessions(deps, scope, reason, type, originOf(request))
+  ) => endSessions(deps, scope, reason, type, requestContext(request))
 }

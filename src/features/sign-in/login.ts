@@ -1,12 +1,12 @@
-import type { Origin } from '../../core/audit/audit.ts'
-import type { Passwords } from '../../core/credentials/passwords.ts'
-import type { DeviceToken } from '../../core/devices/devices.ts'
+import type { Origin } from '../../core/events/events.ts'
+import type { SecondFactors } from '../../core/factors/factors.ts'
 import type { Lockout } from '../../core/lockout/lockout.ts'
-import type { SecondFactors } from '../../core/second-factor/second-factors.ts'
-import type { Tickets } from '../../core/tickets/tickets.ts'
+import type { Tickets } from '../../core/one-time/tickets.ts'
+import type { Passwords } from '../../core/passwords/passwords.ts'
+import { Problem } from '../../core/problems/problems.ts'
+import type { DeviceToken } from '../../core/sign-in/devices.ts'
+import { type SignedIn, type StartSessionDeps, startSession } from '../../core/sign-in/sign-in.ts'
 import type { User } from '../../platform/generated/client.ts'
-import { Problem } from '../../platform/problem.ts'
-import { type SignedIn, type StartSessionDeps, startSession } from './start-session.ts'
 
 export interface LoginDeps extends StartSessionDeps {
   passwords: Passwords
@@ -54,8 +54,8 @@ export async function login(deps: LoginDeps, input: LoginInput, origin: Origin):
   })
   if (issued) return { issued, user, transport, mfaEnabled: false }
   if (methods.length > 0) {
-    const { id: userId, passwordVersion } = user
-    const mfa_token = tickets.issue('mfa', { userId, passwordVersion, transport }, MFA_TICKET_TTL)
+    const { id: userId, securityVersion } = user
+    const mfa_token = tickets.issue('mfa', { userId, securityVersion, transport }, MFA_TICKET_TTL)
     await audit.record(db, { type: 'login_first_step', outcome: 'success', userId }, origin)
     throw new Problem('mfa_required', { mfa_token, methods })
   }

@@ -1,9 +1,9 @@
-import type { Origin } from '../../core/audit/audit.ts'
-import type { DeviceToken } from '../../core/devices/devices.ts'
-import type { PasskeyAnswer, Passkeys } from '../../core/passkeys/passkeys.ts'
-import { Problem } from '../../platform/problem.ts'
+import type { Origin } from '../../core/events/events.ts'
+import type { PasskeyAnswer, Passkeys } from '../../core/factors/passkeys/passkeys.ts'
+import { Problem } from '../../core/problems/problems.ts'
+import type { DeviceToken } from '../../core/sign-in/devices.ts'
+import { type SignedIn, startSession } from '../../core/sign-in/sign-in.ts'
 import type { LoginDeps } from './login.ts'
-import { type SignedIn, startSession } from './start-session.ts'
 
 export interface PasskeySignInDeps extends LoginDeps {
   passkeys: Passkeys

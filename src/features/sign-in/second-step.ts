@@ -1,12 +1,12 @@
-import type { Origin } from '../../core/audit/audit.ts'
-import type { DeviceToken } from '../../core/devices/devices.ts'
-import type { FactorMethod, FactorProof } from '../../core/second-factor/second-factors.ts'
-import { tellOwner } from '../../core/second-factor/tell-owner.ts'
+import type { Origin } from '../../core/events/events.ts'
+import type { FactorMethod, FactorProof } from '../../core/factors/factors.ts'
+import { tellOwner } from '../../core/factors/notify-owner.ts'
+import { Problem } from '../../core/problems/problems.ts'
+import type { DeviceToken } from '../../core/sign-in/devices.ts'
+import { type SignedIn, startSession } from '../../core/sign-in/sign-in.ts'
 import type { Queryable } from '../../platform/database.ts'
 import type { User } from '../../platform/generated/client.ts'
-import { Problem } from '../../platform/problem.ts'
 import type { LoginDeps } from './login.ts'
-import { type SignedIn, startSession } from './start-session.ts'
 
 /** How an access token tells it (RFC 8176). */
 const AMR: Record<FactorMethod, readonly string[]> = {
@@ -32,7 +32,7 @@ export async function secondStep(
   const ticket = tickets.open('mfa', mfaToken)
   const user = ticket && (await db.user.findUnique({ where: { id: ticket.userId } }))
   const counts =
-    user?.passwordVersion === ticket?.passwordVersion && !user?.disabledAt && !user?.resetRequiredAt
+    user?.securityVersion === ticket?.securityVersion && !user?.disabledAt && !user?.resetRequiredAt
   if (!ticket || !user || !counts) {
     const event = { type: 'login', outcome: 'failure', reason: 'ticket_invalid', userId: user?.id } as const
     await audit.record(db, event, origin)

@@ -2,9 +2,12 @@ import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { DeviceToken } from '../../core/devices/devices.ts'
+import { Problem } from '../../core/problems/problems.ts'
+import type { DeviceToken } from '../../core/sign-in/devices.ts'
+import { endPrevious, type SignedIn } from '../../core/sign-in/sign-in.ts'
+import { slowRefusal } from '../../http/minimum-duration.ts'
 import type { RateLimits } from '../../http/rate-limit.ts'
-import { originOf } from '../../http/request-origin.ts'
+import { requestContext } from '../../http/request-origin.ts'
 import {
   canonicalEmail,
   Email,
@@ -20,12 +23,9 @@ import {
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
-import { Problem } from '../../platform/problem.ts'
-import { slowRefusal } from '../../platform/steady.ts'
 import { login } from './login.ts'
 import { type PasskeySignInDeps, passkeyOptions, passkeySignIn } from './passkey-sign-in.ts'
 import { secondStep } from './second-step.ts'
-import { endPrevious, type SignedIn } from './start-session.ts'
 
 export interface SignInDeps extends PasskeySignInDeps {
   origins: TrustedOrigins
@@ -93,7 +93,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
       const input = { email: canonicalEmail(email), password, transport, device }
-      const signedIn = await slowRefusal(() => login(deps, input, originOf(request)))
+      const signedIn = await slowRefusal(() => login(deps, input, requestContext(request)))
       return finish(request, reply, signedIn, device)
     },
   )
@@ -120,7 +120,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
       const input = { mfaToken, proof, device }
-      const signedIn = await slowRefusal(() => secondStep(deps, input, originOf(request)))
+      const signedIn = await slowRefusal(() => secondStep(deps, input, requestContext(request)))
       return finish(request, reply, signedIn, device)
     },
   )
@@ -167,7 +167,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
       const input = { answer, transport, device }
-      const signedIn = await slowRefusal(() => passkeySignIn(deps, input, originOf(request)))
+      const signedIn = await slowRefusal(() => passkeySignIn(deps, input, requestContext(request)))
       return finish(request, reply, signedIn, device)
     },
   )
@@ -192,7 +192,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
     { issued, user, transport, mfaEnabled }: SignedIn,
     device: DeviceToken,
   ): Promise<TokenResponse> {
-    await endPrevious(deps, kept(request, cookies.refresh.name), originOf(request))
+    await endPrevious(deps, kept(request, cookies.refresh.name), requestContext(request))
     const tokens = respond(reply, issued, transport)
     if (transport === 'cookie') {
       const now = clock.now()

@@ -52,7 +52,7 @@ t.test('the first administrator is made here, of a verified account', async (t) 
 t.test('a sign-in under way does not bring back a role that was taken away', async (t) => {
   const { account, id, email } = await createPerson(server)
   await server.db.user.update({ where: { id }, data: { roles: ['admin'] } })
-  const { passwords } = server.app.abilities
+  const { passwords } = server.app.services
   const { verify } = passwords
   t.teardown(() => Object.assign(passwords, { verify }))
   passwords.verify = async (hash, password) => {

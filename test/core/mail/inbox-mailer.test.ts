@@ -4,7 +4,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import { createInboxMailer } from '../../../src/core/mail/inbox-mailer.ts'
 import { renderMail } from '../../../src/core/mail/templates.ts'
-import devInbox from '../../../src/features/dev-inbox/dev-inbox.plugin.ts'
+import devInbox from '../../../src/dev/inbox/inbox.plugin.ts'
 
 const mail = (id: string) => ({
   id,

@@ -1,7 +1,6 @@
 import t from 'tap'
 import type { MailContent } from '../../../src/core/mail/mail-data.ts'
 import { type Mail, type Mailer, MailRejected } from '../../../src/core/mail/mailer.ts'
-import { createOutbox } from '../../../src/core/mail/outbox.ts'
 import {
   findSuppression,
   isHeldBack,
@@ -9,6 +8,7 @@ import {
   listSuppressed,
   mark,
 } from '../../../src/core/mail/suppression.ts'
+import { createOutbox } from '../../../src/core/outbox/outbox.ts'
 import { openDatabase } from '../../../src/platform/database.ts'
 import { createSecrets } from '../../../src/platform/secrets.ts'
 import { createTestDatabase } from '../../support/database.ts'

@@ -44,7 +44,7 @@ const token = (expiresAt: Date) => ({
   purpose: 'verify_email',
   tokenHash: new Uint8Array(randomBytes(32)),
   userId,
-  passwordVersion: 1,
+  securityVersion: 1,
   expiresAt,
 })
 const session = (absoluteExpiresAt: Date, ended?: Date) => ({

@@ -127,7 +127,7 @@ t.test('a disabled account gets no link until it is enabled and asks', async (t)
 })
 
 t.test('a sign-in that has checked the password does not outlive the call', async (t) => {
-  const { passwords } = server.app.abilities
+  const { passwords } = server.app.services
   const { verify } = passwords
   t.teardown(() => Object.assign(passwords, { verify }))
   for (const action of ['disable', 'require-password-reset', 'delete']) {

@@ -131,7 +131,10 @@ t.test('the owner of an account reads what was done to it, and by whom in kind o
   const person = await createPerson(server)
   const admin2 = await createAdministrator(server)
   const operator = 'command line (root)'
-  await server.call('GET', `/admin/users/${person.id}`, { bearer, headers: { 'user-agent': 'Desk/1' } })
+  await server.call('GET', `/admin/users/${person.id}`, {
+    bearer,
+    headers: { 'user-agent': 'AdminContext/1' },
+  })
   await server.call('GET', '/admin/audit', { bearer: admin2.bearer })
   await server.db.auditEvent.create({
     data: {
@@ -151,7 +154,7 @@ t.test('the owner of an account reads what was done to it, and by whom in kind o
     { type: 'account_view', by: 'administrator', ip: null, user_agent: null },
     { type: 'login', by: 'you', ip: '127.0.0.1' },
   ])
-  for (const who of [admin.id, 'Desk/1', operator, 'command line']) t.notOk(text.includes(who), who)
+  for (const who of [admin.id, 'AdminContext/1', operator, 'command line']) t.notOk(text.includes(who), who)
 
   await server.call('GET', `/admin/users/${admin2.id}`, { bearer: admin2.bearer })
   const own = await server.call('GET', '/auth/activity?limit=1', { bearer: admin2.bearer })

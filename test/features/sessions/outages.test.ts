@@ -151,7 +151,7 @@ for (const fault of ['cut', 'hang'] as const) {
     const account = await server.createAccount()
     const [warm, cold] = [await server.login(account), await server.login(account)]
     let token = (await refresh(warm.refresh_token)).body.refresh_token
-    await server.app.abilities.writeBehind.flush()
+    await server.app.services.writeBehind.flush()
     server.proxies.postgres[fault]()
     for (let turn = 0; turn < 5; turn += 1) {
       const answer = await refresh(token)

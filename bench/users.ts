@@ -1,0 +1,62 @@
+import { uuidv7 } from 'uuidv7'
+import type { Config } from '../src/config.ts'
+import { openKeyRing } from '../src/core/tokens/key-ring.ts'
+import { createAccessTokens } from '../src/core/tokens/tokens.ts'
+import { seedDemoUser } from '../src/dev/seed.ts'
+import { systemClock } from '../src/platform/clock.ts'
+import { openDatabase } from '../src/platform/database.ts'
+import { createSecrets } from '../src/platform/secrets.ts'
+import { openConnection, post } from './connection.ts'
+
+export interface Credentials {
+  email: string
+  password: string
+  passwordHash: string
+  /** Access tokens of as many sessions, all valid. */
+  accessTokens: string[]
+}
+
+/** One account, and access tokens of it signed as the server signs them, with the key it has made. */
+export async function createAccount(config: Config, tokens: number): Promise<Credentials> {
+  const { email, password } = await seedDemoUser(config)
+  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  try {
+    const { id: sub, passwordHash } = await db.user.findUniqueOrThrow({ where: { email } })
+    const { ttl, alg, audience } = config.accessToken
+    const clock = systemClock
+    const secrets = createSecrets(config.appSecrets)
+    const keyRing = await openKeyRing({ db, secrets, clock, alg, accessTokenTtl: ttl, log: console })
+    const revoked = { has: () => false }
+    const feed = { fresh: true, catchUp: async () => {} }
+    const issuer = config.publicUrl
+    const { sign } = createAccessTokens({ keyRing, revoked, feed, clock, issuer, audience, ttl })
+    const auth_time = Math.floor(clock.now() / 1000)
+    const subject = { sub, client_id: 'first-party', scope: 'account', roles: [], auth_time, amr: ['pwd'] }
+    const accessTokens = Array.from(
+      { length: tokens },
+      () => sign({ ...subject, sid: uuidv7() }, Number.POSITIVE_INFINITY).accessToken,
+    )
+    return { email, password, passwordHash, accessTokens }
+  } finally {
+    await close()
+  }
+}
+
+/** The refresh tokens of as many new sessions, each turned once, so that Redis knows its family. */
+export async function signIn(url: string, account: Credentials, sessions: number): Promise<string[]> {
+  const { email, password } = account
+  const connections = await Promise.all(Array.from({ length: sessions }, () => openConnection(url)))
+  const tokens = await Promise.all(
+    connections.map(async (connection) => {
+      const ask = async (path: string, payload: object) => {
+        const { status, body } = await connection.exchange(post(path, payload))
+        if (status !== 200) throw new Error(`${path} answered ${status}: ${body}`)
+        return JSON.parse(body) as { refresh_token: string }
+      }
+      const { refresh_token } = await ask('/auth/login', { email, password, transport: 'body' })
+      return (await ask('/auth/refresh', { refresh_token })).refresh_token
+    }),
+  )
+  for (const connection of connections) connection.close()
+  return tokens
+}

@@ -1,0 +1,40 @@
+import { randomUUID } from 'node:crypto'
+import { uuidv7 } from 'uuidv7'
+import { loadConfig } from '../src/config.ts'
+import { createPasswords } from '../src/core/passwords/passwords.ts'
+import { openDatabase } from '../src/platform/database.ts'
+
+export interface User {
+  email: string
+  password: string
+  /** Passwords that were changed, acknowledged, and must never work again. */
+  former: string[]
+  /** `unknown` once something was asked for that nobody acknowledged. */
+  fate: 'known' | 'deleted' | 'unknown'
+}
+
+export const newPerson = (): User => ({
+  email: `p-${randomUUID().slice(0, 13)}@example.com`,
+  password: `a passphrase ${randomUUID()}`,
+  former: [],
+  fate: 'known',
+})
+
+/** Accounts that are there before anything breaks. */
+export async function seedPeople(env: Readonly<Record<string, string>>, url: string, count: number) {
+  const config = loadConfig({ ...env, DATABASE_URL: url, REDIS_URL: 'redis://unused' })
+  const { db, close } = openDatabase({ url, poolSize: 1 })
+  try {
+    const passwords = await createPasswords(config.argon2)
+    const users = Array.from({ length: count }, newPerson)
+    for (const { email, password } of users) {
+      const passwordHash = await passwords.hash(password)
+      await db.user.create({
+        data: { id: uuidv7(), email, name: 'Ada', passwordHash, emailVerifiedAt: new Date() },
+      })
+    }
+    return users
+  } finally {
+    await close()
+  }
+}

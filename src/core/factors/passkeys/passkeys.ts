@@ -1,0 +1,190 @@
+import {
+  type AuthenticationResponseJSON,
+  type AuthenticatorTransport,
+  generateAuthenticationOptions,
+  generateRegistrationOptions,
+  type PublicKeyCredentialCreationOptionsJSON,
+  type PublicKeyCredentialRequestOptionsJSON,
+  type RegistrationResponseJSON,
+} from '@simplewebauthn/server'
+import { uuidv7 } from 'uuidv7'
+import type { Clock } from '../../../platform/clock.ts'
+import type { Queryable } from '../../../platform/database.ts'
+import type { Passkey } from '../../../platform/generated/client.ts'
+import type { PasskeyUse, Tickets } from '../../one-time/tickets.ts'
+import { Problem } from '../../problems/problems.ts'
+import { bytesOf, checkAssertion, checkRegistration, type RelyingParty } from './ceremonies.ts'
+import { ALGORITHMS } from './public-key.ts'
+
+/** A passkey's answer to a challenge, with the ticket that the challenge came with. */
+export interface PasskeyAnswer {
+  challenge_token: string
+  credential: AuthenticationResponseJSON
+}
+
+export interface PasskeyView {
+  id: string
+  name: string
+  backedUp: boolean
+  createdAt: Date
+  lastUsedAt: Date | null
+}
+
+/** Passkeys (WebAuthn Level 3). Challenges are tickets: nothing is stored until an answer fits, and each works once. */
+export interface Passkeys {
+  /** @throws `too_many_passkeys`. */
+  registrationOptions(
+    db: Queryable,
+    user: { id: string; email: string; name: string | null },
+  ): Promise<{ challengeToken: string; options: PublicKeyCredentialCreationOptionsJSON }>
+  /** @throws `passkey_invalid`, `too_many_passkeys`, `access_token_invalid` when the account is gone. */
+  register(
+    tx: Queryable,
+    userId: string,
+    input: { challengeToken: string; credential: RegistrationResponseJSON; name: string },
+  ): Promise<PasskeyView>
+  /** With `userId` only that account's passkeys fit. */
+  assertionOptions(
+    db: Queryable,
+    use: PasskeyUse,
+    userId: string | null,
+  ): Promise<{ challengeToken: string; options: PublicKeyCredentialRequestOptionsJSON }>
+  /**
+   * Whose passkey answered; null when the answer does not fit. A sign-in with a passkey alone asks for user
+   * verification; beside a password, presence is enough. Whether the account may sign in is not looked at.
+   */
+  verify(
+    tx: Queryable,
+    answer: PasskeyAnswer,
+    expected: { use: PasskeyUse; userId: string | null },
+  ): Promise<{ userId: string; passkeyId: string } | null>
+  list(db: Queryable, userId: string): Promise<PasskeyView[]>
+  count(db: Queryable, userId: string): Promise<number>
+  /** False when the account has no such passkey. */
+  remove(tx: Queryable, userId: string, passkeyId: string): Promise<boolean>
+}
+
+export const MAX_PASSKEYS = 20
+/** Seconds a challenge may be answered. */
+export const CHALLENGE_TTL = 300
+
+export function createPasskeys(
+  deps: { tickets: Tickets; clock: Clock; rpName: string } & RelyingParty,
+): Passkeys {
+  const { tickets, clock, rpId, rpName, origins } = deps
+  const relyingParty = { rpId, origins }
+  const timeout = CHALLENGE_TTL * 1000
+
+  const credentialsOf = async (db: Queryable, userId: string) => {
+    const rows = await db.passkey.findMany({ where: { userId }, orderBy: { id: 'asc' } })
+    return rows.map(({ credentialId, transports }) => ({
+      id: Buffer.from(credentialId).toString('base64url'),
+      transports: transports as AuthenticatorTransport[],
+    }))
+  }
+
+  return {
+    async registrationOptions(db, user) {
+      const excludeCredentials = await credentialsOf(db, user.id)
+      if (excludeCredentials.length >= MAX_PASSKEYS) throw new Problem('too_many_passkeys')
+      const options = await generateRegistrationOptions({
+        rpID: rpId,
+        rpName,
+        userID: handleOf(user.id),
+        userName: user.email,
+        userDisplayName: user.name ?? user.email,
+        timeout,
+        attestationType: 'none',
+        excludeCredentials,
+        authenticatorSelection: { residentKey: 'required', userVerification: 'preferred' },
+        supportedAlgorithmIDs: [...ALGORITHMS],
+      })
+      const ticket = { userId: user.id, challenge: options.challenge }
+      return { challengeToken: tickets.issue('passkey_registration', ticket, CHALLENGE_TTL), options }
+    },
+
+    async register(tx, userId, { challengeToken, credential, name }) {
+      const asked = tickets.open('passkey_registration', challengeToken)
+      if (asked?.userId !== userId) throw new Problem('passkey_invalid')
+      const created = await checkRegistration(relyingParty, credential, asked.challenge)
+      if (!created) throw new Problem('passkey_invalid')
+      if (!(await lock(tx, userId))) throw new Problem('access_token_invalid')
+      if ((await tx.passkey.count({ where: { userId } })) >= MAX_PASSKEYS) {
+        throw new Problem('too_many_passkeys')
+      }
+      const spent = await tickets.spend(tx, 'passkey_registration', challengeToken)
+      if (!spent) throw new Problem('passkey_invalid')
+      const row = { id: uuidv7(), userId, name, ...created, createdAt: new Date(clock.now()) }
+      // Whoever has this credential id, this account or another, keeps it.
+      const { count } = await tx.passkey.createMany({ data: [row], skipDuplicates: true })
+      if (count === 0) throw new Problem('passkey_invalid')
+      return viewOf({ ...row, lastUsedAt: null })
+    },
+
+    async assertionOptions(db, use, userId) {
+      const allowCredentials = userId === null ? undefined : await credentialsOf(db, userId)
+      const options = await generateAuthenticationOptions({
+        rpID: rpId,
+        timeout,
+        userVerification: use === 'sign_in' ? 'required' : 'preferred',
+        ...(allowCredentials ? { allowCredentials } : {}),
+      })
+      const ticket = { use, userId, challenge: options.challenge }
+      return { challengeToken: tickets.issue('passkey_assertion', ticket, CHALLENGE_TTL), options }
+    },
+
+    async verify(tx, { challenge_token: challengeToken, credential }, { use, userId }) {
+      const asked = tickets.open('passkey_assertion', challengeToken)
+      if (asked?.use !== use || asked.userId !== userId) return null
+      const credentialId = bytesOf(credential.id)
+      const passkey = credentialId && (await tx.passkey.findUnique({ where: { credentialId } }))
+      if (!passkey || (userId !== null && passkey.userId !== userId)) return null
+      const known = { ...passkey, userHandle: handleOf(passkey.userId) }
+      const used = await checkAssertion(relyingParty, credential, asked.challenge, known, use === 'sign_in')
+      if (!used) return null
+      // Shared: a caller that holds it shared as well could not raise it beside another without a deadlock.
+      await tx.$queryRaw`SELECT id FROM users WHERE id = ${passkey.userId}::uuid FOR SHARE`
+      if (!(await tickets.spend(tx, 'passkey_assertion', challengeToken))) return null
+      // Two answers to two challenges may have been checked against one counter.
+      const { count } = await tx.passkey.updateMany({
+        where: { id: passkey.id, counter: used.counter === 0 ? 0 : { lt: used.counter } },
+        data: { ...used, lastUsedAt: new Date(clock.now()) },
+      })
+      return count === 1 ? { userId: passkey.userId, passkeyId: passkey.id } : null
+    },
+
+    async list(db, userId) {
+      const rows = await db.passkey.findMany({ where: { userId }, orderBy: { id: 'asc' } })
+      return rows.map(viewOf)
+    },
+    count: (db, userId) => db.passkey.count({ where: { userId } }),
+    async remove(tx, userId, id) {
+      await lock(tx, userId)
+      const { count } = await tx.passkey.deleteMany({ where: { id, userId } })
+      return count === 1
+    },
+  }
+}
+
+/** The user before what hangs on it: otherwise changes of one account could lock crosswise. */
+async function lock(tx: Queryable, userId: string): Promise<boolean> {
+  const users = await tx.$queryRaw<unknown[]>`SELECT id FROM users WHERE id = ${userId}::uuid FOR UPDATE`
+  return users.length === 1
+}
+
+/** The user handle: the bytes of the account's UUID, which say nothing about the person (WebAuthn §14.6.1). */
+const handleOf = (userId: string) => new Uint8Array(Buffer.from(userId.replaceAll('-', ''), 'hex'))
+
+const viewOf = ({
+  id,
+  name,
+  backedUp,
+  createdAt,
+  lastUsedAt,
+}: Pick<Passkey, 'id' | 'name' | 'backedUp' | 'createdAt' | 'lastUsedAt'>): PasskeyView => ({
+  id,
+  name,
+  backedUp,
+  createdAt,
+  lastUsedAt,
+})

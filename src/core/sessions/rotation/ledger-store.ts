@@ -1,0 +1,168 @@
+import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
+import type { Database, Queryable } from '../../../platform/database.ts'
+import { Prisma } from '../../../platform/generated/client.ts'
+import { bytes, type SessionClaims, text } from '../ledger.ts'
+import { decide, type FamilyState, type RotationRequest } from './decide.ts'
+import type { Verdict } from './redis-store.ts'
+
+/** A family as the ledger knows it. Times in milliseconds since the epoch, by Postgres's clock. */
+export interface LedgerFamily extends FamilyState {
+  sessionId: string
+  /** What an access token of this session says, as JSON. */
+  claims: string
+  /** When it was read. */
+  now: number
+  /** Ended so recently that a node which still reaches Redis may not have told it yet. */
+  settling: boolean
+}
+
+/** A family that the ledger has turned, up to which generation. */
+export interface RotatedOnLedger {
+  sessionId: string
+  familyHash: string
+  rotatedTo: number
+}
+
+/** The ledger's view of a family, ended or not; null when it never was. */
+export const readFamily = (db: Database, familyHash: string) => selectFamily(db, familyHash, Prisma.empty)
+
+// Longer than it takes the reconciler of any node that reaches Redis.
+const SETTLE_MS = 2_000
+
+/**
+ * The ratchet without Redis: the same decision, under the row's lock, by Postgres's clock. A reuse ends the
+ * session in the same transaction. Null when there is no such family.
+ * @throws {StoreUnavailable} as long as a revocation is so recent that another node might still turn the family.
+ */
+export function rotateOnLedger(
+  db: Database,
+  familyHash: string,
+  request: RotationRequest,
+): Promise<Verdict | null> {
+  return db.$transaction(async (tx) => {
+    const family = await selectFamily(tx, familyHash, Prisma.sql`FOR UPDATE OF s`)
+    if (!family) return null
+    const { sessionId, claims, now } = family
+    const decision = decide(family, request, now)
+    switch (decision.outcome) {
+      case 'ended':
+        if (family.settling) throw new StoreUnavailable('redis')
+        return decision
+      case 'superseded':
+        return decision
+      case 'reuse':
+        await tx.$executeRaw`
+          UPDATE sessions SET ended_at = clock_timestamp(), ended_reason = ${decision.state.ended}
+          WHERE id = ${sessionId}::uuid`
+        return { outcome: 'reuse', claims }
+      case 'reissue':
+        await tx.$executeRaw`
+          UPDATE sessions SET reissues = ${decision.state.reissues}, credits = ${decision.state.credits}
+          WHERE id = ${sessionId}::uuid`
+        break
+      default:
+        await writeRotation(tx, sessionId, decision.state)
+    }
+    return { outcome: decision.outcome, ...decision.state, claims }
+  })
+}
+
+/** Families whose entry in Redis is older than what the ledger has turned them to. */
+export async function rotatedOnLedger(db: Database, limit: number): Promise<RotatedOnLedger[]> {
+  const rows = await db.$queryRaw<{ id: string; family_hash: Uint8Array; turned_to: number }[]>`
+    SELECT id, family_hash, turned_to FROM sessions WHERE turned_to IS NOT NULL LIMIT ${limit}`
+  return rows.map((row) => ({
+    sessionId: row.id,
+    familyHash: text(row.family_hash),
+    rotatedTo: row.turned_to,
+  }))
+}
+
+/** Notes that Redis has forgotten them; one that was turned again meanwhile stays noted. */
+export async function markInvalidated(db: Database, families: readonly RotatedOnLedger[]): Promise<void> {
+  const rows = JSON.stringify(families.map(({ sessionId, rotatedTo }) => ({ id: sessionId, to: rotatedTo })))
+  await db.$executeRaw`
+    WITH cooled AS (
+      SELECT s.id FROM sessions s JOIN jsonb_to_recordset(${rows}::jsonb) AS v(id uuid, "to" int)
+        ON s.id = v.id AND s.turned_to = v."to"
+      ORDER BY s.id FOR UPDATE OF s
+    )
+    UPDATE sessions s SET turned_to = NULL FROM cooled WHERE s.id = cooled.id`
+}
+
+async function writeRotation(tx: Queryable, sessionId: string, state: FamilyState): Promise<void> {
+  const { generation, rotatedAt, reissues, credits, clean, attempts, idleExpiresAt } = state
+  await tx.$executeRaw`
+    UPDATE sessions SET generation = ${generation}, turned_to = ${generation}, reissues = ${reissues},
+      credits = ${credits}, clean = ${clean}, attempt = ${attempts},
+      rotated_at = to_timestamp(${rotatedAt}::float8 / 1000), last_used_at = to_timestamp(${rotatedAt}::float8 / 1000),
+      idle_expires_at = to_timestamp(${idleExpiresAt}::float8 / 1000)
+    WHERE id = ${sessionId}::uuid`
+}
+
+interface FamilyRow {
+  id: string
+  user_id: string | null
+  client_id: string
+  scope: string
+  amr: string[]
+  generation: number
+  reissues: number
+  credits: number
+  clean: number
+  attempt: string | null
+  ended_reason: string | null
+  settling: boolean
+  roles: string[] | null
+  disabled: boolean
+  auth_time: number
+  rotated_at: number
+  idle_expires_at: number
+  absolute_expires_at: number
+  now: number
+}
+
+async function selectFamily(
+  db: Queryable,
+  familyHash: string,
+  lock: Prisma.Sql,
+): Promise<LedgerFamily | null> {
+  const [row] = await db.$queryRaw<FamilyRow[]>`
+    SELECT s.id, s.user_id, s.client_id, s.scope, s.amr, s.generation, s.reissues, s.credits, s.clean, s.attempt,
+      s.ended_reason, u.roles,
+      s.ended_at > clock_timestamp() - ${SETTLE_MS}::int * interval '1 millisecond' AND s.tombstoned_at IS NULL AS settling, u.disabled_at IS NOT NULL AS disabled,
+      ${epochMs('s.auth_time')} AS auth_time, ${epochMs('s.rotated_at')} AS rotated_at,
+      ${epochMs('s.idle_expires_at')} AS idle_expires_at, ${epochMs('s.absolute_expires_at')} AS absolute_expires_at,
+      ${epochMs('clock_timestamp()')} AS now
+    FROM sessions s LEFT JOIN users u ON u.id = s.user_id
+    WHERE s.family_hash = ${bytes(familyHash)} ${lock}`
+  if (!row) return null
+  const claims: SessionClaims = {
+    sub: row.user_id ?? '',
+    sid: row.id,
+    client_id: row.client_id,
+    scope: row.scope,
+    roles: row.roles ?? [],
+    auth_time: Math.floor(row.auth_time / 1000),
+    amr: row.amr,
+  }
+  const gone = row.user_id === null ? 'account_deleted' : row.disabled ? 'account_disabled' : ''
+  return {
+    sessionId: row.id,
+    generation: row.generation,
+    rotatedAt: row.rotated_at,
+    reissues: row.reissues,
+    credits: row.credits,
+    clean: row.clean,
+    attempts: row.attempt ?? '',
+    idleExpiresAt: row.idle_expires_at,
+    absoluteExpiresAt: row.absolute_expires_at,
+    binding: '',
+    ended: row.ended_reason ?? gone,
+    claims: JSON.stringify(claims),
+    now: row.now,
+    settling: row.settling,
+  }
+}
+
+const epochMs = (moment: string) => Prisma.raw(`floor(extract(epoch FROM ${moment}) * 1000)::float8`)

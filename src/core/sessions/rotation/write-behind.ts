@@ -1,0 +1,99 @@
+import type { Database } from '../../../platform/database.ts'
+import type { RotatedFamily } from './redis-store.ts'
+
+/** A rotation the ledger has yet to hear of. */
+export type Rotation = Omit<RotatedFamily, 'claims' | 'absoluteExpiresAt'> & {
+  sessionId: string
+}
+
+export interface WriteBehind {
+  note(rotation: Rotation): void
+  /** Writes everything noted so far; rejects, keeping it, when the ledger cannot be written. */
+  flush(): Promise<void>
+  start(): void
+  /** Flushes once more and stops. */
+  stop(): Promise<void>
+}
+
+export interface WriteBehindOptions {
+  db: Database
+  log: { warn(details: object, message: string): void }
+  intervalMs?: number
+}
+
+// What is dropped beyond this is a lower bound that the client's own token replaces.
+const MAX_PENDING = 100_000
+
+/** Carries generations to the ledger in batches; a process that is killed loses only lower bounds. */
+export function createWriteBehind({ db, log, intervalMs = 500 }: WriteBehindOptions): WriteBehind {
+  let pending = new Map<string, Rotation>()
+  let flushing: Promise<void> = Promise.resolve()
+  let timer: NodeJS.Timeout | undefined
+
+  function note(rotation: Rotation): void {
+    const known = pending.get(rotation.sessionId)
+    if (known && known.generation > rotation.generation) return
+    // A re-issue moves nothing but the credits.
+    if (known?.generation === rotation.generation)
+      rotation.credits = Math.min(rotation.credits, known.credits)
+    if (!known && pending.size >= MAX_PENDING) return
+    pending.set(rotation.sessionId, rotation)
+  }
+
+  async function write(): Promise<void> {
+    if (pending.size === 0) return
+    const batch = pending
+    pending = new Map()
+    // One order for all nodes, so that two batches cannot deadlock.
+    const rows = [...batch.values()].sort((a, b) => (a.sessionId < b.sessionId ? -1 : 1))
+    try {
+      for (let at = 0; at < rows.length; at += 1_000) {
+        await db.$executeRaw`
+          WITH v AS (
+            SELECT * FROM jsonb_to_recordset(${JSON.stringify(rows.slice(at, at + 1_000))}::jsonb)
+            AS r("sessionId" uuid, generation int, "rotatedAt" bigint, "idleExpiresAt" bigint,
+              attempts text, credits int, clean int)
+          ), locked AS (
+            SELECT id FROM sessions WHERE id IN (SELECT "sessionId" FROM v) ORDER BY id FOR UPDATE
+          )
+          UPDATE sessions s SET
+            generation = GREATEST(s.generation, v.generation),
+            attempt = CASE WHEN v.generation > s.generation THEN v.attempts ELSE s.attempt END,
+            reissues = CASE WHEN v.generation > s.generation THEN 0 ELSE s.reissues END,
+            credits = CASE WHEN v.generation > s.generation THEN v.credits
+              WHEN v.generation = s.generation THEN LEAST(v.credits, s.credits) ELSE s.credits END,
+            clean = CASE WHEN v.generation > s.generation THEN v.clean ELSE s.clean END,
+            rotated_at = GREATEST(s.rotated_at, to_timestamp(v."rotatedAt" / 1000.0)),
+            last_used_at = GREATEST(s.last_used_at, to_timestamp(v."rotatedAt" / 1000.0)),
+            idle_expires_at = GREATEST(s.idle_expires_at, to_timestamp(v."idleExpiresAt" / 1000.0))
+          FROM v, locked WHERE s.id = v."sessionId" AND locked.id = s.id`
+      }
+    } catch (error) {
+      for (const rotation of batch.values()) note(rotation)
+      throw error
+    }
+  }
+
+  function flush(): Promise<void> {
+    const next = flushing.catch(() => {}).then(write)
+    flushing = next
+    return next
+  }
+
+  return {
+    note,
+    flush,
+    start() {
+      timer = setInterval(() => {
+        flush().catch((error: Error) =>
+          log.warn({ reason: error.name, pending: pending.size }, 'the ledger is behind'),
+        )
+      }, intervalMs)
+      timer.unref()
+    },
+    async stop() {
+      clearInterval(timer)
+      await flush()
+    },
+  }
+}

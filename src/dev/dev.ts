@@ -1,0 +1,151 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { leaveEnvironment } from '../cli/dev-environment.ts'
+import { type Config, environment, loadConfig } from '../config.ts'
+import { explain } from '../platform/explain.ts'
+import { applyMigrations, MIGRATIONS } from '../platform/migrations.ts'
+import { serve } from '../server.ts'
+import { readOrCreateAppSecret } from './app-secret.ts'
+import { isListening } from './embedded/port.ts'
+import { startPostgres } from './embedded/postgres.ts'
+import { startRedis } from './embedded/redis.ts'
+import { createLifetime, type Lifetime } from './lifetime.ts'
+import { seedDemoUser } from './seed.ts'
+
+const DATA = resolve('.data')
+
+type Environment = Record<string, string | undefined>
+
+/**
+ * A server for development that needs nothing but `npm install`. Its data stays in `.data/`.
+ * `--nodes <n>` adds servers on the following ports, on the same stores: another process each.
+ */
+export async function dev(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options: { nodes: { type: 'string', default: '1' } } })
+  const nodes = Number(values.nodes)
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > 16) throw new Error('--nodes is a number from 1 to 16')
+  const env = withoutEmpty(environment())
+  if (env.NODE_ENV === 'production') {
+    throw new Error('this is for development: with NODE_ENV=production use "npm start"')
+  }
+  // npm sets it for the scripts it runs; started by hand, a server may well outlive its shell.
+  const lifetime = createLifetime({ followParent: env.npm_lifecycle_event !== undefined })
+  try {
+    await start(env, nodes, lifetime)
+  } catch (error) {
+    console.error(`ratchet dev: ${tell(error)}`)
+    await lifetime.end(1)
+  }
+}
+
+async function start(env: Environment, nodes: number, lifetime: Lifetime): Promise<void> {
+  await requireFreePorts(Number(env.PORT ?? 8080), nodes)
+  const database = await provideDatabase(env, lifetime)
+  const redis = await provideRedis(env, lifetime)
+  const settings = { ...(await developmentDefaults(env)), ...env, ...database.env, ...redis.env }
+  const config = loadConfig(settings)
+  await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
+  const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
+  lifetime.onEnd(await leaveEnvironment(settings))
+  const server = await serve(config)
+  lifetime.onEnd(() => server.close())
+  const others = await startOthers(settings, config.port, nodes - 1, lifetime)
+  console.log(`
+  Ratchet is ready   ${config.publicUrl}${others.map((url) => `\n  Another node       ${url}`).join('')}
+  API documentation  ${config.publicUrl}/docs
+  Mail it has sent   ${config.mail.kind === 'inbox' ? `${config.publicUrl}/dev/inbox` : `by ${config.mail.kind}`}
+
+  Postgres           ${database.description}
+  Redis              ${redis.description}
+  Demo account       ${demo ? `${demo.email} / ${demo.password}` : 'none: the database is on another machine'}
+
+  Ctrl-C stops it.
+`)
+}
+
+/** Asked before anything is started or changed. What is no port the configuration will say. */
+async function requireFreePorts(first: number, count: number): Promise<void> {
+  for (let port = first; port > 0 && port < Math.min(first + count, 65_536); port += 1) {
+    if (await isListening(port))
+      throw new Error(`port ${port} is in use: stop what listens there, or set PORT.`)
+  }
+}
+
+/** Nodes of their own process on the same stores, as behind a load balancer: one issuer, one inbox, many ports. */
+async function startOthers(settings: Environment, port: number, count: number, lifetime: Lifetime) {
+  const urls: string[] = []
+  for (let index = 1; index <= count; index += 1) {
+    const metrics = settings.METRICS_PORT
+    const env = {
+      ...settings,
+      PORT: String(port + index),
+      ...(metrics ? { METRICS_PORT: String(Number(metrics) + index) } : {}),
+    }
+    const node = fork(fileURLToPath(import.meta.resolve('./node.ts')), { env, stdio: 'inherit' })
+    const ended = once(node, 'exit')
+    lifetime.onEnd(async () => {
+      if (node.connected) node.disconnect()
+      await ended
+    })
+    const [message] = await Promise.race([once(node, 'message'), ended])
+    if (typeof message !== 'object') throw new Error(`the node on port ${env.PORT} did not start`)
+    urls.push(`http://localhost:${env.PORT}`)
+  }
+  return urls
+}
+
+async function provideDatabase(env: Environment, lifetime: Lifetime) {
+  const given = env.DATABASE_URL ?? env.DB_HOST ?? env.DB_SECRET_JSON
+  if (given) {
+    const where = URL.canParse(given) ? new URL(given).host : (env.DB_HOST ?? 'DB_SECRET_JSON')
+    return { env: {}, description: `the given one, ${where}`, embedded: false }
+  }
+  const postgres = await startPostgres({ dir: join(DATA, 'postgres') })
+  lifetime.onEnd(() => postgres.stop())
+  return { env: { DATABASE_URL: postgres.url }, description: postgres.description, embedded: true }
+}
+
+async function provideRedis(env: Environment, lifetime: Lifetime) {
+  if (env.REDIS_URL) {
+    const where = URL.canParse(env.REDIS_URL) ? new URL(env.REDIS_URL).host : 'REDIS_URL'
+    return { env: {}, description: `the given one, ${where}` }
+  }
+  const { url, incarnation, ...redis } = await startRedis()
+  lifetime.onEnd(() => redis.stop())
+  const variables = { REDIS_URL: url, ...(incarnation ? { REDIS_INCARNATION: incarnation } : {}) }
+  return { env: variables, description: redis.description }
+}
+
+async function developmentDefaults(env: Environment): Promise<Environment> {
+  const port = env.PORT ?? '8080'
+  return {
+    NODE_ENV: 'development',
+    HOST: '127.0.0.1',
+    PORT: port,
+    PUBLIC_URL: `http://localhost:${port}`,
+    INBOX_DIR: join(DATA, 'inbox'),
+    // A development server asks nobody outside the machine.
+    BREACHED_PASSWORDS_URL: 'off',
+    APP_SECRETS: env.APP_SECRETS ?? (await readOrCreateAppSecret(join(DATA, 'app-secret'))),
+  }
+}
+
+/** An account whose password is public must not get into a database that others use. */
+function isOurs(config: Config, embedded: boolean): boolean {
+  return embedded || ['localhost', '127.0.0.1', '[::1]'].includes(new URL(config.databaseUrl).hostname)
+}
+
+const withoutEmpty = (env: Readonly<Environment>): Environment =>
+  Object.fromEntries(Object.entries(env).filter(([, value]) => value))
+
+function tell(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (/already running/.test(error.message)) {
+    return `already running here: ${relative('.', DATA)} is in use. Stop the other one first.`
+  }
+  const told = explain(error)
+  return typeof told === 'string' ? told : (error.stack ?? error.message)
+}

@@ -1,0 +1,95 @@
+import t from 'tap'
+import {
+  createPasswordPolicy,
+  MIN_LENGTH_WITH_SECOND_FACTOR,
+} from '../../../src/core/passwords/password-policy.ts'
+import { Problem } from '../../../src/core/problems/problems.ts'
+import { startRangeServer } from '../../support/range-server.ts'
+import { movableClock } from '../../support/server.ts'
+
+const log = { info() {}, warn() {} }
+const range = await startRangeServer(t)
+const policy = createPasswordPolicy({
+  minLength: 12,
+  breachedPasswordsUrl: range.url,
+  clock: movableClock(),
+  log,
+})
+
+async function reasons(password: string, account: { email?: string; minLength?: number } = {}) {
+  const problem = await policy.check(password, { email: 'ada@example.com', ...account }).then(
+    () => undefined,
+    (error) => error,
+  )
+  if (problem === undefined) return []
+  t.ok(problem instanceof Problem)
+  t.equal(problem.code, 'password_too_weak')
+  const { detail = '', reasons = [] } = problem.extras
+  t.equal(/^Use \d+ to 128 characters\./.test(detail), /too_/.test(`${reasons}`), 'only what applies')
+  t.equal(/guessed/.test(detail), /common|breached/.test(`${reasons}`))
+  if (password.length > 8)
+    t.notOk(JSON.stringify(problem.extras).includes(password), 'a refusal does not repeat the password')
+  return reasons
+}
+
+t.test('a length in characters, after NFC', async (t) => {
+  t.strictSame(await reasons('eleven char'), ['too_short'])
+  t.strictSame(await reasons('twelve chars'), [])
+  t.strictSame(await reasons('🔑'.repeat(11)), ['too_short'])
+  t.strictSame(await reasons('🔑'.repeat(12)), [])
+  t.strictSame(await reasons('e\u0301'.repeat(11)), ['too_short'], '22 code points, 11 characters')
+  t.strictSame(await reasons('e\u0301'.repeat(128)), [], '256 code points, 128 characters')
+  t.strictSame(await reasons('x'.repeat(128)), [])
+  t.strictSame(await reasons('x'.repeat(129)), ['too_long'])
+  // The longest that NFC makes 128 characters of: each is four code points.
+  t.strictSame(await reasons('\u03b1\u0313\u0300\u0345'.repeat(128)), [])
+  t.strictSame(await reasons('\u03b1\u0313\u0300\u0345'.repeat(129)), ['too_long'])
+  t.strictSame(await reasons(''), ['too_short'])
+})
+
+t.test('eight characters do where there is a second factor', async (t) => {
+  const minLength = MIN_LENGTH_WITH_SECOND_FACTOR
+  t.strictSame(await reasons('zx81#qQd', { minLength }), [])
+  t.strictSame(await reasons('zx81#qQ', { minLength }), ['too_short'])
+  t.strictSame(await reasons('iloveyou1', { minLength }), ['common'])
+})
+
+t.test('the commonest, however they are spelt; nothing is asked about them', async (t) => {
+  const before = range.asked.length
+  for (const password of ['1q2w3e4r5t6y', 'passwordpassword', 'PasswordPassword', ' passwordpassword  ']) {
+    t.strictSame(await reasons(password), ['common'], password)
+  }
+  t.strictSame(await reasons('password'), ['too_short', 'common'])
+  t.equal(range.asked.length, before)
+  t.strictSame(await reasons('passwordpassword, and some more of it'), [])
+})
+
+t.test('the own address', async (t) => {
+  t.strictSame(await reasons('Ada@Example.com '), ['same_as_email'])
+  t.strictSame(await reasons('ada@example.com!'), [])
+  t.strictSame(await reasons('de\u0301ja@example.com', { email: 'd\u00e9ja@example.com' }), ['same_as_email'])
+})
+
+t.test('breached ones, exactly', async (t) => {
+  range.knows('known since that breach')
+  t.strictSame(await reasons('known since that breach'), ['breached'])
+  t.strictSame(await reasons('Known since that breach'), [])
+  t.strictSame(await reasons('known since that breach '), [])
+})
+
+t.test('oversize is refused before anything is computed', async (t) => {
+  const before = range.asked.length
+  for (const password of [
+    'x'.repeat(4096),
+    `a${'\u0301'.repeat(4095)}`,
+    `a${'\u0345\u0301\u0327\u0334'.repeat(1023)}`,
+    '\ufdfa'.repeat(4096),
+  ]) {
+    const began = performance.now()
+    t.strictSame(await reasons(password), ['too_long'])
+    t.ok(performance.now() - began < 50)
+  }
+  t.equal(range.asked.length, before)
+})
+
+t.end()

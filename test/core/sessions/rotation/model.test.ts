@@ -1,0 +1,57 @@
+import { spawnSync } from 'node:child_process'
+import fc from 'fast-check'
+import t from 'tap'
+import { check } from '../../../support/property.ts'
+import { startCluster } from './model/cluster.ts'
+import { createWorld, type Round, round } from './model/simulation.ts'
+
+const skip =
+  spawnSync('redis-server', ['--version']).status === 0
+    ? false
+    : 'no Redis that can lose what it knows: install redis-server'
+
+// As many runs as fit; with MODEL_RUNS so many, which needs tap's --timeout=0.
+const RUNS = Number(process.env.MODEL_RUNS ?? 1_000)
+const BUDGET_MS = process.env.MODEL_RUNS ? Number.POSITIVE_INFINITY : 45_000
+
+t.test('two nodes, honest clients and thieves, and stores that fail', { skip }, async (t) => {
+  t.setTimeout(0)
+  const cluster = await startCluster()
+  t.teardown(() => cluster.stop())
+  const deadline = performance.now() + BUDGET_MS
+  let runs = 0
+  let rounds = 0
+
+  class Step implements fc.AsyncCommand<object, Awaited<ReturnType<typeof createWorld>>> {
+    readonly round: Round
+    constructor(round: Round) {
+      this.round = round
+    }
+    check = () => true
+    run = (_model: object, world: Awaited<ReturnType<typeof createWorld>>) => world.run(this.round)
+    toString = () => JSON.stringify(this.round)
+  }
+
+  const commands = fc.commands([round.map((each) => new Step(each))], { maxCommands: 14, size: 'max' })
+  const property = fc.asyncProperty(commands, async (steps) => {
+    if (performance.now() > deadline) return
+    const lines: string[] = []
+    const trace = (line: string) => void lines.push(line)
+    try {
+      await cluster.heal()
+      const world = await createWorld(cluster, trace)
+      await fc.asyncModelRun(() => ({ model: {}, real: world }), steps)
+      await world.finish()
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\n${lines.join('\n')}`, { cause: error })
+    }
+    runs += 1
+    rounds += [...steps].length
+  })
+  // A smaller counterexample costs minutes: ask for it with FC_SHRINK.
+  await check(t, property, { numRuns: RUNS, endOnFailure: !process.env.FC_SHRINK })
+  t.pass(`${runs} runs, ${rounds} rounds`)
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()

@@ -1,0 +1,235 @@
+import fc from 'fast-check'
+import type { Redis } from 'ioredis'
+import { bytes, markTombstoned, recordRevocations } from '../../../../../src/core/sessions/ledger.ts'
+import { MAX_CREDITS } from '../../../../../src/core/sessions/rotation/decide.ts'
+import {
+  markInvalidated,
+  readFamily,
+  rotatedOnLedger,
+} from '../../../../../src/core/sessions/rotation/ledger-store.ts'
+import { createRedisStore } from '../../../../../src/core/sessions/rotation/redis-store.ts'
+import { createRotate, type Presented } from '../../../../../src/core/sessions/rotation/rotate.ts'
+import { createWriteBehind, type Rotation } from '../../../../../src/core/sessions/rotation/write-behind.ts'
+import { watch } from '../../../../../src/platform/circuit-breaker.ts'
+import type { Database } from '../../../../../src/platform/database.ts'
+import { DAY } from './histories.ts'
+import { newSession, redisKey, redisTwin, standing, turnOnLedger } from './twins.ts'
+
+const GRACE = 10_000
+
+/** Another node's write-behind is not this one's to flush. */
+type Path = 'redis' | 'ledger' | 'ledger elsewhere'
+
+export type Switch =
+  /** A token is presented: how far behind the newest that was issued, under which key. */
+  | { do: 'refresh'; on: Path; behind: number; attempt: string }
+  | { do: 'retry'; on: Path }
+  | { do: 'wait' }
+  | { do: 'flush' }
+  /** A process is killed: what it had not flushed is lost. */
+  | { do: 'kill' }
+  | { do: 'empty' }
+  | { do: 'save' }
+  | { do: 'rollBack' }
+  | { do: 'cool' }
+  | { do: 'merge' }
+  | { do: 'end'; carried: boolean }
+
+const path = fc.constantFrom<Path>('redis', 'redis', 'redis', 'ledger', 'ledger elsewhere')
+const refresh = fc.record({
+  do: fc.constant('refresh' as const),
+  on: path,
+  behind: fc.constantFrom(0, 0, 0, 0, 0, 1, 1, 2),
+  attempt: fc.constantFrom('', 'a', 'b'),
+})
+const retry = fc.record({
+  do: fc.constant('retry' as const),
+  on: path,
+})
+const plain = fc.record({
+  do: fc.constantFrom('wait', 'flush', 'flush', 'kill', 'empty', 'save', 'rollBack', 'cool', 'merge'),
+})
+const end = fc.record({ do: fc.constant('end' as const), carried: fc.boolean() })
+
+export const switches = fc.array(
+  fc.oneof(
+    { arbitrary: refresh, weight: 8 },
+    { arbitrary: retry, weight: 2 },
+    { arbitrary: plain as fc.Arbitrary<Switch>, weight: 6 },
+    { arbitrary: end, weight: 1 },
+  ) as fc.Arbitrary<Switch>,
+  { minLength: 4, maxLength: 24 },
+)
+
+export interface Stores {
+  db: Database
+  redis: Redis
+  userId: string
+  incarnation: string
+}
+
+/** One family's life between the two stores. @throws with the whole history where an invariant does not hold. */
+export async function live(stores: Stores, familyHash: string, steps: readonly Switch[]): Promise<void> {
+  const { db, redis, userId, incarnation } = stores
+  const key = redisKey(familyHash)
+  const store = createRedisStore(redis)
+  const hot = redisTwin(redis, incarnation)
+  const log = { warn() {}, info() {} }
+  // Never started, so every command is tried: which store is asked, the history says.
+  const deadline = () => Number.MAX_SAFE_INTEGER
+  const redisBreaker = Object.assign(watch({ name: 'redis', probe: async () => {}, log }), { deadline })
+  const newProcess = () => {
+    const writeBehind = createWriteBehind({ db, log })
+    const rotate = createRotate({
+      db,
+      store,
+      redisBreaker,
+      writeBehind,
+      incarnation: incarnation || undefined,
+    })
+    return { writeBehind, rotate }
+  }
+  let node = newProcess()
+  let at = 0
+  let ended = false
+  let issued = 0
+  let saved: Record<string, string> | undefined
+  let last: { presented: number; attempt: string } | undefined
+  let unflushed: Rotation | undefined
+  const attemptsOf = new Map<number, Set<string>>()
+  const session = newSession(familyHash, userId)
+  await db.session.create({ data: session })
+
+  function must(holds: boolean, what: string): void {
+    if (!holds) throw new Error(`step ${at}: ${what}, in ${JSON.stringify(steps)}`)
+  }
+  const inLedger = async () => {
+    const family = await readFamily(db, familyHash)
+    if (!family) throw new Error('the ledger lost a family')
+    return family
+  }
+  // An ended family may be a tombstone and nothing else.
+  const inRedis = async () =>
+    (await redis.hexists(key, 'generation')) || (await redis.hexists(key, 'ended'))
+      ? hot.get(familyHash)
+      : undefined
+
+  /** What the reconciler does before anybody uses a Redis that was away. */
+  async function reconcile(): Promise<void> {
+    const turned = await rotatedOnLedger(db, 10_000)
+    const ours = turned.filter((family) => family.familyHash === familyHash)
+    if (ours.length > 0) await store.invalidate([familyHash])
+    await markInvalidated(db, ours)
+    // To end what has ended only says what Redis has not been told yet.
+    if (ended) await store.writeTombstones(await recordRevocations(db, { familyHash }, 'logout'))
+  }
+
+  async function decideOn(on: Path, request: Presented) {
+    if (on === 'redis') return node.rotate(familyHash, request)
+    return { by: 'ledger' as const, verdict: await turnOnLedger(db, familyHash, { ...request, waitedMs: 0 }) }
+  }
+
+  async function ask(on: Path, presented: number, attempt: string): Promise<void> {
+    if (on === 'redis') await reconcile()
+    const request: Presented = { presented, attempt, proven: '', graceMs: GRACE, idleTtlMs: 30 * DAY }
+    const tried = (attemptsOf.get(presented) ?? new Set()).add(attempt)
+    attemptsOf.set(presented, tried)
+    const isRetry = presented === issued - 1 && attempt !== '' && tried.size === 1
+    const honest = !ended && (presented === issued || isRetry)
+    if (on === 'ledger') await flush()
+    const before = on === 'redis' ? await inRedis() : await inLedger()
+    const { verdict, by } = await decideOn(on, request)
+    const yields = verdict !== null && 'generation' in verdict
+    must(yields || !honest, `an honest client was refused: ${JSON.stringify(verdict)}`)
+    if (yields) {
+      const { generation, credits, clean, rotatedAt, idleExpiresAt, attempts, outcome } = verdict
+      must(!ended, `an ended family yielded ${generation}`)
+      must(generation === presented + 1, `generation ${presented} yielded ${generation}`)
+      must(credits >= 0 && credits <= MAX_CREDITS, `${credits} credits`)
+      if (outcome === 'reissue' && before?.generation === generation)
+        must(before.rotatedAt === rotatedAt, 'a re-issue moved the time')
+      if (outcome !== 'reissue' && by === 'redis') {
+        note({ sessionId: session.id, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
+      }
+      issued = Math.max(issued, generation)
+      last = { presented, attempt }
+    }
+    if (verdict?.outcome === 'reuse') {
+      await store.writeTombstones(await recordRevocations(db, { familyHash }, 'reuse_detected'))
+      ended = true
+    }
+  }
+
+  async function merge(): Promise<void> {
+    const [ledger, before] = [await inLedger(), await inRedis()]
+    if (ledger.ended) return
+    await store.merge(familyHash, ledger, { ...standing(incarnation), merge: 'of another node' })
+    const after = await inRedis()
+    if (!after || before?.ended) return must(after?.ended === before?.ended, 'a merge revived a tombstone')
+    const known = before?.generation ?? -1
+    must(after.generation === Math.max(known, ledger.generation), 'a merge did not take the maximum')
+    must(
+      after.credits === Math.min(before?.credits ?? MAX_CREDITS, ledger.credits),
+      'a merge gave credits back',
+    )
+  }
+
+  async function flush(): Promise<void> {
+    const before = await inLedger()
+    await node.writeBehind.flush()
+    const after = await inLedger()
+    must(after.generation >= before.generation, 'a flush went back')
+    must(after.ended === before.ended, 'a flush changed an ending')
+    must(after.credits <= MAX_CREDITS, `${after.credits} credits in the ledger`)
+    if (after.generation === before.generation) must(after.credits <= before.credits, 'a flush made credits')
+    else must(after.credits <= (unflushed?.credits ?? -1), 'a flush made credits')
+    unflushed = undefined
+  }
+
+  function note(rotation: Rotation): void {
+    if (!unflushed || unflushed.generation < rotation.generation) unflushed = rotation
+    node.writeBehind.note(rotation)
+  }
+
+  function kill(): void {
+    node = newProcess()
+    unflushed = undefined
+  }
+
+  async function wait(): Promise<void> {
+    const waiting = unflushed
+    kill()
+    if (waiting) note({ ...waiting, rotatedAt: waiting.rotatedAt - 3 * GRACE })
+    if (await redis.hexists(key, 'rotated_at')) await redis.hincrby(key, 'rotated_at', -3 * GRACE)
+    if (saved?.rotated_at) saved.rotated_at = String(Number(saved.rotated_at) - 3 * GRACE)
+    await db.$executeRaw`
+      UPDATE sessions SET rotated_at = rotated_at - ${3 * GRACE} * interval '1 millisecond'
+      WHERE family_hash = ${bytes(familyHash)}`
+  }
+
+  for (const step of steps) {
+    at += 1
+    if (step.do === 'refresh') await ask(step.on, Math.max(0, issued - step.behind), step.attempt)
+    else if (step.do === 'retry' && last) await ask(step.on, last.presented, last.attempt)
+    else if (step.do === 'wait') await wait()
+    else if (step.do === 'flush') await flush()
+    else if (step.do === 'kill') kill()
+    else if (step.do === 'empty') await redis.del(key)
+    else if (step.do === 'save') saved = await redis.hgetall(key)
+    else if (step.do === 'cool') await store.invalidate([familyHash])
+    else if (step.do === 'merge') await merge()
+    else if (step.do === 'rollBack') {
+      await redis.del(key)
+      // The server it comes back on is another.
+      if (saved && Object.keys(saved).length > 0) await redis.hset(key, { ...saved, incarnation: 'another' })
+    } else if (step.do === 'end') {
+      const endings = await recordRevocations(db, { familyHash }, 'logout')
+      if (step.carried) {
+        await store.writeTombstones(endings)
+        await markTombstoned(db, endings)
+      }
+      ended = true
+    }
+  }
+  await redis.del(key)
+}

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import { bytes } from '../../../../../src/core/sessions/ledger.ts'
+import type { RotationRequest } from '../../../../../src/core/sessions/rotation/decide.ts'
+import { readFamily, rotateOnLedger } from '../../../../../src/core/sessions/rotation/ledger-store.ts'
+import { createRedisStore } from '../../../../../src/core/sessions/rotation/redis-store.ts'
+import { StoreUnavailable } from '../../../../../src/platform/circuit-breaker.ts'
+import type { Database } from '../../../../../src/platform/database.ts'
+import type { Twin } from './histories.ts'
+
+export const redisKey = (familyHash: string) => `rt:{${familyHash}}`
+export const claims = '{"sid":"s"}'
+
+/** What a node adds to its commands; always the same merge, so that every rotation believes it. */
+export const standing = (incarnation: string) => ({
+  incarnation,
+  merge: 'm',
+  deadline: Number.MAX_SAFE_INTEGER,
+})
+
+/** The Lua script. @param incarnation of a Redis that has no run id. */
+export function redisTwin(redis: Redis, incarnation: string): Twin {
+  const store = createRedisStore(redis)
+  const known = new Set<string>()
+  return {
+    afterReuse: 'reuse',
+    async now() {
+      const [seconds, micros] = await redis.time()
+      return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+    },
+    async put(familyHash, state) {
+      // A merge believes in maxima only, and an expiry that has passed would take the key along.
+      const alive = { ...state, idleExpiresAt: state.absoluteExpiresAt, claims }
+      if (!known.has(familyHash)) await store.merge(familyHash, alive, standing(incarnation))
+      known.add(familyHash)
+      await redis.hset(redisKey(familyHash), {
+        reissues: state.reissues,
+        credits: state.credits,
+        rotated_at: state.rotatedAt,
+        idle_expires_at: state.idleExpiresAt,
+      })
+    },
+    async get(familyHash) {
+      const stored = await redis.hgetall(redisKey(familyHash))
+      return {
+        generation: Number(stored.generation),
+        rotatedAt: Number(stored.rotated_at),
+        reissues: Number(stored.reissues),
+        credits: Number(stored.credits),
+        clean: Number(stored.clean),
+        attempts: stored.attempts ?? '',
+        idleExpiresAt: Number(stored.idle_expires_at),
+        absoluteExpiresAt: Number(stored.absolute_expires_at),
+        binding: stored.binding ?? '',
+        ended: stored.ended ?? '',
+      }
+    },
+    rotate: (familyHash, request) => store.rotate(familyHash, request, standing(incarnation)),
+  }
+}
+
+/** The row in Postgres. */
+export function ledgerTwin(db: Database, userId: string): Twin {
+  return {
+    afterReuse: 'ended',
+    async now() {
+      const [row] = await db.$queryRaw<{ now: number }[]>`
+        SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now`
+      return (row as { now: number }).now
+    },
+    async put(familyHash, state) {
+      const { generation, reissues, credits, clean, attempts: attempt } = state
+      const changes = {
+        ...{ generation, reissues, credits, clean, attempt },
+        rotatedAt: new Date(state.rotatedAt),
+        idleExpiresAt: new Date(state.idleExpiresAt),
+        absoluteExpiresAt: new Date(state.absoluteExpiresAt),
+      }
+      await db.session.upsert({
+        where: { familyHash: bytes(familyHash) },
+        update: changes,
+        create: { ...newSession(familyHash, userId), ...changes },
+      })
+    },
+    async get(familyHash) {
+      const family = await readFamily(db, familyHash)
+      if (!family) throw new Error('the ledger lost a family')
+      return family
+    },
+    rotate: (familyHash, request) => turnOnLedger(db, familyHash, request),
+  }
+}
+
+/** As a client reads it once an ending has settled. */
+export async function turnOnLedger(db: Database, familyHash: string, request: RotationRequest) {
+  try {
+    return await rotateOnLedger(db, familyHash, request)
+  } catch (error) {
+    const family = error instanceof StoreUnavailable ? await readFamily(db, familyHash) : null
+    if (!family?.settling) throw error
+    return { outcome: 'ended' as const, reason: family.ended }
+  }
+}
+
+/** The columns of a session that have just begun. */
+export function newSession(familyHash: string, userId: string, now = new Date()) {
+  return {
+    id: randomUUID(),
+    familyHash: bytes(familyHash),
+    userId,
+    clientId: 'first-party',
+    transport: 'body',
+    scope: 'account',
+    amr: ['pwd'],
+    rotatedAt: now,
+    authTime: now,
+    createdAt: now,
+    lastUsedAt: now,
+    idleExpiresAt: new Date(now.getTime() + 30 * 86_400_000),
+    absoluteExpiresAt: new Date(now.getTime() + 90 * 86_400_000),
+  }
+}
+
+/** A person who can own sessions. */
+export async function newUser(db: Database): Promise<string> {
+  const id = randomUUID()
+  await db.user.create({
+    data: { id, email: `${id}@example.com`, passwordHash: 'none', emailVerifiedAt: new Date() },
+  })
+  return id
+}

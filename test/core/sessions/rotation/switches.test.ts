@@ -1,0 +1,37 @@
+import { randomBytes } from 'node:crypto'
+import fc from 'fast-check'
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { openDatabase } from '../../../../src/platform/database.ts'
+import { createTestDatabase } from '../../../support/database.ts'
+import { check } from '../../../support/property.ts'
+import { redisUrl } from '../../../support/server.ts'
+import { live, type Stores, switches } from './model/switches.ts'
+import { newUser } from './model/twins.ts'
+
+const AT_ONCE = 10
+
+t.test('a family that changes between the stores keeps every promise, whatever they lose', async (t) => {
+  const database = await createTestDatabase()
+  const { db, close } = openDatabase({ url: database.url })
+  const redis = new Redis(redisUrl, { enableAutoPipelining: true })
+  t.teardown(async () => {
+    redis.disconnect()
+    await close()
+    await database.drop()
+  })
+  const incarnation = process.env.TEST_REDIS_INCARNATION ?? ''
+  const stores: Stores = { db, redis, userId: await newUser(db), incarnation }
+  const newHash = () => randomBytes(32).toString('base64url')
+  const property = fc.asyncProperty(
+    fc.array(switches, { minLength: AT_ONCE, maxLength: AT_ONCE }),
+    async (lives) => void (await Promise.all(lives.map((steps) => live(stores, newHash(), steps)))),
+  )
+  // A Redis in JavaScript is a hundred times slower.
+  const numRuns = Number(process.env.MODEL_RUNS ?? (incarnation ? 4 : 60))
+  await check(t, property, { numRuns, endOnFailure: true })
+  t.pass(`${numRuns * AT_ONCE} lives`)
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()

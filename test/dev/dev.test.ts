@@ -1,0 +1,96 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { freePort, isListening } from '../../src/dev/embedded/port.ts'
+import { createEmptyDatabase } from '../support/database.ts'
+import { eventually } from '../support/eventually.ts'
+import { redisUrl } from '../support/server.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const TSX = import.meta.resolve('tsx')
+
+t.test('a port in use is told before anything is started or changed', async (t) => {
+  const folder = t.testdir()
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.teardown(() => taken.close())
+  const { port } = taken.address() as { port: number }
+  for (const [first, nodes] of [
+    [port, '1'],
+    [port - 1, '2'],
+  ]) {
+    const error = await promisify(execFile)(
+      process.execPath,
+      ['--import', TSX, MAIN, 'dev', '--nodes', `${nodes}`],
+      {
+        cwd: folder,
+        env: { PATH: process.env.PATH, PORT: `${first}` },
+      },
+    ).catch((error) => error)
+    const stderr = /^ratchet dev: port \d+ is in use: stop what listens there, or set PORT\.\n$/
+    t.match(error, { code: 1, stdout: '', stderr })
+    t.notOk(existsSync(join(folder, '.data')))
+  }
+})
+
+t.test('--nodes 2: two processes, one service; both end with the first', async (t) => {
+  const [database, folder] = await Promise.all([
+    createEmptyDatabase(),
+    mkdtemp(join(tmpdir(), 'ratchet-dev-')),
+  ])
+  t.teardown(() => Promise.all([database.drop(), rm(folder, { recursive: true, force: true })]))
+  let port = await freePort()
+  while (await isListening(port + 1)) port = await freePort()
+  const incarnation = process.env.TEST_REDIS_INCARNATION
+  const child = spawn(process.execPath, ['--import', TSX, MAIN, 'dev', '--nodes', '2'], {
+    cwd: folder,
+    env: {
+      PATH: process.env.PATH,
+      PORT: String(port),
+      DATABASE_URL: database.url,
+      REDIS_URL: redisUrl,
+      ...(incarnation ? { REDIS_INCARNATION: incarnation } : {}),
+    },
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
+  await eventually(() => output.includes('Ctrl-C stops it') || child.exitCode !== null, 60_000)
+  t.match(output, `Another node       http://localhost:${port + 1}`)
+
+  const call = (node: number, method: string, path: string, init: RequestInit = {}) =>
+    fetch(`http://127.0.0.1:${port + node}${path}`, { method, ...init })
+  const login = await call(0, 'POST', '/auth/login', {
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      email: 'demo@example.com',
+      password: 'correct horse battery',
+      transport: 'body',
+    }),
+  })
+  const { access_token: token } = (await login.json()) as { access_token: string }
+  const headers = { authorization: `Bearer ${token}` }
+  t.equal((await call(1, 'GET', '/me', { headers })).status, 200)
+  t.equal((await call(1, 'POST', '/auth/logout', { headers })).status, 204)
+  await eventually(async () => (await call(0, 'GET', '/me', { headers })).status === 401, 1_000)
+
+  const listed = await promisify(execFile)(process.execPath, ['--import', TSX, MAIN, 'users', 'list'], {
+    cwd: folder,
+    env: { PATH: process.env.PATH },
+  })
+  t.match(listed.stdout, /demo@example\.com/, 'a command finds the server that runs in its folder')
+
+  child.kill('SIGTERM')
+  const [code] = await once(child, 'exit')
+  t.equal(code, 0)
+  t.notOk(await isListening(port))
+  t.notOk(await isListening(port + 1))
+  t.notOk(existsSync(join(folder, '.data/environment')))
+})
