@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import fastify, { LogController } from 'fastify'
+import fastify, { type FastifyInstance, LogController } from 'fastify'
 import type { DestinationStream } from 'pino'
 import type { Config } from './config.ts'
 import { ACCOUNT_SCOPE } from './core/sessions/sessions.ts'
-import devInbox from './dev/inbox/inbox.plugin.ts'
 import { accounts } from './features/account/account.plugin.ts'
 import { activity } from './features/account/activity.routes.ts'
 import { emailChange } from './features/account/email-change.routes.ts'
@@ -44,6 +43,8 @@ export interface AppOptions {
   migrations?: readonly string[]
   /** True once the process is on its way out. */
   draining?: () => boolean
+  /** Routes that only a process of its kind has, such as the development server's inbox. */
+  extraRoutes?: ((app: FastifyInstance) => Promise<void>) | undefined
 }
 
 const BODY_LIMIT = 16 * 1024
@@ -55,7 +56,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const clock = options.clock ?? systemClock
   const log = createLog(config.logLevel, options.logTo)
   const services = await openServices(config, clock, log)
-  const { db, redis, metrics, inbox, audit, outbox, writeBehind, passwords, accessTokens } = services
+  const { db, redis, metrics, audit, outbox, writeBehind, passwords, accessTokens } = services
   const { publicUrl, cookieSameSite } = config
   const authenticate = createAuthenticate(accessTokens, ACCOUNT_SCOPE)
   const rateLimits = createRateLimits(redis, services.redisBreaker, config.rateLimits)
@@ -117,11 +118,11 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(activity, dependencies)
   await app.register(admin, { ...dependencies, requireAdministrator: createRequireAdministrator(db, audit) })
   await app.register(discovery, dependencies)
-  const { migrations = [], draining = () => false } = options
+  const { migrations = [], draining = () => false, extraRoutes } = options
   await app.register(health, { ...dependencies, migrations, draining })
-  if (inbox) await app.register(devInbox, { inbox })
   const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
   if (webhookSecret) await app.register(mailProviderEvents, { ...dependencies, webhookSecret })
+  if (extraRoutes) await app.register(extraRoutes)
   await app.register(metricsRoom, { metrics, host: config.host, port: config.metricsPort })
 
   app.addHook('onReady', services.start)

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import closeWithGrace from 'close-with-grace'
-import { buildApp } from './app.ts'
+import { type AppOptions, buildApp } from './app.ts'
 import { type Config, environment, loadConfig } from './config.ts'
 import { databaseHost } from './platform/database-url.ts'
 import { explain } from './platform/explain.ts'
@@ -18,10 +18,13 @@ export interface Server {
 }
 
 /** Serves until closed. */
-export async function serve(config: Config): Promise<Server> {
+export async function serve(
+  config: Config,
+  { extraRoutes }: Pick<AppOptions, 'extraRoutes'> = {},
+): Promise<Server> {
   let draining = false
   const migrations = await migrationNames(MIGRATIONS)
-  const app = await buildApp(config, { migrations, draining: () => draining })
+  const app = await buildApp(config, { migrations, draining: () => draining, extraRoutes })
   app.log.info(
     {
       version: VERSION,

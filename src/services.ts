@@ -92,7 +92,7 @@ export async function openServices(config: Config, clock: Clock, log: ReturnType
   metrics.watchPasswordQueue(passwords.queued)
   const oneTimeTokens = createOneTimeTokens(clock)
   const audit = createAudit({ db, databaseBreaker, clock, log, count: metrics.countAuthEvent })
-  const { mailer, inbox } = createMailer(config.mail)
+  const mailer = createMailer(config.mail)
   const brand = { name: config.appName, url: config.publicUrl }
   const outbox = createOutbox({ db, secrets, clock, mailer, brand, log, count: metrics.countMail })
   const later = createLater(log)
@@ -130,7 +130,6 @@ export async function openServices(config: Config, clock: Clock, log: ReturnType
     passwordPolicy,
     oneTimeTokens,
     audit,
-    inbox,
     outbox,
     later,
     links,

@@ -4,8 +4,6 @@ import { findEnvironment } from './dev-environment.ts'
 
 const USAGE = `Usage: ratchet <command>, which is called here as: ${called('<command>')}
 
-  dev       start a server for development, with a Postgres and a Redis of its own where none is given;
-            --nodes <n> starts several on the same stores
   migrate   apply the migrations the database has not seen; --check only says whether there are any
   users     list [part of e-mail or name] | show <e-mail> | audit [<e-mail>]: accounts, and what was done to them;
             --json for JSON lines, --limit <n> for more than 50
@@ -17,7 +15,6 @@ const USAGE = `Usage: ratchet <command>, which is called here as: ${called('<com
 `
 
 const commands: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
-  dev: async () => (await import('../dev/dev.ts')).dev,
   keys: async () => (await import('./keys.ts')).keys,
   mail: async () => (await import('./mail.ts')).mail,
   migrate: async () => (await import('./migrate.ts')).migrate,
@@ -27,11 +24,11 @@ const commands: Record<string, () => Promise<(args: readonly string[]) => Promis
 const [name = '', ...args] = process.argv.slice(2)
 const load = Object.hasOwn(commands, name) ? commands[name] : undefined
 const asked = [name, ...args].some((word) => word === '--help' || word === '-h')
-if (name === 'help' || (asked && (load || name.startsWith('-')))) {
+if (name === 'help' || (asked && (load || name === 'dev' || name.startsWith('-')))) {
   console.log(USAGE)
 } else if (load) {
   try {
-    if (name !== 'dev') findEnvironment()
+    findEnvironment()
     const command = await load()
     await command(args)
   } catch (error) {
@@ -39,6 +36,12 @@ if (name === 'help' || (asked && (load || name.startsWith('-')))) {
     console.error(typeof told === 'string' ? `ratchet ${name}: ${told}` : told)
     process.exit(1)
   }
+} else if (name === 'dev') {
+  // It needs devDependencies, so it is not part of dist/.
+  console.error(
+    'ratchet dev: the development server runs only in a checkout of the source, where "npm run dev" starts it',
+  )
+  process.exitCode = 2
 } else {
   console.error(USAGE)
   process.exitCode = 2

@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { leaveEnvironment } from '../cli/dev-environment.ts'
 import { type Config, environment, loadConfig } from '../config.ts'
 import { explain } from '../platform/explain.ts'
 import { applyMigrations, MIGRATIONS } from '../platform/migrations.ts'
@@ -12,6 +11,8 @@ import { readOrCreateAppSecret } from './app-secret.ts'
 import { isListening } from './embedded/port.ts'
 import { startPostgres } from './embedded/postgres.ts'
 import { startRedis } from './embedded/redis.ts'
+import { leaveEnvironment } from './environment-file.ts'
+import { inboxRoutes } from './inbox/inbox.plugin.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
 import { seedDemoUser } from './seed.ts'
 
@@ -50,7 +51,7 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
   await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
   const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
   lifetime.onEnd(await leaveEnvironment(settings))
-  const server = await serve(config)
+  const server = await serve(config, { extraRoutes: inboxRoutes(config) })
   lifetime.onEnd(() => server.close())
   const others = await startOthers(settings, config.port, nodes - 1, lifetime)
   console.log(`

@@ -1,8 +1,10 @@
-// One more node of `ratchet dev --nodes`; it ends with the process that started it.
+// One more node of `npm run dev -- --nodes`; it ends with the process that started it.
 import { environment, loadConfig } from '../config.ts'
 import { serve } from '../server.ts'
+import { inboxRoutes } from './inbox/inbox.plugin.ts'
 
-const server = await serve(loadConfig(environment()))
+const config = loadConfig(environment())
+const server = await serve(config, { extraRoutes: inboxRoutes(config) })
 // The terminal sends Ctrl-C to every process; the first node ends the others in order.
 process.on('SIGINT', () => {})
 process.on('disconnect', () => void server.close().finally(() => process.exit()))

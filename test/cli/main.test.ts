@@ -59,4 +59,9 @@ t.test('whoever asks for help gets it, and the way to call a command', async (t)
   }
 })
 
+t.test('the development server is no command: the answer is how to start it', async (t) => {
+  const error = await ratchet('', 'dev', '--nodes', '2').catch((error) => error)
+  t.match(error, { code: 2, stdout: '', stderr: /^ratchet dev: [^\n]+"npm run dev"[^\n]+\n$/ })
+})
+
 t.end()

@@ -13,7 +13,8 @@ import { createEmptyDatabase } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { redisUrl } from '../support/server.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const DEV = fileURLToPath(new URL('../../src/dev/main.ts', import.meta.url))
+const RATCHET = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const TSX = import.meta.resolve('tsx')
 
 t.test('a port in use is told before anything is started or changed', async (t) => {
@@ -26,14 +27,10 @@ t.test('a port in use is told before anything is started or changed', async (t) 
     [port, '1'],
     [port - 1, '2'],
   ]) {
-    const error = await promisify(execFile)(
-      process.execPath,
-      ['--import', TSX, MAIN, 'dev', '--nodes', `${nodes}`],
-      {
-        cwd: folder,
-        env: { PATH: process.env.PATH, PORT: `${first}` },
-      },
-    ).catch((error) => error)
+    const error = await promisify(execFile)(process.execPath, ['--import', TSX, DEV, '--nodes', `${nodes}`], {
+      cwd: folder,
+      env: { PATH: process.env.PATH, PORT: `${first}` },
+    }).catch((error) => error)
     const stderr = /^ratchet dev: port \d+ is in use: stop what listens there, or set PORT\.\n$/
     t.match(error, { code: 1, stdout: '', stderr })
     t.notOk(existsSync(join(folder, '.data')))
@@ -49,7 +46,7 @@ t.test('--nodes 2: two processes, one service; both end with the first', async (
   let port = await freePort()
   while (await isListening(port + 1)) port = await freePort()
   const incarnation = process.env.TEST_REDIS_INCARNATION
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, 'dev', '--nodes', '2'], {
+  const child = spawn(process.execPath, ['--import', TSX, DEV, '--nodes', '2'], {
     cwd: folder,
     env: {
       PATH: process.env.PATH,
@@ -81,7 +78,7 @@ t.test('--nodes 2: two processes, one service; both end with the first', async (
   t.equal((await call(1, 'POST', '/auth/logout', { headers })).status, 204)
   await eventually(async () => (await call(0, 'GET', '/me', { headers })).status === 401, 1_000)
 
-  const listed = await promisify(execFile)(process.execPath, ['--import', TSX, MAIN, 'users', 'list'], {
+  const listed = await promisify(execFile)(process.execPath, ['--import', TSX, RATCHET, 'users', 'list'], {
     cwd: folder,
     env: { PATH: process.env.PATH },
   })

@@ -7,6 +7,7 @@ import { Writable } from 'node:stream'
 import { Redis } from 'ioredis'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
+import { inboxRoutes } from '../../src/dev/inbox/inbox.plugin.ts'
 import { createTestDatabase } from './database.ts'
 import { documentedProblems } from './documented.ts'
 import { createFaultProxy, type FaultProxy } from './fault-proxy.ts'
@@ -91,7 +92,11 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     ...options.env,
     ...(proxies ? { DATABASE_URL: proxies.postgres.url, REDIS_URL: proxies.redis.url } : {}),
   })
-  const app = await buildApp(config, { logTo, ...(options.clock ? { clock: options.clock } : {}) })
+  const app = await buildApp(config, {
+    logTo,
+    extraRoutes: inboxRoutes(config),
+    ...(options.clock ? { clock: options.clock } : {}),
+  })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const checkDocumented = documentedProblems(app.swagger())
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`

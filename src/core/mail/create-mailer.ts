@@ -1,4 +1,4 @@
-import { createInboxMailer, type InboxMailer, type InboxOptions } from './inbox-mailer.ts'
+import { createInboxMailer, type InboxOptions } from './inbox-mailer.ts'
 import type { Mailer } from './mailer.ts'
 import { createResendMailer, type ResendOptions } from './resend-mailer.ts'
 import { createSmtpMailer, type SmtpOptions } from './smtp-mailer.ts'
@@ -8,10 +8,9 @@ export type MailerOptions =
   | ({ kind: 'smtp' } & SmtpOptions)
   | ({ kind: 'inbox' } & InboxOptions)
 
-/** The mailer that is configured, and the development inbox if that is it. */
-export function createMailer(options: MailerOptions): { mailer: Mailer; inbox: InboxMailer | undefined } {
-  if (options.kind === 'resend') return { mailer: createResendMailer(options), inbox: undefined }
-  if (options.kind === 'smtp') return { mailer: createSmtpMailer(options), inbox: undefined }
-  const inbox = createInboxMailer({ dir: options.dir })
-  return { mailer: inbox, inbox }
+/** The mailer that is configured. */
+export function createMailer(options: MailerOptions): Mailer {
+  if (options.kind === 'resend') return createResendMailer(options)
+  if (options.kind === 'smtp') return createSmtpMailer(options)
+  return createInboxMailer({ dir: options.dir })
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import type { InboxMailer } from '../../core/mail/inbox-mailer.ts'
+import type { Config } from '../../config.ts'
+import { createInboxMailer, type InboxMailer } from '../../core/mail/inbox-mailer.ts'
 import { INBOX_CSP, inboxPage } from './page.ts'
 
 export interface DevInboxDeps {
@@ -8,7 +9,7 @@ export interface DevInboxDeps {
 
 /**
  * Shows the mails of the development inbox, links and all: `GET /dev/inbox` as a page,
- * `GET /dev/inbox.json` as `{ mails }`, newest first. Register it only where the inbox mailer is in use.
+ * `GET /dev/inbox.json` as `{ mails }`, newest first.
  */
 export default async function devInbox(app: FastifyInstance, { inbox }: DevInboxDeps): Promise<void> {
   app.get('/dev/inbox', { schema: { hide: true } }, async (_request, reply) => {
@@ -33,4 +34,11 @@ export default async function devInbox(app: FastifyInstance, { inbox }: DevInbox
     }))
     return reply.header('cache-control', 'no-store').send({ mails })
   })
+}
+
+/** For the option `extraRoutes` of the app: the inbox where mail goes into one, nothing where it is really sent. */
+export function inboxRoutes({ mail }: Pick<Config, 'mail'>) {
+  if (mail.kind !== 'inbox') return undefined
+  const inbox = createInboxMailer({ dir: mail.dir })
+  return (app: FastifyInstance) => devInbox(app, { inbox })
 }
