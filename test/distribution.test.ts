@@ -1,0 +1,71 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const SRC = join(ROOT, 'src')
+
+const json = async (name: string) => JSON.parse(await readFile(join(ROOT, name), 'utf8'))
+
+/** Everything of src outside src/dev, the generated client included. */
+async function distributed(): Promise<string[]> {
+  const entries = await readdir(SRC, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(SRC, join(entry.parentPath, entry.name)))
+    .filter((file) => !file.startsWith('dev/'))
+}
+
+/** What a file imports, exports from elsewhere or loads when it runs; comments are no imports. */
+function specifiersOf(text: string): string[] {
+  const code = text.replace(/^\s*(?:\/\/|\/?\*).*$/gm, '')
+  const patterns = [
+    /\bfrom\s*(['"])([^'"\s]+)\1/g,
+    /^\s*import\s*(['"])([^'"\s]+)\1/gm,
+    /\b(?:import|require|import\.meta\.resolve)\s*\(\s*(['"])([^'"\s]+)\1/g,
+  ]
+  return patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => match[2] as string))
+}
+
+/** The package that a specifier names: `pg`, `@prisma/client`. */
+const packageOf = (specifier: string) => specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
+
+t.test('what is distributed imports only Node, its own files and dependencies', async (t) => {
+  const { dependencies } = await json('package.json')
+  const files = await distributed()
+  t.ok(files.length > 100)
+  t.ok(files.some((file) => file.startsWith('platform/generated/')))
+  const used = new Set<string>()
+  for (const file of files) {
+    for (const specifier of specifiersOf(await readFile(join(SRC, file), 'utf8'))) {
+      if (specifier.startsWith('node:') && isBuiltin(specifier)) continue
+      if (specifier.startsWith('.')) {
+        const target = join(dirname(file), specifier)
+        t.notMatch(target, /^(?:dev(?:\/|$)|\.\.)/, `${file} may not import ${specifier}`)
+        continue
+      }
+      used.add(packageOf(specifier))
+      t.ok(packageOf(specifier) in dependencies, `${file} may not import ${specifier}`)
+    }
+  }
+  t.same([...used].sort(), Object.keys(dependencies).sort(), 'every dependency is used')
+})
+
+t.test('the build takes src without src/dev', async (t) => {
+  const { include, exclude } = await json('tsconfig.build.json')
+  t.same({ include, exclude }, { include: ['src'], exclude: ['src/dev'] })
+})
+
+t.test('the lock file gives the content of every package by its hash, and no host name', async (t) => {
+  const entries: [string, { integrity?: string; resolved?: string; link?: boolean }][] = Object.entries(
+    (await json('package-lock.json')).packages,
+  )
+  const installed = entries.filter(([path, { link }]) => path.includes('node_modules/') && !link)
+  t.ok(installed.length > 100)
+  t.same(
+    installed.filter(([, { integrity, resolved }]) => !integrity?.startsWith('sha512-') || resolved),
+    [],
+  )
+})
