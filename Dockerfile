@@ -1,5 +1,10 @@
+# The base of every stage; .ci/run tests what is built on this version of Node. A tag can be moved, a digest cannot:
+# `docker buildx imagetools inspect node:22.23.3-slim` shows it, and it is pinned behind the tag, in this line or by
+# `docker build --build-arg NODE_IMAGE=node:22.23.3-slim@sha256:<digest> .`
+ARG NODE_IMAGE=node:22.23.3-slim
+
 # Everything, to build. The same base as below, so that native modules fit both.
-FROM node:22-slim AS build
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc prisma.config.ts ./
 COPY prisma/schema.prisma prisma/
@@ -12,13 +17,13 @@ RUN npm run build
 # What runs. @prisma/client names the Prisma CLI and TypeScript as optional peers, and npm keeps peers
 # that the lock file holds unless optional ones are left out too. argon2's binary is optional as well:
 # it comes from the build.
-FROM node:22-slim AS dependencies
+FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --omit=optional --ignore-scripts
 COPY --from=build /app/node_modules/@node-rs/ node_modules/@node-rs/
 
-FROM node:22-slim
+FROM ${NODE_IMAGE}
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
 WORKDIR /app
 COPY package.json ./
