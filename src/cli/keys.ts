@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { environment, loadConfig } from '../config.ts'
-import { newSigningKey } from '../core/tokens/key-ring.ts'
+import { newSigningKey } from '../core/tokens/tokens.ts'
 import { openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
 import { createSecrets } from '../platform/secrets.ts'

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { loadDatabaseUrl } from '../config.ts'
-import { lift, listSuppressed } from '../core/mail/suppression.ts'
+import { lift, listSuppressed } from '../core/mail/mail.ts'
 import { type Database, openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
 import { oneSpelling } from '../platform/spelling.ts'

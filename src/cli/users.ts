@@ -12,8 +12,8 @@ users disable | enable | end-sessions | require-reset | delete | grant-admin | r
 
 /**
  * Accounts, as administrators see and change them over HTTP. Only Postgres is needed, but for the mail of
- * `require-reset`, which takes the whole configuration. Running nodes hear of revocations within a second, and carry them
- * to Redis.
+ * `require-reset`, which takes the whole configuration. Running nodes find what was revoked in the ledger within a
+ * second, and tell Redis.
  */
 export async function users(args: readonly string[]): Promise<void> {
   const { positionals, values } = parseArgs({
@@ -33,22 +33,19 @@ export async function users(args: readonly string[]): Promise<void> {
   if (!fits || positionals.length > 2 || !/^[1-9][0-9]{0,4}$/.test(limit)) throw new Error(USAGE)
   const url = loadDatabaseUrl()
   await requireMigrations(url)
-  const desk = openAdminContext(url)
+  const context = openAdminContext(url)
   try {
-    if (read) await read(desk, { about, json, limit, find: (address) => find(desk, address) })
-    else if (change && about) await change(desk, await find(desk, about), { yes })
+    if (read) await read(context, { about, json, limit, find: (address) => find(context, address) })
+    else if (change && about) await change(context, await find(context, about), { yes })
   } catch (error) {
     throw error instanceof Problem ? new Error(explain(error.code)) : error
   } finally {
-    await desk.close()
+    await context.close()
   }
 }
 
-async function find({ db }: AdminContext, address: string): Promise<{ id: string; email: string }> {
-  const user = await db.user.findUnique({
-    where: { email: canonicalEmail(address) },
-    select: { id: true, email: true },
-  })
+async function find({ db, users }: AdminContext, address: string): Promise<{ id: string; email: string }> {
+  const user = await users.findByEmail(db, canonicalEmail(address))
   if (!user) throw new Problem('not_found')
   return user
 }

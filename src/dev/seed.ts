@@ -1,26 +1,25 @@
-import { uuidv7 } from 'uuidv7'
 import type { Config } from '../config.ts'
 import { createPasswords } from '../core/passwords/passwords.ts'
+import { openUsers } from '../core/users/users.ts'
+import { systemClock } from '../platform/clock.ts'
 import { openDatabase } from '../platform/database.ts'
+import { createTransact } from '../platform/transact.ts'
 
 const DEMO = { email: 'demo@example.com', password: 'correct horse battery' }
 
 /** Makes sure the demo account of a development database is there; leaves an existing one as it is. */
 export async function seedDemoUser(config: Config): Promise<typeof DEMO> {
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const users = openUsers({ clock: systemClock })
   try {
-    const known = await db.user.findUnique({ where: { email: DEMO.email } })
-    if (!known) {
+    const { email, password } = DEMO
+    if (!(await users.findByEmail(db, email))) {
       const passwords = await createPasswords(config.argon2)
-      const passwordHash = await passwords.hash(DEMO.password)
-      const data = {
-        id: uuidv7(),
-        email: DEMO.email,
-        name: 'Demo',
-        passwordHash,
-        emailVerifiedAt: new Date(),
-      }
-      await db.user.upsert({ where: { email: DEMO.email }, create: data, update: {} })
+      const registration = { email, name: 'Demo', passwordHash: await passwords.hash(password) }
+      await createTransact(db)(async (tx) => {
+        const user = await users.register(tx, registration)
+        if (user) await users.markVerified(tx, user)
+      })
     }
     return DEMO
   } finally {

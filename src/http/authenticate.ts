@@ -1,13 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ACCOUNT_SCOPE } from '../core/clients/clients.ts'
+import type { Principal } from '../core/principals/principals.ts'
 import { Problem } from '../core/problems/problems.ts'
-import type { AccessTokenClaims, AccessTokens } from '../core/tokens/tokens.ts'
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** The verified access token, on routes behind `authenticate`. */
-    session: AccessTokenClaims
-  }
-}
+import type { AccessTokens } from '../core/tokens/tokens.ts'
 
 export type Authenticate = (
   request: FastifyRequest,
@@ -15,11 +10,13 @@ export type Authenticate = (
   done: (error?: Error) => void,
 ) => void
 
-/** A hook that lets only a person's own, live access token pass (RFC 6750 §2.1: header only). */
-export function createAuthenticate(accessTokens: AccessTokens, scope: string): Authenticate {
-  function admit(request: FastifyRequest, claims: AccessTokenClaims): void {
-    if (!claims.scope.split(' ').includes(scope)) throw new Problem('access_token_invalid')
-    request.session = claims
+/** A hook that admits only a person's own, live access token (RFC 6750 §2.1: header only). */
+export function createAuthenticateUser(accessTokens: Pick<AccessTokens, 'verify'>): Authenticate {
+  function admit(request: FastifyRequest, principal: Principal): void {
+    if (principal.kind !== 'user' || !principal.scope.includes(ACCOUNT_SCOPE)) {
+      throw new Problem('access_token_invalid')
+    }
+    request.principal = principal
   }
 
   // Not an async function: a token that was checked before is admitted without a turn of the event loop.
@@ -27,12 +24,12 @@ export function createAuthenticate(accessTokens: AccessTokens, scope: string): A
     try {
       const token = bearerOf(request)
       if (!token) throw new Problem('access_token_invalid')
-      const claims = accessTokens.verify(token)
-      if (claims instanceof Promise) {
-        claims.then((late) => admit(request, late)).then(() => done(), done)
+      const principal = accessTokens.verify(token)
+      if (principal instanceof Promise) {
+        principal.then((late) => admit(request, late)).then(() => done(), done)
         return
       }
-      admit(request, claims)
+      admit(request, principal)
     } catch (error) {
       return done(error as Error)
     }

@@ -2,22 +2,22 @@ import formbody from '@fastify/formbody'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
-import type { Origin } from '../core/events/events.ts'
-import { Problem } from '../core/problems/problems.ts'
+import type { RequestContext } from '../core/events/events.ts'
+import { isProblem } from '../core/problems/problems.ts'
+import type { LimitName } from './limits.ts'
 import { confirmPage, consumes, isForm, Page, sendPage } from './page.ts'
-import type { RateLimit } from './rate-limit.ts'
-import { requestContext } from './request-origin.ts'
+import { contextOf } from './request-context.ts'
 import { OneTimeToken, strict } from './schemas.ts'
 
 export interface LinkPage {
   path: string
-  limit: RateLimit
+  limit: LimitName
   tags: string[]
   summary: string
   /** The page that the link opens; opening it does nothing. */
   ask: { title: string; text: string; button: string }
   /** What the button does. @throws `token_invalid`. */
-  act(token: string, origin: Origin): Promise<void>
+  act(token: string, context: RequestContext): Promise<void>
   /** The page afterwards, and the `status` for a caller that wants JSON. */
   done: { title: string; text: string; status: string }
   /** What to do about a link that no longer works. */
@@ -43,7 +43,7 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
     pages.get(
       path,
       {
-        onRequest: limit,
+        config: { limit },
         schema: {
           tags,
           summary: `The page of a mailed link: ${summary}`,
@@ -57,7 +57,7 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
     pages.post(
       path,
       {
-        onRequest: limit,
+        config: { limit },
         schema: {
           tags,
           summary,
@@ -71,9 +71,9 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
       async (request, reply) => {
         const form = isForm(request)
         try {
-          await act(request.body.token, requestContext(request))
+          await act(request.body.token, contextOf(request))
         } catch (error) {
-          if (!form || !(error instanceof Problem) || error.code !== 'token_invalid') throw error
+          if (!form || !isProblem(error, 'token_invalid')) throw error
           return sendPage(
             reply,
             400,

@@ -4,12 +4,15 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Type } from 'typebox'
-import { FACTOR_METHODS } from '../core/factors/factors.ts'
-import { PASSWORD_FAULTS } from '../core/passwords/password-policy.ts'
-import { ATTEMPT_CAPS, type ProblemCode, problems } from '../core/problems/problems.ts'
-import { ENDED_REASONS } from '../core/sessions/ledger.ts'
+import { type ProblemCode, problems } from '../core/problems/problems.ts'
+import {
+  ATTEMPT_CAPS,
+  FACTOR_METHODS,
+  PASSWORD_FAULTS,
+  SESSION_ENDED_REASONS,
+} from '../core/reasons/reasons.ts'
 import { VERSION } from '../platform/version.ts'
-import type { RateLimit } from './rate-limit.ts'
+import { policyProblems } from './route-policy.ts'
 import { oneOf } from './schemas.ts'
 
 declare module 'fastify' {
@@ -28,7 +31,7 @@ const ProblemDocument = Type.Object(
     request_id: Type.String(),
     detail: Type.Optional(Type.String({ description: 'For people' })),
     reason: Type.Optional(
-      oneOf([...ENDED_REASONS, 'expired', 'unknown', ...ATTEMPT_CAPS], {
+      oneOf([...SESSION_ENDED_REASONS, ...ATTEMPT_CAPS], {
         description: 'With `session_ended`: why. With `too_many_attempts`: which cap',
       }),
     ),
@@ -54,12 +57,9 @@ const ProblemDocument = Type.Object(
 
 /** The problems of a route, by status. */
 function problemResponses(route: RouteOptions, schema: FastifySchema): Record<string, object> {
-  const hooks = [route.onRequest ?? []].flat()
   const codes = new Set<ProblemCode>([
     'validation_failed',
-    ...(schema.security ? (['access_token_invalid'] as const) : []),
-    // A budget is asked before anything else but the token.
-    ...(hooks.length > (schema.security ? 1 : 0) ? (['too_many_attempts'] as const) : []),
+    ...policyProblems(route),
     ...(schema.body ? (['body_too_large', 'unsupported_media_type'] as const) : []),
     ...(schema.problems ?? []),
     'internal_error',
@@ -92,8 +92,8 @@ function successResponses(schema: FastifySchema): Record<string, object> {
   )
 }
 
-/** `/openapi.json` and `/docs`, from the schemas that validate. Registered before the rooms. */
-export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: string; limit: RateLimit }) => {
+/** `/openapi.json` and `/docs`, from the schemas that validate. Registered before the features. */
+export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: string }) => {
   app.addSchema(ProblemDocument)
   await app.register(swagger, {
     // Said once here, not in the schemas that validate and serialize.
@@ -129,5 +129,5 @@ export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: str
       css: [{ filename: 'ratchet.css', content: '.swagger-ui .topbar { display: none }' }],
     },
   })
-  app.get('/openapi.json', { onRequest: options.limit, schema: { hide: true } }, async () => app.swagger())
+  app.get('/openapi.json', { config: { limit: 'public' }, schema: { hide: true } }, async () => app.swagger())
 })

@@ -8,11 +8,11 @@ import type {
   FastifySchemaValidationError,
 } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem, type ProblemCode, type ProblemExtras, problems } from '../core/problems/problems.ts'
+import { Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
 import { Overloaded } from '../platform/concurrency-limit.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
 
-const FASTIFY_CODES: Record<string, ProblemCode> = {
+const FASTIFY_CODES: Record<string, 'body_too_large' | 'unsupported_media_type' | 'validation_failed'> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
   FST_ERR_CTP_EMPTY_JSON_BODY: 'validation_failed',
@@ -24,7 +24,7 @@ const FASTIFY_CODES: Record<string, ProblemCode> = {
 export const problemDetails = fp(async (app: FastifyInstance) => {
   app.setErrorHandler<FastifyError | Problem>((error, request, reply) => {
     const problem = toProblem(error)
-    if (problem.statusCode >= 500)
+    if (problem.status >= 500)
       request.log.error({ err: problem.cause ?? error, code: problem.code }, 'request failed')
     return sendProblem(request, reply, problem)
   })
@@ -68,7 +68,7 @@ export function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket)
 const typeOf = (code: ProblemCode) => `urn:ratchet:problem:${code}`
 
 function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
-  const { retryAfter, ...members } = problem.extras
+  const { retryAfter, ...members } = problem.members
   const [status, title] = problems[problem.code]
   if (status === 429 || status === 503) reply.header('retry-after', String(retryAfter ?? 1))
   if (problem.code === 'access_token_invalid')
@@ -106,9 +106,8 @@ function toProblem(error: FastifyError | Problem): Problem {
   }
   const code = FASTIFY_CODES[error.code]
   if (code) {
-    const extras: ProblemExtras =
-      code === 'validation_failed' ? { detail: 'The body is not valid JSON.' } : {}
-    return new Problem(code, extras, { cause: error })
+    const members = code === 'validation_failed' ? { detail: 'The body is not valid JSON.' } : {}
+    return new Problem(code, members, { cause: error })
   }
   if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('validation_failed', {}, { cause: error })

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Logger } from 'pino'
+import type { Principal } from '../core/principals/principals.ts'
 
 /** One line per request. It names the route, never the URL: a query may hold a token from a mail. */
 export const requestLog = fp(async (app: FastifyInstance, { log }: { log: Logger }) => {
@@ -13,10 +14,18 @@ export const requestLog = fp(async (app: FastifyInstance, { log }: { log: Logger
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime * 10) / 10,
         ip: request.ip,
-        ...(request.session ? { user_id: request.session.sub, session_id: request.session.sid } : {}),
+        ...whoIs(request.principal),
       },
       'request',
     )
     done()
   })
 })
+
+function whoIs(principal: Principal | undefined): object {
+  if (!principal) return {}
+  if (principal.kind === 'api_key') return { key_id: principal.keyId }
+  if (principal.kind === 'client') return { client_id: principal.clientId }
+  const who = { user_id: principal.userId, session_id: principal.sessionId }
+  return principal.kind === 'delegated' ? { ...who, client_id: principal.clientId } : who
+}

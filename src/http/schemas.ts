@@ -2,7 +2,7 @@ import { type Static, type TSchemaOptions, Type } from 'typebox'
 import { Problem } from '../core/problems/problems.ts'
 import { oneSpelling } from '../platform/spelling.ts'
 
-/** Shapes that several rooms speak. Unknown properties are refused everywhere. */
+/** Shapes that several features share. Unknown properties are refused everywhere. */
 export const strict = { additionalProperties: false } as const
 /** One of a few words. As an enum, so that a wrong one is one fault, where a union would make one of each member. */
 export const oneOf = <const Word extends string>(words: readonly Word[], options: TSchemaOptions = {}) =>

@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
-/** The headers an API needs on every answer, set once; pages bring a policy of their own. */
+/** The headers that every answer of an API needs; pages and public documents replace some of them. */
 export const securityHeaders = fp(async (app: FastifyInstance, options: { https: boolean }) => {
   const headers: Record<string, string> = {
+    'cache-control': 'no-store',
     'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
     'referrer-policy': 'no-referrer',
     'x-content-type-options': 'nosniff',

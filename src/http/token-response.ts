@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { TokenResponse } from './schemas.ts'
 import type { SessionCookies } from './session-cookies.ts'
 
-/** Answers with the tokens of a session: the refresh token in its cookie, or in the body for who keeps it there. */
+/** Answers with the tokens of a session: the refresh token in its cookie, or in the body. */
 export type RespondWithTokens = (
   reply: FastifyReply,
   issued: IssuedSession,
@@ -21,7 +21,6 @@ export function createTokenResponse(
     const expiresAt = Math.min(idleExpiresAt, absoluteExpiresAt)
     const { accessToken, expiresIn } = accessTokens.sign(claims, expiresAt)
     const { name, options } = cookies.refresh
-    reply.header('cache-control', 'no-store')
     if (transport === 'cookie') reply.setCookie(name, refreshToken, options(expiresAt, clock.now()))
     return {
       access_token: accessToken,

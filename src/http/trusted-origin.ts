@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Problem } from '../core/problems/problems.ts'
 
-/** Whether an `Origin` is one of ours; exact, and never `null`. */
+/** Whether an `Origin` is this server's or an allowed one; exact, and never `null`. */
 export interface TrustedOrigins {
   has(origin: string | undefined): boolean
   /** For calls that a cookie authenticates. @throws `origin_not_allowed`. */

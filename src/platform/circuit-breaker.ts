@@ -1,133 +1,150 @@
-import { setTimeout as delay, setImmediate as turnOfTheLoop } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
+import { type BackgroundMonitor, repeat } from './background.ts'
 
-/** A store that is away; its cause says how that was noticed. */
+/** A store that cannot be used; its cause says how that was noticed. */
 export class StoreUnavailable extends Error {
   /** Which one. */
   readonly store: string
   constructor(store: string, cause?: unknown) {
-    super(`${store} is away`, { cause })
+    super(`${store} is unavailable`, { cause })
     this.name = 'StoreUnavailable'
     this.store = store
   }
 }
 
-/** Whether a store answers, known before anybody has to wait for it: a circuit breaker with a pulse. */
-export interface Watch {
-  /** False as long as nobody watches: then every command is tried. */
-  readonly away: boolean
-  /** Runs a command of the store's. @throws {StoreUnavailable} at once while it is away, and when the command fails. */
+/** Knows by a heartbeat whether a store answers, so that no request waits for one that does not. */
+export interface CircuitBreaker {
+  /** True while the store is unavailable. False before `start` and after `stop`: every command is tried then. */
+  readonly isOpen: boolean
+  /** Runs a command. @throws {StoreUnavailable} at once while the breaker is open, and when the command fails. */
   run<T>(command: () => Promise<T>): Promise<T>
-  /** Reports a failed command: nobody else tries until the pulse is felt again. */
-  failed(cause: unknown): void
-  /** Reports an answer: a store that answers others is not away because a pulse is late. */
-  heard(): void
-  /** What has to be done with a store that is back before anybody uses it; while it fails, the store stays away. */
-  beforeReturn(task: () => Promise<void>): void
-  /** Resolves after the first pulse, felt or not. */
+  /** Opens the breaker: no command is tried until a heartbeat succeeds. */
+  recordFailure(cause: unknown): void
+  /** Reports an answer: a store that answers commands is not unavailable because a heartbeat is late. */
+  recordSuccess(): void
+  /** A task that has to succeed before the breaker closes again; while it fails, the breaker stays open. */
+  beforeClosing(task: () => Promise<void>): void
+  /** Resolves after the first heartbeat, whether it succeeded or not. */
   start(): Promise<void>
-  stop(): void
+  stop(): Promise<void>
 }
 
 export interface CircuitBreakerOptions {
+  /** The store's name. */
   name: string
   /** One command that the store answers only if it can serve. */
   probe(): Promise<unknown>
-  /** Told once with every loss, to drop connections that lead nowhere. */
-  onLoss?(cause: unknown): void
-  log: { warn(details: object, message: string): void; info(details: object, message: string): void }
-  /** Milliseconds between two pulses. */
+  /** Called each time the breaker opens, to drop connections that are of no use any more. */
+  onOpen?(cause: unknown): void
+  monitor: BackgroundMonitor
+  /** Milliseconds between two heartbeats. */
   everyMs?: number
-  /** Milliseconds after which a silent store counts as away. With `everyMs`, within a second. */
+  /** Milliseconds after which a silent store counts as unavailable. With `everyMs`, within a second. */
   timeoutMs?: number
 }
 
-// A store that comes back may be slow to greet everybody at once.
-const RETURN_MS = 3_000
+// A store that comes back may be slow while every client reconnects at once.
+const CLOSING_TIMEOUT_MS = 3_000
 
-export function watch(options: CircuitBreakerOptions): Watch {
-  const { name, probe, onLoss, log, everyMs = 200, timeoutMs = 700 } = options
+export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
+  const { name, probe, onOpen, monitor, everyMs = 200, timeoutMs = 700 } = options
+  const { log } = monitor
   const tasks: (() => Promise<void>)[] = []
-  let up = false
-  let stopped = true
-  let lastHeard = Number.NEGATIVE_INFINITY
-  let timer: NodeJS.Timeout | undefined
+  let closed = false
+  let started = false
+  let first = true
+  let lastAnswer = Number.NEGATIVE_INFINITY
 
-  function failed(cause: unknown): void {
-    if (!up || stopped) return
-    up = false
-    log.warn({ reason: reasonOf(cause) }, `${name} is away`)
-    onLoss?.(cause)
+  function recordFailure(cause: unknown): void {
+    if (!closed || !started) return
+    closed = false
+    log.warn({ reason: reasonOf(cause) }, `${name} is unavailable`)
+    onOpen?.(cause)
   }
 
-  const heard = () => {
-    lastHeard = performance.now()
-  }
-
-  async function pulse(first = false): Promise<void> {
+  async function beat(signal: AbortSignal): Promise<void> {
     const sent = performance.now()
     try {
-      await inTime(probe(), up ? timeoutMs : RETURN_MS)
-      if (!up) {
+      await answered(probe(), closed ? timeoutMs : CLOSING_TIMEOUT_MS, signal)
+      if (!closed) {
         for (const task of tasks) await task()
-        up = true
-        if (!first) log.info({}, `${name} is back`)
+        closed = true
+        if (!first) log.info({}, `${name} is available again`)
       }
     } catch (cause) {
-      if (first) log.warn({ reason: reasonOf(cause) }, `${name} is away`)
-      if (!(cause instanceof Late && lastHeard > sent)) failed(cause)
+      if (first) log.warn({ reason: reasonOf(cause) }, `${name} is unavailable`)
+      if (!(cause instanceof NoAnswer && lastAnswer > sent)) recordFailure(cause)
     }
-    if (stopped) return
-    // Spread, so that nodes do not all knock at the same moment.
-    timer = setTimeout(() => void pulse(), up ? everyMs : everyMs * (0.5 + Math.random())).unref()
+    first = false
   }
 
+  const heartbeat = repeat({
+    task: `${name}_heartbeat`,
+    // Spread while the store is unavailable, so that the nodes do not all reconnect at the same moment.
+    everyMs: () => (closed ? everyMs : everyMs * (0.5 + Math.random())),
+    run: beat,
+    failure: { message: `the heartbeat of ${name} failed` },
+    monitor,
+  })
+
   return {
-    get away() {
-      return !up && !stopped
+    get isOpen() {
+      return !closed && started
     },
     async run(command) {
-      if (!up && !stopped) throw new StoreUnavailable(name)
+      if (!closed && started) throw new StoreUnavailable(name)
       try {
         const answer = await command()
-        heard()
+        lastAnswer = performance.now()
         return answer
       } catch (cause) {
         if (cause instanceof StoreUnavailable) throw cause
-        failed(cause)
+        recordFailure(cause)
         throw new StoreUnavailable(name, cause)
       }
     },
-    failed,
-    heard,
-    beforeReturn: (task) => void tasks.push(task),
-    async start() {
-      stopped = false
-      await pulse(true)
+    recordFailure,
+    recordSuccess() {
+      lastAnswer = performance.now()
     },
-    stop() {
-      stopped = true
-      clearTimeout(timer)
+    beforeClosing: (task) => void tasks.push(task),
+    async start() {
+      started = true
+      first = true
+      await heartbeat.runNow()
+      heartbeat.start()
+    },
+    async stop() {
+      started = false
+      await heartbeat.stop()
     },
   }
 }
 
-class Late extends Error {}
+class NoAnswer extends Error {}
 
 const reasonOf = (cause: unknown) => (cause instanceof Error ? cause.message || cause.name : String(cause))
 
-async function inTime(task: Promise<unknown>, ms: number): Promise<void> {
-  const abort = new AbortController()
-  const late = delay(ms, undefined, { signal: abort.signal }).then(async () => {
-    // After a stall of this process the answer may already wait to be read.
-    await turnOfTheLoop()
-    await turnOfTheLoop()
-    throw new Late(`no answer within ${ms} ms`)
-  })
-  late.catch(() => {})
+/** @throws {NoAnswer} after `ms` milliseconds, or when the breaker is stopped. */
+async function answered(task: Promise<unknown>, ms: number, stopped: AbortSignal): Promise<void> {
+  const settled = new AbortController()
+  const settle = () => settled.abort()
+  // Not AbortSignal.any: on Node 20 each of its signals stays with the one that lives as long as the breaker.
+  stopped.addEventListener('abort', settle, { once: true })
+  const timeout = delay(ms, undefined, { signal: settled.signal, ref: false })
+    .catch(() => {})
+    .then(async () => {
+      // After a stall of this process the answer may already wait to be read.
+      await nextTurn()
+      await nextTurn()
+      throw new NoAnswer(`no answer within ${ms} ms`)
+    })
+  timeout.catch(() => {})
+  task.catch(() => {})
   try {
-    await Promise.race([task, late])
+    await Promise.race([task, timeout])
   } finally {
-    abort.abort()
-    task.catch(() => {})
+    stopped.removeEventListener('abort', settle)
+    settled.abort()
   }
 }

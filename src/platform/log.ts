@@ -1,6 +1,13 @@
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
 
-// What is logged is chosen line by line; these names, at any depth, are the net below that choice.
+/** What a module needs of a log: structured fields, then a sentence. */
+export interface Log {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+// What is logged is chosen line by line. These names are redacted at any depth, should that choice ever fail.
 const SECRET = new Set([
   'authorization',
   'cookie',

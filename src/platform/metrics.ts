@@ -15,8 +15,11 @@ export interface Metrics {
   countMail(template: string, result: string): void
   countMarkedAddress(reason: string): void
   countWebhook(result: string): void
-  /** Asks at each scrape how many password hashes wait for their turn. */
-  watchPasswordQueue(queued: () => number): void
+  countBackgroundFailure(task: string): void
+  /** Something that a full queue did not take. */
+  countDropped(queue: string): void
+  /** Asks at each scrape how many password hashes wait for a slot. */
+  observePasswordQueue(queued: () => number): void
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -73,6 +76,18 @@ export function createMetrics(): Metrics {
     registers,
   })
 
+  const backgroundFailures = new Counter({
+    name: 'ratchet_background_failures_total',
+    help: 'Runs of background tasks that failed; each is tried again',
+    labelNames: ['task'],
+    registers,
+  })
+  const dropped = new Counter({
+    name: 'ratchet_dropped_total',
+    help: 'What a full queue did not take, and is lost',
+    labelNames: ['queue'],
+    registers,
+  })
   const reasons = new Set<string>()
   /** The types cannot promise that a reason is a word of ours, so its shape and its number are held to. */
   function boundedReason(reason: string): string {
@@ -94,7 +109,9 @@ export function createMetrics(): Metrics {
     countMail: (template, result) => mails.inc({ template, result }),
     countMarkedAddress: (reason) => marked.inc({ reason }),
     countWebhook: (result) => webhooks.inc({ result }),
-    watchPasswordQueue(queued) {
+    countBackgroundFailure: (task) => backgroundFailures.inc({ task }),
+    countDropped: (queue) => dropped.inc({ queue }),
+    observePasswordQueue(queued) {
       new Gauge({
         name: 'ratchet_password_hash_queue',
         help: 'Password hashes that wait for their turn',

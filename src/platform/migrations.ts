@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { called } from './command.ts'
+import type { Database } from './database.ts'
 import { databaseHost } from './database-url.ts'
 
 /** This project's own; the same two levels up from `src/platform` and from `dist/platform`. */
@@ -112,6 +113,13 @@ async function withClient<T>(databaseUrl: string, use: (client: pg.Client) => Pr
   } finally {
     await client.end()
   }
+}
+
+/** The names of the migrations that a database has. */
+export async function appliedMigrations(db: Database): Promise<ReadonlySet<string>> {
+  const rows = await db.$queryRaw<{ migration_name: string }[]>`
+    SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`
+  return new Set(rows.map((row) => row.migration_name))
 }
 
 /** In the order in which they are applied. */

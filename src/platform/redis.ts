@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
-import { type CircuitBreakerOptions, type Watch, watch } from './circuit-breaker.ts'
+import type { BackgroundMonitor } from './background.ts'
+import { type CircuitBreaker, createCircuitBreaker } from './circuit-breaker.ts'
+import type { Log } from './log.ts'
 import type { RedisServers } from './redis-url.ts'
 
 /** A connection to one master, whatever stands behind it, or to a cluster. */
@@ -12,13 +14,11 @@ export interface RedisConnection {
   close(): void
 }
 
-interface Log {
-  warn(details: object, message: string): void
-}
+type Warn = Pick<Log, 'warn'>
 
 const retry = (times: number) => Math.min(times * 50, 1_000)
 
-// Nothing waits for a server that is away, and nothing is silently sent again after a reconnect.
+// No command waits for a server that is unavailable, and none is silently sent again after a reconnect.
 const FAIL_FAST = {
   connectTimeout: 1_000,
   commandTimeout: 700,
@@ -41,7 +41,7 @@ const ONE_SERVER = {
  * A client that fails fast. A command that may or may not have run is the caller's to repeat.
  * `ca` is the PEM of the authorities to trust instead of the public ones; certificates are always verified.
  */
-export function openRedis(servers: RedisServers, log: Log, ca?: string): RedisConnection {
+export function openRedis(servers: RedisServers, log: Warn, ca?: string): RedisConnection {
   const { username, password, db, masterName, sentinelPassword } = servers
   const nodes = servers.nodes.map((node) => ({ ...node }))
   const tls = servers.tls ? { rejectUnauthorized: true, ...(ca ? { ca } : {}) } : undefined
@@ -81,8 +81,8 @@ export function openRedis(servers: RedisServers, log: Log, ca?: string): RedisCo
 const addressOf = ({ host, port }: { host?: string | undefined; port?: number | undefined }) =>
   `${host}:${port}`
 
-function supervise(redis: Redis, name: string, log: Log): RedisConnection {
-  deafen(redis)
+function supervise(redis: Redis, name: string, log: Warn): RedisConnection {
+  ignoreLaterErrors(redis)
   const outages = createOutages(log)
   redis.on('error', (error: Error) => outages.begin(name, error))
   redis.on('ready', () => outages.end(name))
@@ -105,7 +105,7 @@ type NodeOptions = NonNullable<NonNullable<ConstructorParameters<typeof Cluster>
 function openCluster(
   nodes: { host: string; port: number }[],
   redisOptions: NodeOptions,
-  log: Log,
+  log: Warn,
 ): RedisConnection {
   const cluster = new Cluster(nodes, {
     redisOptions,
@@ -129,7 +129,7 @@ function openCluster(
     cluster.nodes().forEach(warm)
   })
   cluster.on('+node', (node: Redis) => {
-    deafen(node)
+    ignoreLaterErrors(node)
     node.on('ready', () => outages.end(addressOf(node.options)))
     if (cluster.status === 'ready') setImmediate(warm, node)
   })
@@ -137,7 +137,7 @@ function openCluster(
 }
 
 /** ioredis hears only the first error of a socket: a second one, in a TLS handshake say, would end the process. */
-function deafen(redis: Redis): void {
+function ignoreLaterErrors(redis: Redis): void {
   const { connector } = redis as unknown as { connector: { connect(hear: unknown): Promise<Socket> } }
   const connect = connector.connect.bind(connector)
   connector.connect = async (hear) => (await connect(hear)).on('error', () => {})
@@ -146,15 +146,17 @@ function deafen(redis: Redis): void {
 // A node is connected to at its first command, and refuses the others until that connection stands.
 const warm = (node: Redis) => void node.ping().catch(() => {})
 
-/** One line when a server goes away, not one for every attempt to reach it. */
-function createOutages(log: Log) {
-  const away = new Set<string>()
+/** One line when a server becomes unavailable, not one for every attempt to reach it. */
+function createOutages(log: Warn) {
+  const unavailable = new Set<string>()
   return {
     begin(server: string, error: Error) {
-      if (!away.has(server)) log.warn({ server, reason: error.message }, 'a redis server is away')
-      away.add(server)
+      if (!unavailable.has(server)) {
+        log.warn({ server, reason: error.message }, 'a Redis server is unavailable')
+      }
+      unavailable.add(server)
     },
-    end: (server: string) => void away.delete(server),
+    end: (server: string) => void unavailable.delete(server),
   }
 }
 
@@ -182,39 +184,41 @@ export async function checkRedis(redis: RedisClient): Promise<void> {
   }
 }
 
-/** A watch that also reads Redis's clock. */
-export interface RedisBreaker extends Watch {
-  /** Milliseconds by Redis's clock until which a command that is sent now may run; no limit before the first pulse. */
+/** A circuit breaker that also reads Redis's clock. */
+export interface RedisBreaker extends CircuitBreaker {
+  /** Milliseconds by Redis's clock until which a command that is sent now may run; no limit before the first heartbeat. */
   deadline(): number
 }
 
 // Enough keys to meet every master of an ordinary cluster.
-const PULSES = Array.from({ length: 16 }, (_, index) => `ratchet:pulse:{${index}}`)
-// A write, because a replica or a full server answers a `PING` but can turn nothing.
-const PULSE = "redis.call('SET', KEYS[1], '1', 'PX', 1000) return redis.call('TIME')"
+const HEARTBEAT_KEYS = Array.from({ length: 16 }, (_, index) => `ratchet:heartbeat:{${index}}`)
+// A write, because a replica or a full server answers a `PING` but can rotate nothing.
+const HEARTBEAT = "redis.call('SET', KEYS[1], '1', 'PX', 1000) return redis.call('TIME')"
 
-export function createRedisBreaker(redis: RedisClient, log: CircuitBreakerOptions['log']): RedisBreaker {
-  const keys = redis instanceof Cluster ? PULSES : PULSES.slice(0, 1)
+export function createRedisBreaker(redis: RedisClient, monitor: BackgroundMonitor): RedisBreaker {
+  const keys = redis instanceof Cluster ? HEARTBEAT_KEYS : HEARTBEAT_KEYS.slice(0, 1)
   /** Redis's clock less this process's monotonic one. */
   let offset: number | undefined
 
   async function probe(): Promise<void> {
     const sent = performance.now()
-    const times = await Promise.all(keys.map((key) => redis.eval(PULSE, 1, key) as Promise<[string, string]>))
+    const times = await Promise.all(
+      keys.map((key) => redis.eval(HEARTBEAT, 1, key) as Promise<[string, string]>),
+    )
     const now = Math.max(
       ...times.map(([seconds, micros]) => Number(seconds) * 1_000 + Number(micros) / 1_000),
     )
     offset = now - sent
   }
 
-  const redisBreaker = watch({
+  const redisBreaker = createCircuitBreaker({
     name: 'redis',
     probe,
     // A silent connection may lead nowhere for a quarter of an hour: a new one finds out at once.
-    onLoss: () => redis.disconnect(true),
-    log,
+    onOpen: () => redis.disconnect(true),
+    monitor,
   })
-  redis.on('close', () => redisBreaker.failed(new Error('the connection was closed')))
+  redis.on('close', () => redisBreaker.recordFailure(new Error('the connection was closed')))
   return Object.assign(redisBreaker, {
     deadline: () =>
       offset === undefined

@@ -1,51 +1,57 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { type Background, type BackgroundMonitor, repeat } from './background.ts'
 
 /** What has to be done and cannot be done now: tried every second until it works, or the process ends. */
-export interface Later {
+export interface RetryQueue extends Background {
+  /** A task that is added to a full queue is dropped; the log and a metric say so. */
   add(task: () => Promise<void>): void
-  start(): void
   /** Tries everything once more. */
   stop(): Promise<void>
 }
 
-const EVERY_MS = 1_000
-// Beyond this something is wrong that no waiting mends.
-const MAX_TASKS = 1_000
+export interface RetryQueueOptions {
+  log: BackgroundMonitor['log']
+  metrics: BackgroundMonitor['metrics'] & { countDropped(queue: string): void }
+  everyMs?: number
+  maxTasks?: number
+}
 
-export function createLater(log: { warn(details: object, message: string): void }): Later {
-  const stopping = new AbortController()
+export function createRetryQueue(options: RetryQueueOptions): RetryQueue {
+  const { log, metrics, everyMs = 1_000, maxTasks = 1_000 } = options
   let tasks: (() => Promise<void>)[] = []
-  let running: Promise<void> = Promise.resolve()
 
-  async function round(): Promise<void> {
+  async function tryAll(): Promise<void> {
+    let failure: unknown
     for (const task of tasks.splice(0)) {
       try {
         await task()
       } catch (error) {
         tasks.push(task)
-        log.warn({ reason: (error as Error).message, waiting: tasks.length }, 'will be tried again')
+        failure = error
       }
     }
+    if (failure) throw failure
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await round()
-      await delay(EVERY_MS, undefined, { signal: stopping.signal, ref: false }).catch(() => {})
-    }
-  }
+  const loop = repeat({
+    task: 'retry_queue',
+    everyMs,
+    run: tryAll,
+    failure: { message: 'some tasks failed and will be tried again', recovered: 'all tasks are done' },
+    monitor: { log, metrics },
+  })
 
   return {
     add(task) {
-      if (tasks.length < MAX_TASKS) tasks.push(task)
+      if (tasks.length < maxTasks) return void tasks.push(task)
+      metrics.countDropped('retry_queue')
+      log.error({ queue: 'retry_queue', waiting: tasks.length }, 'the queue is full: a task was dropped')
     },
-    start() {
-      running = run()
-    },
+    start: loop.start,
     async stop() {
-      stopping.abort()
-      await running
-      await round()
+      await loop.stop()
+      await tryAll().catch((error: Error) =>
+        log.error({ reason: error.message, waiting: tasks.length }, 'some tasks were never done'),
+      )
       tasks = []
     },
   }

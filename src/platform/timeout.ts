@@ -1,5 +1,5 @@
 /** What a task resolves with. Rejects with `message` when that takes longer than `ms` milliseconds. */
-export async function within<T>(ms: number, task: Promise<T>, message: string): Promise<T> {
+export async function withTimeout<T>(ms: number, task: Promise<T>, message: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const tooLong = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(message)), ms)

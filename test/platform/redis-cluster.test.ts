@@ -59,7 +59,7 @@ t.test('Redis Cluster', { skip: noRedis }, async (t) => {
     await cutOff(master, replica)
     t.equal((await server.call('POST', '/auth/logout', { bearer: ended.access_token })).status, 204)
     await turn(server, await turn(server, stolen))
-    await server.app.services.writeBehind.flush()
+    await server.app.services.sessions.flush()
     const strict = await startServer(t, {
       databaseUrl: server.databaseUrl,
       env: { ...env, REFRESH_GRACE: '0' },

@@ -19,7 +19,7 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
     t.equal(out.status, 204)
     t.match((await refresh(server, token)).body, { code: 'session_ended', reason: 'logout_all' })
     t.strictSame(
-      server.logs.filter((line) => line.includes('away')),
+      server.logs.filter((line) => line.includes('unavailable')),
       [],
     )
   }
@@ -31,7 +31,7 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
     t.equal((await server.call('GET', '/me', { bearer: access_token })).status, 200)
     t.equal((await server.call('GET', '/readyz')).body.status, 'degraded')
     t.equal((await refresh(server, refresh_token)).status, 200, 'the ledger turns')
-    const lines = server.logs.filter((line) => line.includes('a redis server is away'))
+    const lines = server.logs.filter((line) => line.includes('a Redis server is unavailable'))
     t.equal(lines.length, 1)
     t.match(JSON.parse(lines[0] as string).reason, reason)
     t.notMatch(server.logs.join(''), PASSWORD)

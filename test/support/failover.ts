@@ -54,7 +54,7 @@ export async function survives(t: Test, server: TestServer, redisUrl: string, fa
   const keyed2 = await turn(server, keyed1)
   const owned = await turn(server, await turn(server, stolen))
   t.equal((await server.call('POST', '/auth/logout', { bearer: ended.access_token })).status, 204)
-  await server.app.services.writeBehind.flush()
+  await server.app.services.sessions.flush()
 
   const key = randomUUID()
   await failover.leave()

@@ -7,7 +7,7 @@ process.on('SIGINT', () => {})
 process.on('disconnect', () => process.exit())
 const app = await buildApp(loadConfig(environment()))
 process.on('message', async () => {
-  const flushed = await app.services.writeBehind.flush().then(
+  const flushed = await app.services.sessions.flush().then(
     () => true,
     () => false,
   )

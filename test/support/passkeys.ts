@@ -1,8 +1,11 @@
 import { uuidv7 } from 'uuidv7'
+import { listFactors } from '../../src/core/factors/list.ts'
 import { createPasskeys } from '../../src/core/factors/passkeys/passkeys.ts'
 import { createTickets } from '../../src/core/one-time/tickets.ts'
+import { type LockedUser, openUsers } from '../../src/core/users/users.ts'
 import { openDatabase } from '../../src/platform/database.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
+import { createTransact, type Transaction } from '../../src/platform/transact.ts'
 import type { Authenticator, Forgery } from './authenticator.ts'
 import { createTestDatabase } from './database.ts'
 import { movableClock, type TestServer } from './server.ts'
@@ -18,10 +21,14 @@ export async function setUpPasskeys() {
   const database = await createTestDatabase()
   const { db, close } = openDatabase({ url: database.url })
   const clock = movableClock()
-  const tickets = createTickets(createSecrets(['a-secret-for-tests-of-at-least-32-bytes']), clock)
+  const secrets = createSecrets(['a-secret-for-tests-of-at-least-32-bytes'])
+  const tickets = createTickets({ secrets, clock })
+  const users = openUsers({ clock })
+  const transact = createTransact(db)
   const passkeys = createPasskeys({
     tickets,
     clock,
+    users,
     rpId: 'localhost',
     rpName: 'Ratchet',
     origins: ['http://localhost:8080', 'android:apk-key-hash:abc'],
@@ -34,20 +41,34 @@ export async function setUpPasskeys() {
     return user
   }
 
+  /** One transaction that holds the user's row first, as every caller does. */
+  const withLock = <T>(userId: string, work: (tx: Transaction, user: LockedUser) => Promise<T>) =>
+    transact(async (tx) => {
+      const user = await users.lock(tx, userId)
+      if (!user) throw new Error('there is no such user')
+      return work(tx, user)
+    })
+
+  const count = async (userId: string) => (await listFactors(db, [userId])).get(userId)?.passkeys
+
   async function register(user: Person, authenticator: Authenticator, forgery: Forgery = {}) {
     const { challengeToken, options } = await passkeys.registrationOptions(db, user)
     const credential = authenticator.create(options, forgery)
-    return db.$transaction((tx) =>
-      passkeys.register(tx, user.id, { challengeToken, credential, name: 'Passkey' }),
+    return withLock(user.id, (tx, locked) =>
+      passkeys.register(tx, locked, { challengeToken, credential, name: 'Passkey' }),
     )
   }
 
   return {
     db,
+    transact,
+    users,
     passkeys,
     tickets,
     clock,
     createUser,
+    withLock,
+    count,
     register,
     async close() {
       await close()

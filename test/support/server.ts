@@ -187,7 +187,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
 
   /** Moves the clock of everything stored about families, as if `ms` had passed. */
   async function age(ms: number): Promise<void> {
-    await app.services.writeBehind.flush()
+    await app.services.sessions.flush()
     for (const key of await redis.keys('rt:*')) {
       for (const field of ['rotated_at', 'idle_expires_at', 'absolute_expires_at']) {
         if (await redis.hexists(key, field)) await redis.hincrby(key, field, -ms)

@@ -1,8 +1,13 @@
 import { userInfo } from 'node:os'
-import { createAudit, type Origin } from '../../core/events/events.ts'
-import { recordRevocations } from '../../core/sessions/ledger.ts'
+import { openEvents, type RequestContext } from '../../core/events/events.ts'
+import { listFactors } from '../../core/factors/factors.ts'
+import { createOneTimeTokens } from '../../core/one-time/one-time.ts'
+import { findOwners, openSessionLedger } from '../../core/sessions/sessions.ts'
+import { openUsers } from '../../core/users/users.ts'
 import { systemClock } from '../../platform/clock.ts'
 import { openDatabase } from '../../platform/database.ts'
+import { createMetrics } from '../../platform/metrics.ts'
+import { createTransact } from '../../platform/transact.ts'
 
 export type AdminContext = ReturnType<typeof openAdminContext>
 
@@ -10,17 +15,27 @@ export type AdminContext = ReturnType<typeof openAdminContext>
 export function openAdminContext(url: string) {
   const { db, databaseBreaker, close } = openDatabase({ url, poolSize: 1 })
   const clock = systemClock
-  const origin: Origin = { ip: 'command line', userAgent: undefined, requestId: 'command line' }
+  const log = console
+  const users = openUsers({ clock })
+  const requestContext: RequestContext = {
+    ip: 'command line',
+    userAgent: undefined,
+    requestId: 'command line',
+  }
   return {
     db,
+    transact: createTransact(db),
     clock,
-    audit: createAudit({ db, databaseBreaker, clock, log: console }),
-    // Running nodes carry to Redis what the ledger holds.
-    refreshTokens: { record: recordRevocations, propagate: async () => {} },
-    // Mail is sealed under APP_SECRETS, which most commands do without.
-    outbox: { enqueue: async () => {}, wake() {} },
+    users,
+    // Running nodes find in the ledger what was revoked, and tell Redis.
+    sessions: openSessionLedger(),
+    factors: { ofAll: listFactors },
+    events: openEvents({ db, databaseBreaker, clock, log, metrics: createMetrics(), findOwners }),
+    oneTimeTokens: createOneTimeTokens({ clock, users }),
+    // Mail is encrypted under APP_SECRETS, which most commands do without.
+    mail: { enqueue: async () => {} },
     actor: `command line (${operator()})`,
-    origin,
+    requestContext,
     close,
   }
 }

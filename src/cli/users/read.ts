@@ -13,15 +13,20 @@ interface Question {
   find(address: string): Promise<{ id: string }>
 }
 
-export const readings: Record<string, (desk: AdminContext, question: Question) => Promise<void>> = {
+export const readings: Record<string, (context: AdminContext, question: Question) => Promise<void>> = {
   list,
   show,
   audit,
 }
 
-async function list(desk: AdminContext, { about, json, limit }: Question): Promise<void> {
+async function list(context: AdminContext, { about, json, limit }: Question): Promise<void> {
   const query = { ...(about ? { query: about } : {}), limit }
-  const { users, next_cursor: more } = await searchUsers(desk, query, desk.actor, desk.origin)
+  const { users, next_cursor: more } = await searchUsers(
+    context,
+    query,
+    context.actor,
+    context.requestContext,
+  )
   for (const user of users) {
     if (json) console.log(JSON.stringify(user))
     else console.log(line([user.created_at, user.email, user.name, marksOf(user)]))
@@ -29,9 +34,9 @@ async function list(desk: AdminContext, { about, json, limit }: Question): Promi
   tellOfRest(users.length, more, limit)
 }
 
-async function show(desk: AdminContext, { about = '', json, find }: Question): Promise<void> {
+async function show(context: AdminContext, { about = '', json, find }: Question): Promise<void> {
   const { id: userId } = await find(about)
-  const user = await showUser(desk, { userId, actor: desk.actor }, desk.origin)
+  const user = await showUser(context, { userId, actor: context.actor }, context.requestContext)
   if (json) return console.log(JSON.stringify(user))
   const { totp, passkeys, recovery_codes: codes } = user.factors
   const rows = {
@@ -49,9 +54,14 @@ async function show(desk: AdminContext, { about = '', json, find }: Question): P
   for (const [name, value] of Object.entries(rows)) console.log(line([`${name}:`.padEnd(15), value]))
 }
 
-async function audit(desk: AdminContext, { about, json, limit, find }: Question): Promise<void> {
+async function audit(context: AdminContext, { about, json, limit, find }: Question): Promise<void> {
   const userId = about ? (await find(about)).id : undefined
-  const { events, next_cursor: more } = await listAudit(desk, { userId, limit }, desk.actor, desk.origin)
+  const { events, next_cursor: more } = await listAudit(
+    context,
+    { userId, limit },
+    context.actor,
+    context.requestContext,
+  )
   for (const event of events) {
     if (json) {
       console.log(JSON.stringify(event))

@@ -1,96 +1,74 @@
 import { uuidv7 } from 'uuidv7'
-import type { Watch } from '../../platform/circuit-breaker.ts'
-import type { Clock } from '../../platform/clock.ts'
-import type { Database, Queryable } from '../../platform/database.ts'
+import { type Background, repeat } from '../../platform/background.ts'
+import type { Queryable } from '../../platform/database.ts'
+import type { AuditEvent as StoredEvent } from '../../platform/generated/client.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { EventType, Outcome, WhatHappened } from './event-types.ts'
+import { type EventQuery, listEvents } from './list.ts'
 
-/** Where a request came from, as an audit event tells it. */
-export interface Origin {
+export {
+  type AdminAction,
+  EVENT_TYPES,
+  EVENTS,
+  type EventType,
+  OUTCOMES,
+  type ReasonOf,
+} from './event-types.ts'
+export type { StoredEvent }
+
+/** Where a request came from. */
+export interface RequestContext {
   ip: string
   userAgent: string | undefined
   requestId: string
 }
 
-/** What administrators do, to whichever account, or to the records of all. */
-const ADMIN_ACTIONS = [
-  'account_disable',
-  'account_enable',
-  'account_view',
-  'account_search',
-  'sessions_end',
-  'password_reset_require',
-  'role_grant',
-  'role_revoke',
-  'audit_read',
-] as const
-export type AdminAction = (typeof ADMIN_ACTIONS)[number]
-
-export const EVENT_TYPES = [
-  'register',
-  'verify_email',
-  'login',
-  'login_first_step',
-  'refresh',
-  'logout',
-  'session_end',
-  'password_change',
-  'password_reset_request',
-  'password_reset',
-  'account_update',
-  'account_delete',
-  'step_up',
-  'lock',
-  'unlock',
-  'email_change_request',
-  'email_change',
-  'totp_enable',
-  'totp_disable',
-  'recovery_codes_create',
-  'passkey_add',
-  'passkey_remove',
-  ...ADMIN_ACTIONS,
-] as const
-export const OUTCOMES = ['success', 'failure'] as const
-
-export interface AuditEvent {
-  type: (typeof EVENT_TYPES)[number]
-  outcome: (typeof OUTCOMES)[number]
-  reason?: string
+/** What happened, and to whom. It never holds a secret. */
+export type AuditEvent = WhatHappened & {
   userId?: string | null | undefined
   sessionId?: string | undefined
-  /** Who did it, where that is not the account itself. */
+  /** Who did it, where that is not the account itself: an administrator's id, or the command line. */
   actor?: string | undefined
 }
 
-/** A refusal knows at times only the hash of the family it met: whose that is, is looked up with the batch. */
-export type Note = AuditEvent & { familyHash?: string }
+/** An event that is written soon. A refusal may know only the hash of the family: its owner is looked up then. */
+export type PendingAuditEvent = AuditEvent & { familyHash?: string }
 
-export interface Audit {
-  /** Writes events where their cause is written; they never hold a secret. */
-  record(db: Queryable, events: AuditEvent | readonly AuditEvent[], origin: Origin): Promise<void>
-  /** Writes an event soon, in a batch: for refusals on paths that must not wait for Postgres. */
-  note(event: Note, origin: Origin): void
-  start(): void
-  stop(): Promise<void>
+/** The owner of the table `audit_events`. */
+export interface Events extends Background {
+  /** Writes events together with what causes them. */
+  record(db: Queryable, events: AuditEvent | readonly AuditEvent[], context: RequestContext): Promise<void>
+  /** Writes an event within a second, in a batch: for refusals on paths that must not wait for Postgres. */
+  recordSoon(event: PendingAuditEvent, context: RequestContext): void
+  /** Events newest first: of everybody, of one user, or of one type. */
+  list(db: Queryable, query: EventQuery): Promise<StoredEvent[]>
+  /** How many such events a user has had since a moment. */
+  countSince(db: Queryable, userId: string, what: CountedEvent, since: Date): Promise<number>
 }
+
+interface CountedEvent {
+  type: EventType
+  outcome: Outcome
+  reason?: string
+}
+
+/** Who owns each family of these hashes; families that nobody knows are left out. */
+export type FindOwners = (
+  db: Queryable,
+  familyHashes: readonly string[],
+) => Promise<ReadonlyMap<string, { sessionId: string; userId: string | null }>>
 
 const MAX_PENDING = 10_000
 const FLUSH_MS = 500
 const SLICE = 500
 
-export function createAudit(deps: {
-  db: Database
-  databaseBreaker: Pick<Watch, 'away'>
-  clock: Clock
-  log: { warn(details: object, message: string): void }
-  /** Told of every event, before it is written: also of one whose transaction is then lost. */
-  count?: ((event: AuditEvent) => void) | undefined
-}): Audit {
-  const { db, clock, log } = deps
+export function openEvents(
+  deps: UsesPlatform<'db' | 'databaseBreaker' | 'clock' | 'log' | 'metrics'> & { findOwners: FindOwners },
+): Events {
+  const { db, databaseBreaker, clock, log, metrics } = deps
   let pending: { row: Row; familyHash: string | undefined }[] = []
-  let timer: NodeJS.Timeout | undefined
-  let writing: Promise<void> | undefined
 
-  function toRow(event: AuditEvent, origin: Origin): Row {
+  function toRow(event: AuditEvent, context: RequestContext): Row {
     return {
       id: uuidv7(),
       at: clock.now(),
@@ -99,73 +77,73 @@ export function createAudit(deps: {
       reason: event.reason ?? null,
       userId: event.userId ?? null,
       sessionId: event.sessionId ?? null,
-      ip: origin.ip,
-      userAgent: origin.userAgent ?? null,
-      requestId: origin.requestId,
+      ip: context.ip,
+      userAgent: context.userAgent ?? null,
+      requestId: context.requestId,
       actor: event.actor ?? null,
     }
   }
 
   async function attribute(batch: typeof pending) {
     const hashes = [...new Set(batch.flatMap(({ familyHash }) => familyHash ?? []))]
-    if (hashes.length === 0) return batch.map(({ row }) => row)
-    const sessions = await db.session.findMany({
-      where: { familyHash: { in: hashes.map((hash) => new Uint8Array(Buffer.from(hash, 'base64url'))) } },
-      select: { id: true, userId: true, familyHash: true },
-    })
-    const known = new Map(
-      sessions.map(({ id, userId, familyHash }) => [
-        Buffer.from(familyHash).toString('base64url'),
-        { sessionId: id, userId },
-      ]),
-    )
-    return batch.map(({ row, familyHash }) => ({ ...row, ...known.get(familyHash ?? '') }))
+    const owners = hashes.length > 0 ? await deps.findOwners(db, hashes) : new Map<string, object>()
+    return batch.map(({ row, familyHash }) => ({ ...row, ...owners.get(familyHash ?? '') }))
   }
 
   /** In slices, each one statement: a backlog must not hold up the requests that it is about. */
-  async function write(): Promise<void> {
+  async function writePending(): Promise<void> {
     while (pending.length > 0) {
       const batch = pending.splice(0, SLICE)
       try {
         await insert(db, await attribute(batch))
       } catch (error) {
-        pending = batch.concat(pending).slice(0, MAX_PENDING)
-        log.warn({ reason: (error as Error).name, pending: pending.length }, 'audit events wait for postgres')
-        return
+        pending = batch.concat(pending)
+        drop(pending.splice(MAX_PENDING).length)
+        throw error
       }
     }
   }
 
-  // One after the other: whoever stops the trail then waits for what is on its way as well.
-  function flush(): Promise<void> {
-    writing ??= write().finally(() => {
-      writing = undefined
-    })
-    return writing
+  function drop(count: number): void {
+    if (count === 0) return
+    for (let index = 0; index < count; index += 1) metrics.countDropped('audit_events')
+    log.error({ queue: 'audit_events', count }, 'the queue is full: audit events were dropped')
   }
 
+  const writer = repeat({
+    task: 'audit_events',
+    everyMs: FLUSH_MS,
+    run: async () => {
+      if (!databaseBreaker.isOpen) await writePending()
+    },
+    failure: { message: 'audit events wait for Postgres' },
+    monitor: deps,
+  })
+
   return {
-    async record(tx, events, origin) {
+    async record(tx, events, context) {
       const all = [events].flat()
-      for (const event of all) deps.count?.(event)
-      const rows = all.map((event) => toRow(event, origin))
-      if (rows.length > 0) await insert(tx, rows)
+      for (const event of all) metrics.countAuthEvent(event)
+      if (all.length > 0)
+        await insert(
+          tx,
+          all.map((event) => toRow(event, context)),
+        )
     },
-    note(event, origin) {
-      deps.count?.(event)
-      if (pending.length >= MAX_PENDING) return
-      pending.push({ row: toRow(event, origin), familyHash: event.familyHash })
+    recordSoon(event, context) {
+      metrics.countAuthEvent(event)
+      if (pending.length >= MAX_PENDING) return drop(1)
+      pending.push({ row: toRow(event, context), familyHash: event.familyHash })
     },
-    start() {
-      timer = setInterval(() => {
-        if (!deps.databaseBreaker.away) void flush()
-      }, FLUSH_MS)
-      timer.unref()
-    },
+    list: listEvents,
+    countSince: (tx, userId, what, since) =>
+      tx.auditEvent.count({ where: { userId, ...what, at: { gt: since } } }),
+    start: writer.start,
     async stop() {
-      clearInterval(timer)
-      await writing
-      await flush()
+      await writer.stop()
+      await writePending().catch((error: Error) =>
+        log.error({ reason: error.name, lost: pending.length }, 'audit events could not be written'),
+      )
     },
   }
 }

@@ -1,13 +1,21 @@
 import type { Queryable } from '../../platform/database.ts'
-import type { PasskeyUse } from '../one-time/tickets.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import type { RequestContext } from '../events/events.ts'
+import type { FactorChange, Mail } from '../mail/mail.ts'
+import type { PasskeyUse, Tickets } from '../one-time/one-time.ts'
 import { Problem } from '../problems/problems.ts'
-import type { PasskeyAnswer, Passkeys } from './passkeys/passkeys.ts'
-import type { RecoveryCodes } from './recovery-codes.ts'
-import type { Totp } from './totp.ts'
+import { FACTOR_METHODS, type FactorMethod } from '../reasons/reasons.ts'
+import type { User, Users } from '../users/users.ts'
+import { type AccountFactors, listFactors } from './list.ts'
+import { createPasskeys, type PasskeyAnswer, type Passkeys } from './passkeys/passkeys.ts'
+import { createRecoveryCodes, type RecoveryCodes } from './recovery-codes.ts'
+import { createTotp, type Totp } from './totp.ts'
 
-/** In the order to offer. */
-export const FACTOR_METHODS = ['totp', 'passkey', 'recovery_code'] as const
-export type FactorMethod = (typeof FACTOR_METHODS)[number]
+export { type AccountFactors, listFactors } from './list.ts'
+export type { PasskeyAnswer, Passkeys, PasskeyView } from './passkeys/passkeys.ts'
+export type { RecoveryCodes } from './recovery-codes.ts'
+export type { Totp } from './totp.ts'
 
 /** What a person shows as a second factor; exactly one of the three. */
 export interface FactorProof {
@@ -17,47 +25,79 @@ export interface FactorProof {
   passkey?: PasskeyAnswer | undefined
 }
 
-/** Whichever second factors an account has. An account has one as soon as it has an authenticator app or a passkey. */
-export interface SecondFactors {
-  /** What would do, in the order to offer; empty without a second factor. */
-  methods(db: Queryable, userId: string): Promise<FactorMethod[]>
+/** The second factors of an account: it has one as soon as it has an authenticator app or a passkey. */
+export interface Factors {
+  totp: Totp
+  passkeys: Passkeys
+  recoveryCodes: RecoveryCodes
+  /** Which factors an account has: the one answer that everything else follows from. */
+  of(db: Queryable, userId: string): Promise<AccountFactors>
+  /** The same for several accounts, by their ids. */
+  ofAll(db: Queryable, userIds: readonly string[]): Promise<ReadonlyMap<string, AccountFactors>>
   /**
-   * Checks a proof and uses it up: a code, a recovery code and a passkey's answer each work once.
-   * Null when it does not fit. @throws `validation_failed` when it is not exactly one.
+   * Checks a proof and uses it up: a code, a recovery code and a passkey's answer each work once. Null when it does not
+   * fit. @throws `validation_failed` when it is not exactly one.
    */
-  verify(tx: Queryable, userId: string, proof: FactorProof, use: PasskeyUse): Promise<FactorMethod | null>
+  verify(tx: Transaction, user: User, proof: FactorProof, use: PasskeyUse): Promise<FactorMethod | null>
+  /** Mails the owner what happened to the factors of the account. */
+  notifyOwner(
+    tx: Transaction,
+    user: Pick<User, 'email'>,
+    change: FactorChange,
+    context: RequestContext,
+  ): Promise<void>
 }
 
-export function createSecondFactors(deps: {
-  totp: Totp
-  recoveryCodes: RecoveryCodes
-  passkeys: Passkeys
-}): SecondFactors {
-  const { totp, recoveryCodes, passkeys } = deps
-  return {
-    async methods(db, userId) {
-      // One question, for every sign-in asks it.
-      const [has] = await db.$queryRaw<Record<FactorMethod, boolean>[]>`
-        SELECT EXISTS (SELECT FROM totp_factors WHERE user_id = u.id AND confirmed_at IS NOT NULL) AS totp,
-          EXISTS (SELECT FROM passkeys WHERE user_id = u.id) AS passkey,
-          EXISTS (SELECT FROM recovery_codes WHERE user_id = u.id) AS recovery_code
-        FROM (SELECT ${userId}::uuid AS id) u`
-      // Recovery codes stand in for a factor; without one they are nothing.
-      if (!has || !(has.totp || has.passkey)) return []
-      return FACTOR_METHODS.filter((method) => has[method])
-    },
+/** What would do as a second factor, in the order to offer it; empty without one. */
+export const methodsOf = (factors: AccountFactors): FactorMethod[] => {
+  // Recovery codes stand in for a factor; without one they open nothing.
+  if (!hasSecondFactor(factors)) return []
+  const has = { totp: factors.totp, passkey: factors.passkeys > 0, recovery_code: factors.recoveryCodes > 0 }
+  return FACTOR_METHODS.filter((method) => has[method])
+}
 
-    async verify(tx, userId, { code, recovery_code: recoveryCode, passkey }, use) {
+export const hasSecondFactor = ({ totp, passkeys }: AccountFactors): boolean => totp || passkeys > 0
+
+export interface FactorsOptions {
+  /** What people call the service. */
+  appName: string
+  /** The domain that passkeys belong to, and the origins that may use them. */
+  passkeys: { rpId: string; origins: readonly string[] }
+}
+
+export function openFactors(
+  deps: UsesPlatform<'secrets' | 'clock'> & { users: Users; tickets: Tickets; mail: Pick<Mail, 'enqueue'> },
+  { appName, passkeys: relyingParty }: FactorsOptions,
+): Factors {
+  const { clock, mail } = deps
+  const totp = createTotp({ ...deps, appName })
+  const recoveryCodes = createRecoveryCodes(clock)
+  const passkeys = createPasskeys({ ...deps, rpName: appName, ...relyingParty })
+
+  return {
+    totp,
+    passkeys,
+    recoveryCodes,
+    ofAll: listFactors,
+    async of(db, userId) {
+      const found = await listFactors(db, [userId])
+      return found.get(userId) ?? { totp: false, passkeys: 0, recoveryCodes: 0 }
+    },
+    async verify(tx, user, { code, recovery_code: recoveryCode, passkey }, use) {
       if ([code, recoveryCode, passkey].filter((shown) => shown !== undefined).length !== 1) {
         const detail = 'needs exactly one of code, recovery_code, passkey'
         throw new Problem('validation_failed', { errors: [{ pointer: '', detail }] })
       }
-      if (code !== undefined) return (await totp.verify(tx, userId, code)) ? 'totp' : null
+      if (code !== undefined) return (await totp.verify(tx, user.id, code)) ? 'totp' : null
       if (recoveryCode !== undefined) {
-        return (await recoveryCodes.use(tx, userId, recoveryCode)) ? 'recovery_code' : null
+        return (await recoveryCodes.use(tx, user.id, recoveryCode)) ? 'recovery_code' : null
       }
-      const by = passkey ? await passkeys.verify(tx, passkey, { use, userId }) : null
-      return by ? 'passkey' : null
+      const answer = passkey ? await passkeys.verify(tx, passkey, { use, userId: user.id }) : null
+      return answer ? 'passkey' : null
+    },
+    async notifyOwner(tx, user, change, { ip, userAgent }) {
+      const data = { change, at: clock.now(), ip, userAgent }
+      await mail.enqueue(tx, user.email, { template: 'factor_changed', data })
     },
   }
 }

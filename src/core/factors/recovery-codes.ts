@@ -1,17 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
-import type { Queryable } from '../../platform/database.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import type { LockedUser } from '../users/users.ts'
 
 /** Ten codes for the day the other factors are lost: 80 random bits each, stored hashed, good for one use. */
 export interface RecoveryCodes {
   /** Ten new ones in place of whatever there was, as `xxxx-xxxx-xxxx-xxxx`; they cannot be shown again. */
-  replace(tx: Queryable, userId: string): Promise<string[]>
-  /** How many are left. */
-  count(db: Queryable, userId: string): Promise<number>
+  replace(tx: Transaction, user: LockedUser): Promise<string[]>
   /** Takes a code, however it is spaced and cased; false when it is none, or taken. */
-  use(tx: Queryable, userId: string, code: string): Promise<boolean>
-  clear(tx: Queryable, userId: string): Promise<void>
+  use(tx: Transaction, userId: string, code: string): Promise<boolean>
+  clear(tx: Transaction, user: LockedUser): Promise<void>
 }
 
 const CODES = 10
@@ -21,7 +20,7 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 
 export function createRecoveryCodes(clock: Clock): RecoveryCodes {
   return {
-    async replace(tx, userId) {
+    async replace(tx, { id: userId }) {
       const codes = Array.from({ length: CODES }, generate)
       const createdAt = new Date(clock.now())
       await tx.recoveryCode.deleteMany({ where: { userId } })
@@ -30,14 +29,13 @@ export function createRecoveryCodes(clock: Clock): RecoveryCodes {
       })
       return codes.map((code) => code.replace(/.{4}(?=.)/g, '$&-'))
     },
-    count: (db, userId) => db.recoveryCode.count({ where: { userId } }),
     async use(tx, userId, spelled) {
       const code = canonical(spelled)
       if (!code) return false
       const { count } = await tx.recoveryCode.deleteMany({ where: { userId, codeHash: hashOf(code) } })
       return count === 1
     },
-    async clear(tx, userId) {
+    async clear(tx, { id: userId }) {
       await tx.recoveryCode.deleteMany({ where: { userId } })
     },
   }

@@ -1,8 +1,9 @@
 import { Secret, TOTP } from 'otpauth'
 import { renderSVG } from 'uqr'
 import type { Clock } from '../../platform/clock.ts'
-import type { Queryable } from '../../platform/database.ts'
 import type { Secrets } from '../../platform/secrets.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import type { LockedUser } from '../users/users.ts'
 
 /** Authenticator apps (RFC 6238): SHA-1, six digits, 30 seconds, one step of tolerance either way. */
 export interface Totp {
@@ -12,18 +13,17 @@ export interface Totp {
    * Null when an authenticator app is in use already.
    */
   enrol(
-    tx: Queryable,
-    user: { id: string; email: string },
+    tx: Transaction,
+    user: LockedUser,
   ): Promise<{ secret: string; otpauthUri: string; qrSvg: string } | null>
   /** Turns the enrolled secret on, and uses the code up; null when none is being enrolled, false for a wrong code. */
-  confirm(tx: Queryable, userId: string, code: string): Promise<boolean | null>
+  confirm(tx: Transaction, user: LockedUser, code: string): Promise<boolean | null>
   /** Forgets an enrolment that was not confirmed. */
-  abandon(tx: Queryable, userId: string): Promise<void>
-  enabled(db: Queryable, userId: string): Promise<boolean>
+  abandon(tx: Transaction, user: LockedUser): Promise<void>
   /** Whether the code fits; a code, and every one before it, works once, also in parallel. */
-  verify(tx: Queryable, userId: string, code: string): Promise<boolean>
+  verify(tx: Transaction, userId: string, code: string): Promise<boolean>
   /** False when there is none. */
-  disable(tx: Queryable, userId: string): Promise<boolean>
+  disable(tx: Transaction, user: LockedUser): Promise<boolean>
 }
 
 // What every authenticator app can do: some ignore the parameters of a URI and assume just these.
@@ -37,8 +37,8 @@ const ENROL_MS = 3_600_000
 const LABEL_LENGTH = 64
 const QR = { ecc: 'M', border: 4 } as const
 
-export function createTotp(deps: { secrets: Secrets; clock: Clock; brand: { name: string } }): Totp {
-  const { secrets, clock, brand } = deps
+export function createTotp(deps: { secrets: Secrets; clock: Clock; appName: string }): Totp {
+  const { secrets, clock, appName } = deps
 
   /** The time step that the code belongs to; null when it does not fit. Compares in constant time. */
   function stepOf(userId: string, sealedSecret: Uint8Array, code: string): number | null {
@@ -64,13 +64,13 @@ export function createTotp(deps: { secrets: Secrets; clock: Clock; brand: { name
       const otpauthUri = new TOTP({
         ...KIND,
         secret,
-        issuer: issuerOf(brand.name),
+        issuer: issuerOf(appName),
         label: labelOf(email),
       }).toString()
       return { secret: secret.base32, otpauthUri, qrSvg: renderSVG(otpauthUri, QR) }
     },
 
-    async confirm(tx, userId, code) {
+    async confirm(tx, { id: userId }, code) {
       const createdAt = { gt: new Date(clock.now() - ENROL_MS) }
       const factor = await tx.totpFactor.findUnique({ where: { userId, confirmedAt: null, createdAt } })
       if (!factor) return null
@@ -85,12 +85,8 @@ export function createTotp(deps: { secrets: Secrets; clock: Clock; brand: { name
       return count === 1
     },
 
-    async abandon(tx, userId) {
+    async abandon(tx, { id: userId }) {
       await tx.totpFactor.deleteMany({ where: { userId, confirmedAt: null } })
-    },
-
-    async enabled(db, userId) {
-      return (await db.totpFactor.count({ where: { userId, confirmedAt: { not: null } } })) > 0
     },
 
     async verify(tx, userId, code) {
@@ -105,7 +101,7 @@ export function createTotp(deps: { secrets: Secrets; clock: Clock; brand: { name
       return used === 1
     },
 
-    async disable(tx, userId) {
+    async disable(tx, { id: userId }) {
       const { count } = await tx.totpFactor.deleteMany({ where: { userId, confirmedAt: { not: null } } })
       return count === 1
     },
@@ -119,7 +115,7 @@ function digitsOf(code: string): string | null {
 }
 
 // A colon separates issuer and account, escaped or not (Key URI format).
-const issuerOf = (brand: string) => brand.replaceAll(':', '')
+const issuerOf = (appName: string) => appName.replaceAll(':', '')
 /** By whole characters: half of one has no UTF-8. */
 function labelOf(email: string): string {
   const characters = [...email]

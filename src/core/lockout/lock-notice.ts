@@ -1,19 +1,17 @@
-import type { Clock } from '../../platform/clock.ts'
-import { type Database, isStoreUnavailable } from '../../platform/database.ts'
-import type { Later } from '../../platform/retry-queue.ts'
-import type { Audit, Origin } from '../events/events.ts'
-import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time/one-time-tokens.ts'
-import type { Outbox } from '../outbox/outbox.ts'
-import { type Guess, LOCK_MS, type Locked, type LockNotice } from './lockout.ts'
+import { isStoreUnavailable } from '../../platform/database.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { Events, RequestContext } from '../events/events.ts'
+import type { Links, Mail } from '../mail/mail.ts'
+import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time/one-time.ts'
+import type { Users } from '../users/users.ts'
+import { type ClosedLock, LOCK_MS, type LockNotice } from './guess.ts'
 
-export interface LockNoticeDeps {
-  db: Database
+export interface LockNoticeDeps extends UsesPlatform<'transact' | 'retryQueue' | 'clock'> {
+  users: Pick<Users, 'lock'>
   oneTimeTokens: OneTimeTokens
-  outbox: Outbox
-  audit: Audit
-  clock: Clock
-  later: Pick<Later, 'add'>
-  links: { unlock(token: string): string; forgotPassword(): string }
+  mail: Mail
+  events: Events
+  links: Pick<Links, 'unlock' | 'forgotPassword'>
 }
 
 /**
@@ -22,32 +20,22 @@ export interface LockNoticeDeps {
  * the link from before may end any moment. What cannot be written now is written later.
  */
 export function createLockNotice(deps: LockNoticeDeps): LockNotice {
-  const { db, oneTimeTokens, outbox, audit, clock, later, links } = deps
+  const { transact, users, oneTimeTokens, mail, events, clock, retryQueue, links } = deps
 
-  async function write(
-    userId: string,
-    { what, locked }: { what: Guess['what']; locked: Locked },
-    origin: Origin,
-  ): Promise<void> {
-    await db.$transaction(async (tx) => {
-      const reason = `${what}_${locked}`
-      await audit.record(tx, { type: 'lock', outcome: 'success', reason, userId }, origin)
-      // Parallel guesses close locks at several addresses at once: the row makes them take turns.
-      await tx.$queryRaw`SELECT id FROM users WHERE id = ${userId}::uuid FOR UPDATE`
-      const waiting = { userId, purpose: 'unlock', expiresAt: { gt: new Date(clock.now()) } }
+  function write(userId: string, { what, locked }: ClosedLock, context: RequestContext): Promise<void> {
+    return transact(async (tx) => {
+      const reason = `${what}_${locked}` as const
+      // Parallel guesses close locks at several addresses at once: the lock on the user makes them take turns.
+      const user = await users.lock(tx, userId, { disabled: true })
+      const event = { type: 'lock', outcome: 'success', reason } as const
+      await events.record(tx, { ...event, userId }, context)
       // This one's event is written already. A harmless lock must not keep back the news of a grave one.
-      const alike = {
-        userId,
-        type: 'lock',
-        reason,
-        at: { gt: new Date(clock.now() - (locked === 'here' ? ONE_TIME_TTL.unlock * 1000 : LOCK_MS)) },
-      }
-      const isKnown = (await tx.auditEvent.count({ where: alike })) > 1
-      if (isKnown && (await tx.oneTimeToken.count({ where: waiting })) > 0) return
-      const user = await tx.user.findUnique({ where: { id: userId } })
-      const token = user?.emailVerifiedAt ? await oneTimeTokens.issue(tx, 'unlock', userId) : null
+      const since = new Date(clock.now() - (locked === 'here' ? ONE_TIME_TTL.unlock * 1000 : LOCK_MS))
+      const isKnown = (await events.countSince(tx, userId, event, since)) > 1
+      if (isKnown && (await oneTimeTokens.isPending(tx, 'unlock', userId))) return
+      const token = user?.emailVerifiedAt ? await oneTimeTokens.issue(tx, 'unlock', user) : null
       if (!user || !token) return
-      await outbox.enqueue(tx, user.email, {
+      await mail.enqueue(tx, user.email, {
         template: 'account_locked',
         data: {
           link: links.unlock(token),
@@ -56,22 +44,21 @@ export function createLockNotice(deps: LockNoticeDeps): LockNotice {
           everywhere: locked === 'everywhere',
           passwordKnown: what === 'second_factor' || what === 'step_up_factor',
           at: clock.now(),
-          ip: origin.ip,
-          userAgent: origin.userAgent,
+          ip: context.ip,
+          userAgent: context.userAgent,
         },
       })
     })
-    outbox.wake()
   }
 
   return {
-    async tell(userId, lock, origin) {
+    async tell(userId, lock, context) {
       try {
-        await write(userId, lock, origin)
+        await write(userId, lock, context)
       } catch (error) {
-        // Nobody closes this lock a second time: its owner would never hear of it.
+        // Nobody closes this lock a second time: its owner would never learn of it.
         if (!isStoreUnavailable(error)) throw error
-        later.add(() => write(userId, lock, origin))
+        retryQueue.add(() => write(userId, lock, context))
       }
     },
   }

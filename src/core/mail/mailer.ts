@@ -1,4 +1,6 @@
-/** One mail, ready to leave. */
+import { Undeliverable } from '../outbox/outbox.ts'
+
+/** One mail, ready to be sent. */
 export interface Mail {
   /** Idempotency key: sending the same id twice must reach the recipient once, where the provider can. */
   id: string
@@ -16,9 +18,6 @@ export interface Mailer {
 }
 
 /** The provider refuses this mail for good. The message names no address, link or key. */
-export class MailRejected extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'MailRejected'
-  }
+export class MailRejected extends Undeliverable {
+  override readonly name: string = 'MailRejected'
 }

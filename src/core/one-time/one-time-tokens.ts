@@ -2,11 +2,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
-import { Prisma } from '../../platform/generated/client.ts'
+import type { OneTimeToken } from '../../platform/generated/client.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import type { LockedUser, User, Users } from '../users/users.ts'
 
 export type OneTimePurpose = 'verify_email' | 'reset_password' | 'unlock' | 'change_email'
 
-/** Seconds a link in a mail works. */
+/** Seconds for which the link in a mail works. */
 export const ONE_TIME_TTL: Record<OneTimePurpose, number> = {
   verify_email: 24 * 3600,
   reset_password: 3600,
@@ -14,71 +16,86 @@ export const ONE_TIME_TTL: Record<OneTimePurpose, number> = {
   change_email: 3600,
 }
 
-/** Links in mail: 256 random bits, stored hashed, good for one success. Issuing and consuming lock the user first. */
+/** Links in mail: 256 random bits, stored hashed, good for one success. */
 export interface OneTimeTokens {
-  /** A new token, for a change of address with the canonical one it leads to; null when the user is gone or disabled. */
-  issue(tx: Queryable, purpose: OneTimePurpose, userId: string, newEmail?: string): Promise<string | null>
-  /** What a token is good for, without using it up; null when `consume` would refuse it. */
-  find(db: Queryable, purpose: OneTimePurpose, token: string): Promise<FoundToken | null>
-  /** Takes the token and names its user; null when it is wrong, used, expired or void. */
-  consume(tx: Queryable, purpose: OneTimePurpose, token: string): Promise<string | null>
+  /** A new token; for a change of address with the canonical address it leads to. Null for a disabled user. */
+  issue(tx: Transaction, purpose: OneTimePurpose, user: LockedUser, newEmail?: string): Promise<string | null>
+  /** Whose token it is, without using it up; null when `consume` would refuse it. */
+  find(db: Queryable, purpose: OneTimePurpose, token: string): Promise<User | null>
+  /** Takes the token and locks its user; null when the token is wrong, used, expired or void. */
+  consume(tx: Transaction, purpose: OneTimePurpose, token: string): Promise<ConsumedToken | null>
+  /** Whether a token of this purpose still works. */
+  isPending(db: Queryable, purpose: OneTimePurpose, userId: string): Promise<boolean>
+  /** Takes back every token of a user, or those of one purpose. */
+  revoke(tx: Transaction, user: LockedUser, purpose?: OneTimePurpose): Promise<void>
 }
 
-export interface FoundToken {
-  userId: string
-  /** The address of the account. */
-  email: string
+export interface ConsumedToken {
+  user: LockedUser
   /** The address the token leads to, if it is for a change. */
   newEmail: string | null
 }
 
-export function createOneTimeTokens(clock: Clock): OneTimeTokens {
-  async function find(db: Queryable, purpose: OneTimePurpose, tokenHash: Uint8Array, lock = Prisma.empty) {
-    // A verification is bound to its registration; a reset link proves the mailbox whoever registered it.
-    // A change of address is bound to the password it was asked for with, and an administrator's doubts void it.
-    const [found] = await db.$queryRaw<FoundToken[]>`
-      SELECT u.id AS "userId", u.email, t.new_email AS "newEmail"
-      FROM users u JOIN one_time_tokens t ON t.user_id = u.id
-      WHERE t.token_hash = ${tokenHash} AND t.purpose = ${purpose} AND t.expires_at > ${new Date(clock.now())}
-        AND (t.purpose NOT IN ('verify_email', 'change_email') OR u.password_version = t.password_version)
-        AND (t.purpose <> 'change_email' OR u.reset_required_at IS NULL) AND u.disabled_at IS NULL ${lock}`
-    return found ?? null
-  }
+export function createOneTimeTokens(deps: {
+  clock: Clock
+  users: Pick<Users, 'find' | 'lock'>
+}): OneTimeTokens {
+  const { clock, users } = deps
+  const now = () => new Date(clock.now())
+
+  const read = (db: Queryable, purpose: OneTimePurpose, token: string) =>
+    db.oneTimeToken.findUnique({ where: { tokenHash: hashOf(token), purpose, expiresAt: { gt: now() } } })
 
   return {
-    async issue(tx, purpose, userId, newEmail) {
-      const [user] = await tx.$queryRaw<{ password_version: number }[]>`
-        SELECT password_version FROM users WHERE id = ${userId}::uuid AND disabled_at IS NULL FOR UPDATE`
-      if (!user) return null
+    async issue(tx, purpose, user, newEmail) {
+      if (user.disabledAt) return null
       const token = randomBytes(32).toString('base64url')
-      const now = clock.now()
-      await tx.oneTimeToken.deleteMany({ where: { userId, expiresAt: { lt: new Date(now) } } })
+      await tx.oneTimeToken.deleteMany({ where: { userId: user.id, expiresAt: { lt: now() } } })
       await tx.oneTimeToken.create({
         data: {
           id: uuidv7(),
           purpose,
           tokenHash: hashOf(token),
-          userId,
-          securityVersion: user.password_version,
+          userId: user.id,
+          securityVersion: user.securityVersion,
           newEmail: newEmail ?? null,
-          expiresAt: new Date(now + ONE_TIME_TTL[purpose] * 1000),
-          createdAt: new Date(now),
+          expiresAt: new Date(clock.now() + ONE_TIME_TTL[purpose] * 1000),
+          createdAt: now(),
         },
       })
       return token
     },
-
-    find: (db, purpose, token) => find(db, purpose, hashOf(token)),
-
+    async find(db, purpose, token) {
+      const found = await read(db, purpose, token)
+      const user = found && (await users.find(db, found.userId))
+      return user && isGoodFor(found, user) ? user : null
+    },
     async consume(tx, purpose, token) {
-      const tokenHash = hashOf(token)
-      // The user before the token: uses of two tokens of one user would otherwise lock crosswise.
-      const found = await find(tx, purpose, tokenHash, Prisma.sql`FOR UPDATE OF u`)
-      if (!found) return null
-      const { count } = await tx.oneTimeToken.deleteMany({ where: { tokenHash } })
-      return count === 1 ? found.userId : null
+      const found = await read(tx, purpose, token)
+      // The user before the token: uses of two tokens of one user would otherwise wait for each other.
+      const user = found && (await users.lock(tx, found.userId))
+      if (!user || !isGoodFor(found, user)) return null
+      const { count } = await tx.oneTimeToken.deleteMany({ where: { id: found.id } })
+      return count === 1 ? { user, newEmail: found.newEmail } : null
+    },
+    async isPending(db, purpose, userId) {
+      return (await db.oneTimeToken.count({ where: { userId, purpose, expiresAt: { gt: now() } } })) > 0
+    },
+    async revoke(tx, { id: userId }, purpose) {
+      await tx.oneTimeToken.deleteMany({ where: { userId, ...(purpose ? { purpose } : {}) } })
     },
   }
+}
+
+/**
+ * A verification belongs to one registration, and a change of address to the password it was asked for with; an
+ * administrator who requires a reset voids the change. A reset link proves the mailbox, whoever registered it.
+ */
+function isGoodFor(token: OneTimeToken, user: User): boolean {
+  if (user.disabledAt) return false
+  if (token.purpose === 'change_email' && user.resetRequiredAt) return false
+  const isBound = token.purpose === 'verify_email' || token.purpose === 'change_email'
+  return !isBound || token.securityVersion === user.securityVersion
 }
 
 const hashOf = (token: string) => new Uint8Array(createHash('sha256').update(token).digest())

@@ -1,34 +1,36 @@
 import { createHash } from 'node:crypto'
-import type { Clock } from '../../platform/clock.ts'
-import type { Queryable } from '../../platform/database.ts'
-import type { Secrets } from '../../platform/secrets.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { Transaction } from '../../platform/transact.ts'
 
-/** What a ticket opens; a ticket of one kind is nothing to another. */
+/** What a ticket holds; a ticket for one purpose is worth nothing for another. */
 export interface TicketData {
-  /** Between the two steps of a sign-in: the password was right. */
-  mfa: { userId: string; securityVersion: number; transport: 'cookie' | 'body' }
+  /**
+   * Between the two steps of a sign-in: the password was right. `passwordVersion` is the user's security version, by
+   * the name that nodes of the former version read.
+   */
+  mfa: { userId: string; passwordVersion: number; transport: 'cookie' | 'body' }
   /** A WebAuthn challenge for a new passkey. */
   passkey_registration: { userId: string; challenge: string }
-  /** A WebAuthn challenge for a passkey that exists; without `userId` for whoever has one. */
+  /** A WebAuthn challenge for a passkey that exists; without `userId` for a passkey of anybody. */
   passkey_assertion: { use: PasskeyUse; userId: string | null; challenge: string }
 }
 export type TicketPurpose = keyof TicketData
 export type PasskeyUse = 'sign_in' | 'second_factor' | 'step_up'
 
 /**
- * Encrypted notes that a client carries from one step to the next. Nothing is stored when one is handed out,
- * so that strangers cannot fill a table; what it was good for is done once, because `spend` succeeds once.
+ * Encrypted data that a client carries from one step to the next. Nothing is stored when one is issued, so that
+ * strangers cannot fill a table; what it opens is done once, because `spend` succeeds once.
  */
 export interface Tickets {
   /** `ttl` in seconds. */
   issue<P extends TicketPurpose>(purpose: P, data: TicketData[P], ttl: number): string
   /** Null for what is not, or no longer, a ticket for this purpose. */
   open<P extends TicketPurpose>(purpose: P, ticket: string): TicketData[P] | null
-  /** False when the ticket has been spent before. Belongs into the transaction that does what it is good for. */
-  spend(tx: Queryable, purpose: TicketPurpose, ticket: string): Promise<boolean>
+  /** False when the ticket has been spent before. Belongs into the transaction that does what it opens. */
+  spend(tx: Transaction, purpose: TicketPurpose, ticket: string): Promise<boolean>
 }
 
-export function createTickets(secrets: Secrets, clock: Clock): Tickets {
+export function createTickets({ secrets, clock }: UsesPlatform<'secrets' | 'clock'>): Tickets {
   function read<P extends TicketPurpose>(purpose: P, ticket: string) {
     const sealed = Buffer.from(ticket, 'base64url')
     // Node's decoder skips what it does not know: a ticket has one spelling, or it could be spent twice.
@@ -45,15 +47,15 @@ export function createTickets(secrets: Secrets, clock: Clock): Tickets {
 
   return {
     issue(purpose, data, ttl) {
-      const note = JSON.stringify({ expiresAt: clock.now() + ttl * 1000, data })
-      return Buffer.from(secrets.seal('ticket', purpose, note)).toString('base64url')
+      const text = JSON.stringify({ expiresAt: clock.now() + ttl * 1000, data })
+      return Buffer.from(secrets.seal('ticket', purpose, text)).toString('base64url')
     },
     open: (purpose, ticket) => read(purpose, ticket)?.data ?? null,
     async spend(tx, purpose, ticket) {
       const valid = read(purpose, ticket)
       if (!valid) return false
       const hash = new Uint8Array(createHash('sha256').update(valid.sealed).digest())
-      // A concurrent use waits here for the other's transaction, and finds it taken once that commits.
+      // A concurrent use waits here for the other's transaction, and finds the ticket spent once that commits.
       const spent = await tx.$executeRaw`
         INSERT INTO spent_tickets (hash, expires_at) VALUES (${hash}, ${new Date(valid.expiresAt)})
         ON CONFLICT DO NOTHING`

@@ -1,113 +1,94 @@
 import { uuidv7 } from 'uuidv7'
-import type { Queryable } from '../../platform/database.ts'
-import { type DeliveryDeps, deliver } from '../mail/deliver.ts'
-import type { MailContent } from '../mail/mail-data.ts'
-import { describeFailure } from './retry.ts'
+import { type Background, repeat } from '../../platform/background.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import { afterCommit, type Transaction } from '../../platform/transact.ts'
+import { deliver } from './deliver.ts'
+import type { MessageKind, NewMessage } from './message-kind.ts'
 import { claimDue } from './rows.ts'
 
-/** Mail that leaves if, and only if, the transaction that asked for it commits. */
-export interface Outbox {
-  /**
-   * Queues a mail in the caller's transaction; call `wake` once it has committed. Beyond ten of one template
-   * to one recipient within an hour it silently does nothing, so that nobody can be flooded.
-   * @throws {TypeError} when `to` is empty or holds a control character.
-   */
-  enqueue(tx: Queryable, to: string, content: MailContent): Promise<void>
-  /** Looks for due mail now instead of at the next poll. Does nothing unless started. */
-  wake(): void
+export {
+  type DeliveryResult,
+  type Message,
+  type MessageKind,
+  type NewMessage,
+  Undeliverable,
+} from './message-kind.ts'
+export { describeFailure } from './retry.ts'
+
+/** A queue of messages that leave if, and only if, the transaction that asked for them commits. */
+export interface Outbox extends Background {
+  /** Registers a kind, and returns how to queue messages of it in a transaction. */
+  define(kind: MessageKind): (tx: Transaction, message: NewMessage) => Promise<void>
   start(): void
-  /** Resolves once the mails being sent are settled. What is still queued stays queued. */
-  stop(): Promise<void>
-  /** Attempts everything due now. @throws when the database fails. */
+  /** Attempts everything that is due. @throws when the database fails. */
   drain(): Promise<void>
 }
 
-export interface OutboxOptions extends DeliveryDeps {
-  /** Milliseconds between two looks for due mail. */
+export interface OutboxOptions extends UsesPlatform<'db' | 'secrets' | 'clock' | 'log' | 'metrics'> {
+  /** Milliseconds between two looks for due messages. */
   pollMs?: number | undefined
 }
 
 const BATCH = 10
-const CAP_PER_HOUR = 10
 const HOUR_MS = 3_600_000
 
-export function createOutbox({ pollMs = 1_000, ...deps }: OutboxOptions): Outbox {
-  const { db, secrets, clock, log } = deps
+export function openOutbox({ pollMs = 1_000, ...deps }: OutboxOptions): Outbox {
+  const { db, secrets, clock } = deps
+  const kinds = new Map<string, MessageKind>()
   let started = false
-  let timer: NodeJS.Timeout | undefined
-  /** The end of the runs asked for so far: runs queue up behind it, so that no two overlap. */
-  let tail: Promise<void> = Promise.resolve()
-  let polling = false
-  let wokenMeanwhile = false
 
-  async function run(mayGoOn: () => boolean): Promise<void> {
-    while (mayGoOn()) {
-      const batch = await claimDue(db, clock.now(), BATCH)
-      const results = await Promise.allSettled(batch.map((mail) => deliver(deps, mail)))
+  async function deliverDue(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const batch = await claimDue(db, [...kinds.keys()], clock.now(), BATCH)
+      if (batch.length === 0) return
+      const results = await Promise.allSettled(
+        batch.map((claimed) => deliver(deps, kinds.get(claimed.kind) as MessageKind, claimed)),
+      )
       const failed = results.find((result) => result.status === 'rejected')
       if (failed) throw failed.reason
-      if (batch.length === 0) return
     }
   }
 
-  function queue(mayGoOn: () => boolean): Promise<void> {
-    const mine = tail.then(() => run(mayGoOn))
-    tail = mine.catch(() => {})
-    return mine
-  }
-
-  async function poll(): Promise<void> {
-    clearTimeout(timer)
-    if (polling) {
-      wokenMeanwhile = true
-      return
-    }
-    polling = true
-    try {
-      do {
-        wokenMeanwhile = false
-        await queue(() => started)
-      } while (wokenMeanwhile && started)
-    } catch (error) {
-      log.error({ code: 'outbox_unavailable', reason: describeFailure(error) }, 'the outbox cannot be read')
-    }
-    polling = false
-    if (started) timer = setTimeout(poll, pollMs).unref()
-  }
+  const worker = repeat({
+    task: 'outbox',
+    everyMs: pollMs,
+    firstMs: 0,
+    run: deliverDue,
+    failure: { message: 'the outbox cannot be read', level: 'error', fields: { code: 'outbox_unavailable' } },
+    monitor: deps,
+  })
 
   return {
-    async enqueue(tx, to, { template, data }) {
-      if (!/^\P{Cc}+$/u.test(to)) throw new TypeError('a recipient must be one line of text')
-      const now = clock.now()
-      // Held until the transaction ends: without it, parallel requests would all count before any is counted.
-      await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`outbox:${template}:${to}`}, 0))`
-      const recent = await tx.outboxMessage.count({
-        where: { recipient: to, template, createdAt: { gt: new Date(now - HOUR_MS) } },
-      })
-      if (recent >= CAP_PER_HOUR) return
-      const id = uuidv7()
-      const sealed = secrets.seal('outbox', id, JSON.stringify(data))
-      const createdAt = new Date(now)
-      const row = { id, template, recipient: to, sealed, nextAttemptAt: createdAt, createdAt }
-      await tx.outboxMessage.create({ data: row })
+    define(kind) {
+      kinds.set(kind.name, kind)
+      return async (tx, { topic, recipient, payload }) => {
+        const now = clock.now()
+        // Held until the transaction ends: without it, parallel requests would all count before any is counted.
+        const lock = `outbox:${topic}:${recipient}`
+        await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${lock}, 0))`
+        const recent = await tx.outboxMessage.count({
+          where: { kind: kind.name, recipient, topic, createdAt: { gt: new Date(now - HOUR_MS) } },
+        })
+        if (recent >= kind.maxPerHour) return
+        const id = uuidv7()
+        const sealed = secrets.seal('outbox', id, JSON.stringify(payload))
+        const createdAt = new Date(now)
+        const row = { id, kind: kind.name, topic, recipient, sealed, nextAttemptAt: createdAt, createdAt }
+        await tx.outboxMessage.create({ data: row })
+        // Not awaited: the caller's answer does not wait for the delivery.
+        afterCommit(tx, () => {
+          if (started) void worker.runNow().catch(() => {})
+        })
+      }
     },
-
-    wake() {
-      if (started) void poll()
-    },
-
     start() {
-      if (started) return
       started = true
-      void poll()
+      worker.start()
     },
-
     async stop() {
       started = false
-      clearTimeout(timer)
-      await tail
+      await worker.stop()
     },
-
-    drain: () => queue(() => true),
+    drain: worker.runNow,
   }
 }

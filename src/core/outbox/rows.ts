@@ -1,9 +1,10 @@
 import type { Database } from '../../platform/database.ts'
 
 /** A message whose lease this worker holds. */
-export interface ClaimedMail {
+export interface ClaimedMessage {
   id: string
-  template: string
+  kind: string
+  topic: string
   recipient: string
   sealed: Uint8Array
   /** Attempts begun, this one included. */
@@ -16,14 +17,20 @@ export interface ClaimedMail {
 export const LEASE_MS = 60_000
 
 /**
- * Claims up to `limit` due messages, oldest due first, by putting them off for the length of a lease:
- * a worker that dies loses nothing, and no row stays locked while its mail is being sent.
+ * Claims up to `limit` due messages of these kinds, oldest due first, by putting them off for the length of a lease:
+ * a worker that dies loses nothing, and no row stays locked while its message is being delivered.
  */
-export function claimDue(db: Database, now: number, limit: number): Promise<ClaimedMail[]> {
-  return db.$queryRaw<ClaimedMail[]>`
+export function claimDue(
+  db: Database,
+  kinds: readonly string[],
+  now: number,
+  limit: number,
+): Promise<ClaimedMessage[]> {
+  return db.$queryRaw<ClaimedMessage[]>`
     WITH due AS MATERIALIZED (
       SELECT id FROM outbox_messages
       WHERE sent_at IS NULL AND gave_up_at IS NULL AND next_attempt_at <= ${timestamp(now)}::timestamptz
+        AND kind = ANY(${[...kinds]})
       ORDER BY next_attempt_at
       LIMIT ${limit}::int
       FOR UPDATE SKIP LOCKED
@@ -31,12 +38,12 @@ export function claimDue(db: Database, now: number, limit: number): Promise<Clai
     UPDATE outbox_messages AS message
     SET next_attempt_at = ${timestamp(now + LEASE_MS)}::timestamptz, attempts = message.attempts + 1
     FROM due WHERE message.id = due.id
-    RETURNING message.id::text AS id, template, recipient, sealed, attempts,
+    RETURNING message.id::text AS id, kind, template AS topic, recipient, sealed, attempts,
       (extract(epoch FROM created_at) * 1000)::float8 AS "createdAt"`
 }
 
-/** A late success counts too: whoever claimed the message since must not send it again. */
-export async function markSent(db: Database, { id }: ClaimedMail, now: number): Promise<void> {
+/** A late success counts too: a worker that has claimed the message since must not deliver it again. */
+export async function markSent(db: Database, { id }: ClaimedMessage, now: number): Promise<void> {
   await db.outboxMessage.updateMany({
     where: { id, sentAt: null },
     data: { sentAt: new Date(now), gaveUpAt: null, lastError: null, sealed: new Uint8Array() },
@@ -44,29 +51,29 @@ export async function markSent(db: Database, { id }: ClaimedMail, now: number): 
 }
 
 /** Nothing happens if another worker has claimed the message since. */
-export async function putOff(
+export async function postpone(
   db: Database,
-  mail: ClaimedMail,
+  message: ClaimedMessage,
   until: number,
   lastError: string,
 ): Promise<void> {
   await db.outboxMessage.updateMany({
-    where: held(mail),
+    where: held(message),
     data: { nextAttemptAt: new Date(until), lastError },
   })
 }
 
-/** False when another worker has claimed the message since, or it has been sent. */
+/** False when another worker has claimed the message since, or it has been delivered. */
 export async function giveUp(
   db: Database,
-  mail: ClaimedMail,
+  message: ClaimedMessage,
   now: number,
   lastError: string,
 ): Promise<boolean> {
   const data = { gaveUpAt: new Date(now), lastError, sealed: new Uint8Array() }
-  return (await db.outboxMessage.updateMany({ where: held(mail), data })).count > 0
+  return (await db.outboxMessage.updateMany({ where: held(message), data })).count > 0
 }
 
-const held = ({ id, attempts }: ClaimedMail) => ({ id, attempts, sentAt: null, gaveUpAt: null })
+const held = ({ id, attempts }: ClaimedMessage) => ({ id, attempts, sentAt: null, gaveUpAt: null })
 
 const timestamp = (ms: number) => new Date(ms).toISOString()

@@ -1,13 +1,14 @@
 import type { Clock } from '../../platform/clock.ts'
 import { oneSpelling } from '../../platform/spelling.ts'
 import { Problem } from '../problems/problems.ts'
+import type { PasswordFault } from '../reasons/reasons.ts'
 import { type BreachedPasswordsDeps, createBreachedPasswords } from './breached-passwords.ts'
 import { openCommonPasswords } from './common-passwords.ts'
-import { PASSWORD_MAX_LENGTH } from './passwords.ts'
+import { PASSWORD_MAX_LENGTH } from './hashing.ts'
 
 /** A length and no composition rules (NIST 800-63B-4 §3.1.1.2), and none of the passwords that are known. */
 export interface PasswordPolicy {
-  /** The rule as a sentence, for whoever is about to choose. */
+  /** The rule as a sentence, for a person who is about to choose. */
   readonly rule: string
   /**
    * `email` is the canonical address of the account, `minLength` what is asked of this account instead of everybody.
@@ -27,16 +28,6 @@ export interface PasswordPolicyDeps {
   log: BreachedPasswordsDeps['log']
 }
 
-/** The reasons of a refusal. */
-export const PASSWORD_FAULTS = [
-  'too_short',
-  'too_long',
-  'same_as_email',
-  'same_as_before',
-  'common',
-  'breached',
-] as const
-
 /** What an account with a second factor must have (NIST 800-63B-4 §3.1.1.2). */
 export const MIN_LENGTH_WITH_SECOND_FACTOR = 8
 
@@ -51,12 +42,12 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
   return {
     rule: lengthRule(deps.minLength) + (deps.minLength > MIN_LENGTH_WITH_SECOND_FACTOR ? orFewer : ''),
     async check(password, { email, minLength = deps.minLength }) {
-      const refuse = (reasons: readonly Reason[]) => {
+      const refuse = (reasons: readonly PasswordFault[]) => {
         const detail = reasons.map((reason) => ADVICE[reason] ?? lengthRule(minLength)).join(' ')
         return new Problem('password_too_weak', { reasons, detail })
       }
       if (isTooLong(password)) throw refuse(['too_long'])
-      const reasons: Reason[] = []
+      const reasons: PasswordFault[] = []
       if (lengthOf(password) < minLength) reasons.push('too_short')
       if (oneSpelling(password) === email) reasons.push('same_as_email')
       if (await common.has(password)) reasons.push('common')
@@ -71,10 +62,8 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
   }
 }
 
-type Reason = (typeof PASSWORD_FAULTS)[number]
-
 /** What to say of each; of a wrong length, the rule. */
-const ADVICE: { [R in Reason]?: string } = {
+const ADVICE: { [F in PasswordFault]?: string } = {
   same_as_email: 'Your e-mail address is no password.',
   common: 'This is one of the commonest passwords, so it is among the first that are guessed.',
   breached:

@@ -1,3 +1,5 @@
+import type { AttemptCap, FactorMethod, PasswordFault, SessionEndedReason } from '../reasons/reasons.ts'
+
 /**
  * Every error a client can meet: its stable code, HTTP status and title.
  * `docs/errors.md` explains each; a test keeps the two equal.
@@ -32,41 +34,64 @@ export const problems = {
   internal_error: [500, 'Something went wrong on our side'],
   unavailable: [503, 'The service cannot answer right now'],
   overloaded: [503, 'The service is busy'],
-  revocation_pending: [503, 'The revocation is recorded but has not reached every node yet'],
+  revocation_pending: [503, 'The ending is recorded but has not reached every node yet'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemCode = keyof typeof problems
 
-/** Which cap it was, with `too_many_attempts`. */
-export const ATTEMPT_CAPS = ['rate_limited', 'locked', 'locked_until_unlocked'] as const
-
-/** Extension members of a problem document (RFC 9457 §3.2). */
-export interface ProblemExtras {
+/** Members that every problem may have (RFC 9457 §3.1). */
+interface CommonMembers {
+  /** For people. */
   detail?: string
-  /** Why a session ended, with `session_ended`; which cap it was, with `too_many_attempts`. */
-  reason?: string
-  /** With `mfa_required` at sign-in: proves that the password was right, and which factors would do. */
-  mfa_token?: string
-  methods?: readonly string[]
-  /** What is wrong with a password, with `password_too_weak`. */
-  reasons?: readonly string[]
-  /** One entry per fault, with `validation_failed`. */
-  errors?: readonly { pointer: string; detail: string }[]
   /** Seconds until a retry makes sense; sent as `Retry-After`. */
   retryAfter?: number
 }
 
-/** An expected failure, answered as a problem document (RFC 9457). Its message is its code. */
-export class Problem extends Error {
-  readonly code: ProblemCode
-  readonly statusCode: number
-  readonly extras: ProblemExtras
+/** Extension members (RFC 9457 §3.2) that a problem of this code cannot be made without. */
+interface RequiredMembers {
+  /** Why the session ended. */
+  session_ended: { reason: SessionEndedReason }
+  /** Which cap was reached. */
+  too_many_attempts: { reason: AttemptCap; retryAfter: number }
+  /** Which factors would do; `mfa_token` at sign-in only: it proves that the password was right. */
+  mfa_required: { methods: readonly FactorMethod[]; mfa_token?: string }
+  /** What is wrong with the password. */
+  password_too_weak: { reasons: readonly PasswordFault[]; detail: string }
+}
 
-  constructor(code: ProblemCode, extras: ProblemExtras = {}, options?: ErrorOptions) {
+interface OptionalMembers {
+  /** One entry per fault. */
+  validation_failed: { errors?: readonly { pointer: string; detail: string }[] }
+}
+
+export type MembersOf<Code extends ProblemCode> = CommonMembers &
+  (Code extends keyof RequiredMembers
+    ? RequiredMembers[Code]
+    : Code extends keyof OptionalMembers
+      ? OptionalMembers[Code]
+      : unknown)
+
+type Details<Code extends ProblemCode> = Code extends keyof RequiredMembers
+  ? [members: MembersOf<Code>, options?: ErrorOptions]
+  : [members?: MembersOf<Code>, options?: ErrorOptions]
+
+/** An expected failure, typed by its code. Its message is its code. How it is written is the business of `http/`. */
+export class Problem<Code extends ProblemCode = ProblemCode> extends Error {
+  readonly code: Code
+  readonly members: MembersOf<Code>
+
+  constructor(code: Code, ...[members, options]: Details<Code>) {
     super(code, options)
     this.name = 'Problem'
     this.code = code
-    this.statusCode = problems[code][0]
-    this.extras = extras
+    this.members = (members ?? {}) as MembersOf<Code>
+  }
+
+  get status(): number {
+    return problems[this.code][0]
   }
 }
+
+/** Whether an error is a problem of exactly this code. */
+export const isProblem = <Code extends ProblemCode>(error: unknown, code: Code): error is Problem<Code> =>
+  error instanceof Problem && error.code === code

@@ -1,25 +1,18 @@
-import type { Database } from '../../platform/database.ts'
-import type { Secrets } from '../../platform/secrets.ts'
+import type { Background } from '../../platform/background.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
 
 /**
  * What Postgres keeps encrypted for longer than a secret may: signing keys, and the secrets of authenticator apps.
  * After `APP_SECRETS` got a new first one, a node that starts seals them anew, so that the old one can go.
  */
-export interface SealedRows {
-  start(): void
-  /** Resolves once the row at hand is settled. */
-  stop(): Promise<void>
-  /** Seals anew whatever is not under the newest secret, and says how many rows that were. Safe on several nodes. */
+export interface SealedRows extends Background {
+  /** Seals anew all that is not under the newest secret, and says how many rows that were. Safe on several nodes. */
   renew(): Promise<number>
 }
 
 const PAGE = 200
 
-export function createSealedRows(deps: {
-  db: Database
-  secrets: Secrets
-  log: { info(details: object, message: string): void; warn(details: object, message: string): void }
-}): SealedRows {
+export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log'>): SealedRows {
   const { db, secrets, log } = deps
   let stopped = false
   let running: Promise<unknown> = Promise.resolve()

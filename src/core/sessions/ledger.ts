@@ -1,148 +1,101 @@
 import type { Database, Queryable } from '../../platform/database.ts'
-
-/** Why a session ended; its owner reads it in the list of sessions. */
-export const ENDED_REASONS = [
-  'logout',
-  'logout_all',
-  'revoked',
-  'signed_in_again',
-  'password_changed',
-  'password_reset',
-  'account_deleted',
-  'account_disabled',
-  'ended_by_administrator',
-  'reset_required',
-  'role_changed',
-  'reuse_detected',
-] as const
-export type EndedReason = (typeof ENDED_REASONS)[number]
-
-/** What a session says of itself in every access token (RFC 9068 §2.2). */
-export interface SessionClaims {
-  sub: string
-  sid: string
-  client_id: string
-  scope: string
-  roles: readonly string[]
-  /** Seconds since the epoch. */
-  auth_time: number
-  amr: readonly string[]
-}
+import type { Session } from '../../platform/generated/client.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import type { FindOwners, RequestContext } from '../events/events.ts'
+import type { SessionClaims } from './claims.ts'
+import { bytes, text } from './family-hash.ts'
 
 export interface NewSession {
   familyHash: string
   transport: 'cookie' | 'body'
   claims: SessionClaims
-  userAgent: string | undefined
-  ip: string
+  context: RequestContext
+  /** Milliseconds since the epoch, as is `now`. */
   idleExpiresAt: number
   absoluteExpiresAt: number
   now: number
-  /** The session is created only while the user's password is still of this version. */
-  securityVersion: number
 }
 
-/** A revocation that the ledger holds and that Redis has to be told. */
-export interface Revocation {
-  sessionId: string
-  /** Null once the account is deleted. */
-  userId: string | null
-  familyHash: string
-  reason: string
-  absoluteExpiresAt: number
-  /** Recorded by this very call, and not by an earlier one. */
-  isNew: boolean
-}
-
-export type RevocationScope =
-  | { sessionId: string; userId?: string }
-  | { familyHash: string }
-  | { userId: string; exceptSessionId?: string }
-
-export const bytes = (familyHash: string) => new Uint8Array(Buffer.from(familyHash, 'base64url'))
-export const text = (hash: Uint8Array) => Buffer.from(hash).toString('base64url')
-
-/** Returns false, and creates nothing, when the account has changed since the password was checked. */
-export async function insertSession(db: Queryable, session: NewSession): Promise<boolean> {
-  const { claims } = session
+/** Writes a session. Its user's row is locked: a concurrent change of the password waits, or has won already. */
+export async function insertSession(tx: Transaction, session: NewSession): Promise<void> {
+  const { claims, context } = session
   const now = new Date(session.now)
-  // FOR SHARE waits for a concurrent password change or deletion and then sees its result.
-  const inserted = await db.$executeRaw`
+  await tx.$executeRaw`
     INSERT INTO sessions (id, family_hash, user_id, client_id, transport, scope, amr, user_agent, ip, generation,
       rotated_at, auth_time, created_at, last_used_at, idle_expires_at, absolute_expires_at)
-    SELECT ${claims.sid}::uuid, ${bytes(session.familyHash)}, id, ${claims.client_id}, ${session.transport},
-      ${claims.scope}, ${[...claims.amr]}, ${session.userAgent ?? null}, ${session.ip}, 0, ${now},
-      ${new Date(claims.auth_time * 1000)}, ${now}, ${now}, ${new Date(session.idleExpiresAt)},
-      ${new Date(session.absoluteExpiresAt)}
-    FROM users
-    WHERE id = ${claims.sub}::uuid AND password_version = ${session.securityVersion} AND disabled_at IS NULL
-    FOR SHARE`
-  return inserted === 1
+    VALUES (${claims.sid}::uuid, ${bytes(session.familyHash)}, ${claims.sub}::uuid, ${claims.client_id},
+      ${session.transport}, ${claims.scope}, ${[...claims.amr]}, ${context.userAgent ?? null}, ${context.ip}, 0,
+      ${now}, ${new Date(claims.auth_time * 1000)}, ${now}, ${now}, ${new Date(session.idleExpiresAt)},
+      ${new Date(session.absoluteExpiresAt)})`
 }
 
-/**
- * Records revocations and returns all of the scope that Redis has not been told yet, so that repeating
- * a call that answered 503 carries on where it stopped.
- */
-export async function recordRevocations(
+/** Whether a user has had a session before, and one from this address with this program. */
+export async function readHistory(
+  tx: Queryable,
+  userId: string,
+  { ip, userAgent }: RequestContext,
+): Promise<{ earlier: boolean; here: boolean }> {
+  const [history] = await tx.$queryRaw<{ earlier: boolean; here: boolean }[]>`
+    SELECT EXISTS (SELECT FROM sessions WHERE user_id = ${userId}::uuid) AS earlier,
+      EXISTS (SELECT FROM sessions WHERE user_id = ${userId}::uuid AND ip = ${ip}
+        AND user_agent IS NOT DISTINCT FROM ${userAgent ?? null}) AS here`
+  return history ?? { earlier: false, here: false }
+}
+
+const MAX_LISTED = 500
+
+/** A user's sessions, last used first: those that end after `now` and, with `endedSince`, those that ended since. */
+export function listSessions(
   db: Queryable,
-  scope: RevocationScope,
-  reason: EndedReason,
-): Promise<Revocation[]> {
-  const sessionId = 'sessionId' in scope ? scope.sessionId : null
-  const familyHash = 'familyHash' in scope ? bytes(scope.familyHash) : null
-  const userId = 'userId' in scope ? (scope.userId ?? null) : null
-  const except = 'exceptSessionId' in scope ? (scope.exceptSessionId ?? null) : null
-  const rows = await db.$queryRaw<RevocationRow[]>`
-    WITH scope AS (
-      SELECT id, ended_at FROM sessions
-      WHERE tombstoned_at IS NULL
-        AND (${sessionId}::uuid IS NULL OR id = ${sessionId}::uuid)
-        AND (${familyHash}::bytea IS NULL OR family_hash = ${familyHash}::bytea)
-        AND (${userId}::uuid IS NULL OR user_id = ${userId}::uuid)
-        AND (${except}::uuid IS NULL OR id <> ${except}::uuid)
-      ORDER BY id FOR UPDATE
-    )
-    UPDATE sessions s
-    SET ended_at = COALESCE(s.ended_at, clock_timestamp()), ended_reason = COALESCE(s.ended_reason, ${reason})
-    FROM scope WHERE s.id = scope.id
-    RETURNING s.id, s.user_id, s.family_hash, s.ended_reason, s.absolute_expires_at, scope.ended_at IS NULL AS is_new`
-  return rows.map(toRevocation)
+  userId: string,
+  { now, endedSince }: { now: Date; endedSince?: Date | undefined },
+): Promise<Session[]> {
+  const since = endedSince ?? now
+  return db.session.findMany({
+    where: {
+      userId,
+      idleExpiresAt: { gt: since },
+      absoluteExpiresAt: { gt: since },
+      OR: [{ endedAt: null }, ...(endedSince ? [{ endedAt: { gt: endedSince } }] : [])],
+    },
+    orderBy: { lastUsedAt: 'desc' },
+    take: MAX_LISTED,
+  })
 }
 
-/** Revocations of live families that Redis has not been told. */
-export async function pendingRevocations(db: Database, limit: number): Promise<Revocation[]> {
-  const rows = await db.$queryRaw<RevocationRow[]>`
-    SELECT id, user_id, family_hash, ended_reason, absolute_expires_at, false AS is_new FROM sessions
-    WHERE tombstoned_at IS NULL AND ended_at IS NOT NULL AND absolute_expires_at > clock_timestamp()
-    ORDER BY ended_at LIMIT ${limit}`
-  return rows.map(toRevocation)
+/** How many sessions of a user are live, and when the newest one that is kept began. */
+export async function summarize(
+  db: Queryable,
+  userId: string,
+  now: Date,
+): Promise<{ live: number; lastSignInAt: Date | null }> {
+  const live = { userId, endedAt: null, idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } }
+  const { _max: newest } = await db.session.aggregate({ where: { userId }, _max: { createdAt: true } })
+  return { live: await db.session.count({ where: live }), lastSignInAt: newest.createdAt }
 }
 
-interface RevocationRow {
-  id: string
-  user_id: string | null
-  family_hash: Uint8Array
-  ended_reason: string
-  absolute_expires_at: Date
-  is_new: boolean
+/** Forgets where the sessions of a user came from, in the order in which generations are written behind. */
+export async function anonymize(tx: Transaction, userId: string): Promise<void> {
+  await tx.$executeRaw`
+    WITH theirs AS (SELECT id FROM sessions WHERE user_id = ${userId}::uuid ORDER BY id FOR UPDATE)
+    UPDATE sessions s SET user_agent = NULL, ip = NULL FROM theirs WHERE s.id = theirs.id`
 }
 
-const toRevocation = (row: RevocationRow): Revocation => ({
-  sessionId: row.id,
-  userId: row.user_id,
-  familyHash: text(row.family_hash),
-  reason: row.ended_reason,
-  absoluteExpiresAt: row.absolute_expires_at.getTime(),
-  isNew: row.is_new,
-})
-
-/** Marks revocations as known to Redis. */
-export async function markTombstoned(db: Database, revocations: readonly Revocation[]): Promise<void> {
-  const ids = revocations.map((revocation) => revocation.sessionId)
-  await db.$executeRaw`
-    WITH told AS (
-      SELECT id FROM sessions WHERE id = ANY(${ids}::uuid[]) AND ended_at IS NOT NULL ORDER BY id FOR UPDATE
-    )
-    UPDATE sessions s SET tombstoned_at = clock_timestamp() FROM told WHERE s.id = told.id`
+/** Who owns the families of these hashes. */
+export const findOwners: FindOwners = async (db, familyHashes) => {
+  const sessions = await db.session.findMany({
+    where: { familyHash: { in: familyHashes.map(bytes) } },
+    select: { id: true, userId: true, familyHash: true },
+  })
+  return new Map(sessions.map(({ id, userId, familyHash }) => [text(familyHash), { sessionId: id, userId }]))
 }
+
+/** The sessions that ended within the last `backMs` milliseconds, by Postgres's clock. */
+export async function readEnded(db: Database, backMs: number): Promise<string[]> {
+  const rows = await db.$queryRaw<{ id: string }[]>`
+    SELECT id FROM sessions WHERE ended_at > clock_timestamp() - ${backMs}::float8 * interval '1 millisecond'`
+  return rows.map(({ id }) => id)
+}
+
+/** Ended sessions are listed for 30 days; beyond its absolute expiry a family needs no tombstone either. */
+export const SESSION_RETENTION = { table: 'sessions', due: 'absolute_expires_at < $1', days: 30 } as const

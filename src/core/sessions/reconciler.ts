@@ -1,78 +1,47 @@
-import type { Watch } from '../../platform/circuit-breaker.ts'
-import type { Database } from '../../platform/database.ts'
-import { pendingRevocations } from './ledger.ts'
+import { type Background, repeat } from '../../platform/background.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Revocations } from './revocation.ts'
+import { pendingRevocations } from './revocation-rows.ts'
 import { markInvalidated, rotatedOnLedger } from './rotation/ledger-store.ts'
 import type { RefreshTokenStore } from './rotation/redis-store.ts'
 
-/** Carries to Redis what only the ledger knows: revocations it was not told, families turned without it. */
-export interface Reconciler {
-  start(): void
-  /** Resolves once the run under way is settled. */
-  stop(): Promise<void>
-}
-
-export interface ReconcilerDeps {
-  db: Database
-  store: RefreshTokenStore
+export interface ReconcilerDeps extends UsesPlatform<'db' | 'redisBreaker' | 'log' | 'metrics'> {
+  store: Pick<RefreshTokenStore, 'invalidate'>
   revocations: Pick<Revocations, 'replay'>
-  redisBreaker: Watch
-  log: { warn(details: object, message: string): void }
   intervalMs?: number
 }
 
 const BATCH = 1_000
 
-export function createReconciler(deps: ReconcilerDeps): Reconciler {
-  const { db, store, revocations, redisBreaker, log, intervalMs = 700 } = deps
-  let timer: NodeJS.Timeout | undefined
-  let running: Promise<void> = Promise.resolve()
-  let stopped = true
+/** Tells Redis what only the ledger knows: revocations that did not reach it, families rotated without it. */
+export function createReconciler(deps: ReconcilerDeps): Background {
+  const { db, store, revocations, redisBreaker, intervalMs = 700 } = deps
 
-  /** Carries everything there is. Every node does this; all of it may be done twice. */
-  async function run(): Promise<void> {
+  /** Tells everything there is. Every node does this; all of it may be done twice. */
+  async function reconcile(): Promise<void> {
     for (let full = true; full; ) {
       const pending = await pendingRevocations(db, BATCH)
       if (pending.length > 0) await revocations.replay(pending)
-      const turned = await rotatedOnLedger(db, BATCH)
-      if (turned.length > 0) {
-        await store.invalidate(turned.map(({ familyHash }) => familyHash))
-        await markInvalidated(db, turned)
+      const rotated = await rotatedOnLedger(db, BATCH)
+      if (rotated.length > 0) {
+        await store.invalidate(rotated.map(({ familyHash }) => familyHash))
+        await markInvalidated(db, rotated)
       }
-      full = pending.length === BATCH || turned.length === BATCH
+      full = pending.length === BATCH || rotated.length === BATCH
     }
   }
 
-  // Nobody uses a Redis that is back before it has heard what it missed.
-  redisBreaker.beforeReturn(run)
+  // A Redis that is back is not used before it knows what it missed.
+  redisBreaker.beforeClosing(reconcile)
 
-  async function round(): Promise<void> {
-    if (!redisBreaker.away) {
-      await run().catch((error: Error) =>
-        log.warn({ reason: error.message }, 'revocations wait to be carried over'),
-      )
-    }
-    if (!stopped) schedule()
-  }
-
-  function schedule(): void {
-    timer = setTimeout(
-      () => {
-        running = round()
-      },
-      intervalMs * (0.7 + Math.random() * 0.6),
-    ).unref()
-  }
-
-  return {
-    start() {
-      stopped = false
-      schedule()
+  return repeat({
+    task: 'reconciler',
+    everyMs: intervalMs,
+    jitter: 0.3,
+    run: async () => {
+      if (!redisBreaker.isOpen) await reconcile()
     },
-    async stop() {
-      stopped = true
-      clearTimeout(timer)
-      await running
-    },
-  }
+    failure: { message: 'revocations wait to be told to Redis' },
+    monitor: deps,
+  })
 }

@@ -1,56 +1,50 @@
-import { StoreUnavailable, type Watch } from '../../platform/circuit-breaker.ts'
-import type { Database, Queryable } from '../../platform/database.ts'
+import { StoreUnavailable } from '../../platform/circuit-breaker.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import { afterCommit, type Transaction } from '../../platform/transact.ts'
 import { Problem } from '../problems/problems.ts'
+import type { EndedReason } from '../reasons/reasons.ts'
 import {
-  type EndedReason,
   markTombstoned,
   type Revocation,
   type RevocationScope,
   recordRevocations,
-} from './ledger.ts'
+} from './revocation-rows.ts'
+import type { RevokedTokens } from './revoked-tokens.ts'
 import type { RefreshTokenStore } from './rotation/redis-store.ts'
 
-/** Revocation sessions: the ledger first, the tombstones second, then every node's access-token check. */
+/** Ends sessions in a transaction; what has to follow its commit follows by itself. */
+export type Revoke = (
+  tx: Transaction,
+  scope: RevocationScope,
+  reason: EndedReason,
+) => Promise<readonly Revocation[]>
+
+/** Ending sessions: the ledger first, the tombstones second, then the check of access tokens on every node. */
 export interface Revocations {
   /**
-   * The ledger's half; `propagate` follows its commit. Returns all of the scope that Redis has not been told yet,
-   * so that repeating a call that answered 503 carries on where it stopped.
+   * Ends sessions. Once the transaction has committed, every node refuses their tokens; the transaction then rejects
+   * with `revocation_pending` if that could not be brought about yet: the reconciler does it.
    */
-  record(tx: Queryable, scope: RevocationScope, reason: EndedReason): Promise<Revocation[]>
-  /** @throws `revocation_pending`; the reconciler carries on where it stopped. */
-  propagate(revocations: readonly Revocation[]): Promise<void>
-  /** Tells Redis, whether it counts as away or not. @throws what Redis or the ledger throw. */
+  revoke: Revoke
+  /** Tells Redis again, whether its circuit breaker is open or not. @throws what Redis or the ledger throw. */
   replay(revocations: readonly Revocation[]): Promise<void>
 }
 
-/** Told of every ended session, so that its access tokens are refused at once. */
-export interface RevokedSessions {
-  /** On this node. */
-  add(sessionId: string): void
-  /** On every other node, through Redis. */
+export interface RevocationsDeps extends UsesPlatform<'db' | 'redisBreaker' | 'log'> {
+  store: Pick<RefreshTokenStore, 'writeTombstones'>
+  revoked: Pick<RevokedTokens, 'addSession'>
+  /** Tells every other node, through Redis. */
   publish(sessionIds: readonly string[]): Promise<void>
 }
 
-export interface RevocationsDeps {
-  db: Database
-  store: RefreshTokenStore
-  redisBreaker: Watch
-  revoked: RevokedSessions
-  log: { warn(details: object, message: string): void }
-}
-
 export function createRevocations(deps: RevocationsDeps): Revocations {
-  const { db, store, redisBreaker, revoked, log } = deps
+  const { db, store, redisBreaker, revoked, publish, log } = deps
 
   const tellRedis = (revocations: readonly Revocation[]) =>
-    Promise.all([
-      store.writeTombstones(revocations),
-      revoked.publish(revocations.map(({ sessionId }) => sessionId)),
-    ])
+    Promise.all([store.writeTombstones(revocations), publish(revocations.map(({ sessionId }) => sessionId))])
 
   async function propagate(revocations: readonly Revocation[]): Promise<void> {
-    if (revocations.length === 0) return
-    for (const { sessionId } of revocations) revoked.add(sessionId)
+    for (const { sessionId } of revocations) revoked.addSession(sessionId)
     try {
       await redisBreaker.run(() => tellRedis(revocations))
     } catch (cause) {
@@ -58,13 +52,16 @@ export function createRevocations(deps: RevocationsDeps): Revocations {
       throw new Problem('revocation_pending', { retryAfter: 1 }, { cause })
     }
     await markTombstoned(db, revocations).catch((error: Error) =>
-      log.warn({ reason: error.name }, 'tombstones stand, but the ledger does not know it yet'),
+      log.warn({ reason: error.name }, 'tombstones are written, but the ledger does not know it yet'),
     )
   }
 
   return {
-    record: recordRevocations,
-    propagate,
+    async revoke(tx, scope, reason) {
+      const revocations = await recordRevocations(tx, scope, reason)
+      if (revocations.length > 0) afterCommit(tx, () => propagate(revocations))
+      return revocations
+    },
     async replay(revocations) {
       await tellRedis(revocations)
       await markTombstoned(db, revocations)

@@ -1,168 +1,136 @@
-import { hash, randomBytes } from 'node:crypto'
-import { uuidv7 } from 'uuidv7'
-import type { Clock } from '../../platform/clock.ts'
-import { type Database, isStoreUnavailable, type Queryable } from '../../platform/database.ts'
-import { Problem } from '../problems/problems.ts'
-import { insertSession, type SessionClaims } from './ledger.ts'
-import type { Revocations } from './revocation.ts'
-import type { RotatedFamily } from './rotation/redis-store.ts'
-import type { Rotate } from './rotation/rotate.ts'
-import type { RefreshToken, RefreshTokenFormat } from './rotation/token.ts'
-import type { WriteBehind } from './rotation/write-behind.ts'
+import type { Background } from '../../platform/background.ts'
+import type { Queryable } from '../../platform/database.ts'
+import type { Session } from '../../platform/generated/client.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import type { Events, RequestContext } from '../events/events.ts'
+import type { EndedReason } from '../reasons/reasons.ts'
+import type { LockedUser } from '../users/users.ts'
+import { endSessions } from './end-sessions.ts'
+import { anonymize, listSessions, readHistory, summarize } from './ledger.ts'
+import { createReconciler } from './reconciler.ts'
+import { createRevocations, type Revoke } from './revocation.ts'
+import { createRevocationFeed } from './revocation-feed.ts'
+import { type RevocationScope, recordRevocations } from './revocation-rows.ts'
+import { createRevokedTokens, type RevokedTokens } from './revoked-tokens.ts'
+import { createRedisStore } from './rotation/redis-store.ts'
+import { createRefresh, type RotationOutcome } from './rotation/refresh.ts'
+import { createRotate } from './rotation/rotate.ts'
+import { createRefreshTokenFormat, type RefreshToken } from './rotation/token.ts'
+import { createWriteBehind } from './rotation/write-behind.ts'
+import { type IssuedSession, type SessionStart, startSession } from './start.ts'
 
-/** A live session with the token that continues it. Times in milliseconds since the epoch. */
-export interface IssuedSession {
-  refreshToken: string
-  claims: SessionClaims
-  idleExpiresAt: number
-  absoluteExpiresAt: number
+export type { SessionClaims } from './claims.ts'
+export { findOwners, SESSION_RETENTION } from './ledger.ts'
+export type { Revoke } from './revocation.ts'
+export type { Revocation, RevocationScope } from './revocation-rows.ts'
+export type { RotationOutcome } from './rotation/refresh.ts'
+export type { RefreshToken } from './rotation/token.ts'
+export type { IssuedSession, SessionStart } from './start.ts'
+
+/** The ledger's side of sessions: all that needs no Redis. The owner of the table `sessions`. */
+export interface SessionLedger {
+  revoke: Revoke
+  find(db: Queryable, id: string): Promise<Session | null>
+  /** A user's sessions, last used first: the live ones and, with `endedSince`, those that ended since. */
+  list(db: Queryable, userId: string, when: { now: Date; endedSince?: Date | undefined }): Promise<Session[]>
+  /** How many sessions of a user are live, and when the newest one that is kept began. */
+  summarize(db: Queryable, userId: string, now: Date): Promise<{ live: number; lastSignInAt: Date | null }>
+  /** Whether a user has had a session before, and one from this address with this program. */
+  history(
+    tx: Queryable,
+    userId: string,
+    context: RequestContext,
+  ): Promise<{ earlier: boolean; here: boolean }>
+  /** Forgets where the sessions of a user came from. The rows stay, as the source of tombstones. */
+  anonymize(tx: Transaction, userId: string): Promise<void>
 }
 
-export type RotationOutcome =
-  | ({ outcome: 'rotated' | 'reissued' } & IssuedSession)
-  | { outcome: 'superseded' }
-  /** Ended just now; `pending` while a node, or for want of Postgres the ledger, does not know it yet. */
-  | { outcome: 'reuse'; claims: SessionClaims; pending: 'no' | 'nodes' | 'ledger' }
-  | { outcome: 'ended'; reason: string }
-
-export interface SessionStart {
-  userId: string
-  securityVersion: number
-  roles: readonly string[]
-  transport: 'cookie' | 'body'
-  amr: readonly string[]
-  userAgent: string | undefined
-  ip: string
-}
-
-export interface RefreshTokens extends Pick<Revocations, 'record' | 'propagate'> {
+export interface Sessions extends SessionLedger {
+  /** The token, or null unless it is exactly one that this deployment made. */
   parse(text: string): RefreshToken | null
-  /** Starts a session; null when the account changed since its password was checked. */
-  start(tx: Queryable, start: SessionStart): Promise<IssuedSession | null>
-  /** Ends a family whose reuse was seen; says whether nobody had recorded that before. */
-  endReused(token: RefreshToken): Promise<{ isNew: boolean; pending: boolean }>
-  /** Turns the ratchet. @throws {StoreUnavailable} with the token unconsumed when no store can answer. */
+  /** Starts a session of a user whose row is locked. */
+  start(tx: Transaction, user: LockedUser, start: SessionStart): Promise<IssuedSession>
+  /** Rotates a refresh token. @throws {StoreUnavailable} with the token unconsumed when no store can answer. */
   rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
+  /** Ends a family whose reuse was detected; says whether nobody had recorded that before. */
+  endReused(token: RefreshToken): Promise<{ isNew: boolean; pending: boolean }>
+  /** Ends sessions, each with its audit event. @throws `revocation_pending` once both are written. */
+  end(
+    scope: RevocationScope,
+    reason: EndedReason,
+    type: 'logout' | 'session_end',
+    context: RequestContext,
+  ): Promise<void>
+  /** What the check of access tokens asks. */
+  revocations: {
+    /** Whether every revocation up to a second ago is known to this node. */
+    readonly isFresh: boolean
+    /** Makes it so. @throws `unavailable` when neither store can be read. */
+    catchUp(): Promise<void>
+    has: RevokedTokens['has']
+  }
+  /** Writes to the ledger what is known of rotations. Rejects when it cannot be written. */
+  flush(): Promise<void>
+  background: readonly Background[]
 }
 
-export interface RefreshTokensDeps {
-  db: Database
-  rotate: Rotate
-  revocations: Revocations
-  format: RefreshTokenFormat
-  writeBehind: Pick<WriteBehind, 'note'>
-  clock: Clock
-  log: { warn(details: object, message: string): void }
+export interface SessionsOptions {
   /** Seconds. */
   lifetimes: { idleTtl: number; absoluteTtl: number; grace: number }
+  /** Seconds an access token lives. */
+  accessTokenTtl: number
+  /** Stands in for the replication id of a Redis that has none; development only. */
+  incarnation: string | undefined
 }
 
-// 128 bits and a little: several are kept with each family.
-const ATTEMPT_CHARS = 22
+// Beyond their lifetime access tokens are accepted for as long as clocks may differ.
+const TOLERANCE_SECONDS = 60
 
-/** The client that people sign in with; third parties have names of their own. */
-export const FIRST_PARTY_CLIENT = 'first-party'
-/** The scope that opens a person's own account. */
-export const ACCOUNT_SCOPE = 'account'
-
-export function createRefreshTokens(deps: RefreshTokensDeps): RefreshTokens {
-  const { revocations, format, writeBehind, clock, log, lifetimes } = deps
-  const graceMs = lifetimes.grace * 1000
-  const idleTtlMs = lifetimes.idleTtl * 1000
-
-  async function start(tx: Queryable, input: SessionStart): Promise<IssuedSession | null> {
-    const now = clock.now()
-    const { family, familyHash } = format.newFamily()
-    const absoluteExpiresAt = now + lifetimes.absoluteTtl * 1000
-    const idleExpiresAt = Math.min(now + idleTtlMs, absoluteExpiresAt)
-    const claims: SessionClaims = {
-      sub: input.userId,
-      sid: uuidv7(),
-      client_id: FIRST_PARTY_CLIENT,
-      scope: ACCOUNT_SCOPE,
-      roles: input.roles,
-      auth_time: Math.floor(now / 1000),
-      amr: input.amr,
-    }
-    const { transport, userAgent, ip, securityVersion } = input
-    const session = { familyHash, transport, claims, userAgent, ip, idleExpiresAt, absoluteExpiresAt, now }
-    if (!(await insertSession(tx, { ...session, securityVersion }))) return null
-    return { refreshToken: format.encode(family, 0), claims, idleExpiresAt, absoluteExpiresAt }
-  }
-
-  async function rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome> {
-    // Without a key of the client's, one of ours makes our own repetition of a lost command harmless.
-    const attempt = idempotencyKey
-      ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS)
-      : randomBytes(16).toString('base64url')
-    const request = { presented: token.generation, attempt, proven: '', graceMs, idleTtlMs }
-    const { verdict, by } = await deps.rotate(token.familyHash, request)
-    switch (verdict.outcome) {
-      case 'rotate':
-      case 'fast_forward':
-      case 'reissue': {
-        const issued = issue(token, verdict)
-        const { sid: sessionId } = issued.claims
-        if (verdict.outcome === 'fast_forward') tellOfAdoption(sessionId, verdict.generation, by)
-        if (by === 'redis') {
-          const { generation, rotatedAt, idleExpiresAt, credits, clean, attempts } = verdict
-          writeBehind.note({ sessionId, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
-        }
-        return { outcome: verdict.outcome === 'reissue' ? 'reissued' : 'rotated', ...issued }
-      }
-      case 'reuse': {
-        const claims: SessionClaims = JSON.parse(verdict.claims)
-        const revocation = await endReused(token).catch((error: unknown) => {
-          if (by === 'redis' && isStoreUnavailable(error)) return null
-          throw error
-        })
-        if (!revocation) return { outcome: 'reuse', claims, pending: 'ledger' }
-        const pending = revocation.pending ? 'nodes' : 'no'
-        // The ledger says so once only, in the transaction that ends the session.
-        if (by === 'ledger' || revocation.isNew) return { outcome: 'reuse', claims, pending }
-        if (revocation.pending) throw new Problem('unavailable', { retryAfter: 2 })
-        return { outcome: 'ended', reason: 'reuse_detected' }
-      }
-      default:
-        return verdict
-    }
-  }
-
-  function issue(token: RefreshToken, turned: RotatedFamily): IssuedSession {
-    const { generation, idleExpiresAt, absoluteExpiresAt } = turned
-    return {
-      refreshToken: format.encode(token.family, generation),
-      claims: JSON.parse(turned.claims),
-      idleExpiresAt,
-      absoluteExpiresAt,
-    }
-  }
-
-  function tellOfAdoption(sessionId: string, generation: number, store: string): void {
-    log.warn(
-      { session_id: sessionId, generation, store },
-      'a store had lost writes: a newer generation was fastForwarded',
-    )
-  }
-
-  async function endReused({ familyHash }: RefreshToken): Promise<{ isNew: boolean; pending: boolean }> {
-    const recorded = await revocations.record(deps.db, { familyHash }, 'reuse_detected')
-    const isNew = recorded.some((revocation) => revocation.isNew)
-    try {
-      await revocations.propagate(recorded)
-      return { isNew, pending: false }
-    } catch (error) {
-      if (error instanceof Problem && error.code === 'revocation_pending') return { isNew, pending: true }
-      throw error
-    }
-  }
+export function openSessions(
+  deps: UsesPlatform<
+    'db' | 'transact' | 'redis' | 'redisBreaker' | 'connectRedis' | 'secrets' | 'clock' | 'log' | 'metrics'
+  > & { events: Events },
+  { lifetimes, accessTokenTtl, incarnation }: SessionsOptions,
+): Sessions {
+  const { clock, secrets } = deps
+  const keepMs = (accessTokenTtl + TOLERANCE_SECONDS) * 1000
+  const revoked = createRevokedTokens(clock, keepMs)
+  const feed = createRevocationFeed({ ...deps, reader: deps.connectRedis(), revoked, keepMs })
+  const store = createRedisStore(deps.redis)
+  const revocations = createRevocations({ ...deps, store, revoked, publish: feed.publish })
+  const reconciler = createReconciler({ ...deps, store, revocations })
+  const writeBehind = createWriteBehind(deps)
+  const format = createRefreshTokenFormat(secrets)
+  const { revoke } = revocations
+  const rotate = createRotate({ ...deps, store, writeBehind, incarnation })
 
   return {
+    ...openSessionLedger(revoke),
+    ...createRefresh({ ...deps, rotate, revoke, format, writeBehind, lifetimes }),
     parse: format.parse,
-    start,
-    rotate,
-    endReused,
-    record: revocations.record,
-    propagate: revocations.propagate,
+    start: (tx, user, start) => startSession({ clock, format, lifetimes }, tx, user, start),
+    end: (scope, reason, type, context) => endSessions({ ...deps, revoke }, scope, reason, type, context),
+    revocations: {
+      get isFresh() {
+        return feed.isFresh
+      },
+      catchUp: feed.catchUp,
+      has: revoked.has,
+    },
+    flush: writeBehind.flush,
+    background: [reconciler, feed, writeBehind],
+  }
+}
+
+/** @param revoke by default only the ledger is told: running nodes find it there, and tell Redis. */
+export function openSessionLedger(revoke: Revoke = recordRevocations): SessionLedger {
+  return {
+    revoke,
+    find: (db, id) => db.session.findUnique({ where: { id } }),
+    list: listSessions,
+    summarize,
+    history: readHistory,
+    anonymize,
   }
 }

@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Clock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import type { LockedUser } from '../users/users.ts'
 
-/** The name of a device: a secret that it keeps, and that this server knows only as a hash. */
+/** A secret that a device keeps, and that this server knows only as a hash. */
 export interface DeviceToken {
   text: string
   /** SHA-256. */
@@ -11,15 +13,15 @@ export interface DeviceToken {
   isNew: boolean
 }
 
-/** Devices that have signed in to an account before. Knowing one opens nothing: it has a lock of its own, no more. */
+/** Devices that have signed in to an account before. Knowing one opens nothing: it only has a lock of its own. */
 export interface Devices {
   /** The token as it was sent; a new one in place of what is none. */
   tokenFrom(text: string | undefined): DeviceToken
   isKnown(db: Queryable, userId: string, device: DeviceToken): Promise<boolean>
   /** After a complete sign-in. */
-  remember(tx: Queryable, userId: string, device: DeviceToken): Promise<void>
-  /** After a new password: whoever signed in with the old one is a stranger again. */
-  forget(tx: Queryable, userId: string): Promise<void>
+  remember(tx: Transaction, user: LockedUser, device: DeviceToken): Promise<void>
+  /** After a new password: a device that signed in with the old one is a stranger again. */
+  forget(tx: Transaction, user: LockedUser): Promise<void>
 }
 
 const TOKEN = /^dt1_[A-Za-z0-9_-]{43}$/
@@ -35,14 +37,14 @@ export function createDevices(clock: Clock): Devices {
       if (isNew) return false
       return (await db.knownDevice.count({ where: { userId, deviceHash } })) > 0
     },
-    async remember(tx, userId, { hash: deviceHash }) {
+    async remember(tx, { id: userId }, { hash: deviceHash }) {
       const now = new Date(clock.now())
       await tx.$executeRaw`
         INSERT INTO known_devices (user_id, device_hash, created_at, last_used_at)
         VALUES (${userId}::uuid, ${deviceHash}, ${now}, ${now})
         ON CONFLICT (user_id, device_hash) DO UPDATE SET last_used_at = EXCLUDED.last_used_at`
     },
-    async forget(tx, userId) {
+    async forget(tx, { id: userId }) {
       await tx.knownDevice.deleteMany({ where: { userId } })
     },
   }

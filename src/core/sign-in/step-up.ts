@@ -1,100 +1,142 @@
-import type { Clock } from '../../platform/clock.ts'
-import type { Database } from '../../platform/database.ts'
-import type { User } from '../../platform/generated/client.ts'
-import type { Audit, AuditEvent, Origin } from '../events/events.ts'
-import type { FactorProof, SecondFactors } from '../factors/factors.ts'
-import { tellOwner } from '../factors/notify-owner.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import type { Events, EventType, ReasonOf, RequestContext } from '../events/events.ts'
+import { type FactorProof, type Factors, methodsOf } from '../factors/factors.ts'
 import type { Guess, Lockout } from '../lockout/lockout.ts'
-import type { Outbox } from '../outbox/outbox.ts'
 import type { Passwords } from '../passwords/passwords.ts'
+import type { UserPrincipal } from '../principals/principals.ts'
 import { Problem } from '../problems/problems.ts'
+import type { LockedUser, User, Users } from '../users/users.ts'
 
-/** Whose session it is. */
-interface Session {
-  sub: string
-  sid: string
-}
+/** The events that a wrong proof is recorded as. */
+export type StepUpEvent = {
+  [T in EventType]: 'wrong_password' extends ReasonOf<T, 'failure'>
+    ? 'wrong_factor' extends ReasonOf<T, 'failure'>
+      ? T
+      : never
+    : never
+}[Exclude<EventType, 'login'>]
+
+/** What a person shows again; the password where the account has one. */
+export type StepUpProof = { password?: string | undefined } & FactorProof
 
 /** Proving again who is there, before something that a borrowed session must not do. */
 export interface StepUp {
   /**
    * The password alone. `type` is the event that a failure is recorded as.
-   * @throws `invalid_credentials`, `too_many_attempts`, `overloaded`.
+   * @throws `invalid_credentials`, `too_many_attempts`, {Overloaded}.
    */
-  password(session: Session, password: string, origin: Origin, type?: AuditEvent['type']): Promise<User>
+  password(
+    principal: UserPrincipal,
+    password: string,
+    context: RequestContext,
+    type?: StepUpEvent,
+  ): Promise<User>
   /**
-   * The password and, where the account has one, a second factor.
-   * @throws those of `password`, and `mfa_required` with the methods that would do, `mfa_invalid`.
+   * Whatever the account has: its password and, where there is one, a second factor. An account that has neither can
+   * prove nothing again.
+   * @throws those of `password`, `validation_failed` for a password that is missing, `mfa_required` with the methods
+   * that would do, `mfa_invalid`.
    */
   require(
-    session: Session,
-    proof: { password: string } & FactorProof,
-    origin: Origin,
-    type?: AuditEvent['type'],
+    principal: UserPrincipal,
+    proof: StepUpProof,
+    context: RequestContext,
+    type?: StepUpEvent,
   ): Promise<User>
+  /** Locks the account that was proven. @throws `invalid_credentials` when it has changed since, or is gone. */
+  lock(tx: Transaction, user: User): Promise<LockedUser>
 }
 
-export interface StepUpDeps {
-  db: Database
+export interface StepUpDeps extends UsesPlatform<'db' | 'transact'> {
+  users: Users
   passwords: Passwords
-  secondFactors: SecondFactors
+  factors: Factors
   lockout: Lockout
-  audit: Audit
-  outbox: Pick<Outbox, 'enqueue'>
-  clock: Clock
+  events: Events
 }
+
+const PASSWORD_MISSING = { pointer: '/password', detail: "must have required property 'password'" }
 
 export function createStepUp(deps: StepUpDeps): StepUp {
-  const { db, passwords, secondFactors, lockout, audit } = deps
+  const { db, transact, users, passwords, factors, lockout, events } = deps
 
-  /** Runs a check as a guess at this account. Whoever holds a session of it shares one count with all who do. */
+  /** Runs a check as a guess at this account. All sessions of it share one count. */
   async function guess<T extends object>(
-    { sub: account, sid: sessionId }: Session,
+    { userId, sessionId }: UserPrincipal,
     check: () => Promise<T | null>,
-    wrong: { type: AuditEvent['type']; reason: string; code: 'invalid_credentials' | 'mfa_invalid' },
-    origin: Origin,
+    wrong: {
+      type: StepUpEvent
+      reason: 'wrong_password' | 'wrong_factor'
+      code: 'invalid_credentials' | 'mfa_invalid'
+    },
+    context: RequestContext,
   ): Promise<T> {
-    // Apart from each other: a right password must not clear the count of wrong factors.
+    // Two counts: a right password must not clear the count of wrong factors.
     const what: Guess['what'] = wrong.code === 'mfa_invalid' ? 'step_up_factor' : 'step_up'
-    const right = await lockout.guess({ what, account, owner: account, origin, device: null }, check)
+    const guessed = { what, account: userId, owner: userId, context, device: null }
+    const right = await lockout.guess(guessed, check)
     if (right !== null) return right
     const { type, reason, code } = wrong
-    await audit.record(db, { type, outcome: 'failure', reason, userId: account, sessionId }, origin)
+    await events.record(db, { type, outcome: 'failure', reason, userId, sessionId }, context)
     throw new Problem(code)
   }
 
-  async function password(
-    session: Session,
+  function password(
+    principal: UserPrincipal,
     candidate: string,
-    origin: Origin,
-    type: AuditEvent['type'] = 'step_up',
+    context: RequestContext,
+    type: StepUpEvent = 'step_up',
   ): Promise<User> {
     const check = async () => {
-      const user = await db.user.findUnique({ where: { id: session.sub } })
+      const user = await users.find(db, principal.userId)
       const fits = await passwords.verify(user?.passwordHash ?? null, candidate)
       return user && fits && !user.disabledAt ? user : null
     }
-    return guess(session, check, { type, reason: 'wrong_password', code: 'invalid_credentials' }, origin)
+    const wrong = { type, reason: 'wrong_password', code: 'invalid_credentials' } as const
+    return guess(principal, check, wrong, context)
+  }
+
+  /** The user, by the password if the account has one. */
+  async function knownUser(
+    principal: UserPrincipal,
+    candidate: string | undefined,
+    context: RequestContext,
+    type: StepUpEvent,
+  ): Promise<User> {
+    if (candidate !== undefined) return password(principal, candidate, context, type)
+    const user = await users.find(db, principal.userId)
+    if (!user || user.disabledAt) throw new Problem('invalid_credentials')
+    if (user.passwordHash !== null) throw new Problem('validation_failed', { errors: [PASSWORD_MISSING] })
+    return user
   }
 
   return {
     password,
-    async require(session, { password: candidate, ...proof }, origin, type = 'step_up') {
-      const user = await password(session, candidate, origin, type)
-      const methods = await secondFactors.methods(db, user.id)
-      if (methods.length === 0) return user
+    async require(principal, { password: candidate, ...proof }, context, type = 'step_up') {
+      const user = await knownUser(principal, candidate, context, type)
+      const methods = methodsOf(await factors.of(db, user.id))
+      if (methods.length === 0) {
+        if (candidate === undefined) throw new Problem('invalid_credentials')
+        return user
+      }
       if (Object.values(proof).every((shown) => shown === undefined)) {
         throw new Problem('mfa_required', { methods })
       }
       const check = async () => {
-        const by = await db.$transaction(async (tx) => {
-          const method = await secondFactors.verify(tx, user.id, proof, 'step_up')
-          if (method === 'recovery_code') await tellOwner(deps, tx, user.email, 'recovery_code_used', origin)
+        const method = await transact(async (tx) => {
+          const method = await factors.verify(tx, user, proof, 'step_up')
+          if (method === 'recovery_code') await factors.notifyOwner(tx, user, 'recovery_code_used', context)
           return method
         })
-        return by ? user : null
+        return method ? user : null
       }
-      return guess(session, check, { type, reason: 'wrong_factor', code: 'mfa_invalid' }, origin)
+      return guess(principal, check, { type, reason: 'wrong_factor', code: 'mfa_invalid' }, context)
+    },
+    async lock(tx, { id, securityVersion }) {
+      const locked = await users.lock(tx, id, { securityVersion })
+      if (!locked) throw new Problem('invalid_credentials')
+      return locked
     },
   }
 }

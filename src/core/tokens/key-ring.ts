@@ -1,8 +1,8 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose'
-import type { Clock } from '../../platform/clock.ts'
+import { type Background, repeat } from '../../platform/background.ts'
 import { called } from '../../platform/command.ts'
-import type { Database } from '../../platform/database.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Secrets } from '../../platform/secrets.ts'
 
 export interface SigningKey {
@@ -12,39 +12,35 @@ export interface SigningKey {
 }
 
 /** The signing keys, in memory; Postgres keeps them, encrypted. */
-export interface KeyRing {
+export interface KeyRing extends Background {
   /** The newest key that is already published long enough to sign. */
   signer(): SigningKey
   /** The public key of a `kid`, while tokens signed by it may still live. */
   verifier(kid: string): { key: CryptoKey; alg: string } | undefined
   /** The JWK set (RFC 7517 §5). */
   jwks(): { keys: JWK[] }
-  /** Reads the keys again; the ones in memory stay when Postgres is away. */
+  /** Reads the keys again; the ones in memory stay while Postgres cannot be read. */
   reload(): Promise<void>
-  start(): void
-  stop(): void
 }
 
-export interface KeyRingDeps {
-  db: Database
-  secrets: Secrets
-  clock: Clock
+export interface KeyRingDeps
+  extends UsesPlatform<'db' | 'transact' | 'secrets' | 'clock' | 'log' | 'metrics'> {
   alg: string
   /** Seconds a retired key goes on verifying. */
   accessTokenTtl: number
-  log: { warn(details: object, message: string): void }
+  /** Milliseconds between two looks for new keys. */
+  reloadMs?: number
 }
 
 const RELOAD_MS = 30_000
-// Any number of ours, so that nodes that start together create one key between them.
+// Any number that no other lock has: nodes that start together then create one key between them.
 const CREATION_LOCK = 7_271_001
 
 /** Loads the ring and creates the first key of `alg` if there is none. */
 export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
-  const { db, secrets, clock, alg, log } = deps
+  const { db, transact, secrets, clock, alg, reloadMs = RELOAD_MS } = deps
   let signing: (SigningKey & { activatesAt: number })[] = []
   let verifying = new Map<string, { key: CryptoKey; alg: string; jwk: JWK; until: number }>()
-  let timer: NodeJS.Timeout | undefined
 
   async function reload(): Promise<void> {
     const rows = await db.signingKey.findMany({ orderBy: { activatesAt: 'desc' } })
@@ -73,7 +69,7 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
 
   async function ensureKey(): Promise<void> {
     const created = await newSigningKey(alg, secrets)
-    await db.$transaction(async (tx) => {
+    await transact(async (tx) => {
       await tx.$queryRaw`SELECT pg_advisory_xact_lock(${CREATION_LOCK})::text`
       if ((await tx.signingKey.count({ where: { alg, retiredAt: null } })) > 0) return
       const now = new Date(clock.now())
@@ -86,6 +82,14 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
     await ensureKey()
     await reload()
   }
+
+  const reloader = repeat({
+    task: 'key_ring',
+    everyMs: reloadMs,
+    run: reload,
+    failure: { message: 'signing keys could not be read again' },
+    monitor: deps,
+  })
 
   return {
     signer() {
@@ -100,16 +104,9 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
       return found && found.until > clock.now() ? found : undefined
     },
     jwks: () => ({ keys: [...verifying.values()].map((entry) => entry.jwk) }),
-    reload,
-    start() {
-      timer = setInterval(() => {
-        reload().catch((error: Error) =>
-          log.warn({ reason: error.name }, 'signing keys could not be read again'),
-        )
-      }, RELOAD_MS)
-      timer.unref()
-    },
-    stop: () => clearInterval(timer),
+    reload: reloader.runNow,
+    start: reloader.start,
+    stop: reloader.stop,
   }
 }
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../config.ts'
-import { createInboxMailer, type InboxMailer } from '../../core/mail/inbox-mailer.ts'
+import { createInboxMailer, type InboxMailer } from '../../core/mail/mail.ts'
 import { INBOX_CSP, inboxPage } from './page.ts'
 
 export interface DevInboxDeps {

@@ -1,4 +1,4 @@
-import type { InboxMail } from '../../core/mail/inbox-mailer.ts'
+import type { InboxMail } from '../../core/mail/mail.ts'
 import { escapeHtml } from '../../platform/html.ts'
 
 /** Nothing runs and nothing loads. The mails' frames inherit this policy, and their styles are inline. */

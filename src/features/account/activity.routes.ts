@@ -1,16 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { EVENT_TYPES, OUTCOMES } from '../../core/events/events.ts'
-import type { Authenticate } from '../../http/authenticate.ts'
 import { pageFields } from '../../http/cursor.ts'
+import { userOf } from '../../http/principal.ts'
 import { oneOf, strict } from '../../http/schemas.ts'
-import type { Database } from '../../platform/database.ts'
-import { listActivity } from './list-activity.ts'
+import { type ListActivityUses, listActivity } from './list-activity.ts'
 
-export interface ActivityDeps {
-  db: Database
-  authenticate: Authenticate
-}
+export type ActivityUses = ListActivityUses
 
 const Nullable = Type.Union([Type.String(), Type.Null()])
 const ActivityEvent = Type.Object({
@@ -29,23 +25,19 @@ const ActivityEvent = Type.Object({
 })
 const Activity = Type.Object({ events: Type.Array(ActivityEvent), next_cursor: Nullable })
 
-/** What happened to the own account, and from where. */
-export const activity: FastifyPluginAsyncTypebox<ActivityDeps> = async (app, { db, authenticate }) => {
+/** What happened to a person's account, and from where. */
+export const activityRoutes: FastifyPluginAsyncTypebox<ActivityUses> = async (app, uses) => {
   app.get(
     '/auth/activity',
     {
-      onRequest: authenticate,
+      config: { auth: 'user' },
       schema: {
         tags: ['account'],
-        security: [{ bearer: [] }],
         summary: 'The security events of this account, newest first',
         querystring: Type.Object(pageFields, strict),
         response: { 200: Activity },
       },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
-      return listActivity(db, request.session, request.query)
-    },
+    async (request) => listActivity(uses, userOf(request), request.query),
   )
 }

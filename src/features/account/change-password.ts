@@ -1,69 +1,61 @@
-import type { Audit, Origin } from '../../core/events/events.ts'
-import { hasSecondFactor, listFactors } from '../../core/factors/has-second-factor.ts'
-import type { Lockout } from '../../core/lockout/lockout.ts'
-import type { Outbox } from '../../core/outbox/outbox.ts'
-import { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from '../../core/passwords/password-policy.ts'
-import type { Passwords } from '../../core/passwords/passwords.ts'
-import { Problem } from '../../core/problems/problems.ts'
-import type { RefreshTokens } from '../../core/sessions/sessions.ts'
-import type { Devices } from '../../core/sign-in/devices.ts'
-import type { StepUp } from '../../core/sign-in/step-up.ts'
-import type { AccessTokenClaims } from '../../core/tokens/tokens.ts'
-import type { Clock } from '../../platform/clock.ts'
-import type { Database } from '../../platform/database.ts'
+import type { RequestContext } from '../../core/events/events.ts'
+import { hasSecondFactor } from '../../core/factors/factors.ts'
+import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/passwords/passwords.ts'
+import type { UserPrincipal } from '../../core/principals/principals.ts'
+import type { Uses } from '../../core/uses.ts'
 
-export interface ChangePasswordDeps {
-  db: Database
-  passwords: Passwords
-  refreshTokens: RefreshTokens
-  outbox: Outbox
-  audit: Audit
-  clock: Clock
-  stepUp: StepUp
-  passwordPolicy: PasswordPolicy
-  devices: Pick<Devices, 'forget'>
-  lockout: Pick<Lockout, 'unlock'>
-}
+export type ChangePasswordUses = Uses<
+  | 'db'
+  | 'transact'
+  | 'clock'
+  | 'users'
+  | 'sessions'
+  | 'factors'
+  | 'passwords'
+  | 'passwordPolicy'
+  | 'oneTimeTokens'
+  | 'lockout'
+  | 'devices'
+  | 'stepUp'
+  | 'mail'
+  | 'events'
+>
 
 /**
  * Changes the password and ends every other session.
- * @throws `invalid_credentials`, `too_many_attempts`, `password_too_weak`, `revocation_pending` (changed, the revocations follow).
+ * @throws `invalid_credentials`, `too_many_attempts`, `password_too_weak`, `revocation_pending` (changed; the sessions
+ * end within a second).
  */
 export async function changePassword(
-  deps: ChangePasswordDeps,
-  session: AccessTokenClaims,
+  uses: ChangePasswordUses,
+  principal: UserPrincipal,
   input: { currentPassword: string; newPassword: string },
-  origin: Origin,
+  context: RequestContext,
 ): Promise<void> {
-  const { db, passwords, refreshTokens, outbox, audit, clock, stepUp, passwordPolicy, devices, lockout } =
-    deps
-  const user = await stepUp.password(session, input.currentPassword, origin, 'password_change')
-  const minLength = (await hasSecondFactor(db, user.id)) ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
+  const { db, transact, clock, users, sessions, factors, passwords, passwordPolicy, stepUp, mail, events } =
+    uses
+  const { userId, sessionId } = principal
+  const user = await stepUp.password(principal, input.currentPassword, context, 'password_change')
+  const hasFactor = hasSecondFactor(await factors.of(db, userId))
+  const minLength = hasFactor ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
   await passwordPolicy.check(input.newPassword, { email: user.email, minLength })
   const passwordHash = await passwords.hash(input.newPassword)
-  const revocations = await db.$transaction(async (tx) => {
-    const changed = await tx.user.updateMany({
-      where: { id: user.id, securityVersion: user.securityVersion },
-      data: { passwordHash, securityVersion: { increment: 1 } },
-    })
-    if (changed.count === 0) throw new Problem('invalid_credentials')
-    // The factor that let a short one pass may be gone by now; its removal takes the same lock.
-    if (!(await hasSecondFactor(tx, user.id))) passwordPolicy.checkLength(input.newPassword)
-    await tx.oneTimeToken.deleteMany({ where: { userId: user.id } })
-    await devices.forget(tx, user.id)
+
+  await transact(async (tx) => {
+    const locked = await stepUp.lock(tx, user)
+    const owned = await factors.of(tx, userId)
+    // The factor that let a short password pass may be gone by now; its removal takes the same lock.
+    if (!hasSecondFactor(owned)) passwordPolicy.checkLength(input.newPassword)
+    await users.setPassword(tx, locked, passwordHash)
+    await uses.oneTimeTokens.revoke(tx, locked)
+    await uses.devices.forget(tx, locked)
     // Guesses at the old password say nothing of the new one, and no device is spared their lock now.
-    await lockout.unlock(tx, { email: user.email })
-    await outbox.enqueue(tx, user.email, {
+    await uses.lockout.unlock(tx, { email: locked.email })
+    await mail.enqueue(tx, locked.email, {
       template: 'password_changed',
-      data: { at: clock.now(), ip: origin.ip, factors: await listFactors(tx, user.id) },
+      data: { at: clock.now(), ip: context.ip, factors: owned },
     })
-    await audit.record(
-      tx,
-      { type: 'password_change', outcome: 'success', userId: user.id, sessionId: session.sid },
-      origin,
-    )
-    return refreshTokens.record(tx, { userId: user.id, exceptSessionId: session.sid }, 'password_changed')
+    await events.record(tx, { type: 'password_change', outcome: 'success', userId, sessionId }, context)
+    await sessions.revoke(tx, { userId, exceptSessionId: sessionId }, 'password_changed')
   })
-  outbox.wake()
-  await refreshTokens.propagate(revocations)
 }

@@ -1,21 +1,26 @@
 import { eraseAccount } from '../../core/erasure/erasure.ts'
-import type { Origin } from '../../core/events/events.ts'
+import type { RequestContext } from '../../core/events/events.ts'
+import type { UserPrincipal } from '../../core/principals/principals.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { StepUp } from '../../core/sign-in/step-up.ts'
-import type { AccessTokenClaims } from '../../core/tokens/tokens.ts'
-import type { ChangePasswordDeps } from './change-password.ts'
+import type { StepUpProof } from '../../core/sign-in/sign-in.ts'
+import type { Uses } from '../../core/uses.ts'
+
+export type DeleteAccountUses = Uses<
+  'transact' | 'clock' | 'users' | 'sessions' | 'mail' | 'events' | 'stepUp'
+>
 
 /**
  * Deletes the account with everything of it.
- * @throws `invalid_credentials`, `mfa_required`, `mfa_invalid`, `too_many_attempts`, `revocation_pending` (deleted, the revocations follow).
+ * @throws `invalid_credentials`, `mfa_required`, `mfa_invalid`, `too_many_attempts`, `revocation_pending` (deleted;
+ * its sessions end within a second).
  */
 export async function deleteAccount(
-  deps: ChangePasswordDeps,
-  session: AccessTokenClaims,
-  proof: Parameters<StepUp['require']>[1],
-  origin: Origin,
+  uses: DeleteAccountUses,
+  principal: UserPrincipal,
+  proof: StepUpProof,
+  context: RequestContext,
 ): Promise<void> {
-  const user = await deps.stepUp.require(session, proof, origin, 'account_delete')
-  const erased = await eraseAccount(deps, user.id, { sessionId: session.sid }, origin)
+  const user = await uses.stepUp.require(principal, proof, context, 'account_delete')
+  const erased = await eraseAccount(uses, user.id, { sessionId: principal.sessionId }, context)
   if (!erased) throw new Problem('access_token_invalid')
 }

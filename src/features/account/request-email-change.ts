@@ -1,102 +1,88 @@
-import type { Audit, Origin } from '../../core/events/events.ts'
-import { ONE_TIME_TTL, type OneTimeTokens } from '../../core/one-time/one-time-tokens.ts'
-import type { Outbox } from '../../core/outbox/outbox.ts'
+import type { RequestContext } from '../../core/events/events.ts'
+import { ONE_TIME_TTL } from '../../core/one-time/one-time.ts'
+import type { UserPrincipal } from '../../core/principals/principals.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { StepUp } from '../../core/sign-in/step-up.ts'
-import type { AccessTokenClaims } from '../../core/tokens/tokens.ts'
-import type { Links } from '../../http/links.ts'
-import { steady } from '../../http/minimum-duration.ts'
-import type { Clock } from '../../platform/clock.ts'
-import type { Database, Queryable } from '../../platform/database.ts'
+import type { StepUpProof } from '../../core/sign-in/sign-in.ts'
+import type { LockedUser } from '../../core/users/users.ts'
+import type { Uses } from '../../core/uses.ts'
+import { withMinimumDuration } from '../../http/minimum-duration.ts'
+import type { Transaction } from '../../platform/transact.ts'
 
-export interface RequestEmailChangeDeps {
-  db: Database
-  stepUp: StepUp
-  oneTimeTokens: OneTimeTokens
-  outbox: Outbox
-  audit: Audit
-  links: Links
-  clock: Clock
-}
+export type RequestEmailChangeUses = Uses<
+  'transact' | 'clock' | 'users' | 'oneTimeTokens' | 'stepUp' | 'mail' | 'links' | 'events'
+>
 
-// As many as the outbox mails of one kind: beyond that the old address would no longer be told.
-const ASKS_PER_HOUR = 10
+// As many as mails of one kind are sent: beyond that the old address would no longer be told.
+const REQUESTS_PER_HOUR = 10
 const HOUR_S = 3_600
-
-type User = Awaited<ReturnType<StepUp['require']>>
 
 /**
  * Mails a link to the new address and tells the old one. An address that has an account gets a mail without a link;
- * the caller cannot tell which it was, neither from the answer nor from the own activity.
- * @throws `invalid_credentials`, `mfa_required`, `mfa_invalid`, `too_many_attempts`.
+ * the caller cannot tell which it was, neither from the answer nor from the account's activity.
+ * @throws those of `StepUp.require`, `too_many_attempts`.
  */
 export async function requestEmailChange(
-  deps: RequestEmailChangeDeps,
-  session: AccessTokenClaims,
-  { newEmail, proof }: { newEmail: string; proof: Parameters<StepUp['require']>[1] },
-  origin: Origin,
+  uses: RequestEmailChangeUses,
+  principal: UserPrincipal,
+  { newEmail, proof }: { newEmail: string; proof: StepUpProof },
+  context: RequestContext,
 ): Promise<void> {
-  const { db, stepUp, outbox, audit, clock } = deps
-  const user = await stepUp.require(session, proof, origin, 'email_change_request')
-  await steady(() =>
-    db.$transaction(async (tx) => {
-      await lockUser(tx, user)
-      if (newEmail !== user.email) await requireBudget(deps, tx, user.id)
-      await tx.oneTimeToken.deleteMany({ where: { userId: user.id, purpose: 'change_email' } })
-      const event = { type: 'email_change_request', userId: user.id, sessionId: session.sid } as const
-      await audit.record(tx, { ...event, outcome: 'success' }, origin)
-      // Back to where it is: that takes back what was asked before, and there is nothing to tell.
+  const { transact, stepUp, oneTimeTokens, mail, events, clock } = uses
+  const proven = await stepUp.require(principal, proof, context, 'email_change_request')
+  await withMinimumDuration(() =>
+    transact(async (tx) => {
+      const user = await stepUp.lock(tx, proven)
+      if (user.email !== proven.email || user.resetRequiredAt) throw new Problem('invalid_credentials')
+      if (newEmail !== user.email) await requireBudget(uses, tx, user)
+      await oneTimeTokens.revoke(tx, user, 'change_email')
+      const event = { type: 'email_change_request', outcome: 'success', userId: user.id } as const
+      await events.record(tx, { ...event, sessionId: principal.sessionId }, context)
+      // The address it has already: that takes back what was requested before, and there is nothing to tell.
       if (newEmail === user.email) return
-      await tellNewAddress(deps, tx, user, newEmail, origin)
-      await outbox.enqueue(tx, user.email, {
+      await tellNewAddress(uses, tx, user, newEmail, context)
+      await mail.enqueue(tx, user.email, {
         template: 'email_change_requested',
-        data: { newEmail, at: clock.now(), ip: origin.ip, userAgent: origin.userAgent },
+        data: { newEmail, at: clock.now(), ip: context.ip, userAgent: context.userAgent },
       })
     }),
   )
-  outbox.wake()
 }
 
-/** @throws `invalid_credentials` when what was proven a moment ago is no longer so. */
-async function lockUser(tx: Queryable, { id, securityVersion, email }: User): Promise<void> {
-  const [still] = await tx.$queryRaw<{ id: string }[]>`
-    SELECT id FROM users WHERE id = ${id}::uuid AND password_version = ${securityVersion} AND email = ${email}
-      AND disabled_at IS NULL AND reset_required_at IS NULL FOR UPDATE`
-  if (!still) throw new Problem('invalid_credentials')
-}
-
-/** Whoever has an account could otherwise have us write to strangers as often as they like. @throws `too_many_attempts`. */
+/** Nobody shall have this server write to strangers as often as they like. @throws `too_many_attempts`. */
 async function requireBudget(
-  { clock }: RequestEmailChangeDeps,
-  tx: Queryable,
-  userId: string,
+  { clock, events }: RequestEmailChangeUses,
+  tx: Transaction,
+  user: LockedUser,
 ): Promise<void> {
-  const at = { gt: new Date(clock.now() - HOUR_S * 1000) }
-  const asked = { userId, type: 'email_change_request', outcome: 'success', at }
-  if ((await tx.auditEvent.count({ where: asked })) < ASKS_PER_HOUR) return
+  const since = new Date(clock.now() - HOUR_S * 1000)
+  const what = { type: 'email_change_request', outcome: 'success' } as const
+  if ((await events.countSince(tx, user.id, what, since)) < REQUESTS_PER_HOUR) return
   throw new Problem('too_many_attempts', { reason: 'rate_limited', retryAfter: HOUR_S })
 }
 
 async function tellNewAddress(
-  deps: RequestEmailChangeDeps,
-  tx: Queryable,
-  user: User,
+  uses: RequestEmailChangeUses,
+  tx: Transaction,
+  user: LockedUser,
   newEmail: string,
-  origin: Origin,
+  context: RequestContext,
 ): Promise<void> {
-  const { oneTimeTokens, outbox, audit, links } = deps
+  const { users, oneTimeTokens, mail, events, links } = uses
   const { email: oldEmail } = user
-  const holder = await tx.user.findUnique({ where: { email: newEmail } })
+  const holder = await users.findByEmail(tx, newEmail)
   if (holder?.emailVerifiedAt || holder?.disabledAt) {
-    await outbox.enqueue(tx, newEmail, { template: 'email_change_taken', data: { oldEmail } })
-    // In the holder's activity, not in that of whoever asked.
-    const event = { type: 'email_change_request', userId: holder.id } as const
-    await audit.record(tx, { ...event, outcome: 'failure', reason: 'address_taken' }, origin)
+    await mail.enqueue(tx, newEmail, { template: 'email_change_taken', data: { oldEmail } })
+    // In the holder's activity, not in that of the account that asked.
+    const event = { type: 'email_change_request', outcome: 'failure', reason: 'address_taken' } as const
+    await events.record(tx, { ...event, userId: holder.id }, context)
     return
   }
-  const token = await oneTimeTokens.issue(tx, 'change_email', user.id, newEmail)
+  const token = await oneTimeTokens.issue(tx, 'change_email', user, newEmail)
   if (!token) throw new Problem('invalid_credentials')
-  const minutes = ONE_TIME_TTL.change_email / 60
-  const data = { link: links.confirmEmailChange(token), minutes, oldEmail }
-  await outbox.enqueue(tx, newEmail, { template: 'confirm_email_change', data })
+  const data = {
+    link: links.confirmEmailChange(token),
+    minutes: ONE_TIME_TTL.change_email / 60,
+    oldEmail,
+  }
+  await mail.enqueue(tx, newEmail, { template: 'confirm_email_change', data })
 }

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
+import { type AccountFactors, hasSecondFactor } from '../../core/factors/factors.ts'
+import type { User as StoredUser } from '../../core/users/users.ts'
 import { oneOf, presentUser, strict, User } from '../../http/schemas.ts'
-import type { User as UserRow } from '../../platform/generated/client.ts'
 
 const Moment = Type.Union([Type.String({ format: 'date-time' }), Type.Null()])
 
@@ -28,23 +29,10 @@ export const AccountDetail = Type.Object(
   strict,
 )
 
-/** What to read with a user so that its factors are known. */
-export const factorsOf = {
-  totpFactor: { select: { confirmedAt: true } },
-  _count: { select: { passkeys: true, recoveryCodes: true } },
-} as const
-
-interface AccountRow extends UserRow {
-  totpFactor: { confirmedAt: Date | null } | null
-  _count: { passkeys: number; recoveryCodes: number }
-}
-
-export const hasTotp = (row: AccountRow) => Boolean(row.totpFactor?.confirmedAt)
-
-export function presentAccount(row: AccountRow) {
+export function presentAccount(user: StoredUser, factors: AccountFactors | undefined) {
   return {
-    ...presentUser(row, hasTotp(row) || row._count.passkeys > 0),
-    disabled_at: row.disabledAt?.toISOString() ?? null,
-    reset_required_at: row.resetRequiredAt?.toISOString() ?? null,
+    ...presentUser(user, factors !== undefined && hasSecondFactor(factors)),
+    disabled_at: user.disabledAt?.toISOString() ?? null,
+    reset_required_at: user.resetRequiredAt?.toISOString() ?? null,
   }
 }

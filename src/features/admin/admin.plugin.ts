@@ -1,28 +1,21 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { ErasureDeps } from '../../core/erasure/erasure.ts'
-import { type AdminAction, EVENT_TYPES, OUTCOMES } from '../../core/events/events.ts'
-import type { RequireAdministrator } from '../../http/administrator.ts'
-import type { Authenticate } from '../../http/authenticate.ts'
+import { EVENT_TYPES, OUTCOMES } from '../../core/events/events.ts'
+import type { Uses } from '../../core/uses.ts'
 import { pageFields } from '../../http/cursor.ts'
-import type { RateLimits } from '../../http/rate-limit.ts'
-import { requestContext } from '../../http/request-origin.ts'
+import { userOf } from '../../http/principal.ts'
+import { contextOf } from '../../http/request-context.ts'
 import { NoContent, oneOf, strict, Uuid } from '../../http/schemas.ts'
 import { Account, AccountDetail } from './account.ts'
+import type { AdminUses } from './change-account.ts'
 import { deleteUser } from './delete-user.ts'
 import { disableUser, enableUser } from './disable-user.ts'
 import { endSessions } from './end-sessions.ts'
 import { listAudit } from './list-audit.ts'
-import { type RequirePasswordResetDeps, requirePasswordReset } from './require-password-reset.ts'
+import { requirePasswordReset } from './require-password-reset.ts'
 import { searchUsers } from './search-users.ts'
 import { showUser } from './show-user.ts'
-
-export interface AdminDeps extends RequirePasswordResetDeps, ErasureDeps {
-  authenticate: Authenticate
-  requireAdministrator: RequireAdministrator
-  rateLimits: RateLimits
-}
 
 const OfUser = Type.Object({ id: Uuid })
 const Nothing = Type.Object({}, strict)
@@ -43,54 +36,51 @@ const Event = Type.Object({
   request_id: Nullable,
 })
 
-const guarded = ['administrators_only', 'second_factor_needed'] as const
 const commands = {
   disable: {
     type: 'account_disable',
     run: disableUser,
     summary: 'Disable an account, which ends its sessions',
-    problems: [...guarded, 'not_found', 'own_account', 'revocation_pending'],
+    problems: ['not_found', 'own_account', 'revocation_pending'],
   },
   enable: {
     type: 'account_enable',
     run: enableUser,
     summary: 'Enable an account again',
-    problems: [...guarded, 'not_found'],
+    problems: ['not_found'],
   },
   'end-sessions': {
     type: 'sessions_end',
     run: endSessions,
     summary: 'End every session of an account',
-    problems: [...guarded, 'not_found', 'revocation_pending'],
+    problems: ['not_found', 'revocation_pending'],
   },
   'require-password-reset': {
     type: 'password_reset_require',
     run: requirePasswordReset,
     summary: 'Let nobody sign in to an account until its password has been reset',
-    problems: [...guarded, 'not_found', 'own_account', 'revocation_pending'],
+    problems: ['not_found', 'own_account', 'revocation_pending'],
   },
 } as const
 
 /** What administrators see of, and do to, the accounts of others. */
-export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => {
-  const { authenticate, requireAdministrator } = deps
-  const limit = deps.rateLimits.limit('admin', 120, 60)
-  const guard = (type: AdminAction | 'account_delete') => [authenticate, limit, requireAdministrator(type)]
+export const admin: FastifyPluginAsyncTypebox<
+  AdminUses & Uses<'factors' | 'oneTimeTokens' | 'links'>
+> = async (app, uses) => {
+  const limit = 'admin'
   const tags = ['administration']
-  const security = [{ bearer: [] }]
   // An id has one spelling only where it is compared.
   const target = (request: FastifyRequest<{ Params: { id: string } }>) => ({
     userId: request.params.id.toLowerCase(),
-    actor: request.session.sub,
+    actor: userOf(request).userId,
   })
 
   app.get(
     '/admin/users',
     {
-      onRequest: guard('account_search'),
+      config: { auth: { admin: 'account_search' }, limit },
       schema: {
         tags,
-        security,
         summary: 'Accounts, newest first',
         querystring: Type.Object(
           {
@@ -107,31 +97,27 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
           strict,
         ),
         response: { 200: Type.Object({ users: Type.Array(Account), next_cursor: Nullable }) },
-        problems: guarded,
       },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
-      return searchUsers(deps, request.query, request.session.sub, requestContext(request))
+    async (request) => {
+      return searchUsers(uses, request.query, userOf(request).userId, contextOf(request))
     },
   )
 
   app.get(
     '/admin/users/:id',
     {
-      onRequest: guard('account_view'),
+      config: { auth: { admin: 'account_view' }, limit },
       schema: {
         tags,
-        security,
         summary: 'One account',
         params: OfUser,
         response: { 200: AccountDetail },
-        problems: [...guarded, 'not_found'],
+        problems: ['not_found'],
       },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
-      return showUser(deps, target(request), requestContext(request))
+    async (request) => {
+      return showUser(uses, target(request), contextOf(request))
     },
   )
 
@@ -139,10 +125,9 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
     app.post(
       `/admin/users/:id/${name}`,
       {
-        onRequest: guard(type),
+        config: { auth: { admin: type }, limit },
         schema: {
           tags,
-          security,
           summary,
           params: OfUser,
           body: Nothing,
@@ -151,7 +136,7 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
         },
       },
       async (request, reply) => {
-        await run(deps, target(request), requestContext(request))
+        await run(uses, target(request), contextOf(request))
         return reply.status(204).send(null)
       },
     )
@@ -160,19 +145,18 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
   app.delete(
     '/admin/users/:id',
     {
-      onRequest: guard('account_delete'),
+      config: { auth: { admin: 'account_delete' }, limit },
       schema: {
         tags,
-        security,
         summary: 'Delete an account',
         params: OfUser,
         body: Nothing,
         response: { 204: NoContent },
-        problems: [...guarded, 'not_found', 'own_account', 'revocation_pending'],
+        problems: ['not_found', 'own_account', 'revocation_pending'],
       },
     },
     async (request, reply) => {
-      await deleteUser(deps, target(request), requestContext(request))
+      await deleteUser(uses, target(request), contextOf(request))
       return reply.status(204).send(null)
     },
   )
@@ -180,10 +164,9 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
   app.get(
     '/admin/audit',
     {
-      onRequest: guard('audit_read'),
+      config: { auth: { admin: 'audit_read' }, limit },
       schema: {
         tags,
-        security,
         summary: 'The audit trail, newest first',
         querystring: Type.Object(
           {
@@ -194,14 +177,12 @@ export const admin: FastifyPluginAsyncTypebox<AdminDeps> = async (app, deps) => 
           strict,
         ),
         response: { 200: Type.Object({ events: Type.Array(Event), next_cursor: Nullable }) },
-        problems: guarded,
       },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
+    async (request) => {
       const { user_id: userId, ...query } = request.query
       const narrowed = { ...query, userId: userId?.toLowerCase() }
-      return listAudit(deps, narrowed, request.session.sub, requestContext(request))
+      return listAudit(uses, narrowed, userOf(request).userId, contextOf(request))
     },
   )
 }

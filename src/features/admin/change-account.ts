@@ -1,16 +1,14 @@
-import type { AdminAction, Audit, Origin } from '../../core/events/events.ts'
+import type { AdminAction, AuditEvent, ReasonOf, RequestContext } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { Revocation } from '../../core/sessions/ledger.ts'
-import type { RefreshTokens } from '../../core/sessions/sessions.ts'
-import type { Clock } from '../../platform/clock.ts'
-import type { Database, Queryable } from '../../platform/database.ts'
-import type { User } from '../../platform/generated/client.ts'
+import type { Revocation, SessionLedger } from '../../core/sessions/sessions.ts'
+import type { LockedUser } from '../../core/users/users.ts'
+import type { Uses } from '../../core/uses.ts'
+import type { Transaction } from '../../platform/transact.ts'
 
-export interface ChangeAccountDeps {
-  db: Database
-  refreshTokens: Pick<RefreshTokens, 'record' | 'propagate'>
-  audit: Pick<Audit, 'record'>
-  clock: Clock
+/** What the actions of administrators use: of sessions only the ledger, for the command line has no Redis. */
+export type AdminUses = Uses<'db' | 'transact' | 'clock' | 'users' | 'mail'> & {
+  sessions: SessionLedger
+  events: Pick<Uses<'events'>['events'], 'record' | 'list'>
 }
 
 /** Who does something to which account. */
@@ -26,49 +24,65 @@ export interface Change {
   revocations: readonly Revocation[]
 }
 
-/**
- * Changes an account under its lock, and records who did it. The revocations are for the caller to propagate.
- * @throws `not_found`.
- */
+/** The actions that change an account, and may find that it was so already. */
+type ChangingAction = Extract<
+  AdminAction,
+  | 'account_disable'
+  | 'account_enable'
+  | 'sessions_end'
+  | 'password_reset_require'
+  | 'role_grant'
+  | 'role_revoke'
+>
+
+/** Changes an account under its lock, and records who did it. @throws `not_found`. */
 export async function changeAccount(
-  deps: Pick<ChangeAccountDeps, 'db' | 'audit'>,
-  type: AdminAction,
+  uses: Pick<AdminUses, 'db' | 'transact' | 'users' | 'events'>,
+  type: ChangingAction,
   target: Target,
-  origin: Origin,
-  change: (tx: Queryable, user: User) => Promise<Change>,
+  context: RequestContext,
+  change: (tx: Transaction, user: LockedUser) => Promise<Change>,
 ): Promise<Change> {
-  const { db, audit } = deps
-  const done = await db.$transaction(async (tx) => {
+  const { transact, users, events } = uses
+  const done = await transact(async (tx) => {
     // A sign-in under way waits for this lock, and then finds the account as it is.
-    await tx.$queryRaw`SELECT id FROM users WHERE id = ${target.userId}::uuid FOR UPDATE`
-    const user = await tx.user.findUnique({ where: { id: target.userId } })
+    const user = await users.lock(tx, target.userId, { disabled: true })
     if (!user) return null
     const made = await change(tx, user)
-    const reason = made.changed ? {} : { reason: 'unchanged' }
-    await audit.record(tx, { type, outcome: 'success', ...reason, ...target }, origin)
+    const reason = made.changed ? undefined : 'unchanged'
+    await events.record(tx, { type, outcome: 'success', reason, ...target }, context)
     return made
   })
-  return done ?? refuse(deps, type, target, 'not_found', origin)
+  return done ?? refuse(uses, { type, outcome: 'failure', reason: 'not_found' }, target, context)
 }
+
+/** The actions that nobody can do to their own account. */
+type ActionOnOthers = {
+  [T in AdminAction]: 'own_account' extends ReasonOf<T, 'failure'> ? T : never
+}[AdminAction]
 
 /** @throws `own_account`. */
 export async function requireOther(
-  deps: Pick<ChangeAccountDeps, 'db' | 'audit'>,
-  type: AdminAction | 'account_delete',
+  uses: Pick<AdminUses, 'db' | 'events'>,
+  type: ActionOnOthers,
   target: Target,
-  origin: Origin,
+  context: RequestContext,
 ): Promise<void> {
-  if (target.userId === target.actor) await refuse(deps, type, target, 'own_account', origin)
+  if (target.userId !== target.actor) return
+  await refuse(uses, { type, outcome: 'failure', reason: 'own_account' }, target, context)
+}
+
+type Refusal = Extract<AuditEvent, { type: AdminAction; outcome: 'failure' }> & {
+  reason: 'not_found' | 'own_account' | 'email_not_verified'
 }
 
 /** Records a refusal, and throws it. */
 export async function refuse(
-  { db, audit }: Pick<ChangeAccountDeps, 'db' | 'audit'>,
-  type: AdminAction | 'account_delete',
+  { db, events }: Pick<AdminUses, 'db' | 'events'>,
+  refusal: Refusal,
   target: Target,
-  reason: 'not_found' | 'own_account' | 'email_not_verified',
-  origin: Origin,
+  context: RequestContext,
 ): Promise<never> {
-  await audit.record(db, { type, outcome: 'failure', reason, ...target }, origin)
-  throw new Problem(reason)
+  await events.record(db, { ...refusal, ...target }, context)
+  throw new Problem(refusal.reason)
 }

@@ -1,19 +1,21 @@
-import { type ErasureDeps, eraseAccount } from '../../core/erasure/erasure.ts'
-import type { Origin } from '../../core/events/events.ts'
-import type { Revocation } from '../../core/sessions/ledger.ts'
-import { refuse, requireOther, type Target } from './change-account.ts'
+import { eraseAccount } from '../../core/erasure/erasure.ts'
+import type { RequestContext } from '../../core/events/events.ts'
+import type { Revocation } from '../../core/sessions/sessions.ts'
+import { type AdminUses, refuse, requireOther, type Target } from './change-account.ts'
 
 /**
  * Deletes an account with everything of it.
- * @throws `not_found`, `own_account`, `revocation_pending` (deleted, the revocations follow).
+ * @throws `not_found`, `own_account`, `revocation_pending` (deleted; its sessions end within a second).
  */
 export async function deleteUser(
-  deps: ErasureDeps,
+  uses: AdminUses,
   target: Target,
-  origin: Origin,
+  context: RequestContext,
 ): Promise<{ revocations: readonly Revocation[] }> {
   const { userId, actor } = target
-  await requireOther(deps, 'account_delete', target, origin)
-  const revocations = await eraseAccount(deps, userId, { actor }, origin)
-  return { revocations: revocations ?? (await refuse(deps, 'account_delete', target, 'not_found', origin)) }
+  const type = 'account_delete'
+  await requireOther(uses, type, target, context)
+  const revocations = await eraseAccount(uses, userId, { actor }, context)
+  if (revocations) return { revocations }
+  return refuse(uses, { type, outcome: 'failure', reason: 'not_found' }, target, context)
 }

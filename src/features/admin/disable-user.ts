@@ -1,41 +1,34 @@
-import type { Origin } from '../../core/events/events.ts'
-import {
-  type Change,
-  type ChangeAccountDeps,
-  changeAccount,
-  requireOther,
-  type Target,
-} from './change-account.ts'
+import type { RequestContext } from '../../core/events/events.ts'
+import type { Uses } from '../../core/uses.ts'
+import { type AdminUses, type Change, changeAccount, requireOther, type Target } from './change-account.ts'
 
 /**
  * Disables an account and ends its sessions.
- * @throws `not_found`, `own_account`, `revocation_pending` (disabled, the revocations follow).
+ * @throws `not_found`, `own_account`, `revocation_pending` (disabled; its sessions end within a second).
  */
-export async function disableUser(deps: ChangeAccountDeps, target: Target, origin: Origin): Promise<Change> {
-  const { refreshTokens, clock } = deps
-  const { userId } = target
-  await requireOther(deps, 'account_disable', target, origin)
-  const done = await changeAccount(deps, 'account_disable', target, origin, async (tx, user) => {
+export async function disableUser(
+  uses: AdminUses & Uses<'oneTimeTokens'>,
+  target: Target,
+  context: RequestContext,
+): Promise<Change> {
+  const { users, sessions, oneTimeTokens } = uses
+  await requireOther(uses, 'account_disable', target, context)
+  return changeAccount(uses, 'account_disable', target, context, async (tx, user) => {
     const changed = user.disabledAt === null
     if (changed) {
       // What is under way, links and tickets, must not come back to life with the account.
-      await tx.oneTimeToken.deleteMany({ where: { userId } })
-      await tx.user.update({
-        where: { id: userId },
-        data: { disabledAt: new Date(clock.now()), securityVersion: { increment: 1 } },
-      })
+      await oneTimeTokens.revoke(tx, user)
+      await users.disable(tx, user)
     }
-    return { changed, revocations: await refreshTokens.record(tx, { userId }, 'account_disabled') }
+    return { changed, revocations: await sessions.revoke(tx, { userId: user.id }, 'account_disabled') }
   })
-  await refreshTokens.propagate(done.revocations)
-  return done
 }
 
 /** Enables an account again; what has ended stays ended. @throws `not_found`. */
-export function enableUser(deps: ChangeAccountDeps, target: Target, origin: Origin): Promise<Change> {
-  return changeAccount(deps, 'account_enable', target, origin, async (tx, user) => {
-    if (!user.disabledAt) return { changed: false, revocations: [] }
-    await tx.user.update({ where: { id: target.userId }, data: { disabledAt: null } })
-    return { changed: true, revocations: [] }
+export function enableUser(uses: AdminUses, target: Target, context: RequestContext): Promise<Change> {
+  return changeAccount(uses, 'account_enable', target, context, async (tx, user) => {
+    const changed = user.disabledAt !== null
+    if (changed) await uses.users.enable(tx, user)
+    return { changed, revocations: [] }
   })
 }

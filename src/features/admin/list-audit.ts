@@ -1,31 +1,26 @@
-import type { Audit, Origin } from '../../core/events/events.ts'
+import type { RequestContext } from '../../core/events/events.ts'
 import { cutPage, pageOf } from '../../http/cursor.ts'
-import type { Database } from '../../platform/database.ts'
+import type { AdminUses } from './change-account.ts'
 
 /**
- * A page of the audit trail, of everybody or of one account, newest first. Also of accounts that are gone.
+ * A page of the audit events, of everybody or of one account, newest first. Also of accounts that are gone.
  * @param query.limit of the page; a number as text.
  * @throws `validation_failed` when the cursor is none of this list's.
  */
 export async function listAudit(
-  { db, audit }: { db: Database; audit: Pick<Audit, 'record'> },
+  { transact, events }: Pick<AdminUses, 'transact' | 'events'>,
   query: { userId?: string | undefined; type?: string | undefined; limit?: string; cursor?: string },
   actor: string,
-  origin: Origin,
+  context: RequestContext,
 ) {
   const { userId, type } = query
   const list = `audit:${userId ?? ''}:${type ?? ''}`
   const { limit, after } = pageOf(list, query)
-  const older = after && { at: { lte: after.at }, OR: [{ at: { lt: after.at } }, { id: { lt: after.id } }] }
-  return db.$transaction(async (tx) => {
-    const rows = await tx.auditEvent.findMany({
-      where: { ...(userId ? { userId } : {}), ...(type ? { type } : {}), ...older },
-      orderBy: [{ at: 'desc' }, { id: 'desc' }],
-      take: limit + 1,
-    })
-    await audit.record(tx, { type: 'audit_read', outcome: 'success', userId, actor }, origin)
+  return transact(async (tx) => {
+    const rows = await events.list(tx, { userId, type, after, take: limit + 1 })
+    await events.record(tx, { type: 'audit_read', outcome: 'success', userId, actor }, context)
     const { page, next } = cutPage(list, rows, limit, (row) => row.at)
-    const events = page.map((row) => ({
+    const shown = page.map((row) => ({
       id: row.id,
       at: row.at.toISOString(),
       type: row.type,
@@ -38,6 +33,6 @@ export async function listAudit(
       user_agent: row.userAgent,
       request_id: row.requestId,
     }))
-    return { events, next_cursor: next }
+    return { events: shown, next_cursor: next }
   })
 }

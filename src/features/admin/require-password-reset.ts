@@ -1,49 +1,30 @@
-import type { Origin } from '../../core/events/events.ts'
-import { ONE_TIME_TTL, type OneTimeTokens } from '../../core/one-time/one-time-tokens.ts'
-import type { Outbox } from '../../core/outbox/outbox.ts'
-import type { Links } from '../../http/links.ts'
-import {
-  type Change,
-  type ChangeAccountDeps,
-  changeAccount,
-  requireOther,
-  type Target,
-} from './change-account.ts'
-
-export interface RequirePasswordResetDeps extends ChangeAccountDeps {
-  outbox: Pick<Outbox, 'enqueue' | 'wake'>
-  oneTimeTokens: OneTimeTokens
-  links: Links
-}
+import type { RequestContext } from '../../core/events/events.ts'
+import { ONE_TIME_TTL } from '../../core/one-time/one-time.ts'
+import type { Uses } from '../../core/uses.ts'
+import { type AdminUses, type Change, changeAccount, requireOther, type Target } from './change-account.ts'
 
 /**
  * Lets nobody sign in until the password has been reset, ends the sessions and mails a link, once.
- * @throws `not_found`, `own_account`, `revocation_pending` (required, the revocations follow).
+ * @throws `not_found`, `own_account`, `revocation_pending` (required; the sessions end within a second).
  */
 export async function requirePasswordReset(
-  deps: RequirePasswordResetDeps,
+  uses: AdminUses & Uses<'oneTimeTokens' | 'links'>,
   target: Target,
-  origin: Origin,
+  context: RequestContext,
 ): Promise<Change> {
-  const { refreshTokens, outbox, oneTimeTokens, links, clock } = deps
-  const { userId } = target
-  await requireOther(deps, 'password_reset_require', target, origin)
-  const done = await changeAccount(deps, 'password_reset_require', target, origin, async (tx, user) => {
-    const revocations = await refreshTokens.record(tx, { userId }, 'reset_required')
+  const { users, sessions, oneTimeTokens, mail, links } = uses
+  await requireOther(uses, 'password_reset_require', target, context)
+  return changeAccount(uses, 'password_reset_require', target, context, async (tx, user) => {
+    const revocations = await sessions.revoke(tx, { userId: user.id }, 'reset_required')
     if (user.resetRequiredAt) return { changed: false, revocations }
-    // A sign-in that has checked the password already must not finish: hence the version.
-    const data = { resetRequiredAt: new Date(clock.now()), securityVersion: { increment: 1 } }
-    await tx.user.update({ where: { id: userId }, data })
+    // The version rises as well: a sign-in that has checked the password already must not finish.
+    const required = await users.requireReset(tx, user)
     // None while the account is disabled: its owner asks for a link once it is enabled.
-    const token = await oneTimeTokens.issue(tx, 'reset_password', userId)
+    const token = await oneTimeTokens.issue(tx, 'reset_password', required)
     if (token) {
-      const minutes = ONE_TIME_TTL.reset_password / 60
-      const data = { link: links.resetPassword(token), minutes }
-      await outbox.enqueue(tx, user.email, { template: 'reset_required', data })
+      const data = { link: links.resetPassword(token), minutes: ONE_TIME_TTL.reset_password / 60 }
+      await mail.enqueue(tx, user.email, { template: 'reset_required', data })
     }
     return { changed: true, revocations }
   })
-  outbox.wake()
-  await refreshTokens.propagate(done.revocations)
-  return done
 }

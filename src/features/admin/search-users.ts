@@ -1,7 +1,8 @@
-import type { Audit, Origin } from '../../core/events/events.ts'
+import type { RequestContext } from '../../core/events/events.ts'
+import type { Uses } from '../../core/uses.ts'
 import { cutPage, pageOf } from '../../http/cursor.ts'
-import type { Database } from '../../platform/database.ts'
-import { factorsOf, presentAccount } from './account.ts'
+import { presentAccount } from './account.ts'
+import type { AdminUses } from './change-account.ts'
 
 /**
  * A page of the accounts whose address or name contains a text, whatever its case, newest first.
@@ -9,39 +10,25 @@ import { factorsOf, presentAccount } from './account.ts'
  * @throws `validation_failed` when the cursor is none of this search's.
  */
 export async function searchUsers(
-  { db, audit }: { db: Database; audit: Pick<Audit, 'record'> },
+  uses: Pick<AdminUses, 'transact' | 'users' | 'events'> & {
+    factors: Pick<Uses<'factors'>['factors'], 'ofAll'>
+  },
   query: { query?: string; limit?: string; cursor?: string },
   actor: string,
-  origin: Origin,
+  context: RequestContext,
 ) {
+  const { transact, users, factors, events } = uses
   const part = (query.query ?? '').trim()
   const list = `users:${part}`
   const { limit, after } = pageOf(list, query)
-  const older = after && {
-    createdAt: { lte: after.at },
-    OR: [{ createdAt: { lt: after.at } }, { id: { lt: after.id } }],
-  }
-  return db.$transaction(async (tx) => {
-    const rows = await tx.user.findMany({
-      where: { AND: [part ? { OR: containing(part) } : {}, older ?? {}] },
-      include: factorsOf,
-      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
-      take: limit + 1,
-    })
-    await audit.record(tx, { type: 'account_search', outcome: 'success', actor }, origin)
+  return transact(async (tx) => {
+    const rows = await users.search(tx, { part, after, take: limit + 1 })
+    await events.record(tx, { type: 'account_search', outcome: 'success', actor }, context)
     const { page, next } = cutPage(list, rows, limit, (row) => row.createdAt)
-    return { users: page.map(presentAccount), next_cursor: next }
+    const owned = await factors.ofAll(
+      tx,
+      page.map(({ id }) => id),
+    )
+    return { users: page.map((user) => presentAccount(user, owned.get(user.id))), next_cursor: next }
   })
 }
-
-function containing(part: string) {
-  const text = part.normalize('NFC')
-  const lower = text.toLowerCase().normalize('NFC')
-  // A database of locale C folds the case of ASCII only; a name is kept as it was typed.
-  const spellings = new Set([part, text, lower, text.toUpperCase(), titled(lower)])
-  const contains = (value: string) => ({ contains: escapeLike(value), mode: 'insensitive' as const })
-  return [{ email: contains(lower) }, ...[...spellings].map((name) => ({ name: contains(name) }))]
-}
-
-const titled = (text: string) => text.replace(/(?<=^|\P{L})\p{L}/gu, (letter) => letter.toUpperCase())
-const escapeLike = (text: string) => text.replace(/[\\%_]/g, '\\$&')

@@ -1,45 +1,39 @@
 import type { Static } from 'typebox'
-import type { Audit, Origin } from '../../core/events/events.ts'
-import { findSuppression } from '../../core/mail/suppression.ts'
-import type { Clock } from '../../platform/clock.ts'
-import type { Database } from '../../platform/database.ts'
-import { type AccountDetail, factorsOf, hasTotp, presentAccount } from './account.ts'
-import { refuse, type Target } from './change-account.ts'
-
-export interface ShowUserDeps {
-  db: Database
-  audit: Pick<Audit, 'record'>
-  clock: Clock
-}
+import type { RequestContext } from '../../core/events/events.ts'
+import { findSuppression } from '../../core/mail/mail.ts'
+import type { Uses } from '../../core/uses.ts'
+import { type AccountDetail, presentAccount } from './account.ts'
+import { type AdminUses, refuse, type Target } from './change-account.ts'
 
 /** One account: its state, sessions and factors. @throws `not_found`. */
 export async function showUser(
-  deps: ShowUserDeps,
+  uses: AdminUses & { factors: Pick<Uses<'factors'>['factors'], 'ofAll'> },
   target: Target,
-  origin: Origin,
+  context: RequestContext,
 ): Promise<Static<typeof AccountDetail>> {
-  const { db, audit, clock } = deps
+  const { transact, clock, users, sessions, factors, events } = uses
   const { userId } = target
   const now = new Date(clock.now())
-  const shown = await db.$transaction(async (tx) => {
-    const user = await tx.user.findUnique({ where: { id: userId }, include: factorsOf })
+  const shown = await transact(async (tx) => {
+    const user = await users.find(tx, userId)
     if (!user) return null
-    const live = { userId, endedAt: null, idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } }
-    const liveSessions = await tx.session.count({ where: live })
-    const { _max: newest } = await tx.session.aggregate({ where: { userId }, _max: { createdAt: true } })
+    const { live, lastSignInAt } = await sessions.summarize(tx, userId, now)
+    const owned = (await factors.ofAll(tx, [userId])).get(userId)
     const mail = (await findSuppression(tx, user.email)) ?? null
-    await audit.record(tx, { type: 'account_view', outcome: 'success', ...target }, origin)
+    await events.record(tx, { type: 'account_view', outcome: 'success', ...target }, context)
     return {
-      ...presentAccount(user),
-      live_sessions: liveSessions,
-      last_sign_in_at: newest.createdAt?.toISOString() ?? null,
+      ...presentAccount(user, owned),
+      live_sessions: live,
+      last_sign_in_at: lastSignInAt?.toISOString() ?? null,
       factors: {
-        totp: hasTotp(user),
-        passkeys: user._count.passkeys,
-        recovery_codes: user._count.recoveryCodes,
+        totp: owned?.totp ?? false,
+        passkeys: owned?.passkeys ?? 0,
+        recovery_codes: owned?.recoveryCodes ?? 0,
       },
       mail,
     }
   })
-  return shown ?? refuse(deps, 'account_view', target, 'not_found', origin)
+  return (
+    shown ?? refuse(uses, { type: 'account_view', outcome: 'failure', reason: 'not_found' }, target, context)
+  )
 }

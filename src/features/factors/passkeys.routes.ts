@@ -1,11 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { RegistrationResponseJSON } from '@simplewebauthn/server'
 import { type Static, Type } from 'typebox'
-import type { PasskeyView } from '../../core/factors/passkeys/passkeys.ts'
+import type { PasskeyView } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { Authenticate } from '../../http/authenticate.ts'
-import type { RateLimits } from '../../http/rate-limit.ts'
-import { requestContext } from '../../http/request-origin.ts'
+import { userOf } from '../../http/principal.ts'
+import { contextOf } from '../../http/request-context.ts'
 import {
   Name,
   NoContent,
@@ -16,14 +15,11 @@ import {
   strict,
   Uuid,
 } from '../../http/schemas.ts'
-import { addPasskey, offerPasskey } from './add-passkey.ts'
+import { type AddPasskeyUses, addPasskey, offerPasskey } from './add-passkey.ts'
 import { CreationChallenge, NewCredential } from './passkey-schemas.ts'
-import { type RemovePasskeyDeps, removePasskey } from './remove-passkey.ts'
+import { type RemovePasskeyUses, removePasskey } from './remove-passkey.ts'
 
-export interface PasskeysDeps extends RemovePasskeyDeps {
-  authenticate: Authenticate
-  rateLimits: RateLimits
-}
+export type PasskeysUses = AddPasskeyUses & RemovePasskeyUses
 
 const Passkey = Type.Object({
   id: Type.String({ format: 'uuid' }),
@@ -49,25 +45,17 @@ const AddBody = Type.Object(
 const DEFAULT_NAME = 'Passkey'
 
 /** The passkeys of an account: add, list, remove, and a challenge to prove again who is there. */
-export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, deps) => {
-  const { authenticate, rateLimits, db } = deps
-  const limitPassword = rateLimits.limit('password_check', 20, 60)
-  const limitPasskey = rateLimits.limit('passkey', 30, 60)
+export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app, uses) => {
+  const { db } = uses
+  const { passkeys } = uses.factors
   const tags = ['passkeys']
-  const security = [{ bearer: [] }]
-
-  app.addHook('onRequest', (_request, reply, done) => {
-    reply.header('cache-control', 'no-store')
-    done()
-  })
 
   app.post(
     '/auth/passkeys/options',
     {
-      onRequest: [authenticate, limitPassword],
+      config: { auth: 'user', limit: 'password_check' },
       schema: {
         tags,
-        security,
         summary: 'Begin to add a passkey',
         description: `Give \`options\` to the browser, then go on at \`POST /auth/passkeys\`. ${STEP_UP}`,
         body: StepUpBody,
@@ -76,8 +64,9 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
       },
     },
     async (request) => {
-      const { session, body } = request
-      const { challengeToken, options } = await offerPasskey(deps, session, body, requestContext(request))
+      const principal = userOf(request)
+      const offer = await offerPasskey(uses, principal, request.body, contextOf(request))
+      const { challengeToken, options } = offer
       return { challenge_token: challengeToken, options }
     },
   )
@@ -85,10 +74,9 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
   app.post(
     '/auth/passkeys',
     {
-      onRequest: [authenticate, limitPasskey],
+      config: { auth: 'user', limit: 'passkey' },
       schema: {
         tags,
-        security,
         summary: 'Add a passkey',
         description:
           'The credential that the browser made of `POST /auth/passkeys/options`. With the first second factor of the ' +
@@ -102,7 +90,7 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
       const { challenge_token: challengeToken, name = DEFAULT_NAME } = request.body
       const credential = request.body.credential as RegistrationResponseJSON
       const input = { challengeToken, credential, name }
-      const { passkey, codes } = await addPasskey(deps, request.session, input, requestContext(request))
+      const { passkey, codes } = await addPasskey(uses, userOf(request), input, contextOf(request))
       return reply
         .status(201)
         .send({ passkey: present(passkey), ...(codes ? { recovery_codes: codes } : {}) })
@@ -112,24 +100,22 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
   app.get(
     '/auth/passkeys',
     {
-      onRequest: authenticate,
+      config: { auth: 'user' },
       schema: {
         tags,
-        security,
         summary: 'The passkeys of this account',
         response: { 200: Type.Object({ passkeys: Type.Array(Passkey) }) },
       },
     },
-    async (request) => ({ passkeys: (await deps.passkeys.list(db, request.session.sub)).map(present) }),
+    async (request) => ({ passkeys: (await passkeys.list(db, userOf(request).userId)).map(present) }),
   )
 
   app.delete(
     '/auth/passkeys/:id',
     {
-      onRequest: [authenticate, limitPassword],
+      config: { auth: 'user', limit: 'password_check' },
       schema: {
         tags,
-        security,
         summary: 'Remove a passkey',
         params: Type.Object({ id: Uuid }),
         description: `The last second factor takes the recovery codes with it. ${STEP_UP}`,
@@ -139,7 +125,7 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
       },
     },
     async (request, reply) => {
-      await removePasskey(deps, request.session, request.params.id, request.body, requestContext(request))
+      await removePasskey(uses, userOf(request), request.params.id, request.body, contextOf(request))
       return reply.status(204).send(null)
     },
   )
@@ -147,10 +133,9 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
   app.post(
     '/auth/passkeys/challenge',
     {
-      onRequest: [authenticate, limitPasskey],
+      config: { auth: 'user', limit: 'passkey' },
       schema: {
         tags,
-        security,
         summary: 'A challenge for a call that asks for a second factor',
         description:
           'What the browser makes of it is the `passkey` of that call. 404 for an account without passkeys.',
@@ -160,10 +145,10 @@ export const ownPasskeys: FastifyPluginAsyncTypebox<PasskeysDeps> = async (app, 
       },
     },
     async (request) => {
-      const userId = request.session.sub
+      const { userId } = userOf(request)
       // Without a list to choose from, the browser would offer passkeys of other accounts.
-      if ((await deps.passkeys.count(db, userId)) === 0) throw new Problem('not_found')
-      const { challengeToken, options } = await deps.passkeys.assertionOptions(db, 'step_up', userId)
+      if ((await uses.factors.of(db, userId)).passkeys === 0) throw new Problem('not_found')
+      const { challengeToken, options } = await passkeys.assertionOptions(db, 'step_up', userId)
       return { challenge_token: challengeToken, options }
     },
   )

@@ -1,47 +1,42 @@
-import type { Origin } from '../../core/events/events.ts'
-import type { FactorProof } from '../../core/factors/factors.ts'
-import { tellOwner } from '../../core/factors/notify-owner.ts'
-import type { Totp } from '../../core/factors/totp.ts'
-import type { PasswordPolicy } from '../../core/passwords/password-policy.ts'
+import type { RequestContext } from '../../core/events/events.ts'
+import { hasSecondFactor } from '../../core/factors/factors.ts'
+import type { UserPrincipal } from '../../core/principals/principals.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { AccessTokenClaims } from '../../core/tokens/tokens.ts'
-import { lockUser } from '../../core/users/users.ts'
-import type { AddPasskeyDeps } from './add-passkey.ts'
+import type { StepUpProof } from '../../core/sign-in/sign-in.ts'
+import type { Uses } from '../../core/uses.ts'
+import { requireStandalone } from './require-standalone.ts'
 
-export interface RemovePasskeyDeps extends AddPasskeyDeps {
-  totp: Pick<Totp, 'enabled' | 'abandon'>
-  passwordPolicy: Pick<PasswordPolicy, 'checkLength'>
-}
+export type RemovePasskeyUses = Uses<'db' | 'transact' | 'factors' | 'passwordPolicy' | 'stepUp' | 'events'>
 
 /**
- * Removes a passkey; with the last second factor go the recovery codes.
- * @throws `not_found`, `password_too_weak` (the last factor, and a password that needs one), those of `StepUp.require`, `invalid_credentials` also when the password changed since.
+ * Removes a passkey; the recovery codes go with the last second factor.
+ * @throws `not_found`, `password_too_weak` (the last factor, and a password that needs one), those of
+ * `StepUp.require`, `invalid_credentials` also when the password changed since.
  */
 export async function removePasskey(
-  deps: RemovePasskeyDeps,
-  session: AccessTokenClaims,
+  uses: RemovePasskeyUses,
+  principal: UserPrincipal,
   passkeyId: string,
-  proof: { password: string } & FactorProof,
-  origin: Origin,
+  proof: StepUpProof,
+  context: RequestContext,
 ): Promise<void> {
-  const { db, stepUp, totp, passwordPolicy, secondFactors, passkeys, recoveryCodes, outbox, audit } = deps
-  const { sub: userId, sid: sessionId } = session
+  const { db, transact, factors, stepUp, events } = uses
+  const { userId, sessionId } = principal
   // Before a factor is used up for nothing.
-  const own = await passkeys.list(db, userId)
-  if (!own.some(({ id }) => id === passkeyId.toLowerCase())) throw new Problem('not_found')
-  const isLast = own.length === 1 && !(await totp.enabled(db, userId))
-  if (isLast) passwordPolicy.checkLength(proof.password)
-  const user = await stepUp.require(session, proof, origin, 'passkey_remove')
-  await db.$transaction(async (tx) => {
-    await lockUser(tx, user)
-    if (!(await passkeys.remove(tx, userId, passkeyId))) throw new Problem('not_found')
-    if ((await secondFactors.methods(tx, userId)).length === 0) {
+  const passkeys = await factors.passkeys.list(db, userId)
+  if (!passkeys.some(({ id }) => id === passkeyId.toLowerCase())) throw new Problem('not_found')
+  const isLast = passkeys.length === 1 && !(await factors.of(db, userId)).totp
+  if (isLast) requireStandalone(uses, proof)
+  const proven = await stepUp.require(principal, proof, context, 'passkey_remove')
+  await transact(async (tx) => {
+    const user = await stepUp.lock(tx, proven)
+    if (!(await factors.passkeys.remove(tx, user, passkeyId))) throw new Problem('not_found')
+    if (!hasSecondFactor(await factors.of(tx, userId))) {
       // The last one after all: the other went a moment ago.
-      passwordPolicy.checkLength(proof.password)
-      await recoveryCodes.clear(tx, userId)
+      requireStandalone(uses, proof)
+      await factors.recoveryCodes.clear(tx, user)
     }
-    await tellOwner(deps, tx, user.email, 'passkey_removed', origin)
-    await audit.record(tx, { type: 'passkey_remove', outcome: 'success', userId, sessionId }, origin)
+    await factors.notifyOwner(tx, user, 'passkey_removed', context)
+    await events.record(tx, { type: 'passkey_remove', outcome: 'success', userId, sessionId }, context)
   })
-  outbox.wake()
 }

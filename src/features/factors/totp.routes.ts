@@ -1,22 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import type { Authenticate } from '../../http/authenticate.ts'
-import type { RateLimits } from '../../http/rate-limit.ts'
-import { requestContext } from '../../http/request-origin.ts'
+import { userOf } from '../../http/principal.ts'
+import { contextOf } from '../../http/request-context.ts'
 import { NoContent, STEP_UP, StepUpBody, stepUpProblems, strict, TotpCode } from '../../http/schemas.ts'
-import { type ConfirmTotpDeps, confirmTotp } from './confirm-totp.ts'
-import { type CreateRecoveryCodesDeps, createRecoveryCodes } from './create-recovery-codes.ts'
-import { type DisableTotpDeps, disableTotp } from './disable-totp.ts'
-import { type EnrolTotpDeps, enrolTotp } from './enrol-totp.ts'
+import { type ConfirmTotpUses, confirmTotp } from './confirm-totp.ts'
+import { type CreateRecoveryCodesUses, createRecoveryCodes } from './create-recovery-codes.ts'
+import { type DisableTotpUses, disableTotp } from './disable-totp.ts'
+import { type EnrolTotpUses, enrolTotp } from './enrol-totp.ts'
 
-export interface TwoFactorDeps
-  extends EnrolTotpDeps,
-    ConfirmTotpDeps,
-    DisableTotpDeps,
-    CreateRecoveryCodesDeps {
-  authenticate: Authenticate
-  rateLimits: RateLimits
-}
+export type TotpUses = EnrolTotpUses & ConfirmTotpUses & DisableTotpUses & CreateRecoveryCodesUses
 
 const ConfirmBody = Type.Object({ code: TotpCode }, strict)
 const Factors = Type.Object({
@@ -32,37 +24,28 @@ const Enrolment = Type.Object({
 const Codes = Type.Object({ recovery_codes: Type.Array(Type.String(), { description: 'Shown this once' }) })
 
 /** The authenticator app and the recovery codes of an account. */
-export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, deps) => {
-  const { db, authenticate, rateLimits, totp, passkeys, recoveryCodes } = deps
-  const limitPassword = rateLimits.limit('password_check', 20, 60)
-  const onRequest = [authenticate, limitPassword]
+export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses) => {
+  const config = { auth: 'user', limit: 'password_check' } as const
   const tags = ['second factor']
-  const security = [{ bearer: [] }]
 
   app.get(
     '/auth/mfa',
     {
-      onRequest: authenticate,
-      schema: { tags, security, summary: 'The second factors of this account', response: { 200: Factors } },
+      config: { auth: 'user' },
+      schema: { tags, summary: 'The second factors of this account', response: { 200: Factors } },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
-      const { sub } = request.session
-      return {
-        totp: await totp.enabled(db, sub),
-        passkeys: await passkeys.count(db, sub),
-        recovery_codes: await recoveryCodes.count(db, sub),
-      }
+    async (request) => {
+      const { totp, passkeys, recoveryCodes } = await uses.factors.of(uses.db, userOf(request).userId)
+      return { totp, passkeys, recovery_codes: recoveryCodes }
     },
   )
 
   app.post(
     '/auth/mfa/totp',
     {
-      onRequest,
+      config,
       schema: {
         tags,
-        security,
         summary: 'Begin to set up an authenticator app',
         description: `It counts once \`POST /auth/mfa/totp/confirm\` had a code of it. ${STEP_UP}`,
         body: StepUpBody,
@@ -70,9 +53,8 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         problems: [...stepUpProblems, 'mfa_already_enabled'],
       },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
-      const enrolment = await enrolTotp(deps, request.session, request.body, requestContext(request))
+    async (request) => {
+      const enrolment = await enrolTotp(uses, userOf(request), request.body, contextOf(request))
       const { secret, otpauthUri, qrSvg } = enrolment
       return { secret, otpauth_uri: otpauthUri, qr_svg: qrSvg }
     },
@@ -81,10 +63,9 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
   app.post(
     '/auth/mfa/totp/confirm',
     {
-      onRequest,
+      config,
       schema: {
         tags,
-        security,
         summary: 'Turn the authenticator app on with a code of it',
         description: '404 where no authenticator app is being set up.',
         body: ConfirmBody,
@@ -92,20 +73,18 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         problems: ['mfa_invalid', 'mfa_already_enabled', 'not_found', 'too_many_attempts'],
       },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
+    async (request) => {
       const { code } = request.body
-      return { recovery_codes: await confirmTotp(deps, request.session, code, requestContext(request)) }
+      return { recovery_codes: await confirmTotp(uses, userOf(request), code, contextOf(request)) }
     },
   )
 
   app.delete(
     '/auth/mfa/totp',
     {
-      onRequest,
+      config,
       schema: {
         tags,
-        security,
         summary: 'Turn the authenticator app off',
         description: `404 where there is none. The last second factor takes the recovery codes with it. ${STEP_UP}`,
         body: StepUpBody,
@@ -114,7 +93,7 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
       },
     },
     async (request, reply) => {
-      await disableTotp(deps, request.session, request.body, requestContext(request))
+      await disableTotp(uses, userOf(request), request.body, contextOf(request))
       return reply.status(204).send(null)
     },
   )
@@ -122,10 +101,9 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
   app.post(
     '/auth/mfa/recovery-codes',
     {
-      onRequest,
+      config,
       schema: {
         tags,
-        security,
         summary: 'New recovery codes in place of the old ones',
         description: `404 for an account without a second factor. ${STEP_UP}`,
         body: StepUpBody,
@@ -133,9 +111,8 @@ export const twoFactor: FastifyPluginAsyncTypebox<TwoFactorDeps> = async (app, d
         problems: [...stepUpProblems, 'not_found'],
       },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
-      const codes = await createRecoveryCodes(deps, request.session, request.body, requestContext(request))
+    async (request) => {
+      const codes = await createRecoveryCodes(uses, userOf(request), request.body, contextOf(request))
       return { recovery_codes: codes }
     },
   )

@@ -1,23 +1,17 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
-import type { KeyRing } from '../../core/tokens/key-ring.ts'
-import type { RateLimit } from '../../http/rate-limit.ts'
+import type { Uses } from '../../core/uses.ts'
 import { oneOf } from '../../http/schemas.ts'
-import type { Watch } from '../../platform/circuit-breaker.ts'
-import type { Database } from '../../platform/database.ts'
-import { checkRedis, type RedisClient } from '../../platform/redis.ts'
-import { within } from '../../platform/timeout.ts'
+import type { CircuitBreaker } from '../../platform/circuit-breaker.ts'
+import { pingDatabase } from '../../platform/database.ts'
+import { appliedMigrations } from '../../platform/migrations.ts'
+import { checkRedis } from '../../platform/redis.ts'
+import { withTimeout } from '../../platform/timeout.ts'
 
-export interface HealthDeps {
-  db: Database
-  redis: RedisClient
-  databaseBreaker: Watch
-  redisBreaker: Watch
-  keyRing: KeyRing
-  limit: RateLimit
+export type HealthUses = Uses<'db' | 'redis' | 'databaseBreaker' | 'redisBreaker' | 'keyRing'> & {
   /** Names of the migrations this build expects. */
   migrations: readonly string[]
-  /** True once the process is on its way out. */
+  /** True once the process is about to end. */
   draining(): boolean
 }
 
@@ -29,8 +23,8 @@ const Ready = Type.Object({
 const PROBE_MS = 1_000
 
 /** Alive and ready, for an orchestrator. */
-export async function health(app: FastifyInstance, deps: HealthDeps): Promise<void> {
-  const { db, redis, keyRing } = deps
+export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Promise<void> {
+  const { db, redis, keyRing } = uses
   const tags = ['operations']
   const querystring = Type.Object({}, { additionalProperties: true })
 
@@ -50,20 +44,19 @@ export async function health(app: FastifyInstance, deps: HealthDeps): Promise<vo
   app.get(
     '/readyz',
     {
-      onRequest: deps.limit,
+      config: { limit: 'public' },
       schema: { tags, summary: 'The process can serve', querystring, response: { 200: Ready, 503: Ready } },
     },
     async (_request, reply) => {
       const [postgres, cache, migrations, keys] = await Promise.all([
-        probe(() => db.$queryRaw`SELECT 1`, deps.databaseBreaker),
-        probe(() => checkRedis(redis), deps.redisBreaker),
+        probe(() => pingDatabase(db), uses.databaseBreaker),
+        probe(() => checkRedis(redis), uses.redisBreaker),
         probe(checkMigrations),
         probe(async () => keyRing.signer()),
       ])
       // Every node shares its stores: taking all of them out of rotation would make half an outage a whole one.
-      const ready = (postgres.ok || cache.ok) && migrations.ok && keys.ok && !deps.draining()
+      const ready = (postgres.ok || cache.ok) && migrations.ok && keys.ok && !uses.draining()
       const whole = postgres.ok && cache.ok
-      reply.header('cache-control', 'no-store')
       if (!ready) reply.header('retry-after', '1')
       return reply.status(ready ? 200 : 503).send({
         status: !ready ? 'not_ready' : whole ? 'ready' : 'degraded',
@@ -78,19 +71,20 @@ export async function health(app: FastifyInstance, deps: HealthDeps): Promise<vo
   async function checkMigrations(): Promise<void> {
     // What was applied once stays applied, also while Postgres cannot be asked.
     if (migrated) return
-    const rows = await db.$queryRaw<{ migration_name: string }[]>`
-      SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`
-    const applied = new Set(rows.map((row) => row.migration_name))
-    if (deps.migrations.some((name) => !applied.has(name))) throw new Error('migrations are missing')
+    const applied = await appliedMigrations(db)
+    if (uses.migrations.some((name) => !applied.has(name))) throw new Error('migrations are missing')
     migrated = true
   }
 }
 
-/** A store that answers again is of use only once its watch says so too. */
-async function probe(check: () => Promise<unknown>, watch?: Watch): Promise<{ ok: boolean; ms: number }> {
+/** A store that answers again serves only once its circuit breaker has closed. */
+async function probe(
+  check: () => Promise<unknown>,
+  breaker?: CircuitBreaker,
+): Promise<{ ok: boolean; ms: number }> {
   const began = performance.now()
-  const ok = await within(PROBE_MS, check(), 'timed out').then(
-    () => !watch?.away,
+  const ok = await withTimeout(PROBE_MS, check(), 'timed out').then(
+    () => !breaker?.isOpen,
     () => false,
   )
   return { ok, ms: Math.round((performance.now() - began) * 10) / 10 }

@@ -1,29 +1,25 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
-import type { KeyRing } from '../../core/tokens/key-ring.ts'
-import type { RateLimit } from '../../http/rate-limit.ts'
+import type { Uses } from '../../core/uses.ts'
 
-/** What a third party needs to verify access tokens by itself (RFC 7517, RFC 8414). */
-export async function discovery(
-  app: FastifyInstance,
-  deps: { keyRing: KeyRing; limit: RateLimit },
-): Promise<void> {
-  const tags = ['third parties']
+export type JwksUses = Uses<'keyRing'>
 
+/** What a third party needs to verify access tokens by itself (RFC 7517). */
+export async function jwksRoutes(app: FastifyInstance, { keyRing }: JwksUses): Promise<void> {
   app.get(
     '/.well-known/jwks.json',
     {
-      onRequest: deps.limit,
+      // Cached for less than the time a new key is published before it signs.
+      config: { limit: 'public', cache: 'public, max-age=60' },
       schema: {
-        tags,
+        tags: ['third parties'],
         summary: 'The public signing keys',
         response: { 200: Type.Object({ keys: Type.Array(Type.Object({}, { additionalProperties: true })) }) },
       },
     },
     async (_request, reply) => {
-      // Shorter than the time a new key is published before it signs.
-      reply.header('cache-control', 'public, max-age=60').header('access-control-allow-origin', '*')
-      return deps.keyRing.jwks()
+      reply.header('access-control-allow-origin', '*')
+      return keyRing.jwks()
     },
   )
 }

@@ -1,29 +1,25 @@
 import type { FastifyInstance } from 'fastify'
-import { lift, mark } from '../../core/mail/suppression.ts'
-import type { RateLimits } from '../../http/rate-limit.ts'
+import { lift, mark } from '../../core/mail/mail.ts'
+import type { Uses } from '../../core/uses.ts'
 import { NoContent } from '../../http/schemas.ts'
-import type { Clock } from '../../platform/clock.ts'
-import type { Database } from '../../platform/database.ts'
-import type { Metrics } from '../../platform/metrics.ts'
 import { readEvent } from './read-mail-provider-event.ts'
 import { verifySignature } from './verify-signature.ts'
 
-export interface MailProviderEventsDeps {
-  db: Database
-  clock: Clock
-  metrics: Pick<Metrics, 'countMarkedAddress' | 'countWebhook'>
-  rateLimits: RateLimits
-  /** `whsec_…` */
-  webhookSecret: string
+export type MailProviderEventsUses = Uses<'db' | 'clock' | 'metrics'> & {
+  /** `whsec_…`; without it there is no such route. */
+  webhookSecret: string | undefined
 }
 
 /** An event can quote what the receiving server said, and a whole list of recipients. */
 const BODY_LIMIT = 256 * 1024
 
-/** Where Resend reports what became of mail. Whatever is signed is true; whatever is not changes nothing. */
-export async function mailProviderEvents(app: FastifyInstance, deps: MailProviderEventsDeps): Promise<void> {
-  const { db, clock, metrics, webhookSecret } = deps
-  // The signature is over the bytes: nothing reads them before it has been checked. In this room only.
+/** Where Resend reports what became of mail. What is signed is true; what is not changes nothing. */
+export async function mailProviderEventsRoutes(
+  app: FastifyInstance,
+  { db, clock, metrics, webhookSecret }: MailProviderEventsUses,
+): Promise<void> {
+  if (webhookSecret === undefined) return
+  // The signature is over the bytes: nothing reads them before it has been checked. For this route only.
   app.removeContentTypeParser('application/json')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes, done) =>
     done(null, bytes),
@@ -33,8 +29,7 @@ export async function mailProviderEvents(app: FastifyInstance, deps: MailProvide
     '/webhooks/resend',
     {
       bodyLimit: BODY_LIMIT,
-      // Wide, for the provider calls from a few addresses only; it tries again what was refused.
-      onRequest: deps.rateLimits.limit('webhooks', 1_200, 60),
+      config: { limit: 'webhooks' },
       schema: {
         tags: ['operations'],
         summary: 'Events of the mail provider, signed by it',

@@ -1,17 +1,20 @@
 import fastify, { type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
+import type { Uses } from '../../core/uses.ts'
 import { problemDetails } from '../../http/problem-details.ts'
-import type { Metrics } from '../../platform/metrics.ts'
 
-export interface MetricsDeps {
-  metrics: Pick<Metrics, 'contentType' | 'render'>
+export type MetricsUses = Uses<'metrics'> & {
+  /** The address to listen on. */
   host: string
-  /** Where they are served: a port of their own, the one of everything else, or nowhere. */
-  port: number | 'same' | undefined
+  /** Where metrics are served: a port of their own, the one of everything else, or nowhere. */
+  metricsPort: number | 'same' | undefined
 }
 
 /** `GET /metrics` for Prometheus. Not for strangers: its counters say what became of a request. */
-export async function metrics(app: FastifyInstance, { metrics, host, port }: MetricsDeps): Promise<void> {
+export async function metricsRoutes(
+  app: FastifyInstance,
+  { metrics, host, metricsPort: port }: MetricsUses,
+): Promise<void> {
   if (port === 'same') serveMetrics(app, metrics)
   if (typeof port !== 'number') return
   // A scraper keeps its connection open between two scrapes: closing does not wait for it.
@@ -26,7 +29,7 @@ export async function metrics(app: FastifyInstance, { metrics, host, port }: Met
   app.addHook('onClose', () => own.close())
 }
 
-function serveMetrics(app: FastifyInstance, metrics: MetricsDeps['metrics']): void {
+function serveMetrics(app: FastifyInstance, metrics: MetricsUses['metrics']): void {
   const querystring = Type.Object({}, { additionalProperties: true })
   app.get('/metrics', { schema: { hide: true, querystring } }, async (_request, reply) =>
     reply

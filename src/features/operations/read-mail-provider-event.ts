@@ -1,6 +1,6 @@
 import { type TProperties, Type } from 'typebox'
 import { Value } from 'typebox/value'
-import type { Suppression } from '../../core/mail/suppression.ts'
+import type { Suppression } from '../../core/mail/mail.ts'
 import { canonicalEmail } from '../../http/schemas.ts'
 
 /** What an event says of an address. */

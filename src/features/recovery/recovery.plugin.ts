@@ -1,27 +1,27 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox, TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/passwords/password-policy.ts'
-import { Problem } from '../../core/problems/problems.ts'
-import { steady } from '../../http/minimum-duration.ts'
+import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/passwords/passwords.ts'
+import { isProblem } from '../../core/problems/problems.ts'
+import { withMinimumDuration } from '../../http/minimum-duration.ts'
 import { confirmPage, consumes, isForm, Page, sendPage } from '../../http/page.ts'
-import type { RateLimits } from '../../http/rate-limit.ts'
-import { requestContext } from '../../http/request-origin.ts'
+import { contextOf } from '../../http/request-context.ts'
 import { canonicalEmail, Email, NoContent, OneTimeToken, Password, strict } from '../../http/schemas.ts'
 import { escapeHtml } from '../../platform/html.ts'
-import { type PasswordResetDeps, requestPasswordReset, resetPassword } from './password-reset.ts'
+import { type RequestPasswordResetUses, requestPasswordReset } from './request-password-reset.ts'
+import { type ResetPasswordUses, resetPassword } from './reset-password.ts'
 
 /** A forgotten password: ask for a link, set a new one. */
-export const passwordReset: FastifyPluginAsyncTypebox<
-  PasswordResetDeps & { rateLimits: RateLimits }
-> = async (app, deps) => {
-  const limitRequest = deps.rateLimits.limit('request_password_reset', 20, 60)
-  const limitReset = deps.rateLimits.limit('reset_password', 30, 60)
+export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & ResetPasswordUses> = async (
+  app,
+  uses,
+) => {
   const tags = ['password reset']
+
   app.post(
     '/auth/request-password-reset',
     {
-      onRequest: limitRequest,
+      config: { limit: 'request_password_reset' },
       schema: {
         tags,
         summary: 'Ask for a link',
@@ -31,7 +31,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
     },
     async (request, reply) => {
       const email = canonicalEmail(request.body.email)
-      await steady(() => requestPasswordReset(deps, email, requestContext(request)))
+      await withMinimumDuration(() => requestPasswordReset(uses, email, contextOf(request)))
       return reply.status(202).send({ status: 'reset_sent' as const })
     },
   )
@@ -43,7 +43,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
     pages.get(
       '/auth/forgot-password',
       {
-        onRequest: limitReset,
+        config: { limit: 'reset_password' },
         schema: { tags, summary: 'The page where a person asks for a link', response: { 200: Page } },
       },
       async (_request, reply) =>
@@ -60,7 +60,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
     pages.post(
       '/auth/forgot-password',
       {
-        onRequest: limitRequest,
+        config: { limit: 'request_password_reset' },
         schema: {
           tags,
           summary: 'The form of that page',
@@ -72,7 +72,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
       },
       async (request, reply) => {
         const email = canonicalEmail(request.body.email)
-        await steady(() => requestPasswordReset(deps, email, requestContext(request)))
+        await withMinimumDuration(() => requestPasswordReset(uses, email, contextOf(request)))
         return sendPage(
           reply,
           200,
@@ -85,7 +85,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
     pages.get(
       '/auth/reset-password',
       {
-        onRequest: limitReset,
+        config: { limit: 'reset_password' },
         schema: {
           tags,
           summary: 'The page a reset link opens',
@@ -99,7 +99,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
     pages.post(
       '/auth/reset-password',
       {
-        onRequest: limitReset,
+        config: { limit: 'reset_password' },
         schema: {
           tags,
           summary: 'Set a new password',
@@ -113,13 +113,13 @@ export const passwordReset: FastifyPluginAsyncTypebox<
       async (request, reply) => {
         const fromPage = isForm(request)
         try {
-          await resetPassword(deps, request.body, requestContext(request))
+          await resetPassword(uses, request.body, contextOf(request))
         } catch (error) {
-          if (!fromPage || !(error instanceof Problem)) throw error
-          if (error.code === 'password_too_weak')
-            return form(reply, request.body.token, error.extras.detail ?? '')
-          if (error.code === 'revocation_pending') return changed(reply)
-          if (error.code !== 'token_invalid') throw error
+          if (!fromPage) throw error
+          if (isProblem(error, 'password_too_weak'))
+            return form(reply, request.body.token, error.members.detail)
+          if (isProblem(error, 'revocation_pending')) return changed(reply)
+          if (!isProblem(error, 'token_invalid')) throw error
           return sendPage(
             reply,
             400,
@@ -146,7 +146,7 @@ export const passwordReset: FastifyPluginAsyncTypebox<
       title: 'Choose a new password',
       text: fault
         ? `<strong>${escapeHtml(fault)}</strong>`
-        : `It replaces the old one, and signs you out everywhere. ${deps.passwordPolicy.rule}`,
+        : `It replaces the old one, and signs you out everywhere. ${uses.passwordPolicy.rule}`,
       action: '/auth/reset-password',
       button: 'Change password',
       token,

@@ -1,4 +1,5 @@
-import type { Database } from '../../platform/database.ts'
+import type { UserPrincipal } from '../../core/principals/principals.ts'
+import type { Uses } from '../../core/uses.ts'
 
 const ENDED_DAYS = 30
 
@@ -7,30 +8,20 @@ const ENDED_DAYS = 30
  * What ran out before it was ended counts as expired.
  */
 export async function listSessions(
-  db: Database,
-  userId: string,
-  currentId: string,
+  { db, sessions, clock }: Uses<'db' | 'sessions' | 'clock'>,
+  { userId, sessionId }: UserPrincipal,
   ended: boolean,
-  now: number,
 ) {
-  const since = new Date(ended ? now - ENDED_DAYS * 86_400_000 : now)
-  const rows = await db.session.findMany({
-    where: {
-      userId,
-      idleExpiresAt: { gt: since },
-      absoluteExpiresAt: { gt: since },
-      OR: [{ endedAt: null }, ...(ended ? [{ endedAt: { gt: since } }] : [])],
-    },
-    orderBy: { lastUsedAt: 'desc' },
-    take: 500,
-  })
+  const now = clock.now()
+  const endedSince = ended ? new Date(now - ENDED_DAYS * 86_400_000) : undefined
+  const rows = await sessions.list(db, userId, { now: new Date(now), endedSince })
   return rows.map((row) => {
     const expiresAt = new Date(Math.min(row.idleExpiresAt.getTime(), row.absoluteExpiresAt.getTime()))
     const endedFirst = row.endedAt !== null && row.endedAt <= expiresAt
     const expired = !endedFirst && expiresAt.getTime() <= now
     return {
       id: row.id,
-      current: row.id === currentId,
+      current: row.id === sessionId,
       transport: row.transport,
       user_agent: row.userAgent,
       ip: row.ip,

@@ -2,29 +2,29 @@ import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Note } from '../../core/events/events.ts'
-import { Problem } from '../../core/problems/problems.ts'
-import { ENDED_REASONS, type EndedReason, type RevocationScope } from '../../core/sessions/ledger.ts'
-import { type EndSessionsDeps, endSessions } from '../../core/sessions/revoke-sessions.ts'
-import type { AccessTokens } from '../../core/tokens/tokens.ts'
-import { type Authenticate, bearerOf } from '../../http/authenticate.ts'
-import type { RateLimits } from '../../http/rate-limit.ts'
-import { requestContext } from '../../http/request-origin.ts'
+import type { PendingAuditEvent } from '../../core/events/events.ts'
+import { isProblem, Problem } from '../../core/problems/problems.ts'
+import { ENDED_REASONS, type EndedReason } from '../../core/reasons/reasons.ts'
+import type { RevocationScope } from '../../core/sessions/sessions.ts'
+import type { Uses } from '../../core/uses.ts'
+import { bearerOf } from '../../http/authenticate.ts'
+import type { Limits } from '../../http/limits.ts'
+import { userOf } from '../../http/principal.ts'
+import { contextOf } from '../../http/request-context.ts'
 import { NoContent, oneOf, strict, TokenResponse, TRANSPORTS, Uuid } from '../../http/schemas.ts'
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { listSessions } from './list-sessions.ts'
-import { type RefreshDeps, refresh } from './refresh.ts'
+import { type RefreshUses, refresh } from './refresh.ts'
 
-export interface SessionsDeps extends EndSessionsDeps, RefreshDeps {
-  accessTokens: AccessTokens
-  authenticate: Authenticate
-  origins: TrustedOrigins
-  rateLimits: RateLimits
-  cookies: SessionCookies
-  respond: RespondWithTokens
-}
+export type SessionsUses = RefreshUses &
+  Uses<'db' | 'accessTokens'> & {
+    origins: TrustedOrigins
+    limits: Limits
+    cookies: SessionCookies
+    respond: RespondWithTokens
+  }
 
 const RefreshBody = Type.Object(
   { refresh_token: Type.Optional(Type.String({ maxLength: 512 })) },
@@ -51,13 +51,10 @@ const SessionView = Type.Object({
   }),
 })
 /** Stay signed in, see and end sessions. */
-export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, deps) => {
-  const { accessTokens, authenticate, origins, rateLimits, refreshTokens, audit, clock, db, respond } = deps
-  const jar = deps.cookies.refresh
-  const limitRefusals = rateLimits.limit('refresh_refused', 30, 60)
-  const limitLogout = rateLimits.limit('logout', 60, 60)
+export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, uses) => {
+  const { origins, limits, respond } = uses
+  const cookies = uses.cookies.refresh
   const tags = ['sessions']
-  const security = [{ bearer: [] }]
   await app.register(cookie)
 
   app.post(
@@ -65,7 +62,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     {
       schema: {
         tags,
-        summary: 'Turn the refresh token',
+        summary: 'Rotate the refresh token',
         description:
           'The token comes in its cookie, with an empty body or `{}`, or as `refresh_token` in the body; the next one ' +
           'goes back the same way. By cookie it needs a JSON content type and an `Origin` that is allowed. Send an ' +
@@ -86,20 +83,19 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     async (request, reply) => {
       const { token, transport } = presented(request)
       const idempotencyKey = request.headers['idempotency-key']
-      const origin = requestContext(request)
-      // Only refusals cost budget: people who share an address are never limited for refreshing.
-      const refused = async (event: Note) => {
-        await limitRefusals(request, reply)
-        audit.note(event, origin)
+      const context = contextOf(request)
+      const refused = async (event: PendingAuditEvent) => {
+        await limits.refresh_refused(request, reply)
+        uses.events.recordSoon(event, context)
       }
-      return respond(reply, await refresh(deps, token, idempotencyKey, origin, refused), transport)
+      return respond(reply, await refresh(uses, token, idempotencyKey, context, refused), transport)
     },
   )
 
   app.post(
     '/auth/logout',
     {
-      onRequest: limitLogout,
+      config: { limit: 'logout' },
       schema: {
         tags,
         summary: 'End this session',
@@ -112,12 +108,12 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     },
     async (request, reply) => {
       const { token, transport } = presented(request)
-      const parsed = token ? refreshTokens.parse(token) : null
+      const parsed = token ? uses.sessions.parse(token) : null
       if (parsed) await end(request, { familyHash: parsed.familyHash }, 'logout', 'logout')
       const bearer = bearerOf(request)
-      const claims = bearer ? await verified(bearer) : null
-      if (claims) await end(request, { sessionId: claims.sid, userId: claims.sub }, 'logout', 'logout')
-      if (transport === 'cookie' && token) reply.setCookie(jar.name, '', jar.cleared)
+      const scope = bearer ? await sessionOf(bearer) : null
+      if (scope) await end(request, scope, 'logout', 'logout')
+      if (transport === 'cookie' && token) reply.setCookie(cookies.name, '', cookies.cleared)
       return reply.status(204).send(null)
     },
   )
@@ -125,17 +121,16 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
   app.post(
     '/auth/logout-all',
     {
-      onRequest: authenticate,
+      config: { auth: 'user' },
       schema: {
         tags,
-        security,
         summary: 'End every session',
         response: { 204: NoContent },
         problems: ['revocation_pending'],
       },
     },
     async (request, reply) => {
-      await end(request, { userId: request.session.sub }, 'logout_all', 'logout')
+      await end(request, { userId: userOf(request).userId }, 'logout_all', 'logout')
       return reply.status(204).send(null)
     },
   )
@@ -143,29 +138,25 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
   app.get(
     '/auth/sessions',
     {
-      onRequest: authenticate,
+      config: { auth: 'user' },
       schema: {
         tags,
-        security,
         summary: 'The sessions of this account',
         querystring: Type.Object({ ended: Type.Optional(oneOf(['true', 'false'])) }, strict),
         response: { 200: Type.Object({ sessions: Type.Array(SessionView) }) },
       },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
-      const { sub, sid } = request.session
-      return { sessions: await listSessions(db, sub, sid, request.query.ended === 'true', clock.now()) }
-    },
+    async (request) => ({
+      sessions: await listSessions(uses, userOf(request), request.query.ended === 'true'),
+    }),
   )
 
   app.delete(
     '/auth/sessions/:id',
     {
-      onRequest: authenticate,
+      config: { auth: 'user' },
       schema: {
         tags,
-        security,
         summary: 'End one session',
         params: Type.Object({ id: Uuid }),
         response: { 204: NoContent },
@@ -174,8 +165,8 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     },
     async (request, reply) => {
       const { id } = request.params
-      const userId = request.session.sub
-      if ((await db.session.count({ where: { id, userId } })) === 0) throw new Problem('not_found')
+      const { userId } = userOf(request)
+      if ((await uses.sessions.find(uses.db, id))?.userId !== userId) throw new Problem('not_found')
       await end(request, { sessionId: id, userId }, 'revoked', 'session_end')
       return reply.status(204).send(null)
     },
@@ -184,37 +175,38 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
   app.delete(
     '/auth/sessions',
     {
-      onRequest: authenticate,
+      config: { auth: 'user' },
       schema: {
         tags,
-        security,
         summary: 'End every other session',
         response: { 204: NoContent },
         problems: ['revocation_pending'],
       },
     },
     async (request, reply) => {
-      const { sub, sid } = request.session
-      await end(request, { userId: sub, exceptSessionId: sid }, 'revoked', 'session_end')
+      const { userId, sessionId } = userOf(request)
+      await end(request, { userId, exceptSessionId: sessionId }, 'revoked', 'session_end')
       return reply.status(204).send(null)
     },
   )
 
-  /** The refresh token of a call; a cookie counts only from an origin of ours. */
+  /** The refresh token of a call; a cookie counts only from this server's or an allowed origin. */
   function presented(request: FastifyRequest<{ Body: { refresh_token?: string } }>) {
     const inBody = request.body.refresh_token
     if (inBody !== undefined) return { token: inBody, transport: 'body' as const }
-    const token = request.cookies[jar.name]
+    const token = request.cookies[cookies.name]
     if (token !== undefined) origins.require(request)
     return { token, transport: 'cookie' as const }
   }
 
-  /** Null for a token that is not, or no more, valid: a sign-out has nothing to do then. */
-  async function verified(bearer: string) {
+  /** The session of a bearer token; null for a token that is not, or no more, valid: then there is nothing to end. */
+  async function sessionOf(bearer: string): Promise<RevocationScope | null> {
     try {
-      return await accessTokens.verify(bearer)
+      const principal = await uses.accessTokens.verify(bearer)
+      if (principal.kind !== 'user' && principal.kind !== 'delegated') return null
+      return { sessionId: principal.sessionId, userId: principal.userId }
     } catch (error) {
-      if (error instanceof Problem && error.code === 'access_token_invalid') return null
+      if (isProblem(error, 'access_token_invalid')) return null
       throw error
     }
   }
@@ -224,5 +216,5 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsDeps> = async (app, dep
     scope: RevocationScope,
     reason: EndedReason,
     type: 'logout' | 'session_end',
-  ) => endSessions(deps, scope, reason, type, requestContext(request))
+  ) => uses.sessions.end(scope, reason, type, contextOf(request))
 }

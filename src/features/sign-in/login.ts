@@ -1,19 +1,13 @@
-import type { Origin } from '../../core/events/events.ts'
-import type { SecondFactors } from '../../core/factors/factors.ts'
-import type { Lockout } from '../../core/lockout/lockout.ts'
-import type { Tickets } from '../../core/one-time/tickets.ts'
-import type { Passwords } from '../../core/passwords/passwords.ts'
+import { ACCOUNT_SCOPE, FIRST_PARTY_CLIENT } from '../../core/clients/clients.ts'
+import type { RequestContext } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { DeviceToken } from '../../core/sign-in/devices.ts'
-import { type SignedIn, type StartSessionDeps, startSession } from '../../core/sign-in/sign-in.ts'
-import type { User } from '../../platform/generated/client.ts'
+import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
+import type { User } from '../../core/users/users.ts'
+import type { Uses } from '../../core/uses.ts'
 
-export interface LoginDeps extends StartSessionDeps {
-  passwords: Passwords
-  secondFactors: SecondFactors
-  lockout: Lockout
-  tickets: Tickets
-}
+export type LoginUses = Uses<
+  'db' | 'transact' | 'users' | 'passwords' | 'lockout' | 'devices' | 'signIn' | 'events'
+>
 
 export interface LoginInput {
   /** Canonical. */
@@ -23,81 +17,75 @@ export interface LoginInput {
   device: DeviceToken
 }
 
-const NOBODY = '00000000-0000-0000-0000-000000000000'
+/** What people sign in to: their own account. */
+export const OWN_ACCOUNT = { clientId: FIRST_PARTY_CLIENT, scope: ACCOUNT_SCOPE } as const
 
-/** Seconds between the two steps of a sign-in. */
-export const MFA_TICKET_TTL = 300
+const NOBODY = '00000000-0000-0000-0000-000000000000'
 
 /**
  * The password's half of a sign-in, and all of it for an account without a second factor.
- * @throws `invalid_credentials` (unknown, wrong and disabled alike), `too_many_attempts`, `overloaded`; after a right
+ * @throws `invalid_credentials` (unknown, wrong and disabled alike), `too_many_attempts`, {Overloaded}; after a right
  * password `email_not_verified`, `password_reset_required`, `mfa_required` with the ticket for the second step.
  */
-export async function login(deps: LoginDeps, input: LoginInput, origin: Origin): Promise<SignedIn> {
-  const { db, secondFactors, audit, tickets } = deps
+export async function login(uses: LoginUses, input: LoginInput, context: RequestContext): Promise<SignedIn> {
+  const { db, transact, users, signIn, events } = uses
   const { transport, device } = input
-  const { user, isKnown } = await checkPassword(deps, input, origin)
-  const refuse = async (code: 'email_not_verified' | 'password_reset_required') => {
-    await audit.record(db, { type: 'login', outcome: 'failure', reason: code, userId: user.id }, origin)
-    return code
+  const { user, isKnown } = await checkPassword(uses, input, context)
+  const { id: userId, securityVersion } = user
+
+  async function refuse(reason: 'email_not_verified' | 'password_reset_required'): Promise<never> {
+    await events.record(db, { type: 'login', outcome: 'failure', reason, userId }, context)
+    throw new Problem(reason)
   }
-  if (!user.emailVerifiedAt) throw new Problem(await refuse('email_not_verified'))
-  if (user.resetRequiredAt) throw new Problem(await refuse('password_reset_required'))
-  await renewHash(deps, user, input.password)
-  const { issued, methods } = await db.$transaction(async (tx) => {
-    // A factor that is being set up right now counts: it takes the same lock.
-    await tx.$queryRaw`SELECT id FROM users WHERE id = ${user.id}::uuid FOR SHARE`
-    const methods = await secondFactors.methods(tx, user.id)
-    if (methods.length > 0) return { issued: null, methods }
-    const means = { transport, device, isKnown, amr: ['pwd'] }
-    return { issued: await startSession(deps, tx, user, means, origin), methods }
+  if (!user.emailVerifiedAt) await refuse('email_not_verified')
+  if (user.resetRequiredAt) await refuse('password_reset_required')
+  await renewHash(uses, user, input.password)
+
+  const completed = await transact(async (tx) => {
+    // A share keeps factors and password as they are: whoever changes them takes the whole lock.
+    const locked = await users.lock(tx, userId, { securityVersion, mode: 'share' })
+    const means = { ...OWN_ACCOUNT, transport, device, isKnown, amr: ['pwd'] }
+    return locked && signIn.complete(tx, locked, means, context)
   })
-  if (issued) return { issued, user, transport, mfaEnabled: false }
-  if (methods.length > 0) {
-    const { id: userId, securityVersion } = user
-    const mfa_token = tickets.issue('mfa', { userId, securityVersion, transport }, MFA_TICKET_TTL)
-    await audit.record(db, { type: 'login_first_step', outcome: 'success', userId }, origin)
-    throw new Problem('mfa_required', { mfa_token, methods })
+  if (!completed) {
+    // The password changed, or the account went, while the hash was computed.
+    const event = { type: 'login', outcome: 'failure', reason: 'account_changed', userId } as const
+    await events.record(db, event, context)
+    throw new Problem('invalid_credentials')
   }
-  // The password changed, or the account went, while the hash was computed.
-  const event = { type: 'login', outcome: 'failure', reason: 'account_changed', userId: user.id } as const
-  await audit.record(db, event, origin)
-  throw new Problem('invalid_credentials')
+  if ('issued' in completed) return completed
+  const { mfaToken: mfa_token, methods } = completed
+  throw new Problem('mfa_required', { mfa_token, methods })
 }
 
 async function checkPassword(
-  deps: LoginDeps,
-  input: LoginInput,
-  origin: Origin,
+  { db, users, passwords, devices, lockout, events }: LoginUses,
+  { email, password, device }: LoginInput,
+  context: RequestContext,
 ): Promise<{ user: User; isKnown: boolean }> {
-  const { db, passwords, devices, lockout, audit } = deps
-  const user = await db.user.findUnique({ where: { email: input.email } })
-  // Also for an address that nobody has: a query less would tell.
-  const isKnown = await devices.isKnown(db, user?.id ?? NOBODY, input.device)
+  const user = await users.findByEmail(db, email)
+  // Also for an address that nobody has: one query less would tell.
+  const isKnown = await devices.isKnown(db, user?.id ?? NOBODY, device)
   const guess = {
     what: 'password',
-    account: input.email,
+    account: email,
     owner: user?.id,
-    origin,
-    device: isKnown ? input.device.hash : null,
+    context,
+    device: isKnown ? device.hash : null,
   } as const
   let fits = false
   const right = await lockout.guess(guess, async () => {
-    fits = await passwords.verify(user?.passwordHash ?? null, input.password)
+    fits = await passwords.verify(user?.passwordHash ?? null, password)
     return user && fits && !user.disabledAt ? user : null
   })
   if (right) return { user: right, isKnown }
   const reason = !user ? 'unknown_user' : fits ? 'disabled' : 'wrong_password'
-  await audit.record(db, { type: 'login', outcome: 'failure', reason, userId: user?.id }, origin)
+  await events.record(db, { type: 'login', outcome: 'failure', reason, userId: user?.id }, context)
   throw new Problem('invalid_credentials')
 }
 
 /** Parameters rise over the years; the password is known only here. */
-async function renewHash({ db, passwords }: LoginDeps, user: User, password: string): Promise<void> {
-  if (!passwords.isOutdated(user.passwordHash)) return
-  const passwordHash = await passwords.hash(password)
-  await db.user.updateMany({
-    where: { id: user.id, passwordHash: user.passwordHash },
-    data: { passwordHash },
-  })
+async function renewHash({ db, users, passwords }: LoginUses, user: User, password: string): Promise<void> {
+  if (user.passwordHash === null || !passwords.isOutdated(user.passwordHash)) return
+  await users.replaceHash(db, user, await passwords.hash(password))
 }

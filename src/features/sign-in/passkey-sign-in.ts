@@ -1,50 +1,54 @@
-import type { Origin } from '../../core/events/events.ts'
-import type { PasskeyAnswer, Passkeys } from '../../core/factors/passkeys/passkeys.ts'
+import type { RequestContext } from '../../core/events/events.ts'
+import type { PasskeyAnswer } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { DeviceToken } from '../../core/sign-in/devices.ts'
-import { type SignedIn, startSession } from '../../core/sign-in/sign-in.ts'
-import type { LoginDeps } from './login.ts'
+import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
+import type { Uses } from '../../core/uses.ts'
+import { OWN_ACCOUNT } from './login.ts'
 
-export interface PasskeySignInDeps extends LoginDeps {
-  passkeys: Passkeys
-}
+export type PasskeySignInUses = Uses<
+  'db' | 'transact' | 'factors' | 'tickets' | 'devices' | 'signIn' | 'events'
+>
 
 /**
- * A challenge for a passkey: of whoever has one, or with the ticket of a first step for that account's.
+ * A challenge for a passkey of anybody or, with the ticket of a first step, of that account.
  * @throws `mfa_invalid` when the ticket is over.
  */
-export async function passkeyOptions(deps: PasskeySignInDeps, mfaToken: string | undefined) {
-  const { db, passkeys, tickets } = deps
-  if (mfaToken === undefined) return passkeys.assertionOptions(db, 'sign_in', null)
+export async function passkeyOptions(uses: PasskeySignInUses, mfaToken: string | undefined) {
+  const { db, factors, tickets } = uses
+  if (mfaToken === undefined) return factors.passkeys.assertionOptions(db, 'sign_in', null)
   const ticket = tickets.open('mfa', mfaToken)
   if (!ticket) throw new Problem('mfa_invalid')
-  return passkeys.assertionOptions(db, 'second_factor', ticket.userId)
+  return factors.passkeys.assertionOptions(db, 'second_factor', ticket.userId)
 }
 
+/** Possession and user verification: two factors in one (RFC 8176). */
+const AMR = ['pop', 'user', 'mfa']
+
 /**
- * A sign-in without a password. The authenticator has verified its user: that is two factors in one.
+ * A sign-in without a password.
  * @throws `passkey_invalid` (unknown, wrong, used, expired and disabled alike), `password_reset_required`.
  */
 export async function passkeySignIn(
-  deps: PasskeySignInDeps,
+  uses: PasskeySignInUses,
   input: { answer: PasskeyAnswer; transport: 'cookie' | 'body'; device: DeviceToken },
-  origin: Origin,
+  context: RequestContext,
 ): Promise<SignedIn> {
-  const { db, passkeys, devices, audit } = deps
+  const { db, transact, factors, devices, signIn, events } = uses
   const { answer, transport, device } = input
-  const outcome = await db.$transaction(async (tx) => {
-    const by = await passkeys.verify(tx, answer, { use: 'sign_in', userId: null })
-    const user = by && (await tx.user.findUnique({ where: { id: by.userId } }))
+
+  const outcome = await transact(async (tx) => {
+    const answered = await factors.passkeys.verify(tx, answer, { use: 'sign_in', userId: null })
+    const user = answered?.user
     if (!user || user.disabledAt) return null
-    if (user.resetRequiredAt) return { user, issued: null }
+    if (user.resetRequiredAt) return { resetRequired: user.id }
     const isKnown = await devices.isKnown(tx, user.id, device)
-    const means = { transport, device, isKnown, amr: ['pop', 'user', 'mfa'] }
-    const issued = await startSession(deps, tx, user, means, origin)
-    return issued && { user, issued }
+    return signIn.complete(tx, user, { ...OWN_ACCOUNT, transport, device, isKnown, amr: AMR }, context)
   })
-  if (outcome?.issued) return { ...outcome, issued: outcome.issued, transport, mfaEnabled: true }
-  const code = outcome ? 'password_reset_required' : 'passkey_invalid'
-  const event = { type: 'login', outcome: 'failure', reason: code, userId: outcome?.user.id } as const
-  await audit.record(db, event, origin)
-  throw new Problem(code)
+  if (outcome && 'issued' in outcome) return outcome
+
+  const resetRequired = outcome && 'resetRequired' in outcome ? outcome.resetRequired : undefined
+  const reason = resetRequired ? 'password_reset_required' : 'passkey_invalid'
+  const event = { type: 'login', outcome: 'failure', reason, userId: resetRequired } as const
+  await events.record(db, event, context)
+  throw new Problem(reason)
 }

@@ -3,11 +3,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { Problem } from '../../core/problems/problems.ts'
-import type { DeviceToken } from '../../core/sign-in/devices.ts'
-import { endPrevious, type SignedIn } from '../../core/sign-in/sign-in.ts'
-import { slowRefusal } from '../../http/minimum-duration.ts'
-import type { RateLimits } from '../../http/rate-limit.ts'
-import { requestContext } from '../../http/request-origin.ts'
+import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
+import type { Uses } from '../../core/uses.ts'
+import { withDelayedFailure } from '../../http/minimum-duration.ts'
+import { contextOf } from '../../http/request-context.ts'
 import {
   canonicalEmail,
   Email,
@@ -23,16 +22,17 @@ import {
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
-import { login } from './login.ts'
-import { type PasskeySignInDeps, passkeyOptions, passkeySignIn } from './passkey-sign-in.ts'
-import { secondStep } from './second-step.ts'
+import { type LoginUses, login } from './login.ts'
+import { type PasskeySignInUses, passkeyOptions, passkeySignIn } from './passkey-sign-in.ts'
+import { type SecondStepUses, secondStep } from './second-step.ts'
+import { unlockRoutes } from './unlock.routes.ts'
+import type { UnlockUses } from './unlock-account.ts'
 
-export interface SignInDeps extends PasskeySignInDeps {
-  origins: TrustedOrigins
-  rateLimits: RateLimits
-  cookies: SessionCookies
-  respond: RespondWithTokens
-}
+export type SignInUses = LoginUses &
+  SecondStepUses &
+  PasskeySignInUses &
+  UnlockUses &
+  Uses<'clock'> & { origins: TrustedOrigins; cookies: SessionCookies; respond: RespondWithTokens }
 
 const DeviceTokenText = Type.Optional(
   Type.String({ maxLength: 64, description: 'Of an earlier sign-in, in body transport' }),
@@ -55,18 +55,16 @@ const PasskeyBody = Type.Object(
 const DEVICE_MS = 400 * 86_400_000
 
 /** Sign in: with a password, with a password and a second factor, with a passkey alone. */
-export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) => {
-  const { origins, rateLimits, devices, clock, cookies, respond } = deps
-  const limitLogin = rateLimits.limit('login', 30, 60)
-  const limitSecondStep = rateLimits.limit('login_mfa', 30, 60)
-  const limitPasskey = rateLimits.limit('login_passkey', 60, 60)
+export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) => {
+  const { origins, devices, clock, cookies, respond } = uses
   const tags = ['sign in']
   await app.register(cookie)
+  await app.register(unlockRoutes, uses)
 
   app.post(
     '/auth/login',
     {
-      onRequest: limitLogin,
+      config: { limit: 'login' },
       schema: {
         tags,
         summary: 'Sign in with a password',
@@ -93,7 +91,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
       const input = { email: canonicalEmail(email), password, transport, device }
-      const signedIn = await slowRefusal(() => login(deps, input, requestContext(request)))
+      const signedIn = await withDelayedFailure(() => login(uses, input, contextOf(request)))
       return finish(request, reply, signedIn, device)
     },
   )
@@ -101,7 +99,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
   app.post(
     '/auth/login/mfa',
     {
-      onRequest: limitSecondStep,
+      config: { limit: 'login_mfa' },
       schema: {
         tags,
         summary: 'The second factor, after a right password',
@@ -116,11 +114,11 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
     },
     async (request, reply) => {
       const { mfa_token: mfaToken, device_token: deviceToken, ...proof } = request.body
-      const { transport = 'body' } = deps.tickets.open('mfa', mfaToken) ?? {}
+      const { transport = 'body' } = uses.tickets.open('mfa', mfaToken) ?? {}
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
       const input = { mfaToken, proof, device }
-      const signedIn = await slowRefusal(() => secondStep(deps, input, requestContext(request)))
+      const signedIn = await withDelayedFailure(() => secondStep(uses, input, contextOf(request)))
       return finish(request, reply, signedIn, device)
     },
   )
@@ -128,7 +126,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
   app.post(
     '/auth/login/passkey/options',
     {
-      onRequest: limitPasskey,
+      config: { limit: 'login_passkey' },
       schema: {
         tags,
         summary: 'A challenge for a passkey, alone or with `mfa_token` as second factor',
@@ -141,9 +139,8 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
         problems: ['mfa_invalid'],
       },
     },
-    async (request, reply) => {
-      reply.header('cache-control', 'no-store')
-      const { challengeToken, options } = await passkeyOptions(deps, request.body.mfa_token)
+    async (request) => {
+      const { challengeToken, options } = await passkeyOptions(uses, request.body.mfa_token)
       return { challenge_token: challengeToken, options }
     },
   )
@@ -151,7 +148,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
   app.post(
     '/auth/login/passkey',
     {
-      onRequest: limitPasskey,
+      config: { limit: 'login_passkey' },
       schema: {
         tags,
         summary: 'Sign in with a passkey alone',
@@ -167,14 +164,14 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
       const input = { answer, transport, device }
-      const signedIn = await slowRefusal(() => passkeySignIn(deps, input, requestContext(request)))
+      const signedIn = await withDelayedFailure(() => passkeySignIn(uses, input, contextOf(request)))
       return finish(request, reply, signedIn, device)
     },
   )
 
   const isForeign = ({ headers: { origin } }: FastifyRequest) => origin !== undefined && !origins.has(origin)
 
-  /** Only our own pages and listed origins may plant, or replace, a session in a browser. */
+  /** Only this server's pages and listed origins may set, or replace, a session in a browser. */
   function requireOwnPage(request: FastifyRequest, transport: 'cookie' | 'body'): void {
     if (transport === 'cookie' && isForeign(request)) throw new Problem('origin_not_allowed')
   }
@@ -182,7 +179,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
   const kept = (request: FastifyRequest, name: string) =>
     isForeign(request) ? undefined : request.cookies[name]
 
-  /** The cookie is for no script to read: a call that wants its tokens in the body is not told of it. */
+  /** No script may read the cookie: a call that wants its tokens in the body is not told of it. */
   const deviceOf = (request: FastifyRequest, transport: 'cookie' | 'body', inBody: string | undefined) =>
     devices.tokenFrom(transport === 'body' ? inBody : kept(request, cookies.device.name))
 
@@ -192,7 +189,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInDeps> = async (app, deps) =
     { issued, user, transport, mfaEnabled }: SignedIn,
     device: DeviceToken,
   ): Promise<TokenResponse> {
-    await endPrevious(deps, kept(request, cookies.refresh.name), requestContext(request))
+    await uses.signIn.endPrevious(kept(request, cookies.refresh.name), contextOf(request))
     const tokens = respond(reply, issued, transport)
     if (transport === 'cookie') {
       const now = clock.now()

@@ -1,16 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { linkPage } from '../../http/link-page.ts'
-import type { RateLimits } from '../../http/rate-limit.ts'
-import { type UnlockDeps, unlockAccount } from './unlock-account.ts'
+import { type UnlockUses, unlockAccount } from './unlock-account.ts'
 
 /** The link of the mail about too many failed sign-ins. */
-export async function unlock(
-  app: FastifyInstance,
-  deps: UnlockDeps & { rateLimits: RateLimits },
-): Promise<void> {
+export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Promise<void> {
   await linkPage(app, {
     path: '/auth/unlock',
-    limit: deps.rateLimits.limit('unlock', 30, 60),
+    limit: 'unlock',
     tags: ['sign in'],
     summary: 'Unlock an account',
     ask: {
@@ -18,7 +14,7 @@ export async function unlock(
       text: 'Press the button if it was you who could not sign in. If it was not, close this page: your account is safe.',
       button: 'Unlock',
     },
-    act: (token, origin) => unlockAccount(deps, token, origin),
+    act: (token, context) => unlockAccount(uses, token, context),
     done: {
       title: 'Your account is unlocked',
       text: 'You can close this page and sign in.',

@@ -1,13 +1,18 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import { uuidv7 } from 'uuidv7'
+import { listFactors } from '../../../src/core/factors/list.ts'
 import { createRecoveryCodes } from '../../../src/core/factors/recovery-codes.ts'
 import { openDatabase } from '../../../src/platform/database.ts'
+import { createTransact } from '../../../src/platform/transact.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { twenty } from '../../support/server.ts'
+import { asLocked, asTransaction } from '../../support/transaction.ts'
 
 const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
+const tx = asTransaction(db)
+const transact = createTransact(db)
 t.after(async () => {
   await close()
   await database.drop()
@@ -15,37 +20,39 @@ t.after(async () => {
 
 const NOW = Date.UTC(2026, 5, 1)
 const recoveryCodes = createRecoveryCodes({ now: () => NOW })
+const replace = (userId: string) => recoveryCodes.replace(tx, asLocked({ id: userId }))
+const count = async (userId: string) => (await listFactors(db, [userId])).get(userId)?.recoveryCodes
 
 async function person() {
   const id = uuidv7()
   await db.user.create({ data: { id, email: `${id}@example.com`, passwordHash: '' } })
-  return { id, use: (code: string) => recoveryCodes.use(db, id, code) }
+  return { id, use: (code: string) => recoveryCodes.use(tx, id, code) }
 }
 const first = (codes: string[]) => `${codes[0]}`
 
 t.test('ten codes without look-alikes, each good for one use', async (t) => {
   const { id, use } = await person()
-  const codes = await recoveryCodes.replace(db, id)
+  const codes = await replace(id)
   t.equal(new Set(codes).size, 10)
   for (const code of codes) t.match(code, /^[0-9a-hjkmnp-tv-z]{4}(-[0-9a-hjkmnp-tv-z]{4}){3}$/)
-  t.equal(await recoveryCodes.count(db, id), 10)
+  t.equal(await count(id), 10)
   for (const [index, code] of codes.entries()) {
     t.equal(await use(code), true)
     t.equal(await use(code), false)
-    t.equal(await recoveryCodes.count(db, id), 9 - index)
+    t.equal(await count(id), 9 - index)
   }
 })
 
 t.test('new codes replace the old ones, and clearing leaves none', async (t) => {
   const [one, other] = [await person(), await person()]
-  const old = await recoveryCodes.replace(db, one.id)
-  const others = await recoveryCodes.replace(db, other.id)
-  const fresh = await recoveryCodes.replace(db, one.id)
-  t.equal(await recoveryCodes.count(db, one.id), 10)
+  const old = await replace(one.id)
+  const others = await replace(other.id)
+  const fresh = await replace(one.id)
+  t.equal(await count(one.id), 10)
   for (const code of old) t.equal(await one.use(code), false)
   t.equal(await one.use(first(fresh)), true)
-  await recoveryCodes.clear(db, one.id)
-  t.equal(await recoveryCodes.count(db, one.id), 0)
+  await recoveryCodes.clear(tx, asLocked(one))
+  t.equal(await count(one.id), 0)
   t.equal(await one.use(`${fresh[1]}`), false)
   t.equal(await one.use(first(others)), false, 'nobody else’s')
   t.equal(await other.use(first(others)), true)
@@ -56,18 +63,18 @@ t.test('every character is as likely as any other', async (t) => {
   const counts = new Map<string, number>()
   for (let round = 0; round < 40; round += 1) {
     const rollback = new Error('only to look at')
-    await db
-      .$transaction(async (tx) => {
-        const id = uuidv7()
-        await tx.user.create({ data: { id, email: `${id}@example.com`, passwordHash: '' } })
-        for (const character of (await recoveryCodes.replace(tx, id)).join('').replaceAll('-', '')) {
-          counts.set(character, (counts.get(character) ?? 0) + 1)
-        }
-        throw rollback
-      })
-      .catch((error) => {
-        if (error !== rollback) throw error
-      })
+    await transact(async (tx) => {
+      const id = uuidv7()
+      await tx.user.create({ data: { id, email: `${id}@example.com`, passwordHash: '' } })
+      for (const character of (await recoveryCodes.replace(tx, asLocked({ id })))
+        .join('')
+        .replaceAll('-', '')) {
+        counts.set(character, (counts.get(character) ?? 0) + 1)
+      }
+      throw rollback
+    }).catch((error) => {
+      if (error !== rollback) throw error
+    })
   }
   // 6400 characters, 200 of each expected: seven standard deviations are 97.
   t.equal(counts.size, 32)
@@ -88,11 +95,11 @@ t.test('a code is read however a person spells it', async (t) => {
     (code) => code.replaceAll('-', '\u00a0'),
     (code) => code.replaceAll('-', '‐'),
   ]
-  const codes = await recoveryCodes.replace(db, id)
+  const codes = await replace(id)
   for (const [index, spell] of spellings.entries()) {
     t.equal(await use(spell(`${codes[index]}`)), true, spell('0123-1cde'))
   }
-  t.equal(await recoveryCodes.count(db, id), 0)
+  t.equal(await count(id), 0)
 
   const codeHash = new Uint8Array(createHash('sha256').update('00001111abcdefgh').digest())
   await db.recoveryCode.create({ data: { id: uuidv7(), userId: id, codeHash, createdAt: new Date(NOW) } })
@@ -101,7 +108,7 @@ t.test('a code is read however a person spells it', async (t) => {
 
 t.test('what is no code takes none', async (t) => {
   const { id, use } = await person()
-  const code = first(await recoveryCodes.replace(db, id))
+  const code = first(await replace(id))
   for (const odd of [
     '',
     '-',
@@ -122,23 +129,23 @@ t.test('what is no code takes none', async (t) => {
   ]) {
     t.equal(await use(odd), false, JSON.stringify(odd.slice(0, 40)))
   }
-  t.equal(await recoveryCodes.count(db, id), 10)
+  t.equal(await count(id), 10)
 })
 
 t.test('of 20 parallel uses one succeeds', async (t) => {
   const { id, use } = await person()
-  const [one, two] = await recoveryCodes.replace(db, id)
+  const [one, two] = await replace(id)
   t.equal((await twenty(() => use(`${one}`))).filter(Boolean).length, 1)
-  const uses = await twenty(() => db.$transaction((tx) => recoveryCodes.use(tx, id, `${two}`)))
+  const uses = await twenty(() => transact((tx) => recoveryCodes.use(tx, id, `${two}`)))
   t.equal(uses.filter(Boolean).length, 1, 'in transactions too')
-  t.equal(await recoveryCodes.count(db, id), 8)
+  t.equal(await count(id), 8)
 })
 
 t.test('a use that is rolled back has used nothing', async (t) => {
   const { id, use } = await person()
-  const code = first(await recoveryCodes.replace(db, id))
+  const code = first(await replace(id))
   await t.rejects(
-    db.$transaction(async (tx) => {
+    transact(async (tx) => {
       t.equal(await recoveryCodes.use(tx, id, code), true)
       throw new Error('lost')
     }),
@@ -149,7 +156,7 @@ t.test('a use that is rolled back has used nothing', async (t) => {
 
 t.test('a dump holds nothing that works', async (t) => {
   const { id, use } = await person()
-  const codes = await recoveryCodes.replace(db, id)
+  const codes = await replace(id)
   const [dump] = await db.$queryRaw<{ all: string }[]>`
     SELECT string_agg(to_jsonb(c)::text || encode(code_hash, 'escape') || encode(code_hash, 'base64'), '')
       AS all FROM recovery_codes c`
@@ -162,7 +169,7 @@ t.test('a dump holds nothing that works', async (t) => {
       t.equal(await use(Buffer.from(codeHash).toString(form)), false)
     }
   }
-  t.equal(await recoveryCodes.count(db, id), 10)
+  t.equal(await count(id), 10)
 })
 
 // Without it, tap waits for idle connections before it tears down.

@@ -2,12 +2,15 @@ import { Secret, URI } from 'otpauth'
 import t from 'tap'
 import { encode } from 'uqr'
 import { uuidv7 } from 'uuidv7'
+import { listFactors } from '../../../src/core/factors/list.ts'
 import { createTotp } from '../../../src/core/factors/totp.ts'
 import { openDatabase } from '../../../src/platform/database.ts'
 import { createSecrets } from '../../../src/platform/secrets.ts'
+import { createTransact } from '../../../src/platform/transact.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { twenty } from '../../support/server.ts'
 import { totpCode } from '../../support/totp.ts'
+import { asLocked, asTransaction } from '../../support/transaction.ts'
 
 // The middle of a step, so that a second more or less decides nothing.
 const NOON = Math.floor(Date.UTC(2026, 5, 1, 12) / 30_000) * 30_000 + 15_000
@@ -17,6 +20,8 @@ const NEW_SECRET = 'the secret of this year, of at least 32 bytes'
 
 const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
+const tx = asTransaction(db)
+const transact = createTransact(db)
 t.after(async () => {
   await close()
   await database.drop()
@@ -28,8 +33,9 @@ t.beforeEach(() => {
 })
 const clock = { now: () => now }
 const open = (appSecrets = [OLD_SECRET], name = 'auth.example.com') =>
-  createTotp({ secrets: createSecrets(appSecrets), clock, brand: { name } })
+  createTotp({ secrets: createSecrets(appSecrets), clock, appName: name })
 const totp = open()
+const enabled = async (userId: string) => (await listFactors(db, [userId])).get(userId)?.totp
 
 async function person(email = `${uuidv7()}@example.com`) {
   const user = { id: uuidv7(), email }
@@ -41,7 +47,7 @@ async function person(email = `${uuidv7()}@example.com`) {
 const shown = (secret: string, steps = 0) => totpCode(secret, now, steps)
 
 async function enrolled(user: { id: string; email: string }, ability = totp) {
-  const enrolment = await ability.enrol(db, user)
+  const enrolment = await ability.enrol(tx, asLocked(user))
   if (!enrolment) throw new Error('not enrolled')
   return enrolment
 }
@@ -51,9 +57,9 @@ async function withApp() {
   const user = await person()
   const { secret } = await enrolled(user)
   now -= 4 * STEP_MS
-  if (!(await totp.confirm(db, user.id, shown(secret)))) throw new Error('not confirmed')
+  if (!(await totp.confirm(tx, asLocked(user), shown(secret)))) throw new Error('not confirmed')
   now = NOON
-  return { id: user.id, secret, verify: (code: string) => totp.verify(db, user.id, code) }
+  return { id: user.id, secret, verify: (code: string) => totp.verify(tx, user.id, code) }
 }
 
 t.test('the codes are those of RFC 6238', async (t) => {
@@ -73,7 +79,7 @@ t.test('the codes are those of RFC 6238', async (t) => {
     [20000000000, '353130'],
   ] as const) {
     now = seconds * 1000
-    t.equal(await totp.verify(db, user.id, code), true, `${seconds}`)
+    t.equal(await totp.verify(tx, user.id, code), true, `${seconds}`)
   }
 })
 
@@ -81,21 +87,21 @@ t.test('an enrolled secret counts for nothing until a code of it was seen', asyn
   const user = await person()
   const { secret } = await enrolled(user)
   t.match(secret, /^[A-Z2-7]{32}$/, '160 bits')
-  t.equal(await totp.enabled(db, user.id), false)
-  t.equal(await totp.verify(db, user.id, shown(secret)), false)
-  t.equal(await totp.disable(db, user.id), false)
-  t.equal(await totp.confirm(db, user.id, shown(secret, 5)), false, 'a wrong code')
-  t.equal(await totp.enabled(db, user.id), false)
-  t.equal(await totp.confirm(db, user.id, shown(secret)), true)
-  t.equal(await totp.enabled(db, user.id), true)
-  t.equal(await totp.confirm(db, user.id, shown(secret, 1)), null, 'nothing is left to confirm')
-  t.equal(await totp.enrol(db, user), null, 'nothing replaces an app that is in use')
-  t.equal(await totp.verify(db, user.id, shown(secret)), false, 'the code that confirmed it is used up')
-  t.equal(await totp.verify(db, user.id, shown(secret, 1)), true)
-  t.equal(await totp.disable(db, user.id), true)
-  t.equal(await totp.disable(db, user.id), false)
-  t.equal(await totp.enabled(db, user.id), false)
-  t.equal(await totp.confirm(db, user.id, shown(secret, 1)), null)
+  t.equal(await enabled(user.id), false)
+  t.equal(await totp.verify(tx, user.id, shown(secret)), false)
+  t.equal(await totp.disable(tx, asLocked(user)), false)
+  t.equal(await totp.confirm(tx, asLocked(user), shown(secret, 5)), false, 'a wrong code')
+  t.equal(await enabled(user.id), false)
+  t.equal(await totp.confirm(tx, asLocked(user), shown(secret)), true)
+  t.equal(await enabled(user.id), true)
+  t.equal(await totp.confirm(tx, asLocked(user), shown(secret, 1)), null, 'nothing is left to confirm')
+  t.equal(await totp.enrol(tx, asLocked(user)), null, 'nothing replaces an app that is in use')
+  t.equal(await totp.verify(tx, user.id, shown(secret)), false, 'the code that confirmed it is used up')
+  t.equal(await totp.verify(tx, user.id, shown(secret, 1)), true)
+  t.equal(await totp.disable(tx, asLocked(user)), true)
+  t.equal(await totp.disable(tx, asLocked(user)), false)
+  t.equal(await enabled(user.id), false)
+  t.equal(await totp.confirm(tx, asLocked(user), shown(secret, 1)), null)
 })
 
 t.test('an enrolment is over after an hour, and a later one replaces it', async (t) => {
@@ -103,12 +109,12 @@ t.test('an enrolment is over after an hour, and a later one replaces it', async 
   const first = await enrolled(user)
   const second = await enrolled(user)
   t.not(first.secret, second.secret)
-  t.equal(await totp.confirm(db, user.id, shown(first.secret)), false)
+  t.equal(await totp.confirm(tx, asLocked(user), shown(first.secret)), false)
   now += 3_600_000
-  t.equal(await totp.confirm(db, user.id, shown(second.secret)), null)
+  t.equal(await totp.confirm(tx, asLocked(user), shown(second.secret)), null)
   const third = await enrolled(user)
   now += 3_599_000
-  t.equal(await totp.confirm(db, user.id, shown(third.secret)), true)
+  t.equal(await totp.confirm(tx, asLocked(user), shown(third.secret)), true)
 })
 
 t.test('clocks may differ by one step either way, not by two', async (t) => {
@@ -157,21 +163,23 @@ t.test('of 20 parallel uses one succeeds', async (t) => {
   }
   const { id, secret } = await withApp()
   const code = shown(secret)
-  const uses = await twenty(() => db.$transaction((tx) => totp.verify(tx, id, code)))
+  const uses = await twenty(() => transact((tx) => totp.verify(tx, id, code)))
   t.equal(uses.filter(Boolean).length, 1, 'in transactions too')
 })
 
 t.test('20 parallel enrolments leave one secret that confirms; 20 confirmations are one', async (t) => {
   const user = await person()
-  const enrolments = await twenty(() => totp.enrol(db, user))
+  const enrolments = await twenty(() => totp.enrol(tx, asLocked(user)))
   const secrets = enrolments.map((enrolment) => `${enrolment?.secret}`)
   t.equal(new Set(secrets).size, 20)
-  const confirmed = await Promise.all(secrets.map((secret) => totp.confirm(db, user.id, shown(secret))))
+  const confirmed = await Promise.all(
+    secrets.map((secret) => totp.confirm(tx, asLocked(user), shown(secret))),
+  )
   t.equal(confirmed.filter(Boolean).length, 1)
 
   const other = await person()
   const { secret } = await enrolled(other)
-  const confirmations = await twenty(() => totp.confirm(db, other.id, shown(secret)))
+  const confirmations = await twenty(() => totp.confirm(tx, asLocked(other), shown(secret)))
   t.equal(confirmations.filter(Boolean).length, 1)
 })
 
@@ -220,8 +228,8 @@ t.test('a wrong code, another account’s code and no account are false', async 
   const wrong = `${(Number(shown(one.secret)) + 1) % 1_000_000}`.padStart(6, '0')
   t.equal(await one.verify(wrong), false)
   t.equal(await one.verify(shown(two.secret)), false)
-  t.equal(await totp.verify(db, uuidv7(), shown(one.secret)), false)
-  t.equal(await totp.confirm(db, uuidv7(), shown(one.secret)), null)
+  t.equal(await totp.verify(tx, uuidv7(), shown(one.secret)), false)
+  t.equal(await totp.confirm(tx, asLocked({ id: uuidv7() }), shown(one.secret)), null)
   t.equal(await one.verify(shown(one.secret)), true)
 })
 
@@ -296,12 +304,16 @@ t.test(
 t.test('a secret opens with whichever APP_SECRET sealed it, and with no other', async (t) => {
   const { id, secret } = await withApp()
   const rotated = open([NEW_SECRET, OLD_SECRET])
-  t.equal(await rotated.verify(db, id, shown(secret)), true)
+  t.equal(await rotated.verify(tx, id, shown(secret)), true)
   const user = await person()
   const fresh = await enrolled(user, rotated)
-  await t.rejects(totp.confirm(db, user.id, shown(fresh.secret)), /APP_SECRETS/, 'sealed with the newest')
-  t.equal(await rotated.confirm(db, user.id, shown(fresh.secret)), true)
-  await t.rejects(open([NEW_SECRET]).verify(db, id, shown(secret, 1)), /APP_SECRETS/)
+  await t.rejects(
+    totp.confirm(tx, asLocked(user), shown(fresh.secret)),
+    /APP_SECRETS/,
+    'sealed with the newest',
+  )
+  t.equal(await rotated.confirm(tx, asLocked(user), shown(fresh.secret)), true)
+  await t.rejects(open([NEW_SECRET]).verify(tx, id, shown(secret, 1)), /APP_SECRETS/)
 })
 
 t.test('a dump holds no secret, and a row works for no other account', async (t) => {

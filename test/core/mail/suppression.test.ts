@@ -8,10 +8,10 @@ import {
   listSuppressed,
   mark,
 } from '../../../src/core/mail/suppression.ts'
-import { createOutbox } from '../../../src/core/outbox/outbox.ts'
 import { openDatabase } from '../../../src/platform/database.ts'
-import { createSecrets } from '../../../src/platform/secrets.ts'
 import { createTestDatabase } from '../../support/database.ts'
+import { openMailQueue } from '../../support/mail.ts'
+import { silentLog } from '../../support/monitor.ts'
 import { twenty } from '../../support/server.ts'
 
 const START = Date.UTC(2026, 0, 1)
@@ -95,18 +95,16 @@ async function deliverAll(failure?: Error) {
       sent.push(mail)
     },
   }
-  const log = { warn: (fields: object) => void logged.push(fields), error() {} }
-  const outbox = createOutbox({
+  const log = { ...silentLog, warn: (fields: object) => void logged.push(fields) }
+  const queue = openMailQueue({
     db,
-    secrets: createSecrets(['s'.repeat(32)]),
     clock: { now: () => START },
     mailer,
-    brand: { name: 'Example', url: 'https://example.test' },
     log,
-    count: (template, result) => void counted.push(`${template} ${result}`),
+    countMail: (template, result) => void counted.push(`${template} ${result}`),
   })
-  for (const content of [...needed, ...notices]) await outbox.enqueue(db, ann, content)
-  await outbox.drain()
+  for (const content of [...needed, ...notices]) await queue.enqueue(ann, content)
+  await queue.drain()
   return { sent, logged, counted: counted.sort() }
 }
 const lines = (contents: readonly MailContent[], result: string) =>

@@ -1,23 +1,24 @@
 import t from 'tap'
 import type { MailContent } from '../../../src/core/mail/mail-data.ts'
 import { type Mail, type Mailer, MailRejected } from '../../../src/core/mail/mailer.ts'
-import { createOutbox } from '../../../src/core/outbox/outbox.ts'
 import { describeFailure, retryDelay } from '../../../src/core/outbox/retry.ts'
 import { openDatabase } from '../../../src/platform/database.ts'
-import { createSecrets } from '../../../src/platform/secrets.ts'
+import { createTransact } from '../../../src/platform/transact.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { becomes } from '../../support/eventually.ts'
+import { openMailQueue } from '../../support/mail.ts'
+import { silentLog } from '../../support/monitor.ts'
+import { asTransaction } from '../../support/transaction.ts'
 
 const HOUR = 3_600_000
 const START = Date.UTC(2026, 0, 1)
 const to = 'ann@example.test'
 const link = 'https://example.test/verify?token=canary'
 const verify: MailContent = { template: 'verify_email', data: { link, minutes: 60 } }
-const brand = { name: 'Example', url: 'https://example.test' }
-const secrets = createSecrets(['s'.repeat(32)])
 
 const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
+const transact = createTransact(db)
 t.after(async () => {
   await close()
   await database.drop()
@@ -41,9 +42,9 @@ function setup(options: { pollMs?: number } = {}) {
     },
   }
   const write = (fields: object) => void state.logged.push(fields)
-  const log = { warn: write, error: write }
+  const log = { ...silentLog, warn: write, error: write }
   const clock = { now: () => state.now }
-  const create = () => createOutbox({ db, secrets, clock, mailer, brand, log, ...options })
+  const create = () => openMailQueue({ db, clock, mailer, log, ...options })
   return { state, create, outbox: create() }
 }
 
@@ -55,7 +56,7 @@ t.beforeEach(async () => {
 
 t.test('a provider that is down delays a mail and loses nothing', async (t) => {
   const { state, outbox } = setup()
-  await outbox.enqueue(db, to, verify)
+  await outbox.enqueue(to, verify)
   state.failure = new Error(`cannot reach ${to} with ${link}`)
   await outbox.drain()
   await outbox.drain()
@@ -83,7 +84,7 @@ t.test('a provider that is down delays a mail and loses nothing', async (t) => {
 
 t.test('what is stored holds no link', async (t) => {
   const { outbox } = setup()
-  await outbox.enqueue(db, to, verify)
+  await outbox.enqueue(to, verify)
   const dump = await db.$queryRaw<{ text: string }[]>`
     SELECT encode(sealed, 'escape') || outbox_messages::text AS text FROM outbox_messages`
   t.equal(dump.length, 1)
@@ -92,8 +93,8 @@ t.test('what is stored holds no link', async (t) => {
 
 t.test('a mail leaves only if its transaction commits', async (t) => {
   const { state, outbox } = setup()
-  const transaction = db.$transaction(async (tx) => {
-    await outbox.enqueue(tx, to, verify)
+  const transaction = transact(async (tx) => {
+    await outbox.enqueueIn(tx, to, verify)
     throw new Error('rolled back')
   })
   await t.rejects(transaction, { message: 'rolled back' })
@@ -104,7 +105,7 @@ t.test('a mail leaves only if its transaction commits', async (t) => {
 t.test('workers in parallel send each mail once', async (t) => {
   const { state, create } = setup()
   const workers = [create(), create(), create()]
-  for (let n = 0; n < 45; n++) await workers[0]?.enqueue(db, `user${n}@example.test`, verify)
+  for (let n = 0; n < 45; n++) await workers[0]?.enqueue(`user${n}@example.test`, verify)
   // Slow writes make every claim overlap the others.
   await db.$executeRaw`CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql
     AS 'BEGIN PERFORM pg_sleep(0.005); RETURN NEW; END'`
@@ -117,7 +118,7 @@ t.test('workers in parallel send each mail once', async (t) => {
 
 t.test('a worker that died is taken over from when its lease ends', async (t) => {
   const { state, outbox } = setup()
-  await outbox.enqueue(db, to, verify)
+  await outbox.enqueue(to, verify)
   await db.outboxMessage.updateMany({ data: { attempts: 1, nextAttemptAt: new Date(START + 60_000) } })
   state.now += 59_000
   await outbox.drain()
@@ -129,7 +130,7 @@ t.test('a worker that died is taken over from when its lease ends', async (t) =>
 
 t.test('a rejected mail is given up at once, and visibly', async (t) => {
   const { state, outbox } = setup()
-  await outbox.enqueue(db, to, verify)
+  await outbox.enqueue(to, verify)
   state.failure = new MailRejected('resend answered 422 validation_error')
   await outbox.drain()
   const [row] = await rows()
@@ -145,7 +146,7 @@ t.test('a rejected mail is given up at once, and visibly', async (t) => {
 
 t.test('a mail is tried for a day, at least hourly, then given up', async (t) => {
   const { state, outbox } = setup()
-  await outbox.enqueue(db, to, verify)
+  await outbox.enqueue(to, verify)
   state.failure = new Error('down')
   let attempts = 0
   for (; !(await rows())[0]?.gaveUpAt; attempts++) {
@@ -162,21 +163,24 @@ t.test('a mail is tried for a day, at least hourly, then given up', async (t) =>
 t.test('nobody can be flooded, not by parallel requests either', async (t) => {
   const { state, outbox } = setup()
   const ask = () =>
-    db.$transaction((tx) => outbox.enqueue(tx, to, verify), { maxWait: 10_000, timeout: 10_000 })
+    db.$transaction((tx) => outbox.enqueueIn(asTransaction(tx), to, verify), {
+      maxWait: 10_000,
+      timeout: 10_000,
+    })
   await Promise.all(Array.from({ length: 25 }, ask))
   t.equal(await db.outboxMessage.count(), 10)
-  await outbox.enqueue(db, 'bob@example.test', verify)
-  await outbox.enqueue(db, to, { template: 'account_deleted', data: { at: START } })
+  await outbox.enqueue('bob@example.test', verify)
+  await outbox.enqueue(to, { template: 'account_deleted', data: { at: START } })
   t.equal(await db.outboxMessage.count(), 12, 'other recipients and other mails are not held back')
   state.now += HOUR + 1
-  await outbox.enqueue(db, to, verify)
+  await outbox.enqueue(to, verify)
   t.equal(await db.outboxMessage.count(), 13)
 })
 
 t.test('a recipient cannot bring a header along', async (t) => {
   const { outbox } = setup()
   for (const bad of ['a@b.test\r\nBcc: c@d.test', 'a@b.test\n', 'a@b.test\0', '']) {
-    await t.rejects(outbox.enqueue(db, bad, verify), TypeError)
+    await t.rejects(outbox.enqueue(bad, verify), TypeError)
   }
   t.equal(await db.outboxMessage.count(), 0)
 })
@@ -184,23 +188,21 @@ t.test('a recipient cannot bring a header along', async (t) => {
 t.test('a started outbox sends when woken, when polled, and not once stopped', async (t) => {
   const woken = setup({ pollMs: HOUR })
   woken.outbox.start()
-  await woken.outbox.enqueue(db, to, verify)
-  woken.outbox.wake()
+  await transact((tx) => woken.outbox.enqueueIn(tx, to, verify))
   await becomes(t, () => woken.state.sent.length === 1, 'woken')
   await woken.outbox.stop()
 
   const polled = setup({ pollMs: 20 })
   polled.outbox.start()
-  await polled.outbox.enqueue(db, to, verify)
+  await polled.outbox.enqueue(to, verify)
   await becomes(t, () => polled.state.sent.length === 1, 'polled')
   polled.state.delay = 100
-  await polled.outbox.enqueue(db, to, verify)
+  await polled.outbox.enqueue(to, verify)
   await becomes(t, async () => (await rows()).some((row) => row.attempts && !row.sentAt), 'under way')
   await polled.outbox.stop()
   t.equal(polled.state.sent.length, 2, 'what was under way is settled')
   t.notOk((await rows()).some((row) => !row.sentAt))
-  await polled.outbox.enqueue(db, to, verify)
-  polled.outbox.wake()
+  await transact((tx) => polled.outbox.enqueueIn(tx, to, verify))
   await new Promise((resolve) => setTimeout(resolve, 60))
   t.equal(polled.state.sent.length, 2)
 })
@@ -211,7 +213,7 @@ t.test('a database that fails is logged and asked again', async (t) => {
   outbox.start()
   await becomes(t, () => state.logged.length >= 2, 'logged, more than once')
   await db.$executeRaw`ALTER TABLE outbox_away RENAME TO outbox_messages`
-  await outbox.enqueue(db, to, verify)
+  await outbox.enqueue(to, verify)
   await becomes(t, () => state.sent.length === 1, 'and sent once it is back')
   await outbox.stop()
   t.match(state.logged[0], { code: 'outbox_unavailable' })

@@ -29,7 +29,7 @@ t.test('docs/errors.md says when each happens and what to do about it', async (t
 t.test('a problem carries the status of its code', async (t) => {
   for (const [code, [status]] of Object.entries(problems)) {
     const problem = new Problem(code as ProblemCode)
-    t.equal(problem.statusCode, status)
+    t.equal(problem.status, status)
     t.equal(problem.message, code)
   }
 })

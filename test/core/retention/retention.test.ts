@@ -5,6 +5,7 @@ import { createRetention, RETENTION_LOCK } from '../../../src/core/retention/ret
 import { openDatabase } from '../../../src/platform/database.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { becomes } from '../../support/eventually.ts'
+import { silentLog, silentMetrics } from '../../support/monitor.ts'
 
 const NOW = Date.UTC(2026, 5, 1)
 const AUDIT_DAYS = 100
@@ -24,15 +25,22 @@ await db.user.create({ data: { id: userId, email: 'ann@example.test', passwordHa
 function setup(options: { db?: typeof db; now?: () => number; intervalMs?: number } = {}) {
   const { now = () => NOW, ...rest } = options
   const warnings: object[] = []
-  const log = { info() {}, warn: (details: object) => void warnings.push(details) }
-  const retention = createRetention({ db, clock: { now }, log, auditDays: AUDIT_DAYS, ...rest })
+  const log = { ...silentLog, warn: (details: object) => void warnings.push(details) }
+  const retention = createRetention({
+    db,
+    clock: { now },
+    log,
+    metrics: silentMetrics,
+    auditDays: AUDIT_DAYS,
+    ...rest,
+  })
   t.after(() => retention.stop())
   return { retention, warnings }
 }
 
 const mail = (state: { sentAt?: Date; gaveUpAt?: Date }, createdAt = ago(400)) => ({
   id: uuidv7(),
-  template: 'verify_email',
+  topic: 'verify_email',
   recipient: 'ann@example.test',
   sealed: new Uint8Array(),
   nextAttemptAt: createdAt,

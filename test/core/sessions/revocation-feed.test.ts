@@ -4,6 +4,7 @@ import t from 'tap'
 import { createRevocationFeed, type RevocationFeedDeps } from '../../../src/core/sessions/revocation-feed.ts'
 import { startRedis } from '../../../src/dev/embedded/redis.ts'
 import { eventually } from '../../support/eventually.ts'
+import { silentMetrics } from '../../support/monitor.ts'
 import { startServer, type TestServer } from '../../support/server.ts'
 
 const skip = process.env.TEST_REDIS_INCARNATION
@@ -87,8 +88,9 @@ t.test('a stream that cannot be read is logged when that begins and when it ends
   const feed = createRevocationFeed({
     db: { $queryRaw: async () => [] },
     reader: { redis, close() {} },
-    revoked: { add() {} },
+    revoked: { addSession() {} },
     keepMs: 60_000,
+    metrics: silentMetrics,
     log: {
       warn: (details: object, message: string) => logged.push(['warn', details, message]),
       info: (details: object, message: string) => logged.push(['info', details, message]),

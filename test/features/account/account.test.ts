@@ -137,7 +137,7 @@ t.test('a deletion and generations that are written behind lock in one order', a
         ? server.call('DELETE', '/me', { bearer, body: { password: account.password } })
         : server.call('POST', '/auth/logout-all', { bearer }),
       server.call('DELETE', '/auth/sessions', { bearer }),
-      server.app.services.writeBehind.flush(),
+      server.app.services.sessions.flush(),
     ])
     t.equal(deleted.status, 204)
     t.match(ended, { status: /^(204|401)$/ })

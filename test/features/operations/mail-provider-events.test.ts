@@ -81,15 +81,16 @@ t.test('after a complaint only the mails that are needed still go', async (t) =>
   await report(complained([email]))
   await server.post('/auth/resend-verification', { email })
   t.strictSame(await sentTo(email), [subject, subject], 'a link to go on')
-  await server.db.$transaction((tx) =>
-    server.app.services.outbox.enqueue(tx, email, {
+  const { transact, mail } = server.app.services
+  await transact((tx) =>
+    mail.enqueue(tx, email, {
       template: 'password_changed',
       data: { at: Date.now() },
     }),
   )
   t.equal((await sentTo(email)).length, 2, 'a notice stays here')
   const [row] = await server.db.outboxMessage.findMany({ where: { recipient: email, sentAt: null } })
-  t.match(row, { template: 'password_changed', lastError: 'suppressed: complained' })
+  t.match(row, { topic: 'password_changed', lastError: 'suppressed: complained' })
 })
 
 t.test('the suppression list of the provider counts too, and leaving it lifts the mark', async (t) => {

@@ -62,7 +62,7 @@ t.test('so with an Idempotency-Key, when the client has gone on twice', async (t
 t.test('a merge that Redis receives late brings no ended session back', async (t) => {
   const { proxy, near, far, refresh, token } = await setUp(t)
   await near.redis.flushdb()
-  await near.app.services.writeBehind.flush()
+  await near.app.services.sessions.flush()
   // The far node reads a living family from the ledger; its merge is held up on the way to Redis.
   const { db } = far.app.services
   const { $queryRaw } = db

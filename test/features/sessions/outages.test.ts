@@ -151,7 +151,7 @@ for (const fault of ['cut', 'hang'] as const) {
     const account = await server.createAccount()
     const [warm, cold] = [await server.login(account), await server.login(account)]
     let token = (await refresh(warm.refresh_token)).body.refresh_token
-    await server.app.services.writeBehind.flush()
+    await server.app.services.sessions.flush()
     server.proxies.postgres[fault]()
     for (let turn = 0; turn < 5; turn += 1) {
       const answer = await refresh(token)
@@ -198,7 +198,7 @@ t.test('reuse while the ledger is away: 503, and it is not forgotten', { skip },
   await server.redis.flushdb()
   const ended = { code: 'session_ended', reason: 'reuse_detected' }
   t.match((await refresh(next.refresh_token)).body, ended)
-  const where = { recipient: owner.email, template: 'refresh_reuse_detected' }
+  const where = { recipient: owner.email, topic: 'refresh_reuse_detected' }
   await eventually(async () => (await server.db.outboxMessage.count({ where })) === 1)
 })
 

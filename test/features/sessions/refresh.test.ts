@@ -42,7 +42,7 @@ t.test('with an Idempotency-Key a retry is honest for a day, and after Redis for
   const lost = await refresh(session.refresh_token, key)
   await server.age(3_600_000)
   t.equal((await refresh(session.refresh_token, key)).body.refresh_token, lost.body.refresh_token)
-  await server.app.services.writeBehind.flush()
+  await server.app.services.sessions.flush()
   await server.redis.flushdb()
   t.equal((await refresh(session.refresh_token, key)).body.refresh_token, lost.body.refresh_token)
   const other = await refresh(session.refresh_token, { 'idempotency-key': 'attempt-2' })
@@ -72,7 +72,7 @@ t.test('reuse after the window ends the session for everybody, and its owner is 
   )
   t.equal(
     await server.db.outboxMessage.count({
-      where: { recipient: owner.email, template: 'refresh_reuse_detected' },
+      where: { recipient: owner.email, topic: 'refresh_reuse_detected' },
     }),
     1,
   )
@@ -164,7 +164,7 @@ t.test('an ending beats 20 concurrent refreshes', async (t) => {
 t.test('a warm refresh asks Postgres for nothing', async (t) => {
   const session = await server.login(account)
   const warm = await refresh(session.refresh_token)
-  await server.app.services.writeBehind.flush()
+  await server.app.services.sessions.flush()
   await server.db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_away`
   await server.db.$executeRaw`ALTER TABLE users RENAME TO users_away`
   const answer = await refresh(warm.body.refresh_token)
@@ -180,7 +180,7 @@ t.test('20 uses of a stolen token at once are one reuse: one event, one mail', a
   await server.age(20_000)
   const answers = await twenty(() => refresh(session.refresh_token))
   for (const { body } of answers) t.match(body, { code: 'session_ended', reason: 'reuse_detected' })
-  const where = { recipient: owner.email, template: 'refresh_reuse_detected' }
+  const where = { recipient: owner.email, topic: 'refresh_reuse_detected' }
   t.equal(await server.db.outboxMessage.count({ where }), 1)
 })
 

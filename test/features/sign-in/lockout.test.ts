@@ -1,6 +1,6 @@
 import { createHash, randomInt } from 'node:crypto'
 import t from 'tap'
-import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/lockout.ts'
+import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/guess.ts'
 import { becomes, eventually } from '../../support/eventually.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
 
@@ -25,7 +25,7 @@ const together = (count: number, ask: (index: number) => Promise<{ status: numbe
   Promise.all(Array.from({ length: count }, (_, index) => ask(index)))
 // Whichever node sends them.
 const lockMails = (recipient: string) =>
-  server.db.outboxMessage.count({ where: { recipient, template: 'account_locked' } })
+  server.db.outboxMessage.count({ where: { recipient, topic: 'account_locked' } })
 
 t.test('ten failures lock an account for one address, and for no other', async (t) => {
   const account = await server.createAccount()

@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
-import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/lockout.ts'
-import { MFA_TICKET_TTL } from '../../../src/features/sign-in/login.ts'
+import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/guess.ts'
+import { MFA_TICKET_TTL } from '../../../src/core/sign-in/sign-in.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
 import { totpCode } from '../../support/totp.ts'
 

@@ -11,8 +11,10 @@ import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../../platform/clock.ts'
 import type { Queryable } from '../../../platform/database.ts'
 import type { Passkey } from '../../../platform/generated/client.ts'
-import type { PasskeyUse, Tickets } from '../../one-time/tickets.ts'
+import type { Transaction } from '../../../platform/transact.ts'
+import type { PasskeyUse, Tickets } from '../../one-time/one-time.ts'
 import { Problem } from '../../problems/problems.ts'
+import type { LockedUser, Users } from '../../users/users.ts'
 import { bytesOf, checkAssertion, checkRegistration, type RelyingParty } from './ceremonies.ts'
 import { ALGORITHMS } from './public-key.ts'
 
@@ -37,10 +39,10 @@ export interface Passkeys {
     db: Queryable,
     user: { id: string; email: string; name: string | null },
   ): Promise<{ challengeToken: string; options: PublicKeyCredentialCreationOptionsJSON }>
-  /** @throws `passkey_invalid`, `too_many_passkeys`, `access_token_invalid` when the account is gone. */
+  /** @throws `passkey_invalid`, `too_many_passkeys`. */
   register(
-    tx: Queryable,
-    userId: string,
+    tx: Transaction,
+    user: LockedUser,
     input: { challengeToken: string; credential: RegistrationResponseJSON; name: string },
   ): Promise<PasskeyView>
   /** With `userId` only that account's passkeys fit. */
@@ -50,18 +52,18 @@ export interface Passkeys {
     userId: string | null,
   ): Promise<{ challengeToken: string; options: PublicKeyCredentialRequestOptionsJSON }>
   /**
-   * Whose passkey answered; null when the answer does not fit. A sign-in with a passkey alone asks for user
-   * verification; beside a password, presence is enough. Whether the account may sign in is not looked at.
+   * Whose passkey answered, with a share of that user's lock; null when the answer does not fit. A sign-in with a
+   * passkey alone asks for user verification; beside a password, presence is enough. Whether the account may sign in
+   * is not looked at.
    */
   verify(
-    tx: Queryable,
+    tx: Transaction,
     answer: PasskeyAnswer,
     expected: { use: PasskeyUse; userId: string | null },
-  ): Promise<{ userId: string; passkeyId: string } | null>
+  ): Promise<{ userId: string; passkeyId: string; user: LockedUser } | null>
   list(db: Queryable, userId: string): Promise<PasskeyView[]>
-  count(db: Queryable, userId: string): Promise<number>
   /** False when the account has no such passkey. */
-  remove(tx: Queryable, userId: string, passkeyId: string): Promise<boolean>
+  remove(tx: Transaction, user: LockedUser, passkeyId: string): Promise<boolean>
 }
 
 export const MAX_PASSKEYS = 20
@@ -69,9 +71,9 @@ export const MAX_PASSKEYS = 20
 export const CHALLENGE_TTL = 300
 
 export function createPasskeys(
-  deps: { tickets: Tickets; clock: Clock; rpName: string } & RelyingParty,
+  deps: { tickets: Tickets; clock: Clock; users: Pick<Users, 'lock'>; rpName: string } & RelyingParty,
 ): Passkeys {
-  const { tickets, clock, rpId, rpName, origins } = deps
+  const { tickets, clock, users, rpId, rpName, origins } = deps
   const relyingParty = { rpId, origins }
   const timeout = CHALLENGE_TTL * 1000
 
@@ -103,12 +105,11 @@ export function createPasskeys(
       return { challengeToken: tickets.issue('passkey_registration', ticket, CHALLENGE_TTL), options }
     },
 
-    async register(tx, userId, { challengeToken, credential, name }) {
+    async register(tx, { id: userId }, { challengeToken, credential, name }) {
       const asked = tickets.open('passkey_registration', challengeToken)
       if (asked?.userId !== userId) throw new Problem('passkey_invalid')
       const created = await checkRegistration(relyingParty, credential, asked.challenge)
       if (!created) throw new Problem('passkey_invalid')
-      if (!(await lock(tx, userId))) throw new Problem('access_token_invalid')
       if ((await tx.passkey.count({ where: { userId } })) >= MAX_PASSKEYS) {
         throw new Problem('too_many_passkeys')
       }
@@ -143,33 +144,26 @@ export function createPasskeys(
       const used = await checkAssertion(relyingParty, credential, asked.challenge, known, use === 'sign_in')
       if (!used) return null
       // Shared: a caller that holds it shared as well could not raise it beside another without a deadlock.
-      await tx.$queryRaw`SELECT id FROM users WHERE id = ${passkey.userId}::uuid FOR SHARE`
+      const user = await users.lock(tx, passkey.userId, { mode: 'share', disabled: true })
+      if (!user) return null
       if (!(await tickets.spend(tx, 'passkey_assertion', challengeToken))) return null
       // Two answers to two challenges may have been checked against one counter.
       const { count } = await tx.passkey.updateMany({
         where: { id: passkey.id, counter: used.counter === 0 ? 0 : { lt: used.counter } },
         data: { ...used, lastUsedAt: new Date(clock.now()) },
       })
-      return count === 1 ? { userId: passkey.userId, passkeyId: passkey.id } : null
+      return count === 1 ? { userId: user.id, passkeyId: passkey.id, user } : null
     },
 
     async list(db, userId) {
       const rows = await db.passkey.findMany({ where: { userId }, orderBy: { id: 'asc' } })
       return rows.map(viewOf)
     },
-    count: (db, userId) => db.passkey.count({ where: { userId } }),
-    async remove(tx, userId, id) {
-      await lock(tx, userId)
+    async remove(tx, { id: userId }, id) {
       const { count } = await tx.passkey.deleteMany({ where: { id, userId } })
       return count === 1
     },
   }
-}
-
-/** The user before what hangs on it: otherwise changes of one account could lock crosswise. */
-async function lock(tx: Queryable, userId: string): Promise<boolean> {
-  const users = await tx.$queryRaw<unknown[]>`SELECT id FROM users WHERE id = ${userId}::uuid FOR UPDATE`
-  return users.length === 1
 }
 
 /** The user handle: the bytes of the account's UUID, which say nothing about the person (WebAuthn §14.6.1). */

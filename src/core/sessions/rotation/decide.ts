@@ -1,3 +1,5 @@
+import type { EndedReason, SessionEndedReason } from '../../reasons/reasons.ts'
+
 /** What a store remembers of a family. Times are milliseconds since the epoch, by that store's clock. */
 export interface FamilyState {
   generation: number
@@ -15,7 +17,7 @@ export interface FamilyState {
   /** Thumbprint of the key the family is bound to, or ''. */
   binding: string
   /** Why the family ended, or '' while it lives. */
-  ended: string
+  ended: SessionEndedReason | ''
 }
 
 export interface RotationRequest {
@@ -35,8 +37,29 @@ export interface RotationRequest {
 export type Decision =
   | { outcome: 'rotate' | 'fast_forward' | 'reissue'; state: FamilyState }
   | { outcome: 'superseded' }
-  | { outcome: 'reuse'; state: FamilyState }
-  | { outcome: 'ended'; reason: string }
+  | { outcome: 'reuse'; state: FamilyState & { ended: EndedReason } }
+  | { outcome: 'ended'; reason: SessionEndedReason }
+
+/** What a rotation left behind. Times in milliseconds since the epoch. */
+export interface RotatedFamily {
+  generation: number
+  rotatedAt: number
+  idleExpiresAt: number
+  absoluteExpiresAt: number
+  /** What an access token of this session says, as JSON. */
+  claims: string
+  credits: number
+  clean: number
+  attempts: string
+}
+
+/** A decision as a store carries it out and reports it. */
+export type Verdict =
+  | ({ outcome: 'rotate' | 'fast_forward' | 'reissue' } & RotatedFamily)
+  | { outcome: 'superseded' }
+  | { outcome: 'ended'; reason: SessionEndedReason }
+  /** No more tokens for this family; the ledger may have yet to record it. */
+  | { outcome: 'reuse'; claims: string }
 
 export const MAX_CREDITS = 5
 export const MAX_REISSUES = 10
@@ -55,17 +78,14 @@ export function decide(state: FamilyState, request: RotationRequest, now: number
 
   const behind = state.generation - request.presented
   if (behind <= 0) {
-    const fastForwarded = behind < 0
-    return {
-      outcome: fastForwarded ? 'fast_forward' : 'rotate',
-      state: turn(state, request, now, fastForwarded),
-    }
+    const ahead = behind < 0
+    return { outcome: ahead ? 'fast_forward' : 'rotate', state: rotate(state, request, now, ahead) }
   }
 
   const age = now - request.waitedMs - state.rotatedAt
   // The store that rotated and the one that decides now may differ by a few seconds, in either direction.
   const inGrace = Math.abs(age) <= request.graceMs
-  // The rotation that superseded what is presented was this very one: asked again, or heard late.
+  // The rotation that superseded this token was made by this very attempt: it is repeated, or arrived late.
   const known = words(state.attempts)[behind - 1]
   const sameAttempt = request.attempt !== '' && request.attempt === known && age <= ATTEMPT_MS
   if (behind === 1) {
@@ -81,15 +101,15 @@ export function decide(state: FamilyState, request: RotationRequest, now: number
   return { outcome: 'reuse', state: { ...state, ended: 'reuse_detected' } }
 }
 
-function turn(
+function rotate(
   state: FamilyState,
   request: RotationRequest,
   now: number,
-  fastForwarded: boolean,
+  fastForward: boolean,
 ): FamilyState {
   let { credits, clean } = state
   const attempt = request.attempt || '-'
-  if (credits < MAX_CREDITS && state.reissues === 0 && !fastForwarded) {
+  if (credits < MAX_CREDITS && state.reissues === 0 && !fastForward) {
     clean += 1
     if (clean >= CLEAN_FOR_CREDIT) {
       credits += 1
@@ -103,7 +123,7 @@ function turn(
     reissues: 0,
     credits,
     clean,
-    attempts: fastForwarded ? attempt : [attempt, ...words(state.attempts)].slice(0, KEPT_ATTEMPTS).join(' '),
+    attempts: fastForward ? attempt : [attempt, ...words(state.attempts)].slice(0, KEPT_ATTEMPTS).join(' '),
     idleExpiresAt: Math.min(now + request.idleTtlMs, state.absoluteExpiresAt),
   }
 }

@@ -1,9 +1,11 @@
 import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { Database, Queryable } from '../../../platform/database.ts'
 import { Prisma } from '../../../platform/generated/client.ts'
-import { bytes, type SessionClaims, text } from '../ledger.ts'
-import { decide, type FamilyState, type RotationRequest } from './decide.ts'
-import type { Verdict } from './redis-store.ts'
+import { toSessionEndedReason } from '../../reasons/reasons.ts'
+import { joinAccount } from '../../users/users.ts'
+import type { SessionClaims } from '../claims.ts'
+import { bytes, text } from '../family-hash.ts'
+import { decide, type FamilyState, type RotationRequest, type Verdict } from './decide.ts'
 
 /** A family as the ledger knows it. Times in milliseconds since the epoch, by Postgres's clock. */
 export interface LedgerFamily extends FamilyState {
@@ -16,7 +18,7 @@ export interface LedgerFamily extends FamilyState {
   settling: boolean
 }
 
-/** A family that the ledger has turned, up to which generation. */
+/** A family that the ledger has rotated, up to which generation. */
 export interface RotatedOnLedger {
   sessionId: string
   familyHash: string
@@ -32,7 +34,7 @@ const SETTLE_MS = 2_000
 /**
  * The ratchet without Redis: the same decision, under the row's lock, by Postgres's clock. A reuse ends the
  * session in the same transaction. Null when there is no such family.
- * @throws {StoreUnavailable} as long as a revocation is so recent that another node might still turn the family.
+ * @throws {StoreUnavailable} as long as a revocation is so recent that another node might still rotate the family.
  */
 export function rotateOnLedger(
   db: Database,
@@ -67,7 +69,7 @@ export function rotateOnLedger(
   })
 }
 
-/** Families whose entry in Redis is older than what the ledger has turned them to. */
+/** Families whose entry in Redis is older than what the ledger has rotated them to. */
 export async function rotatedOnLedger(db: Database, limit: number): Promise<RotatedOnLedger[]> {
   const rows = await db.$queryRaw<{ id: string; family_hash: Uint8Array; turned_to: number }[]>`
     SELECT id, family_hash, turned_to FROM sessions WHERE turned_to IS NOT NULL LIMIT ${limit}`
@@ -78,7 +80,7 @@ export async function rotatedOnLedger(db: Database, limit: number): Promise<Rota
   }))
 }
 
-/** Notes that Redis has forgotten them; one that was turned again meanwhile stays noted. */
+/** Writes down that Redis has forgotten them; one that was rotated again meanwhile keeps its mark. */
 export async function markInvalidated(db: Database, families: readonly RotatedOnLedger[]): Promise<void> {
   const rows = JSON.stringify(families.map(({ sessionId, rotatedTo }) => ({ id: sessionId, to: rotatedTo })))
   await db.$executeRaw`
@@ -114,7 +116,7 @@ interface FamilyRow {
   ended_reason: string | null
   settling: boolean
   roles: string[] | null
-  disabled: boolean
+  disabled: boolean | null
   auth_time: number
   rotated_at: number
   idle_expires_at: number
@@ -129,12 +131,13 @@ async function selectFamily(
 ): Promise<LedgerFamily | null> {
   const [row] = await db.$queryRaw<FamilyRow[]>`
     SELECT s.id, s.user_id, s.client_id, s.scope, s.amr, s.generation, s.reissues, s.credits, s.clean, s.attempt,
-      s.ended_reason, u.roles,
-      s.ended_at > clock_timestamp() - ${SETTLE_MS}::int * interval '1 millisecond' AND s.tombstoned_at IS NULL AS settling, u.disabled_at IS NOT NULL AS disabled,
+      s.ended_reason, account.roles, account.disabled,
+      s.ended_at > clock_timestamp() - ${SETTLE_MS}::int * interval '1 millisecond' AND s.tombstoned_at IS NULL
+        AS settling,
       ${epochMs('s.auth_time')} AS auth_time, ${epochMs('s.rotated_at')} AS rotated_at,
       ${epochMs('s.idle_expires_at')} AS idle_expires_at, ${epochMs('s.absolute_expires_at')} AS absolute_expires_at,
       ${epochMs('clock_timestamp()')} AS now
-    FROM sessions s LEFT JOIN users u ON u.id = s.user_id
+    FROM sessions s ${joinAccount(Prisma.sql`s.user_id`)}
     WHERE s.family_hash = ${bytes(familyHash)} ${lock}`
   if (!row) return null
   const claims: SessionClaims = {
@@ -158,7 +161,7 @@ async function selectFamily(
     idleExpiresAt: row.idle_expires_at,
     absoluteExpiresAt: row.absolute_expires_at,
     binding: '',
-    ended: row.ended_reason ?? gone,
+    ended: row.ended_reason ? toSessionEndedReason(row.ended_reason) : gone,
     claims: JSON.stringify(claims),
     now: row.now,
     settling: row.settling,

@@ -1,24 +1,21 @@
 import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { RedisClient } from '../../../platform/redis.ts'
-import type { FamilyState, RotationRequest } from './decide.ts'
+import { type SessionEndedReason, toSessionEndedReason } from '../../reasons/reasons.ts'
+import type { FamilyState, RotationRequest, Verdict } from './decide.ts'
 import { INVALIDATE, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
+import {
+  fromReply,
+  ISSUED_REPLY,
+  MERGE_ARGUMENTS,
+  ROTATE_ARGUMENTS,
+  TOMBSTONE_ARGUMENTS,
+  toArguments,
+} from './wire.ts'
 
 /** What a family is brought up with. Times in milliseconds since the epoch. */
 export type MergedFamily = Omit<FamilyState, 'ended'> & {
   /** Opaque to the store: what an access token of this session says. */
   claims: string
-}
-
-/** What a rotation left behind. Times in milliseconds since the epoch. */
-export interface RotatedFamily {
-  generation: number
-  rotatedAt: number
-  idleExpiresAt: number
-  absoluteExpiresAt: number
-  claims: string
-  credits: number
-  clean: number
-  attempts: string
 }
 
 /** How far a command may be believed. */
@@ -31,31 +28,30 @@ export interface Standing {
   deadline: number
 }
 
-/** What a store makes of a presented token. */
-export type Verdict =
-  | ({ outcome: 'rotate' | 'fast_forward' | 'reissue' } & RotatedFamily)
-  | { outcome: 'superseded' }
-  | { outcome: 'ended'; reason: string }
-  /** No more tokens for this family; the ledger may have yet to record it. */
-  | { outcome: 'reuse'; claims: string }
-
 export type StoreAnswer = Verdict | { outcome: 'cold' }
+
+export interface Tombstone {
+  familyHash: string
+  reason: SessionEndedReason
+  /** Milliseconds since the epoch. */
+  absoluteExpiresAt: number
+}
 
 /** The hot path. Every method costs one round trip. @throws {StoreUnavailable} what ran too late, and did nothing. */
 export interface RefreshTokenStore {
   rotate(familyHash: string, request: RotationRequest, standing: Standing): Promise<StoreAnswer>
   merge(familyHash: string, family: MergedFamily, standing: Standing): Promise<'merged' | 'ended'>
-  writeTombstones(
-    revocations: readonly { familyHash: string; reason: string; absoluteExpiresAt: number }[],
-  ): Promise<void>
+  writeTombstones(tombstones: readonly Tombstone[]): Promise<void>
   /** Makes families come up cold; tombstones stay. */
   invalidate(familyHashes: readonly string[]): Promise<void>
 }
 
+type Argument = string | number
+
 interface Scripts {
-  ratchetRotate(key: string, ...args: (string | number)[]): Promise<[string, ...(string | number)[]]>
-  ratchetMerge(key: string, ...args: (string | number)[]): Promise<'merged' | 'ended' | 'late'>
-  ratchetTombstone(key: string, reason: string, expiresAt: number): Promise<unknown>
+  ratchetRotate(key: string, ...args: Argument[]): Promise<[outcome: string, ...unknown[]]>
+  ratchetMerge(key: string, ...args: Argument[]): Promise<'merged' | 'ended' | 'late'>
+  ratchetTombstone(key: string, ...args: Argument[]): Promise<unknown>
   ratchetInvalidate(key: string): Promise<unknown>
 }
 
@@ -71,78 +67,86 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
 
   return {
     async rotate(familyHash, request, { incarnation, merge, deadline }) {
-      const { presented, attempt, proven, waitedMs, graceMs, idleTtlMs } = request
-      const key = keyOf(familyHash)
-      const answer = await scripts.ratchetRotate(
-        key,
-        presented,
-        attempt,
-        proven,
-        graceMs,
-        idleTtlMs,
-        incarnation,
+      const args = toArguments(ROTATE_ARGUMENTS, {
+        presented: request.presented,
+        attempt: request.attempt,
+        proven: request.proven,
+        grace_ms: request.graceMs,
+        idle_ttl_ms: request.idleTtlMs,
+        fallback_incarnation: incarnation,
         merge,
         deadline,
-        waitedMs,
-      )
-      const outcome = answer[0] as StoreAnswer['outcome'] | 'late'
-      switch (outcome) {
-        case 'late':
-          throw new StoreUnavailable('redis', new Error('the command came too late'))
-        case 'cold':
-        case 'superseded':
-          return { outcome }
-        case 'reuse':
-          return { outcome, claims: String(answer[1]) }
-        case 'ended':
-          return { outcome, reason: String(answer[1]) }
-        default:
-          return {
-            outcome,
-            generation: Number(answer[1]),
-            rotatedAt: Number(answer[2]),
-            idleExpiresAt: Number(answer[3]),
-            absoluteExpiresAt: Number(answer[4]),
-            claims: String(answer[5]),
-            credits: Number(answer[6]),
-            clean: Number(answer[7]),
-            attempts: String(answer[8]),
-          }
-      }
+        waited_ms: request.waitedMs,
+      })
+      return readAnswer(await scripts.ratchetRotate(keyOf(familyHash), ...args))
     },
 
     async merge(familyHash, family, { incarnation, merge, deadline }) {
-      const outcome = await scripts.ratchetMerge(
-        keyOf(familyHash),
-        incarnation,
-        family.generation,
-        family.rotatedAt,
-        family.reissues,
-        family.credits,
-        family.clean,
-        family.attempts,
-        family.idleExpiresAt,
-        family.absoluteExpiresAt,
-        family.binding,
-        family.claims,
+      const args = toArguments(MERGE_ARGUMENTS, {
+        fallback_incarnation: incarnation,
+        generation: family.generation,
+        rotated_at: family.rotatedAt,
+        reissues: family.reissues,
+        credits: family.credits,
+        clean: family.clean,
+        attempts: family.attempts,
+        idle_expires_at: family.idleExpiresAt,
+        absolute_expires_at: family.absoluteExpiresAt,
+        binding: family.binding,
+        claims: family.claims,
         merge,
         deadline,
-      )
+      })
+      const outcome = await scripts.ratchetMerge(keyOf(familyHash), ...args)
       if (outcome === 'late') throw new StoreUnavailable('redis', new Error('the merge came too late'))
       return outcome
     },
 
-    // One by one, on whichever node of a Cluster each belongs: what is asked in one turn of the loop is sent at once.
-    async writeTombstones(revocations) {
+    // One by one, each on its node of a Cluster: what is asked in one turn of the event loop is sent at once.
+    async writeTombstones(tombstones) {
       await Promise.all(
-        revocations.map(({ familyHash, reason, absoluteExpiresAt }) =>
-          scripts.ratchetTombstone(keyOf(familyHash), reason, absoluteExpiresAt),
-        ),
+        tombstones.map(({ familyHash, reason, absoluteExpiresAt }) => {
+          const args = toArguments(TOMBSTONE_ARGUMENTS, { reason, absolute_expires_at: absoluteExpiresAt })
+          return scripts.ratchetTombstone(keyOf(familyHash), ...args)
+        }),
       )
     },
 
     async invalidate(familyHashes) {
       await Promise.all(familyHashes.map((familyHash) => scripts.ratchetInvalidate(keyOf(familyHash))))
     },
+  }
+}
+
+function readAnswer(answer: readonly [outcome: string, ...unknown[]]): StoreAnswer {
+  const [outcome, detail] = answer
+  switch (outcome) {
+    case 'late':
+      throw new StoreUnavailable('redis', new Error('the command came too late'))
+    case 'cold':
+    case 'superseded':
+      return { outcome }
+    case 'reuse':
+      return { outcome, claims: String(detail) }
+    case 'ended':
+      return { outcome, reason: toSessionEndedReason(String(detail)) }
+    case 'rotate':
+    case 'fast_forward':
+    case 'reissue': {
+      const reply = fromReply(ISSUED_REPLY, answer)
+      return {
+        outcome,
+        generation: Number(reply.generation),
+        rotatedAt: Number(reply.rotated_at),
+        idleExpiresAt: Number(reply.idle_expires_at),
+        absoluteExpiresAt: Number(reply.absolute_expires_at),
+        claims: reply.claims,
+        credits: Number(reply.credits),
+        clean: Number(reply.clean),
+        attempts: reply.attempts,
+      }
+    }
+    default:
+      throw new Error(`the rotation script gave an answer that its caller does not know: ${outcome}`)
   }
 }

@@ -1,16 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
-import type { Database } from '../../../platform/database.ts'
-import type { RedisBreaker } from '../../../platform/redis.ts'
-import type { RotationRequest } from './decide.ts'
+import type { UsesPlatform } from '../../../platform/platform.ts'
+import type { SessionEndedReason } from '../../reasons/reasons.ts'
+import type { RotationRequest, Verdict } from './decide.ts'
 import { type LedgerFamily, readFamily, rotateOnLedger } from './ledger-store.ts'
-import type { RefreshTokenStore, StoreAnswer, Verdict } from './redis-store.ts'
+import type { RefreshTokenStore, StoreAnswer } from './redis-store.ts'
 import type { WriteBehind } from './write-behind.ts'
 
-export interface RotationDeps {
-  db: Database
+export interface RotationDeps extends UsesPlatform<'db' | 'redisBreaker'> {
   store: RefreshTokenStore
-  redisBreaker: RedisBreaker
   writeBehind: Pick<WriteBehind, 'flush'>
   /** Stands in for the replication id of a Redis that has none. */
   incarnation: string | undefined
@@ -39,7 +37,7 @@ export function createRotate(deps: RotationDeps): Rotate {
     } catch (error) {
       if (!(error instanceof StoreUnavailable && error.store === 'redis')) throw error
     }
-    // A rotation that Redis may have made, unheard, is made again here: it leads to the same token.
+    // A rotation that Redis may have made, and whose answer was lost, is made again here: it gives the same token.
     return { verdict: await onLedger(familyHash, request), by: 'ledger' }
   }
 
@@ -51,27 +49,32 @@ export function createRotate(deps: RotationDeps): Rotate {
       incarnation: deps.incarnation ?? merge,
       deadline: redisBreaker.deadline(),
     })
-    const turn = () => redisBreaker.run(() => store.rotate(familyHash, request(), standing()))
-    let answer = await turn()
+    const rotate = () => redisBreaker.run(() => store.rotate(familyHash, request(), standing()))
+    let answer = await rotate()
     for (let tries = 0; answer.outcome === 'cold' && tries < MAX_TRIES; tries += 1) {
       merge = randomBytes(16).toString('hex')
       const family = await readFamily(db, familyHash)
-      const over = family ? endOf(family) : 'unknown'
-      if (!family || over) return ended(familyHash, family, over)
+      if (!family) return { outcome: 'ended', reason: 'unknown' }
+      const reason = endOf(family)
+      if (reason) return ended(familyHash, family, reason)
       await redisBreaker.run(() => store.merge(familyHash, family, standing()))
-      // What the ledger heard between the reading and the merge, Redis may have been told before the merge.
+      // What the ledger learnt between the reading and the merge, Redis may have been told before the merge.
       const again = await readFamily(db, familyHash)
       if (again?.ended) return ended(familyHash, again, again.ended)
       if (again && again.generation > family.generation) {
         await redisBreaker.run(() => store.merge(familyHash, again, standing()))
       }
-      answer = await turn()
+      answer = await rotate()
     }
     return answer
   }
 
-  async function ended(familyHash: string, family: LedgerFamily | null, reason: string): Promise<Verdict> {
-    if (family?.ended) {
+  async function ended(
+    familyHash: string,
+    family: LedgerFamily,
+    reason: SessionEndedReason,
+  ): Promise<Verdict> {
+    if (family.ended) {
       const { absoluteExpiresAt } = family
       await redisBreaker.run(() => store.writeTombstones([{ familyHash, reason, absoluteExpiresAt }]))
     }
@@ -79,14 +82,14 @@ export function createRotate(deps: RotationDeps): Rotate {
   }
 
   async function onLedger(familyHash: string, request: () => RotationRequest): Promise<Verdict> {
-    // What this process has heard of and the ledger has not is written first.
+    // What this process knows and the ledger does not is written first.
     await writeBehind.flush()
     const verdict = await rotateOnLedger(db, familyHash, request())
-    // Redis came back while the ledger turned: what it holds of this family is old now.
-    if (!redisBreaker.away) await redisBreaker.run(() => store.invalidate([familyHash])).catch(() => {})
+    // Redis came back while the ledger rotated: what it holds of this family is old now.
+    if (!redisBreaker.isOpen) await redisBreaker.run(() => store.invalidate([familyHash])).catch(() => {})
     return verdict ?? { outcome: 'ended', reason: 'unknown' }
   }
 }
 
-const endOf = (family: LedgerFamily) =>
+const endOf = (family: LedgerFamily): SessionEndedReason | '' =>
   family.ended || (Math.min(family.idleExpiresAt, family.absoluteExpiresAt) <= family.now ? 'expired' : '')

@@ -1,43 +1,40 @@
-import type { Database } from '../../../platform/database.ts'
-import type { RotatedFamily } from './redis-store.ts'
+import { type Background, repeat } from '../../../platform/background.ts'
+import type { UsesPlatform } from '../../../platform/platform.ts'
+import type { RotatedFamily } from './decide.ts'
 
-/** A rotation the ledger has yet to hear of. */
+/** A rotation that the ledger has yet to learn. */
 export type Rotation = Omit<RotatedFamily, 'claims' | 'absoluteExpiresAt'> & {
   sessionId: string
 }
 
-export interface WriteBehind {
-  note(rotation: Rotation): void
-  /** Writes everything noted so far; rejects, keeping it, when the ledger cannot be written. */
+export interface WriteBehind extends Background {
+  add(rotation: Rotation): void
+  /** Writes everything added so far; rejects, keeping it, when the ledger cannot be written. */
   flush(): Promise<void>
-  start(): void
-  /** Flushes once more and stops. */
+  /** Flushes once more. */
   stop(): Promise<void>
 }
 
-export interface WriteBehindOptions {
-  db: Database
-  log: { warn(details: object, message: string): void }
+export interface WriteBehindOptions extends UsesPlatform<'db' | 'log' | 'metrics'> {
   intervalMs?: number
 }
 
-// What is dropped beyond this is a lower bound that the client's own token replaces.
+// A rotation that is dropped beyond this is a lower bound, which the client's own token replaces.
 const MAX_PENDING = 100_000
 
-/** Carries generations to the ledger in batches; a process that is killed loses only lower bounds. */
-export function createWriteBehind({ db, log, intervalMs = 500 }: WriteBehindOptions): WriteBehind {
+/** Writes generations to the ledger in batches; a process that is killed loses only lower bounds. */
+export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOptions): WriteBehind {
+  const { db, log, metrics } = deps
   let pending = new Map<string, Rotation>()
-  let flushing: Promise<void> = Promise.resolve()
-  let timer: NodeJS.Timeout | undefined
 
-  function note(rotation: Rotation): void {
+  function add(rotation: Rotation): void {
     const known = pending.get(rotation.sessionId)
     if (known && known.generation > rotation.generation) return
     // A re-issue moves nothing but the credits.
     if (known?.generation === rotation.generation)
       rotation.credits = Math.min(rotation.credits, known.credits)
-    if (!known && pending.size >= MAX_PENDING) return
-    pending.set(rotation.sessionId, rotation)
+    if (!known && pending.size >= MAX_PENDING) drop()
+    else pending.set(rotation.sessionId, rotation)
   }
 
   async function write(): Promise<void> {
@@ -69,31 +66,31 @@ export function createWriteBehind({ db, log, intervalMs = 500 }: WriteBehindOpti
           FROM v, locked WHERE s.id = v."sessionId" AND locked.id = s.id`
       }
     } catch (error) {
-      for (const rotation of batch.values()) note(rotation)
+      for (const rotation of batch.values()) add(rotation)
       throw error
     }
   }
 
-  function flush(): Promise<void> {
-    const next = flushing.catch(() => {}).then(write)
-    flushing = next
-    return next
+  function drop(): void {
+    metrics.countDropped('write_behind')
+    log.error({ queue: 'write_behind', pending: pending.size }, 'the queue is full: a generation was dropped')
   }
 
+  const writer = repeat({
+    task: 'write_behind',
+    everyMs: intervalMs,
+    run: write,
+    failure: { message: 'the ledger is behind' },
+    monitor: deps,
+  })
+
   return {
-    note,
-    flush,
-    start() {
-      timer = setInterval(() => {
-        flush().catch((error: Error) =>
-          log.warn({ reason: error.name, pending: pending.size }, 'the ledger is behind'),
-        )
-      }, intervalMs)
-      timer.unref()
-    },
+    add,
+    flush: writer.runNow,
+    start: writer.start,
     async stop() {
-      clearInterval(timer)
-      await flush()
+      await writer.stop()
+      await write()
     },
   }
 }

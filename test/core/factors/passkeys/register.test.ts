@@ -3,11 +3,14 @@ import type { RegistrationResponseJSON } from '@simplewebauthn/server'
 import t from 'tap'
 import { uuidv7 } from 'uuidv7'
 import { MAX_PASSKEYS } from '../../../../src/core/factors/passkeys/passkeys.ts'
+import type { UserPrincipal } from '../../../../src/core/principals/principals.ts'
+import { type AddPasskeyUses, addPasskey } from '../../../../src/features/factors/add-passkey.ts'
 import { createAuthenticator, type Forgery, makeKey } from '../../../support/authenticator.ts'
 import { setUpPasskeys } from '../../../support/passkeys.ts'
 import { twenty } from '../../../support/server.ts'
 
-const { db, passkeys, tickets, clock, createUser, register, close } = await setUpPasskeys()
+const { db, transact, users, passkeys, tickets, clock, createUser, withLock, count, register, close } =
+  await setUpPasskeys()
 t.after(close)
 
 /** What comes of an answer to a fresh challenge. */
@@ -16,12 +19,10 @@ async function outcomeOf(forge: (valid: RegistrationResponseJSON) => unknown, fo
   const { challengeToken, options } = await passkeys.registrationOptions(db, user)
   const credential = forge(createAuthenticator().create(options, forgery)) as RegistrationResponseJSON
   const input = { challengeToken, credential, name: 'Passkey' }
-  return db
-    .$transaction((tx) => passkeys.register(tx, user.id, input))
-    .then(
-      () => 'registered',
-      (error: Error) => error.message,
-    )
+  return withLock(user.id, (tx, locked) => passkeys.register(tx, locked, input)).then(
+    () => 'registered',
+    (error: Error) => error.message,
+  )
 }
 const same = (valid: RegistrationResponseJSON) => valid
 
@@ -61,7 +62,7 @@ t.test('each algorithm, and a passkey as it is kept', async (t) => {
     const view = await register(user, authenticator, { flags: 0b11101, counter: 7, transports: ['usb', 'x'] })
     t.match(view, { name: 'Passkey', backedUp: true, lastUsedAt: null })
     t.strictSame(await passkeys.list(db, user.id), [view])
-    t.equal(await passkeys.count(db, user.id), 1)
+    t.equal(await count(user.id), 1)
     const row = await db.passkey.findUniqueOrThrow({ where: { id: view.id } })
     t.match(row, { userId: user.id, counter: 7n, transports: ['usb'] })
     t.equal(Buffer.from(row.credentialId).toString('base64url'), authenticator.id)
@@ -191,7 +192,9 @@ t.test('tickets: of this account, of this kind, for five minutes, once', async (
   const { challengeToken, options } = await passkeys.registrationOptions(db, user)
   const credential = authenticator.create(options)
   const use = (userId: string, token: string) =>
-    db.$transaction((tx) => passkeys.register(tx, userId, { challengeToken: token, credential, name: 'P' }))
+    withLock(userId, (tx, locked) =>
+      passkeys.register(tx, locked, { challengeToken: token, credential, name: 'P' }),
+    )
 
   await t.rejects(use(stranger.id, challengeToken), { code: 'passkey_invalid' }, 'of another account')
   await t.rejects(use(user.id, `${challengeToken}A`), { code: 'passkey_invalid' }, 'altered')
@@ -213,16 +216,16 @@ t.test('twenty uses of one answer are one passkey', async (t) => {
   const { challengeToken, options } = await passkeys.registrationOptions(db, user)
   const credential = createAuthenticator().create(options)
   const outcomes = await twenty(() =>
-    db
-      .$transaction((tx) => passkeys.register(tx, user.id, { challengeToken, credential, name: 'P' }))
-      .then(
-        () => 'registered',
-        (error: Error) => error.message,
-      ),
+    withLock(user.id, (tx, locked) =>
+      passkeys.register(tx, locked, { challengeToken, credential, name: 'P' }),
+    ).then(
+      () => 'registered',
+      (error: Error) => error.message,
+    ),
   )
   t.equal(outcomes.filter((outcome) => outcome === 'registered').length, 1)
   t.equal(outcomes.filter((outcome) => outcome === 'passkey_invalid').length, 19)
-  t.equal(await passkeys.count(db, user.id), 1)
+  t.equal(await count(user.id), 1)
 })
 
 t.test('a credential id is registered once, whoever tries', async (t) => {
@@ -255,33 +258,42 @@ t.test('at most twenty, also when they come at once', async (t) => {
   })
   const outcomes = await Promise.all(
     asked.map((input) =>
-      db
-        .$transaction((tx) => passkeys.register(tx, user.id, input))
-        .then(
-          () => 'registered',
-          (error: Error) => error.message,
-        ),
+      withLock(user.id, (tx, locked) => passkeys.register(tx, locked, input)).then(
+        () => 'registered',
+        (error: Error) => error.message,
+      ),
     ),
   )
   t.equal(outcomes.filter((outcome) => outcome === 'registered').length, 2)
   t.equal(outcomes.filter((outcome) => outcome === 'too_many_passkeys').length, 18)
-  t.equal(await passkeys.count(db, user.id), MAX_PASSKEYS)
+  t.equal(await count(user.id), MAX_PASSKEYS)
   await t.rejects(passkeys.registrationOptions(db, user), { code: 'too_many_passkeys' })
 })
 
 t.test('an account that is gone gets none', async (t) => {
   const user = { id: uuidv7(), email: 'gone@example.test', name: null }
-  await t.rejects(register(user, createAuthenticator()), { code: 'access_token_invalid' })
+  const { challengeToken, options } = await passkeys.registrationOptions(db, user)
+  const credential = createAuthenticator().create(options)
+  // Whoever registers one locks the user, and finds out there.
+  const uses = { db, transact, users, factors: { passkeys }, events: { record: async () => {} } }
+  const principal = { kind: 'user', userId: user.id, sessionId: uuidv7() }
+  const adding = addPasskey(
+    uses as unknown as AddPasskeyUses,
+    principal as UserPrincipal,
+    { challengeToken, credential, name: 'Passkey' },
+    { requestId: 'test', ip: '192.0.2.1', userAgent: undefined },
+  )
+  await t.rejects(adding, { code: 'access_token_invalid' })
 })
 
 t.test('removing is for the owner, and works once', async (t) => {
   const user = await createUser()
   const { id } = await register(user, createAuthenticator())
-  const remove = (userId: string) => db.$transaction((tx) => passkeys.remove(tx, userId, id))
+  const remove = (userId: string) => withLock(userId, (tx, locked) => passkeys.remove(tx, locked, id))
   t.equal(await remove((await createUser()).id), false)
   const outcomes = await twenty(() => remove(user.id))
   t.equal(outcomes.filter(Boolean).length, 1)
-  t.equal(await passkeys.count(db, user.id), 0)
+  t.equal(await count(user.id), 0)
 })
 
 // Without it, tap waits for the store's idle connections before it tears down.

@@ -6,7 +6,8 @@ import { type Authenticator, createAuthenticator, type Forgery } from '../../../
 import { setUpPasskeys } from '../../../support/passkeys.ts'
 import { twenty } from '../../../support/server.ts'
 
-const { db, passkeys, tickets, clock, createUser, register, close } = await setUpPasskeys()
+const { db, transact, passkeys, tickets, clock, createUser, withLock, register, close } =
+  await setUpPasskeys()
 t.after(close)
 
 interface Ask {
@@ -14,14 +15,14 @@ interface Ask {
   userId: string | null
 }
 
-const verify = (challenge_token: string, credential: unknown, { use = 'step_up', userId }: Ask) =>
-  db.$transaction((tx) =>
-    passkeys.verify(
-      tx,
-      { challenge_token, credential: credential as AuthenticationResponseJSON },
-      { use, userId },
-    ),
-  )
+/** Whose passkey answered, and which. */
+async function verify(challenge_token: string, credential: unknown, { use = 'step_up', userId: of }: Ask) {
+  const given = { challenge_token, credential: credential as AuthenticationResponseJSON }
+  const found = await transact((tx) => passkeys.verify(tx, given, { use, userId: of }))
+  if (!found) return found
+  const { userId, passkeyId } = found
+  return { userId, passkeyId }
+}
 
 /** Asks and answers in one go. */
 async function answer(authenticator: Authenticator, ask: Ask, forgery: Forgery = {}) {
@@ -149,7 +150,7 @@ t.test('the passkey of another account', async (t) => {
 t.test('a passkey that was removed', async (t) => {
   const { userId, authenticator, passkeyId } = await setUp()
   const { challengeToken, options } = await passkeys.assertionOptions(db, 'step_up', userId)
-  t.ok(await db.$transaction((tx) => passkeys.remove(tx, userId, passkeyId)))
+  t.ok(await withLock(userId, (tx, locked) => passkeys.remove(tx, locked, passkeyId)))
   t.equal(await verify(challengeToken, authenticator.get(options), { userId }), null)
 })
 
@@ -206,7 +207,7 @@ t.test('a transaction that fails uses nothing up', async (t) => {
   const { userId, authenticator } = await setUp()
   const { challengeToken, options } = await passkeys.assertionOptions(db, 'step_up', userId)
   const credential = authenticator.get(options)
-  const failing = db.$transaction(async (tx) => {
+  const failing = transact(async (tx) => {
     t.ok(
       await passkeys.verify(tx, { challenge_token: challengeToken, credential }, { use: 'step_up', userId }),
     )

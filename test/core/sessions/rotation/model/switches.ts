@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import type { Redis } from 'ioredis'
-import { bytes, markTombstoned, recordRevocations } from '../../../../../src/core/sessions/ledger.ts'
+import { bytes } from '../../../../../src/core/sessions/family-hash.ts'
+import { markTombstoned, recordRevocations } from '../../../../../src/core/sessions/revocation-rows.ts'
 import { MAX_CREDITS } from '../../../../../src/core/sessions/rotation/decide.ts'
 import {
   markInvalidated,
@@ -10,8 +11,9 @@ import {
 import { createRedisStore } from '../../../../../src/core/sessions/rotation/redis-store.ts'
 import { createRotate, type Presented } from '../../../../../src/core/sessions/rotation/rotate.ts'
 import { createWriteBehind, type Rotation } from '../../../../../src/core/sessions/rotation/write-behind.ts'
-import { watch } from '../../../../../src/platform/circuit-breaker.ts'
+import { createCircuitBreaker } from '../../../../../src/platform/circuit-breaker.ts'
 import type { Database } from '../../../../../src/platform/database.ts'
+import { silentLog as log, silentMetrics as metrics } from '../../../../support/monitor.ts'
 import { DAY } from './histories.ts'
 import { newSession, redisKey, redisTwin, standing, turnOnLedger } from './twins.ts'
 
@@ -74,12 +76,12 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
   const key = redisKey(familyHash)
   const store = createRedisStore(redis)
   const hot = redisTwin(redis, incarnation)
-  const log = { warn() {}, info() {} }
   // Never started, so every command is tried: which store is asked, the history says.
   const deadline = () => Number.MAX_SAFE_INTEGER
-  const redisBreaker = Object.assign(watch({ name: 'redis', probe: async () => {}, log }), { deadline })
+  const breaker = createCircuitBreaker({ name: 'redis', probe: async () => {}, monitor: { log, metrics } })
+  const redisBreaker = Object.assign(breaker, { deadline })
   const newProcess = () => {
-    const writeBehind = createWriteBehind({ db, log })
+    const writeBehind = createWriteBehind({ db, log, metrics })
     const rotate = createRotate({
       db,
       store,
@@ -188,7 +190,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
 
   function note(rotation: Rotation): void {
     if (!unflushed || unflushed.generation < rotation.generation) unflushed = rotation
-    node.writeBehind.note(rotation)
+    node.writeBehind.add(rotation)
   }
 
   function kill(): void {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { bytes } from '../../../../../src/core/sessions/ledger.ts'
-import type { RotationRequest } from '../../../../../src/core/sessions/rotation/decide.ts'
+import { bytes } from '../../../../../src/core/sessions/family-hash.ts'
+import type { FamilyState, RotationRequest } from '../../../../../src/core/sessions/rotation/decide.ts'
 import { readFamily, rotateOnLedger } from '../../../../../src/core/sessions/rotation/ledger-store.ts'
 import { createRedisStore } from '../../../../../src/core/sessions/rotation/redis-store.ts'
 import { StoreUnavailable } from '../../../../../src/platform/circuit-breaker.ts'
@@ -52,7 +52,7 @@ export function redisTwin(redis: Redis, incarnation: string): Twin {
         idleExpiresAt: Number(stored.idle_expires_at),
         absoluteExpiresAt: Number(stored.absolute_expires_at),
         binding: stored.binding ?? '',
-        ended: stored.ended ?? '',
+        ended: (stored.ended ?? '') as FamilyState['ended'],
       }
     },
     rotate: (familyHash, request) => store.rotate(familyHash, request, standing(incarnation)),
@@ -97,7 +97,7 @@ export async function turnOnLedger(db: Database, familyHash: string, request: Ro
     return await rotateOnLedger(db, familyHash, request)
   } catch (error) {
     const family = error instanceof StoreUnavailable ? await readFamily(db, familyHash) : null
-    if (!family?.settling) throw error
+    if (!family?.settling || !family.ended) throw error
     return { outcome: 'ended' as const, reason: family.ended }
   }
 }

@@ -1,0 +1,118 @@
+import { ENDED_REASONS, SESSION_ENDED_REASONS } from '../reasons/reasons.ts'
+
+/** Stands among the reasons where an event may also have none. */
+const NONE = null
+
+const WRONG_PROOF = ['wrong_password', 'wrong_factor'] as const
+const NOT_ADMITTED = ['administrators_only', 'second_factor_needed'] as const
+const NO_ACCOUNT = [...NOT_ADMITTED, 'not_found'] as const
+const NOT_THIS_ACCOUNT = [...NO_ACCOUNT, 'own_account'] as const
+/** The administrator asked for what was so already. */
+const CHANGED = [NONE, 'unchanged'] as const
+
+/**
+ * Every audit event by its type: the reasons that a success and a failure can have. The types of TypeScript, the labels
+ * of metrics and `docs/events.md` follow from this table; a test holds the document to it.
+ */
+export const EVENTS = {
+  register: { success: [NONE], failure: ['already_registered'] },
+  verify_email: { success: [NONE], failure: ['token_invalid'] },
+  login: {
+    success: [NONE],
+    failure: [
+      'unknown_user',
+      'wrong_password',
+      'disabled',
+      'email_not_verified',
+      'password_reset_required',
+      'account_changed',
+      'ticket_invalid',
+      'wrong_factor',
+      'passkey_invalid',
+    ],
+  },
+  login_first_step: { success: [NONE], failure: [] },
+  refresh: { success: [], failure: ['invalid', ...SESSION_ENDED_REASONS] },
+  logout: { success: ENDED_REASONS, failure: [] },
+  session_end: { success: ENDED_REASONS, failure: [] },
+  password_change: { success: [NONE], failure: WRONG_PROOF },
+  password_reset_request: { success: [NONE], failure: ['unknown_user', 'disabled'] },
+  password_reset: { success: [NONE], failure: ['token_invalid'] },
+  account_update: { success: [NONE], failure: [] },
+  account_delete: { success: [NONE, 'superseded'], failure: [...WRONG_PROOF, ...NOT_THIS_ACCOUNT] },
+  step_up: { success: [], failure: WRONG_PROOF },
+  lock: {
+    success: [
+      'password_here',
+      'password_everywhere',
+      'second_factor_here',
+      'second_factor_everywhere',
+      'step_up_here',
+      'step_up_everywhere',
+      'step_up_factor_here',
+      'step_up_factor_everywhere',
+    ],
+    failure: [],
+  },
+  unlock: { success: [NONE], failure: ['token_invalid'] },
+  email_change_request: { success: [NONE], failure: [...WRONG_PROOF, 'address_taken'] },
+  email_change: { success: [NONE], failure: ['token_invalid'] },
+  totp_enable: { success: [NONE], failure: [...WRONG_PROOF, 'wrong_code'] },
+  totp_disable: { success: [NONE], failure: WRONG_PROOF },
+  recovery_codes_create: { success: [NONE], failure: WRONG_PROOF },
+  passkey_add: {
+    success: [NONE],
+    failure: [...WRONG_PROOF, 'passkey_invalid', 'too_many_passkeys', 'access_token_invalid'],
+  },
+  passkey_remove: { success: [NONE], failure: WRONG_PROOF },
+  account_disable: { success: CHANGED, failure: NOT_THIS_ACCOUNT },
+  account_enable: { success: CHANGED, failure: NO_ACCOUNT },
+  account_view: { success: [NONE], failure: NO_ACCOUNT },
+  account_search: { success: [NONE], failure: NOT_ADMITTED },
+  sessions_end: { success: CHANGED, failure: NO_ACCOUNT },
+  password_reset_require: { success: CHANGED, failure: NOT_THIS_ACCOUNT },
+  role_grant: { success: CHANGED, failure: [...NO_ACCOUNT, 'email_not_verified'] },
+  role_revoke: { success: CHANGED, failure: NO_ACCOUNT },
+  audit_read: { success: [NONE], failure: NOT_ADMITTED },
+} as const satisfies Record<
+  string,
+  { success: readonly (string | null)[]; failure: readonly (string | null)[] }
+>
+
+export type EventType = keyof typeof EVENTS
+export const EVENT_TYPES = Object.keys(EVENTS) as readonly EventType[]
+
+export const OUTCOMES = ['success', 'failure'] as const
+export type Outcome = (typeof OUTCOMES)[number]
+
+/** The reasons that an event of this type and outcome can have. */
+export type ReasonOf<Type extends EventType, O extends Outcome> = Exclude<
+  (typeof EVENTS)[Type][O][number],
+  null
+>
+
+type Reason<R> = [R] extends [null]
+  ? { reason?: undefined }
+  : null extends R
+    ? { reason?: NonNullable<R> | undefined }
+    : { reason: R }
+
+type EventOf<Type extends EventType, O extends Outcome> = [(typeof EVENTS)[Type][O][number]] extends [never]
+  ? never
+  : { type: Type; outcome: O } & Reason<(typeof EVENTS)[Type][O][number]>
+
+/** What happened: a type with an outcome and a reason that belong together. */
+export type WhatHappened = { [T in EventType]: EventOf<T, 'success'> | EventOf<T, 'failure'> }[EventType]
+
+/** What administrators do, to an account or to the records of all. */
+export type AdminAction =
+  | 'account_disable'
+  | 'account_enable'
+  | 'account_view'
+  | 'account_search'
+  | 'account_delete'
+  | 'sessions_end'
+  | 'password_reset_require'
+  | 'role_grant'
+  | 'role_revoke'
+  | 'audit_read'

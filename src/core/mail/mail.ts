@@ -1,0 +1,81 @@
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import type { DeliveryResult, Message, Outbox } from '../outbox/outbox.ts'
+import type { Brand } from './layout.ts'
+import type { MailContent, MailData, MailTemplate } from './mail-data.ts'
+import type { Mailer } from './mailer.ts'
+import { findSuppression, isHeldBack } from './suppression.ts'
+import { isMailTemplate, renderMail } from './templates.ts'
+
+export { createMailer, type MailerOptions } from './create-mailer.ts'
+export { createInboxMailer, type InboxMail, type InboxMailer } from './inbox-mailer.ts'
+export { createLinks, type Links } from './links.ts'
+export type { FactorChange, MailContent } from './mail-data.ts'
+export { findSuppression, lift, listSuppressed, mark, type Suppression } from './suppression.ts'
+
+/** Mail that leaves if, and only if, the transaction that asked for it commits. */
+export interface Mail {
+  /**
+   * Queues a mail. Beyond ten of one template to one recipient within an hour it does nothing, so that nobody can be
+   * flooded. @throws {TypeError} when `to` is empty or holds a control character.
+   */
+  enqueue(tx: Transaction, to: string, content: MailContent): Promise<void>
+}
+
+export interface MailDeps extends UsesPlatform<'db' | 'log' | 'metrics'> {
+  outbox: Pick<Outbox, 'define'>
+  mailer: Mailer
+  /** Who the mail is from, as its reader knows it. */
+  brand: Brand
+}
+
+const MAX_PER_HOUR = 10
+/** What metrics call a mail that was not sent because of what the provider reported. */
+const RESULTS: Record<DeliveryResult, string> = {
+  sent: 'sent',
+  delayed: 'delayed',
+  given_up: 'given_up',
+  withheld: 'suppressed',
+}
+
+/** Makes mail a kind of message that the outbox delivers. */
+export function openMail({ db, log, metrics, outbox, mailer, brand }: MailDeps): Mail {
+  async function deliver({ id, topic: template, recipient, payload }: Message) {
+    if (!isMailTemplate(template)) throw new Error('this version knows no such template')
+    // Here and not when it is queued: no call may tell a stranger what is known of an address.
+    const suppression = await findSuppression(db, recipient)
+    if (suppression && isHeldBack(template, suppression)) return { withhold: `suppressed: ${suppression}` }
+    const letter = renderMail(template, payload as MailData<MailTemplate>, brand)
+    await mailer.send({ id, to: recipient, ...letter })
+    return undefined
+  }
+
+  const queue = outbox.define({
+    name: 'mail',
+    maxPerHour: MAX_PER_HOUR,
+    deliver,
+    report({ id: outboxId, topic, attempts }, result, reason) {
+      const template = isMailTemplate(topic) ? topic : 'unknown'
+      metrics.countMail(template, RESULTS[result])
+      const fields = { outboxId, template: topic, attempts, reason }
+      if (result === 'given_up') {
+        log.error({ code: 'mail_given_up', ...fields }, 'a mail could not be delivered and was given up')
+      } else if (result === 'delayed') {
+        log.warn({ code: 'mail_delayed', ...fields }, 'a mail could not be delivered yet')
+      } else if (result === 'withheld') {
+        const reported = reason?.replace('suppressed: ', '')
+        log.warn(
+          { event: 'mail_suppressed', ...fields, reason: reported },
+          'a mail was not sent: the provider reported its address',
+        )
+      }
+    },
+  })
+
+  return {
+    async enqueue(tx, to, { template, data }) {
+      if (!/^\P{Cc}+$/u.test(to)) throw new TypeError('a recipient must be one line of text')
+      await queue(tx, { topic: template, recipient: to, payload: data })
+    },
+  }
+}

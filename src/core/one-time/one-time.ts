@@ -1,0 +1,19 @@
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { Users } from '../users/users.ts'
+import { createOneTimeTokens, type OneTimeTokens } from './one-time-tokens.ts'
+import { createTickets, type Tickets } from './tickets.ts'
+
+export {
+  createOneTimeTokens,
+  ONE_TIME_TTL,
+  type OneTimePurpose,
+  type OneTimeTokens,
+} from './one-time-tokens.ts'
+export type { PasskeyUse, Tickets } from './tickets.ts'
+
+/** What works once: links in mail, and tickets that a client carries from one step to the next. */
+export function openOneTime(
+  deps: UsesPlatform<'clock' | 'secrets'> & { users: Pick<Users, 'find' | 'lock'> },
+): { oneTimeTokens: OneTimeTokens; tickets: Tickets } {
+  return { oneTimeTokens: createOneTimeTokens(deps), tickets: createTickets(deps) }
+}

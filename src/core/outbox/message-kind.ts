@@ -1,0 +1,43 @@
+/** What a message is, whoever delivers it. */
+export interface NewMessage {
+  /** What it is about, within its kind. */
+  topic: string
+  recipient: string
+  /** Anything that JSON can hold. It is kept encrypted until the message is delivered. */
+  payload: unknown
+}
+
+/** A message that is due. */
+export interface Message extends NewMessage {
+  /** The same at every attempt: an idempotency key. */
+  id: string
+}
+
+/** What came of an attempt; `withheld` by the kind itself. */
+export type DeliveryResult = 'sent' | 'delayed' | 'given_up' | 'withheld'
+
+/** How messages of one kind are delivered. Queueing, leasing, retrying and giving up know nothing of it. */
+export interface MessageKind {
+  name: string
+  /** Beyond so many messages of one topic to one recipient within an hour, further ones are not queued. */
+  maxPerHour: number
+  /**
+   * Resolves when the message was delivered, or with a reason not to deliver it.
+   * @throws {Undeliverable} when trying again is pointless; any other error means: try again later.
+   */
+  deliver(message: Message): Promise<undefined | { withhold: string }>
+  /** Called with what came of each attempt. */
+  report(
+    message: { id: string; topic: string; attempts: number },
+    result: DeliveryResult,
+    reason?: string,
+  ): void
+}
+
+/** This message can never be delivered. The error's message names no address, link or key. */
+export class Undeliverable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'Undeliverable'
+  }
+}

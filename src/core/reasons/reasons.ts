@@ -1,0 +1,48 @@
+// The closed lists of words that problems, audit events and the API documentation share.
+
+/** Why a session was revoked; its owner reads it in the list of sessions. */
+export const ENDED_REASONS = [
+  'logout',
+  'logout_all',
+  'revoked',
+  'signed_in_again',
+  'password_changed',
+  'password_reset',
+  'account_deleted',
+  'account_disabled',
+  'ended_by_administrator',
+  'reset_required',
+  'role_changed',
+  'reuse_detected',
+] as const
+export type EndedReason = (typeof ENDED_REASONS)[number]
+
+/** Why a refresh token no longer works: its session was revoked, ran out, or is not known any more. */
+export const SESSION_ENDED_REASONS = [...ENDED_REASONS, 'expired', 'unknown'] as const
+export type SessionEndedReason = (typeof SESSION_ENDED_REASONS)[number]
+
+/** Which cap was reached, with `too_many_attempts`. */
+export const ATTEMPT_CAPS = ['rate_limited', 'locked', 'locked_until_unlocked'] as const
+export type AttemptCap = (typeof ATTEMPT_CAPS)[number]
+
+/** What can serve as a second factor, in the order to offer it. */
+export const FACTOR_METHODS = ['totp', 'passkey', 'recovery_code'] as const
+export type FactorMethod = (typeof FACTOR_METHODS)[number]
+
+/** What is wrong with a password. */
+export const PASSWORD_FAULTS = [
+  'too_short',
+  'too_long',
+  'same_as_email',
+  'same_as_before',
+  'common',
+  'breached',
+] as const
+export type PasswordFault = (typeof PASSWORD_FAULTS)[number]
+
+/** A stored reason, which a newer version may have written: what this version does not know is `unknown`. */
+export function toSessionEndedReason(text: string): SessionEndedReason {
+  return (SESSION_ENDED_REASONS as readonly string[]).includes(text)
+    ? (text as SessionEndedReason)
+    : 'unknown'
+}

@@ -1,0 +1,22 @@
+import type { Transact } from '../../platform/transact.ts'
+import type { Events, RequestContext } from '../events/events.ts'
+import type { EndedReason } from '../reasons/reasons.ts'
+import type { Revoke } from './revocation.ts'
+import type { RevocationScope } from './revocation-rows.ts'
+
+/** Ends sessions, each with its audit event. @throws `revocation_pending` once both are written. */
+export function endSessions(
+  { transact, events, revoke }: { transact: Transact; events: Pick<Events, 'record'>; revoke: Revoke },
+  scope: RevocationScope,
+  reason: EndedReason,
+  type: 'logout' | 'session_end',
+  context: RequestContext,
+): Promise<void> {
+  return transact(async (tx) => {
+    const revocations = await revoke(tx, scope, reason)
+    const ended = revocations
+      .filter(({ isNew }) => isNew)
+      .map(({ userId, sessionId }) => ({ type, outcome: 'success', reason, userId, sessionId }) as const)
+    await events.record(tx, ended, context)
+  })
+}

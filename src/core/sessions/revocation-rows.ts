@@ -1,0 +1,89 @@
+import type { Database, Queryable } from '../../platform/database.ts'
+import { type EndedReason, type SessionEndedReason, toSessionEndedReason } from '../reasons/reasons.ts'
+import { bytes, text } from './family-hash.ts'
+
+/** A revocation that the ledger holds and that Redis has to be told. */
+export interface Revocation {
+  sessionId: string
+  /** Null once the account is deleted. */
+  userId: string | null
+  familyHash: string
+  reason: SessionEndedReason
+  /** Milliseconds since the epoch. */
+  absoluteExpiresAt: number
+  /** Recorded by this very call, and not by an earlier one. */
+  isNew: boolean
+}
+
+/** Which sessions: one, by its id or its family; or those of a user, perhaps all but one. */
+export type RevocationScope =
+  | { sessionId: string; userId?: string }
+  | { familyHash: string }
+  | { userId: string; exceptSessionId?: string }
+
+/**
+ * Records revocations and returns all of the scope that Redis has not been told yet, so that repeating a call that
+ * answered 503 continues where it stopped.
+ */
+export async function recordRevocations(
+  db: Queryable,
+  scope: RevocationScope,
+  reason: EndedReason,
+): Promise<Revocation[]> {
+  const sessionId = 'sessionId' in scope ? scope.sessionId : null
+  const familyHash = 'familyHash' in scope ? bytes(scope.familyHash) : null
+  const userId = 'userId' in scope ? (scope.userId ?? null) : null
+  const except = 'exceptSessionId' in scope ? (scope.exceptSessionId ?? null) : null
+  const rows = await db.$queryRaw<RevocationRow[]>`
+    WITH scope AS (
+      SELECT id, ended_at FROM sessions
+      WHERE tombstoned_at IS NULL
+        AND (${sessionId}::uuid IS NULL OR id = ${sessionId}::uuid)
+        AND (${familyHash}::bytea IS NULL OR family_hash = ${familyHash}::bytea)
+        AND (${userId}::uuid IS NULL OR user_id = ${userId}::uuid)
+        AND (${except}::uuid IS NULL OR id <> ${except}::uuid)
+      ORDER BY id FOR UPDATE
+    )
+    UPDATE sessions s
+    SET ended_at = COALESCE(s.ended_at, clock_timestamp()), ended_reason = COALESCE(s.ended_reason, ${reason})
+    FROM scope WHERE s.id = scope.id
+    RETURNING s.id, s.user_id, s.family_hash, s.ended_reason, s.absolute_expires_at, scope.ended_at IS NULL AS is_new`
+  return rows.map(toRevocation)
+}
+
+/** Revocations of families that would still be live, and that Redis has not been told. */
+export async function pendingRevocations(db: Database, limit: number): Promise<Revocation[]> {
+  const rows = await db.$queryRaw<RevocationRow[]>`
+    SELECT id, user_id, family_hash, ended_reason, absolute_expires_at, false AS is_new FROM sessions
+    WHERE tombstoned_at IS NULL AND ended_at IS NOT NULL AND absolute_expires_at > clock_timestamp()
+    ORDER BY ended_at LIMIT ${limit}`
+  return rows.map(toRevocation)
+}
+
+interface RevocationRow {
+  id: string
+  user_id: string | null
+  family_hash: Uint8Array
+  ended_reason: string
+  absolute_expires_at: Date
+  is_new: boolean
+}
+
+const toRevocation = (row: RevocationRow): Revocation => ({
+  sessionId: row.id,
+  userId: row.user_id,
+  familyHash: text(row.family_hash),
+  reason: toSessionEndedReason(row.ended_reason),
+  absoluteExpiresAt: row.absolute_expires_at.getTime(),
+  isNew: row.is_new,
+})
+
+/** Marks revocations as known to Redis. */
+export async function markTombstoned(db: Database, revocations: readonly Revocation[]): Promise<void> {
+  const ids = revocations.map((revocation) => revocation.sessionId)
+  await db.$executeRaw`
+    WITH told AS (
+      SELECT id FROM sessions WHERE id = ANY(${ids}::uuid[]) AND ended_at IS NOT NULL ORDER BY id FOR UPDATE
+    )
+    UPDATE sessions s SET tombstoned_at = clock_timestamp() FROM told WHERE s.id = told.id`
+}

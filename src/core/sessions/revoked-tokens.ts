@@ -1,0 +1,43 @@
+import type { Clock } from '../../platform/clock.ts'
+
+/** Which access tokens are refused before they expire. Held for as long as such a token can live. */
+export interface RevokedTokens {
+  /** Refuses the tokens of a session. */
+  addSession(sessionId: string): void
+  /** Refuses the tokens of a client's own that were issued before `issuedBefore` (seconds since the epoch). */
+  addClient(clientId: string, issuedBefore: number): void
+  /** Whether a token of these claims is refused: by its session or, without one, by its client and issue time. */
+  has(token: { sid?: string | undefined; client_id: string; iat: number }): boolean
+}
+
+/** @param keepMs milliseconds an access token can outlive its revocation, tolerance included. */
+export function createRevokedTokens(clock: Clock, keepMs: number): RevokedTokens {
+  // Insertion order is order of expiry, so the oldest come first.
+  const sessions = new Map<string, { until: number }>()
+  const clients = new Map<string, { until: number; issuedBefore: number }>()
+
+  function sweep(revoked: Map<string, { until: number }>): void {
+    for (const [id, { until }] of revoked) {
+      if (until > clock.now()) return
+      revoked.delete(id)
+    }
+  }
+
+  return {
+    addSession(sessionId) {
+      sweep(sessions)
+      if (!sessions.has(sessionId)) sessions.set(sessionId, { until: clock.now() + keepMs })
+    },
+    addClient(clientId, issuedBefore) {
+      sweep(clients)
+      const known = clients.get(clientId)?.issuedBefore ?? 0
+      clients.delete(clientId)
+      clients.set(clientId, { until: clock.now() + keepMs, issuedBefore: Math.max(known, issuedBefore) })
+    },
+    has({ sid, client_id: clientId, iat }) {
+      if (sid !== undefined) return sessions.has(sid)
+      const client = clients.get(clientId)
+      return client !== undefined && iat < client.issuedBefore
+    },
+  }
+}

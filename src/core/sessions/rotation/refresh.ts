@@ -1,0 +1,109 @@
+import { hash, randomBytes } from 'node:crypto'
+import { isStoreUnavailable } from '../../../platform/database.ts'
+import type { UsesPlatform } from '../../../platform/platform.ts'
+import { isProblem, Problem } from '../../problems/problems.ts'
+import type { SessionEndedReason } from '../../reasons/reasons.ts'
+import { parseClaims, type SessionClaims } from '../claims.ts'
+import type { Revoke } from '../revocation.ts'
+import type { IssuedSession } from '../start.ts'
+import type { RotatedFamily } from './decide.ts'
+import type { Rotate } from './rotate.ts'
+import type { RefreshToken, RefreshTokenFormat } from './token.ts'
+import type { WriteBehind } from './write-behind.ts'
+
+export type RotationOutcome =
+  | ({ outcome: 'rotated' | 'reissued' } & IssuedSession)
+  | { outcome: 'superseded' }
+  /** Ended just now; `pending` while a node, or for want of Postgres the ledger, does not know it yet. */
+  | { outcome: 'reuse'; claims: SessionClaims; pending: 'no' | 'nodes' | 'ledger' }
+  | { outcome: 'ended'; reason: SessionEndedReason }
+
+export interface RefreshDeps extends UsesPlatform<'transact' | 'log'> {
+  rotate: Rotate
+  revoke: Revoke
+  format: Pick<RefreshTokenFormat, 'encode'>
+  writeBehind: Pick<WriteBehind, 'add'>
+  /** Seconds. */
+  lifetimes: { idleTtl: number; grace: number }
+}
+
+// 128 bits and a little: several are kept with each family.
+const ATTEMPT_CHARS = 22
+
+/** What the stores decide of a token, turned into tokens, an end, or the end of a family that was reused. */
+export function createRefresh(deps: RefreshDeps) {
+  const { transact, revoke, format, writeBehind, log, lifetimes } = deps
+  const graceMs = lifetimes.grace * 1000
+  const idleTtlMs = lifetimes.idleTtl * 1000
+
+  async function rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome> {
+    // Where the client sends no key, one of this server's makes repeating a lost command harmless.
+    const attempt = idempotencyKey
+      ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS)
+      : randomBytes(16).toString('base64url')
+    const request = { presented: token.generation, attempt, proven: '', graceMs, idleTtlMs }
+    const { verdict, by } = await deps.rotate(token.familyHash, request)
+    switch (verdict.outcome) {
+      case 'rotate':
+      case 'fast_forward':
+      case 'reissue': {
+        const issued = issue(token, verdict)
+        const { sid: sessionId } = issued.claims
+        if (verdict.outcome === 'fast_forward') logFastForward(sessionId, verdict.generation, by)
+        if (by === 'redis') {
+          const { generation, rotatedAt, idleExpiresAt, credits, clean, attempts } = verdict
+          writeBehind.add({ sessionId, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
+        }
+        return { outcome: verdict.outcome === 'reissue' ? 'reissued' : 'rotated', ...issued }
+      }
+      case 'reuse': {
+        const claims = parseClaims(verdict.claims)
+        const ending = await endReused(token).catch((error: unknown) => {
+          if (by === 'redis' && isStoreUnavailable(error)) return null
+          throw error
+        })
+        if (!ending) return { outcome: 'reuse', claims, pending: 'ledger' }
+        const pending = ending.pending ? 'nodes' : 'no'
+        // The ledger says so once only, in the transaction that ends the session.
+        if (by === 'ledger' || ending.isNew) return { outcome: 'reuse', claims, pending }
+        if (ending.pending) throw new Problem('unavailable', { retryAfter: 2 })
+        return { outcome: 'ended', reason: 'reuse_detected' }
+      }
+      default:
+        return verdict
+    }
+  }
+
+  function issue(token: RefreshToken, rotated: RotatedFamily): IssuedSession {
+    const { generation, idleExpiresAt, absoluteExpiresAt } = rotated
+    return {
+      refreshToken: format.encode(token.family, generation),
+      claims: parseClaims(rotated.claims),
+      idleExpiresAt,
+      absoluteExpiresAt,
+    }
+  }
+
+  function logFastForward(sessionId: string, generation: number, store: string): void {
+    log.warn(
+      { session_id: sessionId, generation, store },
+      'a store had lost writes: the family was moved forward to a newer generation',
+    )
+  }
+
+  async function endReused({ familyHash }: RefreshToken): Promise<{ isNew: boolean; pending: boolean }> {
+    let isNew = false
+    try {
+      await transact(async (tx) => {
+        const recorded = await revoke(tx, { familyHash }, 'reuse_detected')
+        isNew = recorded.some((revocation) => revocation.isNew)
+      })
+      return { isNew, pending: false }
+    } catch (error) {
+      if (isProblem(error, 'revocation_pending')) return { isNew, pending: true }
+      throw error
+    }
+  }
+
+  return { rotate, endReused }
+}

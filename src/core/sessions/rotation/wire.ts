@@ -1,0 +1,95 @@
+/**
+ * The names that the Redis scripts and their caller share, each list in the order in which it travels. Neither side
+ * counts positions: the script gets its arguments as local variables of these names, the caller its reply as an object.
+ */
+export const ROTATE_ARGUMENTS = [
+  'presented',
+  'attempt',
+  'proven',
+  'grace_ms',
+  'idle_ttl_ms',
+  'fallback_incarnation',
+  'merge',
+  'deadline',
+  'waited_ms',
+] as const
+
+export const MERGE_ARGUMENTS = [
+  'fallback_incarnation',
+  'generation',
+  'rotated_at',
+  'reissues',
+  'credits',
+  'clean',
+  'attempts',
+  'idle_expires_at',
+  'absolute_expires_at',
+  'binding',
+  'claims',
+  'merge',
+  'deadline',
+] as const
+
+export const TOMBSTONE_ARGUMENTS = ['reason', 'absolute_expires_at'] as const
+
+/** What follows the outcome when a token is issued. */
+export const ISSUED_REPLY = [
+  'generation',
+  'rotated_at',
+  'idle_expires_at',
+  'absolute_expires_at',
+  'claims',
+  'credits',
+  'clean',
+  'attempts',
+] as const
+
+/** The fields of a family's hash. */
+export const FAMILY_FIELDS = [
+  'ended',
+  'incarnation',
+  'generation',
+  'rotated_at',
+  'reissues',
+  'credits',
+  'clean',
+  'attempts',
+  'idle_expires_at',
+  'absolute_expires_at',
+  'binding',
+  'claims',
+  'recorded',
+  'merge',
+] as const
+
+type Value = string | number
+
+/** Puts named values into the order of a list. */
+export function toArguments<const Names extends readonly string[]>(
+  names: Names,
+  values: Readonly<Record<Names[number], Value>>,
+): Value[] {
+  return names.map((name) => values[name as Names[number]])
+}
+
+/** Names the values of a reply, whose first one is the outcome. */
+export function fromReply<const Names extends readonly string[]>(
+  names: Names,
+  reply: readonly unknown[],
+): Record<Names[number], string> {
+  const named: Record<string, string> = {}
+  names.forEach((name, index) => {
+    named[name] = String(reply[index + 1])
+  })
+  return named as Record<Names[number], string>
+}
+
+/** Lua: the arguments of a script as local variables. */
+export const luaArguments = (names: readonly string[]): string => `local ${names.join(', ')} = unpack(ARGV)`
+
+/** Lua: the named fields of the hash `key` as a table. */
+export function luaReadFields(table: string, fields: readonly (typeof FAMILY_FIELDS)[number][]): string {
+  const reads = fields.map((field, index) => `${field} = values[${index + 1}]`)
+  return `local values = redis.call('HMGET', key, ${fields.map((field) => `'${field}'`).join(', ')})
+local ${table} = { ${reads.join(', ')} }`
+}

@@ -1,0 +1,36 @@
+import type { Platform } from '../platform/platform.ts'
+import type { Events } from './events/events.ts'
+import type { Factors } from './factors/factors.ts'
+import type { Lockout } from './lockout/lockout.ts'
+import type { Links, Mail } from './mail/mail.ts'
+import type { OneTimeTokens, Tickets } from './one-time/one-time.ts'
+import type { Outbox } from './outbox/outbox.ts'
+import type { PasswordPolicy, Passwords } from './passwords/passwords.ts'
+import type { Sessions } from './sessions/sessions.ts'
+import type { Devices, SignIn, StepUp } from './sign-in/sign-in.ts'
+import type { AccessTokens, KeyRing } from './tokens/tokens.ts'
+import type { Users } from './users/users.ts'
+
+/** Every service of the server, by its name. */
+export interface Services extends Platform {
+  users: Users
+  events: Events
+  outbox: Outbox
+  mail: Mail
+  links: Links
+  sessions: Sessions
+  accessTokens: AccessTokens
+  keyRing: KeyRing
+  oneTimeTokens: OneTimeTokens
+  tickets: Tickets
+  passwords: Passwords
+  passwordPolicy: PasswordPolicy
+  factors: Factors
+  lockout: Lockout
+  signIn: SignIn
+  stepUp: StepUp
+  devices: Devices
+}
+
+/** What a use case needs: `Uses<'users' | 'sessions'>`. It is called with all services and takes these. */
+export type Uses<Name extends keyof Services> = Pick<Services, Name>

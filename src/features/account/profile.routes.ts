@@ -1,0 +1,96 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { userOf } from '../../http/principal.ts'
+import { contextOf } from '../../http/request-context.ts'
+import {
+  Name,
+  NoContent,
+  Password,
+  STEP_UP,
+  StepUpBody,
+  stepUpProblems,
+  strict,
+  User,
+} from '../../http/schemas.ts'
+import { type ChangePasswordUses, changePassword } from './change-password.ts'
+import { type DeleteAccountUses, deleteAccount } from './delete-account.ts'
+import { createProfiles, type ProfilesUses } from './profile.ts'
+
+export type ProfileUses = ProfilesUses & ChangePasswordUses & DeleteAccountUses
+
+/** A person's own profile, the password, and the end of the account. */
+export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app, uses) => {
+  const profiles = createProfiles(uses)
+  const tags = ['account']
+
+  app.get(
+    '/me',
+    {
+      config: { auth: 'user' },
+      schema: { tags, summary: 'Your account', response: { 200: User } },
+    },
+    async (request) => profiles.read(userOf(request).userId),
+  )
+
+  app.patch(
+    '/me',
+    {
+      config: { auth: 'user' },
+      schema: {
+        tags,
+        summary: 'Change your account',
+        body: Type.Object({ name: Name }, strict),
+        response: { 200: User },
+      },
+    },
+    async (request) => profiles.rename(userOf(request), request.body.name, contextOf(request)),
+  )
+
+  app.delete(
+    '/me',
+    {
+      config: { auth: 'user', limit: 'password_check' },
+      schema: {
+        tags,
+        summary: 'Delete the account',
+        description: `At once, with all its sessions. ${STEP_UP}`,
+        body: StepUpBody,
+        response: { 204: NoContent },
+        problems: [...stepUpProblems, 'revocation_pending'],
+      },
+    },
+    async (request, reply) => {
+      const principal = userOf(request)
+      await deleteAccount(uses, principal, request.body, contextOf(request))
+      profiles.forget(principal.userId)
+      return reply.status(204).send(null)
+    },
+  )
+
+  app.post(
+    '/auth/change-password',
+    {
+      config: { auth: 'user', limit: 'password_check' },
+      schema: {
+        tags,
+        summary: 'Change the password',
+        description: 'Ends every other session. Needs no second factor.',
+        body: Type.Object({ current_password: Password, new_password: Password }, strict),
+        response: { 204: NoContent },
+        problems: [
+          'password_too_weak',
+          'invalid_credentials',
+          'too_many_attempts',
+          'overloaded',
+          'revocation_pending',
+        ],
+      },
+    },
+    async (request, reply) => {
+      const { current_password: currentPassword, new_password: newPassword } = request.body
+      const input = { currentPassword, newPassword }
+      await changePassword(uses, userOf(request), input, contextOf(request))
+      return reply.status(204).send(null)
+    },
+  )
+}

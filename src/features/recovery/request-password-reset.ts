@@ -1,0 +1,33 @@
+import type { RequestContext } from '../../core/events/events.ts'
+import { ONE_TIME_TTL } from '../../core/one-time/one-time.ts'
+import type { Uses } from '../../core/uses.ts'
+
+export type RequestPasswordResetUses = Uses<
+  'transact' | 'users' | 'oneTimeTokens' | 'mail' | 'links' | 'events'
+>
+
+/** Mails a link to the stored address, if there is one; silent about everything else. `email` is canonical. */
+export async function requestPasswordReset(
+  { transact, users, oneTimeTokens, mail, links, events }: RequestPasswordResetUses,
+  email: string,
+  context: RequestContext,
+): Promise<void> {
+  await transact(async (tx) => {
+    // Locked by its address: a link must not go to one that the account leaves at this very moment.
+    const user = await users.tryLockByEmail(tx, email)
+    if (user === 'busy') return
+    const event = { type: 'password_reset_request', userId: user?.id } as const
+    const token = user ? await oneTimeTokens.issue(tx, 'reset_password', user) : null
+    if (!user || !token) {
+      const reason = user ? 'disabled' : 'unknown_user'
+      return events.record(tx, { ...event, outcome: 'failure', reason }, context)
+    }
+    const data = {
+      link: links.resetPassword(token),
+      minutes: ONE_TIME_TTL.reset_password / 60,
+      ip: context.ip,
+    }
+    await mail.enqueue(tx, email, { template: 'reset_password', data })
+    await events.record(tx, { ...event, outcome: 'success' }, context)
+  })
+}

@@ -1,0 +1,81 @@
+import type { RequestContext } from '../../core/events/events.ts'
+import { hasSecondFactor } from '../../core/factors/factors.ts'
+import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/passwords/passwords.ts'
+import { Problem } from '../../core/problems/problems.ts'
+import type { User } from '../../core/users/users.ts'
+import type { Uses } from '../../core/uses.ts'
+
+export type ResetPasswordUses = Uses<
+  | 'db'
+  | 'transact'
+  | 'clock'
+  | 'users'
+  | 'sessions'
+  | 'factors'
+  | 'passwords'
+  | 'passwordPolicy'
+  | 'oneTimeTokens'
+  | 'lockout'
+  | 'devices'
+  | 'mail'
+  | 'events'
+>
+
+/**
+ * Sets a new password and ends all sessions. A mail that arrived also proves the address.
+ * @throws `token_invalid`; `password_too_weak` without using up the token; `revocation_pending` (reset; the sessions end
+ * within a second).
+ */
+export async function resetPassword(
+  uses: ResetPasswordUses,
+  input: { token: string; password: string },
+  context: RequestContext,
+): Promise<void> {
+  const { db, transact, clock, users, sessions, factors, oneTimeTokens, passwordPolicy, mail, events } = uses
+  async function refuse(): Promise<never> {
+    const event = { type: 'password_reset', outcome: 'failure', reason: 'token_invalid' } as const
+    await events.record(db, event, context)
+    throw new Problem('token_invalid')
+  }
+
+  // Looked up first, used up last: a stranger without a link learns nothing by the passwords that are refused.
+  const owner = await oneTimeTokens.find(db, 'reset_password', input.token)
+  if (!owner) return refuse()
+  const hasFactor = hasSecondFactor(await factors.of(db, owner.id))
+  const minLength = hasFactor ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
+  await passwordPolicy.check(input.password, { email: owner.email, minLength })
+  await requireAnother(uses, owner, input.password)
+  const passwordHash = await uses.passwords.hash(input.password)
+
+  const isReset = await transact(async (tx) => {
+    const consumed = await oneTimeTokens.consume(tx, 'reset_password', input.token)
+    if (!consumed) return false
+    const owned = await factors.of(tx, consumed.user.id)
+    // The factor that let a short password pass may be gone by now; its removal takes the same lock.
+    if (!hasSecondFactor(owned)) passwordPolicy.checkLength(input.password)
+    const user = await users.resetPassword(tx, consumed.user, passwordHash)
+    const { id: userId, email } = user
+    await oneTimeTokens.revoke(tx, user)
+    await uses.lockout.unlock(tx, { id: userId, email })
+    await uses.devices.forget(tx, user)
+    await mail.enqueue(tx, email, {
+      template: 'password_changed',
+      data: { at: clock.now(), ip: context.ip, factors: owned },
+    })
+    await events.record(tx, { type: 'password_reset', outcome: 'success', userId }, context)
+    await sessions.revoke(tx, { userId }, 'password_reset')
+    return true
+  })
+  if (!isReset) await refuse()
+}
+
+/** An administrator who requires a reset has reason to fear that the password is known. @throws `password_too_weak`. */
+async function requireAnother(
+  { passwords }: ResetPasswordUses,
+  { resetRequiredAt, passwordHash }: User,
+  password: string,
+): Promise<void> {
+  if (!resetRequiredAt || !(await passwords.verify(passwordHash, password))) return
+  const detail = 'This is the password that has to be replaced: choose another one.'
+  throw new Problem('password_too_weak', { reasons: ['same_as_before'], detail })
+}

@@ -1,0 +1,16 @@
+import type { FastifyRequest } from 'fastify'
+import type { Principal, UserPrincipal } from '../core/principals/principals.ts'
+import { Problem } from '../core/problems/problems.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who makes the request, on routes whose policy has `auth`. */
+    principal: Principal
+  }
+}
+
+/** The person in a session of their own who makes the request. @throws `access_token_invalid` for anybody else. */
+export function userOf({ principal }: FastifyRequest): UserPrincipal {
+  if (principal?.kind !== 'user') throw new Problem('access_token_invalid')
+  return principal
+}

@@ -1,0 +1,135 @@
+import type { Log } from './log.ts'
+
+/** Something that runs beside the requests. */
+export interface Background {
+  start(): void | Promise<void>
+  /** Resolves once what is in flight has settled. */
+  stop(): Promise<void>
+}
+
+export interface RepeatOptions {
+  /** Names the task in logs and metrics. */
+  task: string
+  /** Milliseconds between the end of one run and the start of the next. */
+  everyMs: number | (() => number)
+  /** By which share of `everyMs` a pause may differ, so that nodes that started together drift apart. */
+  jitter?: number
+  /** Milliseconds until the first run; `everyMs` by default. */
+  firstMs?: number
+  /** One run; two never overlap. The signal aborts when the task is stopped. */
+  run(signal: AbortSignal): Promise<void>
+  failure: FailureLog
+  monitor: BackgroundMonitor
+}
+
+/** What the log says of a failure. */
+export interface FailureLog {
+  message: string
+  /** With it only the first failure in a row is logged, and then the success that follows. */
+  recovered?: string
+  level?: 'warn' | 'error'
+  fields?: object
+}
+
+/** Where failures go. */
+export interface BackgroundMonitor {
+  log: Log
+  metrics: { countBackgroundFailure(task: string): void }
+}
+
+export interface Repeating extends Background {
+  start(): void
+  /** Runs once more, after the run in flight if there is one; callers who ask meanwhile share it. Rejects if it fails. */
+  runNow(): Promise<void>
+}
+
+/** Runs a task again and again. A run that fails is logged, counted and tried again at the next turn. */
+export function repeat(options: RepeatOptions): Repeating {
+  const { task, everyMs, jitter = 0, run, failure, monitor } = options
+  let stopping = new AbortController()
+  let started = false
+  let timer: NodeJS.Timeout | undefined
+  let running: Promise<void> = Promise.resolve()
+  let queued: Promise<void> | undefined
+  let failing = false
+
+  async function runOnce(): Promise<void> {
+    clearTimeout(timer)
+    try {
+      await run(stopping.signal)
+      if (failing && failure.recovered) monitor.log.info({}, failure.recovered)
+      failing = false
+    } catch (error) {
+      monitor.metrics.countBackgroundFailure(task)
+      if (!(failing && failure.recovered)) log(error)
+      failing = true
+      throw error
+    } finally {
+      if (started) schedule(pause())
+    }
+  }
+
+  function log(error: unknown): void {
+    const { message, level = 'warn', fields = {} } = failure
+    monitor.log[level]({ ...fields, reason: reasonOf(error) }, message)
+  }
+
+  function runNow(): Promise<void> {
+    queued ??= running.then(() => {
+      queued = undefined
+      const current = runOnce()
+      running = current.catch(() => {})
+      return current
+    })
+    return queued
+  }
+
+  function schedule(ms: number): void {
+    clearTimeout(timer)
+    timer = setTimeout(() => void runNow().catch(() => {}), ms).unref()
+  }
+
+  function pause(): number {
+    const ms = typeof everyMs === 'number' ? everyMs : everyMs()
+    return ms * (1 + jitter * (2 * Math.random() - 1))
+  }
+
+  return {
+    runNow,
+    start() {
+      if (started) return
+      started = true
+      stopping = new AbortController()
+      schedule(options.firstMs ?? pause())
+    },
+    async stop() {
+      started = false
+      stopping.abort()
+      clearTimeout(timer)
+      await queued?.catch(() => {})
+      await running
+    },
+  }
+}
+
+/** Of a database error only its name: the message may quote what was written. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown'
+  return error.name === 'Error' || error.name === 'StoreUnavailable' ? error.message : error.name
+}
+
+/** Starts tasks one after the other, and stops them together: one that cannot stop in order does not keep the others. */
+export function runBackground(tasks: readonly Background[], log: Log): Background {
+  return {
+    async start() {
+      for (const task of tasks) await task.start()
+    },
+    async stop() {
+      const stops = await Promise.allSettled(tasks.map((task) => task.stop()))
+      for (const stop of stops) {
+        if (stop.status === 'rejected')
+          log.error({ err: stop.reason }, 'a background task could not be stopped in order')
+      }
+    },
+  }
+}

@@ -1,0 +1,89 @@
+import type { CircuitBreaker } from './circuit-breaker.ts'
+import type { Clock } from './clock.ts'
+import { type Database, openDatabase } from './database.ts'
+import type { Log } from './log.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import {
+  createRedisBreaker,
+  firstContact,
+  openRedis,
+  type RedisBreaker,
+  type RedisClient,
+  type RedisConnection,
+} from './redis.ts'
+import type { RedisServers } from './redis-url.ts'
+import { createRetryQueue, type RetryQueue } from './retry-queue.ts'
+import { createSecrets, type Secrets } from './secrets.ts'
+import { createTransact, type Transact } from './transact.ts'
+
+/** What every part of the server stands on. */
+export interface Platform {
+  clock: Clock
+  log: Log
+  metrics: Metrics
+  secrets: Secrets
+  db: Database
+  transact: Transact
+  databaseBreaker: CircuitBreaker
+  redis: RedisClient
+  redisBreaker: RedisBreaker
+  retryQueue: RetryQueue
+  /** One more connection to Redis, for a reader that blocks. */
+  connectRedis(): RedisConnection
+}
+
+/** The parts of the platform that something uses. */
+export type UsesPlatform<Part extends keyof Platform> = Pick<Platform, Part>
+
+export interface PlatformOptions {
+  databaseUrl: string
+  redis: RedisServers
+  /** PEM of the authorities that signed Redis's certificates, instead of the public ones. */
+  redisCa: string | undefined
+  /** Newest first. */
+  appSecrets: readonly string[]
+}
+
+export interface OpenPlatform {
+  platform: Platform
+  /** Resolves once each store was tried. The ledger is asked first: it knows what Redis missed. */
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Connects to the stores; nothing runs before `start`. */
+export function openPlatform(options: PlatformOptions, clock: Clock, log: Log): OpenPlatform {
+  const metrics = createMetrics()
+  const monitor = { log, metrics }
+  const { db, databaseBreaker, close } = openDatabase({ url: options.databaseUrl, monitor })
+  const connection = openRedis(options.redis, log, options.redisCa)
+  const { redis } = connection
+  const redisBreaker = createRedisBreaker(redis, monitor)
+  const retryQueue = createRetryQueue(monitor)
+  return {
+    platform: {
+      clock,
+      log,
+      metrics,
+      secrets: createSecrets(options.appSecrets),
+      db,
+      transact: createTransact(db),
+      databaseBreaker,
+      redis,
+      redisBreaker,
+      retryQueue,
+      // Both connections fail together; logging one is enough.
+      connectRedis: () => openRedis(options.redis, { warn() {} }, options.redisCa),
+    },
+    async start() {
+      await firstContact(redis)
+      await databaseBreaker.start()
+      await redisBreaker.start()
+    },
+    async stop() {
+      await redisBreaker.stop()
+      connection.close()
+      await close()
+    },
+  }
+}

@@ -1,0 +1,18 @@
+import type { Log } from '../../src/platform/log.ts'
+import type { Metrics } from '../../src/platform/metrics.ts'
+
+export const silentLog: Log = { info() {}, warn() {}, error() {} }
+
+/** Metrics that count nothing. */
+export const silentMetrics: Metrics = {
+  contentType: 'text/plain',
+  render: async () => '',
+  countRequest() {},
+  countAuthEvent() {},
+  countMail() {},
+  countMarkedAddress() {},
+  countWebhook() {},
+  countBackgroundFailure() {},
+  countDropped() {},
+  observePasswordQueue() {},
+}
