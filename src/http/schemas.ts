@@ -82,11 +82,13 @@ export const factorProof = {
   recovery_code: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   passkey: Type.Optional(PasskeyAnswer),
 }
-/** What a call with `stepUpProof` says and can answer, beside what is its own. */
+/** What the documentation of a call with `stepUpProof` says. */
 export const STEP_UP =
-  'Asks for the password again and, where the account has a second factor, for exactly one of `code`, ' +
+  'Asks again for the password of the account and, where it has a second factor, for exactly one of `code`, ' +
   '`recovery_code` and `passkey` (of `POST /auth/passkeys/challenge`). Without one the answer is `mfa_required` with ' +
-  'the `methods` that would do: send the same call again with the factor. There is no `mfa_token` here.'
+  'the `methods` that would do: send the same call again with the factor. There is no `mfa_token` here. An account ' +
+  'without a password leaves it out.'
+/** What such a call can answer, beside what is its own. */
 export const stepUpProblems = [
   'invalid_credentials',
   'mfa_required',
@@ -94,8 +96,8 @@ export const stepUpProblems = [
   'too_many_attempts',
   'overloaded',
 ] as const
-/** The password again and, where the account has one, a second factor. */
-export const stepUpProof = { password: Password, ...factorProof }
+/** The password again, where the account has one, and a second factor, where it has one. */
+export const stepUpProof = { password: Type.Optional(Password), ...factorProof }
 /** For an account without a second factor: with more than one of them a call is refused. */
 export const StepUpBody = Type.Object(stepUpProof, {
   ...strict,

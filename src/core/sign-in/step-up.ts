@@ -56,7 +56,10 @@ export interface StepUpDeps extends UsesPlatform<'db' | 'transact'> {
   events: Events
 }
 
-const PASSWORD_MISSING = { pointer: '/password', detail: "must have required property 'password'" }
+const PASSWORD_MISSING = {
+  detail: 'The body is not valid.',
+  errors: [{ pointer: '/password', detail: "must have required property 'password'" }],
+}
 
 export function createStepUp(deps: StepUpDeps): StepUp {
   const { db, transact, users, passwords, factors, lockout, events } = deps
@@ -107,7 +110,7 @@ export function createStepUp(deps: StepUpDeps): StepUp {
     if (candidate !== undefined) return password(principal, candidate, context, type)
     const user = await users.find(db, principal.userId)
     if (!user || user.disabledAt) throw new Problem('invalid_credentials')
-    if (user.passwordHash !== null) throw new Problem('validation_failed', { errors: [PASSWORD_MISSING] })
+    if (user.passwordHash !== null) throw new Problem('validation_failed', PASSWORD_MISSING)
     return user
   }
 
