@@ -1,6 +1,7 @@
 import { uuidv7 } from 'uuidv7'
 import { type Background, repeat } from '../../platform/background.ts'
 import type { Queryable } from '../../platform/database.ts'
+import { createDropReport } from '../../platform/drop-report.ts'
 import type { AuditEvent as StoredEvent } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { EventType, Outcome, WhatHappened } from './event-types.ts'
@@ -66,6 +67,7 @@ export function openEvents(
   deps: UsesPlatform<'db' | 'databaseBreaker' | 'clock' | 'log' | 'metrics'> & { findOwners: FindOwners },
 ): Events {
   const { db, databaseBreaker, clock, log, metrics } = deps
+  const full = createDropReport('audit_events', deps)
   let pending: { row: Row; familyHash: string | undefined }[] = []
 
   function toRow(event: AuditEvent, context: RequestContext): Row {
@@ -98,16 +100,11 @@ export function openEvents(
         await insert(db, await attribute(batch))
       } catch (error) {
         pending = batch.concat(pending)
-        drop(pending.splice(MAX_PENDING).length)
+        full.dropped(pending.splice(MAX_PENDING).length)
         throw error
       }
     }
-  }
-
-  function drop(count: number): void {
-    if (count === 0) return
-    for (let index = 0; index < count; index += 1) metrics.countDropped('audit_events')
-    log.error({ queue: 'audit_events', count }, 'the queue is full: audit events were dropped')
+    full.end()
   }
 
   const writer = repeat({
@@ -132,8 +129,8 @@ export function openEvents(
     },
     recordSoon(event, context) {
       metrics.countAuthEvent(event)
-      if (pending.length >= MAX_PENDING) return drop(1)
-      pending.push({ row: toRow(event, context), familyHash: event.familyHash })
+      if (pending.length >= MAX_PENDING) full.dropped()
+      else pending.push({ row: toRow(event, context), familyHash: event.familyHash })
     },
     list: listEvents,
     countSince: (tx, userId, what, since) =>

@@ -1,4 +1,5 @@
 import { type Background, repeat } from '../../../platform/background.ts'
+import { createDropReport } from '../../../platform/drop-report.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
 import type { RotatedFamily } from './decide.ts'
 
@@ -24,7 +25,8 @@ const MAX_PENDING = 100_000
 
 /** Writes generations to the ledger in batches; a process that is killed loses only lower bounds. */
 export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOptions): WriteBehind {
-  const { db, log, metrics } = deps
+  const { db } = deps
+  const full = createDropReport('write_behind', deps)
   let pending = new Map<string, Rotation>()
 
   function add(rotation: Rotation): void {
@@ -33,7 +35,7 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
     // A re-issue moves nothing but the credits.
     if (known?.generation === rotation.generation)
       rotation.credits = Math.min(rotation.credits, known.credits)
-    if (!known && pending.size >= MAX_PENDING) drop()
+    if (!known && pending.size >= MAX_PENDING) full.dropped()
     else pending.set(rotation.sessionId, rotation)
   }
 
@@ -69,11 +71,7 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
       for (const rotation of batch.values()) add(rotation)
       throw error
     }
-  }
-
-  function drop(): void {
-    metrics.countDropped('write_behind')
-    log.error({ queue: 'write_behind', pending: pending.size }, 'the queue is full: a generation was dropped')
+    full.end()
   }
 
   const writer = repeat({

@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { EVENTS } from '../../../src/core/events/event-types.ts'
+import { type Events, openEvents } from '../../../src/core/events/events.ts'
+import { openDatabase } from '../../../src/platform/database.ts'
+import { createTestDatabase } from '../../support/database.ts'
+import { silentMetrics } from '../../support/monitor.ts'
+
+const context = { ip: '192.0.2.1', userAgent: undefined, requestId: 'r' }
+
+t.test(
+  'docs/events.md lists every event with its outcomes and reasons, in the order of the code',
+  async (t) => {
+    const text = await readFile(new URL('../../../docs/events.md', import.meta.url), 'utf8')
+    const rows = [...text.matchAll(/^\| `(\w+)` \| (success|failure) \| ([^|]+) \|/gm)].map(
+      ([, type, outcome, reasons = '']) => [type, outcome, reasons.trim().split(', ')],
+    )
+    const spelled = (reason: string | null) => (reason === null ? 'none' : `\`${reason}\``)
+    const expected = Object.entries(EVENTS).flatMap(([type, outcomes]) =>
+      (['success', 'failure'] as const)
+        .filter((outcome) => outcomes[outcome].length > 0)
+        .map((outcome) => [type, outcome, outcomes[outcome].map(spelled)]),
+    )
+    t.strictSame(rows, expected)
+  },
+)
+
+t.test('a full queue drops events, and says so in the log and a metric', async (t) => {
+  const database = await createTestDatabase()
+  const { db, databaseBreaker, close } = openDatabase({ url: database.url })
+  t.teardown(async () => {
+    await close()
+    await database.drop()
+  })
+  const dropped: string[] = []
+  const logged: object[] = []
+  const metrics = { ...silentMetrics, countDropped: (queue: string) => void dropped.push(queue) }
+  const log = { info() {}, warn() {}, error: (fields: object) => void logged.push(fields) }
+  const events: Events = openEvents({
+    db,
+    databaseBreaker,
+    clock: { now: () => Date.UTC(2026, 0, 1) },
+    log,
+    metrics,
+    findOwners: async () => new Map(),
+  })
+  const refusal = { type: 'refresh', outcome: 'failure', reason: 'invalid' } as const
+  for (let index = 0; index < 10_003; index += 1) events.recordSoon(refusal, context)
+  t.strictSame(dropped, ['audit_events', 'audit_events', 'audit_events'])
+  t.strictSame(logged, [{ queue: 'audit_events' }], 'one line, not one for each')
+  await events.stop()
+  t.equal(await db.auditEvent.count(), 10_000, 'what was taken is written')
+  t.match(logged[1], { queue: 'audit_events', lost: 3 })
+})
