@@ -55,23 +55,26 @@ export function repeat(options: RepeatOptions): Repeating {
 
   async function runOnce(): Promise<void> {
     clearTimeout(timer)
+    const { signal } = stopping
+    const isLast = signal.aborted
     try {
-      await run(stopping.signal)
+      await run(signal)
       if (failing && failure.recovered) monitor.log.info({}, failure.recovered)
       failing = false
     } catch (error) {
-      monitor.metrics.countBackgroundFailure(task)
-      if (!(failing && failure.recovered)) log(error)
-      failing = true
+      // What stopping interrupts has not failed.
+      if (isLast || !signal.aborted) report(error)
       throw error
     } finally {
       if (started) schedule(pause())
     }
   }
 
-  function log(error: unknown): void {
-    const { message, level = 'warn', fields = {} } = failure
-    monitor.log[level]({ ...fields, reason: reasonOf(error) }, message)
+  function report(error: unknown): void {
+    const { message, recovered, level = 'warn', fields = {} } = failure
+    monitor.metrics.countBackgroundFailure(task)
+    if (!failing || !recovered) monitor.log[level]({ ...fields, reason: reasonOf(error) }, message)
+    failing = true
   }
 
   function runNow(): Promise<void> {

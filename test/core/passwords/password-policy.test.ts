@@ -24,11 +24,11 @@ async function reasons(password: string, account: { email?: string; minLength?: 
   if (problem === undefined) return []
   t.ok(problem instanceof Problem)
   t.equal(problem.code, 'password_too_weak')
-  const { detail = '', reasons = [] } = problem.extras
+  const { detail = '', reasons = [] } = problem.members
   t.equal(/^Use \d+ to 128 characters\./.test(detail), /too_/.test(`${reasons}`), 'only what applies')
   t.equal(/guessed/.test(detail), /common|breached/.test(`${reasons}`))
   if (password.length > 8)
-    t.notOk(JSON.stringify(problem.extras).includes(password), 'a refusal does not repeat the password')
+    t.notOk(JSON.stringify(problem.members).includes(password), 'a refusal does not repeat the password')
   return reasons
 }
 
