@@ -116,7 +116,7 @@ export function repeat(options: RepeatOptions): Repeating {
 }
 
 /** Of a database error only its name: the message may quote what was written. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   return error.name === 'Error' || error.name === 'StoreUnavailable' ? error.message : error.name
 }

@@ -1,4 +1,4 @@
-import { type Background, type BackgroundMonitor, repeat } from './background.ts'
+import { type Background, type BackgroundMonitor, reasonOf, repeat } from './background.ts'
 
 /** What has to be done and cannot be done now: tried every second until it works, or the process ends. */
 export interface RetryQueue extends Background {
@@ -17,15 +17,16 @@ export interface RetryQueueOptions {
 
 export function createRetryQueue(options: RetryQueueOptions): RetryQueue {
   const { log, metrics, everyMs = 1_000, maxTasks = 1_000 } = options
-  let tasks: (() => Promise<void>)[] = []
+  // A task stays here while it is tried, so that it counts towards `maxTasks`.
+  const tasks = new Set<{ run(): Promise<void> }>()
 
   async function tryAll(): Promise<void> {
     let failure: unknown
-    for (const task of tasks.splice(0)) {
+    for (const task of [...tasks]) {
       try {
-        await task()
+        await task.run()
+        tasks.delete(task)
       } catch (error) {
-        tasks.push(task)
         failure = error
       }
     }
@@ -41,18 +42,18 @@ export function createRetryQueue(options: RetryQueueOptions): RetryQueue {
   })
 
   return {
-    add(task) {
-      if (tasks.length < maxTasks) return void tasks.push(task)
+    add(run) {
+      if (tasks.size < maxTasks) return void tasks.add({ run })
       metrics.countDropped('retry_queue')
-      log.error({ queue: 'retry_queue', waiting: tasks.length }, 'the queue is full: a task was dropped')
+      log.error({ queue: 'retry_queue', waiting: tasks.size }, 'the queue is full: a task was dropped')
     },
     start: loop.start,
     async stop() {
       await loop.stop()
-      await tryAll().catch((error: Error) =>
-        log.error({ reason: error.message, waiting: tasks.length }, 'some tasks were never done'),
+      await tryAll().catch((error: unknown) =>
+        log.error({ reason: reasonOf(error), waiting: tasks.size }, 'some tasks were never done'),
       )
-      tasks = []
+      tasks.clear()
     },
   }
 }
