@@ -1,0 +1,257 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t from 'tap'
+import { type Background, type RepeatOptions, repeat, runBackground } from '../../src/platform/background.ts'
+import { deferred } from '../support/deferred.ts'
+import { becomes, eventually } from '../support/eventually.ts'
+import { recordingMonitor } from '../support/recording-monitor.ts'
+
+const HOUR = 3_600_000
+const failure = { message: 'the task failed' }
+
+function repeating(options: Pick<RepeatOptions, 'run'> & Partial<RepeatOptions>) {
+  const monitor = recordingMonitor()
+  const task = repeat({ task: 'a_task', everyMs: 1, failure, monitor, ...options })
+  return { ...monitor, task }
+}
+
+/** Resolves once another task, started now, has run twenty times: whatever was due by now has run as well. */
+async function twentyRunsElsewhere(): Promise<void> {
+  let runs = 0
+  const { task } = repeating({
+    run: async () => {
+      runs += 1
+    },
+  })
+  task.start()
+  await eventually(() => runs >= 20)
+  await task.stop()
+}
+
+t.test('two runs never overlap, whoever asks for them', async (t) => {
+  let runs = 0
+  let running = 0
+  let most = 0
+  const { task } = repeating({
+    async run() {
+      running += 1
+      most = Math.max(most, running)
+      for (let step = 0; step < 5; step += 1) await nextTurn()
+      running -= 1
+      runs += 1
+    },
+  })
+  task.start()
+  while (runs < 30) {
+    await Promise.all([task.runNow(), task.runNow()])
+    await nextTurn()
+  }
+  await task.stop()
+  t.equal(most, 1)
+  t.equal(running, 0)
+})
+
+t.test('stopping aborts the signal of the run in flight, and awaits it', async (t) => {
+  const released = deferred()
+  let signal: AbortSignal | undefined
+  let finished = false
+  const { task } = repeating({
+    async run(given) {
+      signal = given
+      await released.promise
+      finished = true
+    },
+  })
+  task.start()
+  await eventually(() => signal !== undefined)
+  t.equal(signal?.aborted, false)
+  const stopped = task.stop().then(() => finished)
+  t.equal(signal?.aborted, true)
+  released.resolve()
+  t.equal(await stopped, true, 'it had finished when stop resolved')
+})
+
+t.test('stopping also awaits the run that waits for the one in flight', async (t) => {
+  const released = deferred()
+  let runs = 0
+  const { task } = repeating({
+    everyMs: HOUR,
+    async run() {
+      await released.promise
+      runs += 1
+    },
+  })
+  const asked = [task.runNow()]
+  await nextTurn()
+  asked.push(task.runNow())
+  const stopped = task.stop().then(() => runs)
+  released.resolve()
+  t.equal(await stopped, 2)
+  await Promise.all(asked)
+})
+
+t.test('a run that is asked for during a run comes after it, and is shared', async (t) => {
+  const released = deferred()
+  let began = 0
+  const { task } = repeating({
+    everyMs: HOUR,
+    async run() {
+      began += 1
+      if (began === 1) await released.promise
+    },
+  })
+  const first = task.runNow()
+  await eventually(() => began === 1)
+  const shared = [task.runNow(), task.runNow(), task.runNow()]
+  await nextTurn()
+  t.equal(began, 1, 'it waits')
+  released.resolve()
+  await Promise.all([first, ...shared])
+  t.equal(began, 2, 'three callers, one run')
+  await task.runNow()
+  t.equal(began, 3, 'who asks later gets a run of their own')
+  await task.stop()
+})
+
+t.test('a failing run is logged, counted and tried again', async (t) => {
+  let runs = 0
+  const { task, lines, failures } = repeating({
+    failure: { message: 'the task failed', level: 'error', fields: { table: 'users' } },
+    async run() {
+      runs += 1
+      if (runs <= 2) throw new Error(`failure ${runs}`)
+    },
+  })
+  task.start()
+  await eventually(() => runs > 3)
+  await task.stop()
+  t.strictSame(failures, ['a_task', 'a_task'])
+  const line = (reason: string) => ({
+    level: 'error',
+    fields: { table: 'users', reason },
+    message: 'the task failed',
+  })
+  t.strictSame(lines, [line('failure 1'), line('failure 2')])
+})
+
+t.test('who asks for a run learns of its failure', async (t) => {
+  const { task, failures } = repeating({
+    run: async () => {
+      throw new Error('it is not there')
+    },
+  })
+  await t.rejects(task.runNow(), { message: 'it is not there' })
+  t.strictSame(failures, ['a_task'])
+  await task.stop()
+})
+
+t.test('of an error whose message may quote what was written, only the name is logged', async (t) => {
+  const { task, lines } = repeating({
+    run: async () => {
+      throw Object.assign(new Error('ada@example.com'), { name: 'PrismaClientKnownRequestError' })
+    },
+  })
+  await t.rejects(task.runNow())
+  await task.stop()
+  t.strictSame(lines[0]?.fields, { reason: 'PrismaClientKnownRequestError' })
+})
+
+t.test(
+  'with a sentence for the recovery, only the first failure of a row and the recovery are logged',
+  async (t) => {
+    const outcomes = [true, false, false, false, true, true, false]
+    let runs = 0
+    const { task, lines, failures } = repeating({
+      failure: { message: 'it is gone', recovered: 'it is back' },
+      async run() {
+        runs += 1
+        if (outcomes[runs - 1] === false) throw new Error(`run ${runs}`)
+      },
+    })
+    for (const fits of outcomes) await (fits ? task.runNow() : t.rejects(task.runNow()))
+    await task.stop()
+    t.strictSame(lines, [
+      { level: 'warn', fields: { reason: 'run 2' }, message: 'it is gone' },
+      { level: 'info', fields: {}, message: 'it is back' },
+      { level: 'warn', fields: { reason: 'run 7' }, message: 'it is gone' },
+    ])
+    t.equal(failures.length, 4, 'each is counted')
+  },
+)
+
+t.test('nothing runs after stop', async (t) => {
+  let runs = 0
+  const { task } = repeating({
+    run: async () => {
+      runs += 1
+    },
+  })
+  task.start()
+  await eventually(() => runs > 2)
+  await task.stop()
+  const before = runs
+  await twentyRunsElsewhere()
+  t.equal(runs, before)
+  task.start()
+  await becomes(t, () => runs > before, 'it runs again once it is started again')
+  await task.stop()
+})
+
+t.test('to start twice is to start once', async (t) => {
+  let signal: AbortSignal | undefined
+  let runs = 0
+  const { task } = repeating({
+    everyMs: HOUR,
+    firstMs: 0,
+    async run(given) {
+      signal = given
+      runs += 1
+    },
+  })
+  task.start()
+  await eventually(() => runs === 1)
+  task.start()
+  await twentyRunsElsewhere()
+  t.equal(runs, 1)
+  await task.stop()
+  t.equal(signal?.aborted, true)
+})
+
+t.test(
+  'tasks start one after the other and stop together; one that cannot stop does not keep the others',
+  async (t) => {
+    const { log, lines } = recordingMonitor()
+    const order: string[] = []
+    const started = deferred()
+    const stopped = deferred()
+    const task = (name: string, start: Promise<void>, stop: () => Promise<void>): Background => ({
+      async start() {
+        await start
+        order.push(`${name} started`)
+      },
+      async stop() {
+        await stop()
+        order.push(`${name} stopped`)
+      },
+    })
+    const error = new Error('it does not stop')
+    const all = runBackground(
+      [
+        task('first', started.promise, () => stopped.promise),
+        task('second', Promise.resolve(), () => Promise.reject(error)),
+        task('third', Promise.resolve(), async () => stopped.resolve()),
+      ],
+      log,
+    )
+    const starting = all.start()
+    await nextTurn()
+    t.strictSame(order, [], 'the second waits for the first')
+    started.resolve()
+    await starting
+    t.strictSame(order, ['first started', 'second started', 'third started'])
+    await all.stop()
+    t.strictSame(order.slice(3).sort(), ['first stopped', 'third stopped'])
+    t.strictSame(lines, [
+      { level: 'error', fields: { err: error }, message: 'a background task could not be stopped in order' },
+    ])
+  },
+)

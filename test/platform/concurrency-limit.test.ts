@@ -1,0 +1,131 @@
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import t from 'tap'
+import {
+  createConcurrencyLimit,
+  createKeyedConcurrencyLimit,
+  Overloaded,
+} from '../../src/platform/concurrency-limit.ts'
+import { deferred } from '../support/deferred.ts'
+import { becomes } from '../support/eventually.ts'
+
+t.test('no more tasks run at once than the limit says', async (t) => {
+  const limited = createConcurrencyLimit(3, 100)
+  let running = 0
+  let most = 0
+  const results = await Promise.all(
+    Array.from({ length: 50 }, (_, index) =>
+      limited(async () => {
+        running += 1
+        most = Math.max(most, running)
+        await nextTurn()
+        running -= 1
+        return index
+      }),
+    ),
+  )
+  t.equal(most, 3)
+  t.strictSame(
+    results,
+    Array.from({ length: 50 }, (_, index) => index),
+    'each caller gets the result of their own task',
+  )
+  t.equal(limited.waiting(), 0)
+})
+
+t.test('tasks run in the order in which they came; a newcomer does not pass the line', async (t) => {
+  const limited = createConcurrencyLimit(1, 10)
+  const began: string[] = []
+  const first = deferred()
+  const tasks = ['first', 'second', 'third'].map((name) =>
+    limited(async () => {
+      began.push(name)
+      if (name === 'first') await first.promise
+      // A slot is about to be free: who comes now comes last all the same.
+      if (name === 'second') tasks.push(limited(async () => void began.push('newcomer')))
+    }),
+  )
+  t.equal(limited.waiting(), 2)
+  first.resolve()
+  await Promise.all(tasks)
+  await Promise.all(tasks)
+  t.strictSame(began, ['first', 'second', 'third', 'newcomer'])
+})
+
+t.test('a task that finds the line full is refused at once, and never runs', async (t) => {
+  const limited = createConcurrencyLimit(1, 2)
+  const released = deferred()
+  const accepted = Array.from({ length: 3 }, () => limited(() => released.promise))
+  let ran = false
+  const refused = limited(async () => {
+    ran = true
+  })
+  await t.rejects(refused, Overloaded)
+  await t.rejects(refused, { name: 'Overloaded', retryAfter: 2 })
+  t.equal(limited.waiting(), 2)
+  released.resolve()
+  await Promise.all(accepted)
+  t.equal(ran, false)
+  t.equal(await limited(async () => 'served'), 'served', 'there is room again')
+})
+
+t.test('a task that fails frees its slot, whether it throws or rejects', async (t) => {
+  const limited = createConcurrencyLimit(1, 10)
+  const rejects = limited(() => Promise.reject(new Error('rejected')))
+  const throws = limited(() => {
+    throw new Error('thrown')
+  })
+  const last = limited(async () => 'done')
+  await t.rejects(rejects, { message: 'rejected' })
+  await t.rejects(throws, { message: 'thrown' })
+  t.equal(await last, 'done')
+  // A slot that was freed twice would let two run.
+  const released = deferred()
+  const held = limited(() => released.promise)
+  const next = limited(async () => 'next')
+  t.equal(limited.waiting(), 1)
+  released.resolve()
+  await held
+  t.equal(await next, 'next')
+})
+
+t.test('limits of different keys are independent: one that is full refuses nobody else', async (t) => {
+  const limited = createKeyedConcurrencyLimit(1, 1)
+  const released = deferred()
+  const held = [limited('ada', () => released.promise), limited('ada', () => released.promise)]
+  await t.rejects(
+    limited('ada', async () => {}),
+    Overloaded,
+  )
+  t.equal(await limited('bob', async () => 'bob'), 'bob')
+  // Who was refused must not have forgotten the limit of those who run.
+  await t.rejects(
+    limited('ada', async () => {}),
+    Overloaded,
+  )
+  released.resolve()
+  await Promise.all(held)
+  t.equal(await limited('ada', async () => 'ada'), 'ada')
+})
+
+t.test('a key is forgotten once no task uses it, also after one that failed', async (t) => {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  const limited = createKeyedConcurrencyLimit(1, 1)
+  // An object stands in for a key, because only of an object can be told whether anything still holds it.
+  async function use(task: () => Promise<void>): Promise<WeakRef<object>> {
+    const key = { name: 'a key' }
+    await limited(key as unknown as string, task).catch(() => {})
+    return new WeakRef(key)
+  }
+  const isForgotten = async (key: WeakRef<object>) => {
+    await pause(1)
+    collect()
+    return key.deref() === undefined
+  }
+  const succeeded = await use(async () => {})
+  const failed = await use(() => Promise.reject(new Error('failed')))
+  await becomes(t, () => isForgotten(succeeded), 'after a task')
+  await becomes(t, () => isForgotten(failed), 'after a failure')
+})
