@@ -111,8 +111,9 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     async start() {
       started = true
       first = true
-      await heartbeat.runNow()
+      // Started first, so that a stop meanwhile ends it.
       heartbeat.start()
+      await heartbeat.runNow()
     },
     async stop() {
       started = false
