@@ -45,7 +45,8 @@ export interface ApiKeyPrincipal {
 interface TokenClaims {
   sub: string
   client_id: string
-  scope: string
+  /** Without it the token is good for nothing in particular. */
+  scope?: string
   /** A client's own token has no session. */
   sid?: string
   roles?: readonly string[]
@@ -62,7 +63,7 @@ export function principalOf(claims: TokenClaims): UserPrincipal | DelegatedPrinc
     auth_time: authTime = 0,
     amr = [],
   } = claims
-  const scope = claims.scope.split(' ')
+  const scope = claims.scope?.split(' ') ?? []
   if (sessionId === undefined) return { kind: 'client', clientId, scope }
   if (clientId !== FIRST_PARTY_CLIENT) return { kind: 'delegated', userId, sessionId, clientId, scope }
   return { kind: 'user', userId, sessionId, clientId, scope, roles, authTime, amr }

@@ -1,0 +1,159 @@
+import { randomUUID, sign } from 'node:crypto'
+import t from 'tap'
+import { uuidv7 } from 'uuidv7'
+import { ACCOUNT_SCOPE, FIRST_PARTY_CLIENT } from '../../../src/core/clients/clients.ts'
+import type { SessionClaims } from '../../../src/core/sessions/claims.ts'
+import { createRevokedTokens } from '../../../src/core/sessions/revoked-tokens.ts'
+import { createAccessTokens } from '../../../src/core/tokens/access-tokens.ts'
+import { movableClock, startServer } from '../../support/server.ts'
+
+const clock = movableClock()
+const server = await startServer(t, { clock })
+const { keyRing } = server.app.services
+// Where the server of the tests says it is.
+const ISSUER = 'http://localhost:8080'
+const TTL = 600
+const REVOKED = { code: 'access_token_invalid', members: { detail: 'The token has been revoked.' } }
+
+/** Access tokens over the server's keys, with revocations that the test makes. */
+function setUp() {
+  const revoked = createRevokedTokens(clock, 660_000)
+  const revocations = { isFresh: true, catchUp: async () => {}, has: revoked.has }
+  const options = { keyRing, revocations, clock, issuer: ISSUER, audience: ISSUER, ttl: TTL }
+  return { revoked, accessTokens: createAccessTokens(options) }
+}
+
+const seconds = () => Math.floor(clock.now() / 1000)
+
+/** Signs claims with the server's key, whatever they are. */
+function signByHand(claims: object): string {
+  const { kid, alg, privateKey: key } = keyRing.signer()
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const input = `${encode({ alg, typ: 'at+jwt', kid })}.${encode(claims)}`
+  const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' })
+  return `${input}.${signature.toString('base64url')}`
+}
+
+/** A token that a client got for itself: nobody's session. */
+function clientToken(clientId: string, { iat = seconds(), ...claims }: { iat?: number; sub?: string } = {}) {
+  return signByHand({
+    iss: ISSUER,
+    aud: ISSUER,
+    sub: clientId,
+    client_id: clientId,
+    scope: 'reports:read reports:write',
+    jti: randomUUID(),
+    iat,
+    exp: iat + TTL,
+    ...claims,
+  })
+}
+
+const session = (claims: Partial<SessionClaims> = {}): SessionClaims => ({
+  sub: uuidv7(),
+  sid: uuidv7(),
+  client_id: FIRST_PARTY_CLIENT,
+  scope: ACCOUNT_SCOPE,
+  roles: ['admin'],
+  auth_time: seconds(),
+  amr: ['pwd', 'otp'],
+  ...claims,
+})
+
+t.test("a client's own token needs no session", async (t) => {
+  const { accessTokens } = setUp()
+  const token = clientToken('robot')
+  const principal = { kind: 'client', clientId: 'robot', scope: ['reports:read', 'reports:write'] }
+  t.strictSame(await accessTokens.verify(token), principal)
+  t.strictSame(accessTokens.verify(token), principal, 'a second time without looking at the signature')
+})
+
+t.test("a client's own tokens are refused by the moment of their issue", async (t) => {
+  const { accessTokens, revoked } = setUp()
+  const earlier = clientToken('robot')
+  const another = clientToken('another')
+  t.match(await accessTokens.verify(earlier), { kind: 'client' })
+  clock.advance(2_000)
+  const moment = seconds()
+  revoked.addClient('robot', moment)
+  t.throws(() => accessTokens.verify(earlier), REVOKED, 'also one that was checked before')
+  await t.rejects(async () => accessTokens.verify(clientToken('robot', { iat: moment - 1 })), REVOKED)
+  t.match(await accessTokens.verify(clientToken('robot')), { kind: 'client', clientId: 'robot' })
+  t.match(await accessTokens.verify(another), { kind: 'client', clientId: 'another' })
+})
+
+t.test(
+  "a client's token in a session is delegated: it carries no roles, and ends with the session",
+  async (t) => {
+    const { accessTokens, revoked } = setUp()
+    const claims = session({ client_id: 'a-mail-app', scope: 'profile mail' })
+    const { accessToken } = accessTokens.sign(claims, clock.now() + 3_600_000)
+    t.strictSame(await accessTokens.verify(accessToken), {
+      kind: 'delegated',
+      userId: claims.sub,
+      sessionId: claims.sid,
+      clientId: 'a-mail-app',
+      scope: ['profile', 'mail'],
+    })
+    revoked.addSession(claims.sid)
+    t.throws(() => accessTokens.verify(accessToken), {
+      code: 'access_token_invalid',
+      members: { detail: 'The session has ended.' },
+    })
+  },
+)
+
+t.test('a first-party token is a person in a session of their own', async (t) => {
+  const { accessTokens } = setUp()
+  const claims = session()
+  const { accessToken, expiresIn } = accessTokens.sign(claims, clock.now() + 3_600_000)
+  t.equal(expiresIn, TTL)
+  t.strictSame(await accessTokens.verify(accessToken), {
+    kind: 'user',
+    userId: claims.sub,
+    sessionId: claims.sid,
+    clientId: FIRST_PARTY_CLIENT,
+    scope: [ACCOUNT_SCOPE],
+    roles: ['admin'],
+    authTime: claims.auth_time,
+    amr: ['pwd', 'otp'],
+  })
+})
+
+t.test('without a session nobody is a person, whatever the other claims say', async (t) => {
+  const { accessTokens } = setUp()
+  const token = clientToken(FIRST_PARTY_CLIENT, { sub: uuidv7() })
+  t.match(await accessTokens.verify(token), { kind: 'client' })
+})
+
+t.test('a token without a scope may do nothing; it is not an error of the server', async (t) => {
+  const { accessTokens } = setUp()
+  const claims = { iss: ISSUER, aud: ISSUER, sub: 'robot', client_id: 'robot', jti: randomUUID() }
+  const token = signByHand({ ...claims, iat: seconds(), exp: seconds() + TTL })
+  t.strictSame(await accessTokens.verify(token), { kind: 'client', clientId: 'robot', scope: [] })
+})
+
+t.test('over HTTP only a token of the person opens the account', async (t) => {
+  const { access_token: own } = await server.login(await server.createAccount())
+  const me = (bearer: string) => server.call('GET', '/me', { bearer })
+  t.equal((await me(own)).status, 200)
+  const payload = JSON.parse(Buffer.from(own.split('.')[1] ?? '', 'base64url').toString())
+  const { sid, ...withoutSession } = payload
+  t.ok(sid)
+  t.equal((await me(signByHand(payload))).status, 200, 'what is signed by hand is accepted')
+  const refused = {
+    delegated: { ...payload, client_id: 'a-mail-app' },
+    'delegated, without the scope': { ...payload, client_id: 'a-mail-app', scope: 'mail' },
+    'first-party, without the scope': { ...payload, scope: 'mail' },
+    client: { ...withoutSession, client_id: 'robot', sub: 'robot' },
+    'client in the name of the first party': withoutSession,
+  }
+  for (const [name, claims] of Object.entries(refused)) {
+    const answer = await me(signByHand(claims))
+    t.equal(answer.status, 401, name)
+    t.equal(answer.body.code, 'access_token_invalid', name)
+  }
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()
