@@ -1,0 +1,133 @@
+import { randomInt } from 'node:crypto'
+import t from 'tap'
+import { eventually } from '../support/eventually.ts'
+import { type Answer, startServer, type TestServer } from '../support/server.ts'
+
+const unlimited = await startServer(t)
+const limited = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })
+const { access_token: bearer } = await limited.login(await limited.createAccount())
+
+interface Operation {
+  method: string
+  path: string
+  /** The codes of its problems, by status. */
+  problems: Record<string, string[]>
+  security: unknown
+}
+
+// A client address of its own, so that nobody else has taken from its budgets.
+const newClient = () => ({ 'x-forwarded-for': `198.18.${randomInt(256)}.${randomInt(1, 255)}` })
+
+/** Every call that the OpenAPI document names, with an id where one is asked for. */
+async function documentedOperations(server: TestServer): Promise<Operation[]> {
+  const { body } = await server.call('GET', '/openapi.json', { headers: newClient() })
+  // biome-ignore lint/suspicious/noExplicitAny: a document, as it comes
+  const codes = (response: any): string[] =>
+    response.content?.['application/problem+json']?.schema.allOf[1].properties.code.enum ?? []
+  // biome-ignore lint/suspicious/noExplicitAny: a document, as it comes
+  return Object.entries<Record<string, any>>(body.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { responses, security }]) => ({
+      method: method.toUpperCase(),
+      path: path.replace(/{[^}]+}/g, '00000000-0000-4000-8000-000000000000'),
+      problems: Object.fromEntries(
+        Object.entries(responses).map(([status, response]) => [status, codes(response)]),
+      ),
+      security,
+    })),
+  )
+}
+
+const nameOf = ({ method, path }: Operation) => `${method} ${path}`
+
+const PASSWORD_CHECKS = [
+  ['DELETE', '/me'],
+  ['POST', '/auth/change-password'],
+  ['POST', '/auth/mfa/totp'],
+  ['POST', '/auth/passkeys/options'],
+] as const
+
+t.test('while Redis is unavailable, the routes that ask for the password share one budget', async (t) => {
+  const server = await startServer(t, { env: { RATE_LIMITS: 'true' }, proxies: true })
+  const account = await server.createAccount()
+  const { access_token: bearer } = await server.login(account)
+  server.proxies.redis.cut()
+  await eventually(() => server.app.services.redisBreaker.isOpen)
+  // What is missing in the body is found after the point was taken.
+  const ask = (index: number): Promise<Answer> => {
+    const [method, path] = PASSWORD_CHECKS[index % PASSWORD_CHECKS.length] as (typeof PASSWORD_CHECKS)[number]
+    return server.call(method, path, { body: {}, bearer })
+  }
+  for (let index = 0; index < 20; index += 1) {
+    const answer = await ask(index)
+    t.equal(answer.status, 400)
+    t.equal(answer.headers.get('ratelimit-policy'), '"password_check";q=20;w=60')
+    t.match(answer.headers.get('ratelimit'), new RegExp(`^"password_check";r=${19 - index};`))
+  }
+  for (let index = 0; index < PASSWORD_CHECKS.length; index += 1) {
+    const refused = await ask(index)
+    t.match(refused, { status: 429, body: { code: 'too_many_attempts', reason: 'rate_limited' } })
+  }
+  t.equal((await server.call('GET', '/me', { bearer })).status, 200, 'what asks for no password goes on')
+})
+
+t.test('without credentials every answer is no-store, except the public keys', async (t) => {
+  const operations = await documentedOperations(unlimited)
+  t.ok(operations.length > 30)
+  for (const operation of operations) {
+    const { method, path } = operation
+    const answer = await unlimited.call(method, path, method === 'GET' ? {} : { body: {} })
+    const cached = path === '/.well-known/jwks.json' ? 'public, max-age=60' : 'no-store'
+    t.equal(answer.headers.get('cache-control'), cached, `${nameOf(operation)} ${answer.status}`)
+  }
+  for (const path of ['/openapi.json', '/nowhere', '/%zz', '/.well-known/jwks.json?unknown=1']) {
+    t.equal((await unlimited.call('GET', path)).headers.get('cache-control'), 'no-store', path)
+  }
+})
+
+t.test('HEAD takes one point of the budget, as GET does', async (t) => {
+  const operations = await documentedOperations(limited)
+  const pages = operations.filter(({ method, problems }) => method === 'GET' && problems[429])
+  t.ok(pages.length > 5)
+  for (const operation of pages) {
+    const headers = newClient()
+    const left = async (method: string) => {
+      // Who is no administrator is refused after the point was taken.
+      const answer = await limited.call(method, operation.path, { headers, bearer })
+      return Number(/r=(\d+);/.exec(answer.headers.get('ratelimit') ?? '')?.[1])
+    }
+    const before = await left('GET')
+    t.ok(before > 0)
+    t.equal(await left('HEAD'), before - 1, nameOf(operation))
+    t.equal(await left('GET'), before - 2, nameOf(operation))
+  }
+})
+
+t.test('the documentation names access_token_invalid for exactly the routes that ask for one', async (t) => {
+  for (const operation of await documentedOperations(unlimited)) {
+    const { method, path, problems, security } = operation
+    const answer = await unlimited.call(method, path, method === 'GET' ? {} : { body: {} })
+    const asks = answer.body?.code === 'access_token_invalid'
+    t.equal((problems[401] ?? []).includes('access_token_invalid'), asks, nameOf(operation))
+    t.strictSame(security, asks ? [{ bearer: [] }] : undefined, nameOf(operation))
+  }
+})
+
+t.test('the documentation names too_many_attempts for exactly the routes that have a budget', async (t) => {
+  const operations = await documentedOperations(limited)
+  for (const operation of operations) {
+    const { method, path, problems } = operation
+    const headers = newClient()
+    const body = method === 'GET' ? {} : { body: {} }
+    // A field that nobody knows is refused after the point was taken, and before anything is done.
+    const call = (search: string, extra: object) =>
+      limited.call(method, path + search, { ...body, headers, ...extra })
+    const answers = [await call('', {}), await call('?unknown=1', { bearer })]
+    const hasBudget = answers.some((answer) => answer.headers.has('ratelimit'))
+    t.equal((problems[429] ?? []).includes('too_many_attempts'), hasBudget, nameOf(operation))
+  }
+  const me = await limited.call('GET', '/me', { bearer })
+  t.equal(me.status, 200, 'nothing was done to the session')
+})
+
+// Without it, tap waits for the stores' idle connections before it tears down.
+t.end()
