@@ -1,4 +1,5 @@
 import { createHash, sign, verify } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type CryptoKey, exportJWK } from 'jose'
 import t from 'tap'
 import {
@@ -172,14 +173,10 @@ t.test('stop awaits the look in flight, so that nothing asks a database that is 
   const { db, deps, rotate } = await setUp(t)
   const released = deferred()
   let looks = 0
-  let ended = false
   async function findMany(args: object) {
     looks += 1
     const rows = await db.signingKey.findMany(args)
-    if (looks > 2) {
-      await released.promise
-      ended = true
-    }
+    if (looks > 2) await released.promise
     return rows
   }
   const ring = await openKeyRing({ ...deps, db: { signingKey: { findMany } } as unknown as Database })
@@ -187,9 +184,14 @@ t.test('stop awaits the look in flight, so that nothing asks a database that is 
   const second = await rotate(0)
   await ring.start()
   await eventually(() => looks === 3)
-  const stopped = ring.stop().then(() => ended)
+  let stopped = false
+  const stopping = ring.stop().then(() => {
+    stopped = true
+  })
+  for (let turn = 0; turn < 5; turn += 1) await nextTurn()
+  t.equal(stopped, false)
   released.resolve()
-  t.equal(await stopped, true)
+  await stopping
   t.equal(ring.signer().kid, second, 'what was read counts')
   t.equal(looks, 3)
 })
