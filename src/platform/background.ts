@@ -28,7 +28,7 @@ export interface FailureLog {
   /** With it only the first failure in a row is logged, and then the success that follows. */
   recovered?: string
   level?: 'warn' | 'error'
-  fields?: object
+  fields?: () => object
 }
 
 /** Where failures go. */
@@ -71,9 +71,9 @@ export function repeat(options: RepeatOptions): Repeating {
   }
 
   function report(error: unknown): void {
-    const { message, recovered, level = 'warn', fields = {} } = failure
+    const { message, recovered, level = 'warn', fields } = failure
     monitor.metrics.countBackgroundFailure(task)
-    if (!failing || !recovered) monitor.log[level]({ ...fields, reason: reasonOf(error) }, message)
+    if (!failing || !recovered) monitor.log[level]({ ...fields?.(), reason: reasonOf(error) }, message)
     failing = true
   }
 

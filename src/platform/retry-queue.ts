@@ -37,7 +37,11 @@ export function createRetryQueue(options: RetryQueueOptions): RetryQueue {
     task: 'retry_queue',
     everyMs,
     run: tryAll,
-    failure: { message: 'some tasks failed and will be tried again', recovered: 'all tasks are done' },
+    failure: {
+      message: 'some tasks failed and will be tried again',
+      recovered: 'all tasks are done',
+      fields: () => ({ waiting: tasks.size }),
+    },
     monitor: { log, metrics },
   })
 

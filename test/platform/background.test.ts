@@ -126,7 +126,7 @@ t.test('a run that is asked for during a run comes after it, and is shared', asy
 t.test('a failing run is logged, counted and tried again', async (t) => {
   let runs = 0
   const { task, lines, failures } = repeating({
-    failure: { message: 'the task failed', level: 'error', fields: { table: 'users' } },
+    failure: { message: 'the task failed', level: 'error', fields: () => ({ table: 'users' }) },
     async run() {
       runs += 1
       if (runs <= 2) throw new Error(`failure ${runs}`)

@@ -113,7 +113,10 @@ export function openEvents(
     run: async () => {
       if (!databaseBreaker.isOpen) await writePending()
     },
-    failure: { message: 'audit events wait for Postgres' },
+    failure: {
+      message: 'audit events wait for Postgres',
+      fields: () => ({ pending: pending.length }),
+    },
     monitor: deps,
   })
 

@@ -54,7 +54,11 @@ export function openOutbox({ pollMs = 1_000, ...deps }: OutboxOptions): Outbox {
     everyMs: pollMs,
     firstMs: 0,
     run: deliverDue,
-    failure: { message: 'the outbox cannot be read', level: 'error', fields: { code: 'outbox_unavailable' } },
+    failure: {
+      message: 'the outbox cannot be read',
+      level: 'error',
+      fields: () => ({ code: 'outbox_unavailable' }),
+    },
     monitor: deps,
   })
 

@@ -45,7 +45,7 @@ export interface ApiKeyPrincipal {
 interface TokenClaims {
   sub: string
   client_id: string
-  /** Without it the token is good for nothing in particular. */
+  /** A token without a scope allows nothing. */
   scope?: string
   /** A client's own token has no session. */
   sid?: string

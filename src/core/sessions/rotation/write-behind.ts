@@ -78,7 +78,7 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
     task: 'write_behind',
     everyMs: intervalMs,
     run: write,
-    failure: { message: 'the ledger is behind' },
+    failure: { message: 'the ledger is behind', fields: () => ({ pending: pending.size }) },
     monitor: deps,
   })
 

@@ -97,7 +97,8 @@ export async function turnOnLedger(db: Database, familyHash: string, request: Ro
     return await rotateOnLedger(db, familyHash, request)
   } catch (error) {
     const family = error instanceof StoreUnavailable ? await readFamily(db, familyHash) : null
-    if (!family?.settling || !family.ended) throw error
+    if (!family?.ended) throw error
+    // It may have settled since the question.
     return { outcome: 'ended' as const, reason: family.ended }
   }
 }
