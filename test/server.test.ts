@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { TYPESCRIPT } from './support/compiled/typescript.ts'
 import { createEmptyDatabase, createTestDatabase } from './support/database.ts'
 import { redisUrl } from './support/server.ts'
 
@@ -17,7 +18,7 @@ const PRODUCTION = {
 }
 
 function start(env: Record<string, string>) {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, 'src/server.ts'], {
     cwd: ROOT,
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

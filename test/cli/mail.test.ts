@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { mark } from '../../src/core/mail/suppression.ts'
 import { openDatabase } from '../../src/platform/database.ts'
+import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createTestDatabase } from '../support/database.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -16,7 +17,7 @@ t.after(async () => {
   await database.drop()
 })
 const ratchet = (...args: string[]) =>
-  run(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+  run(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
     env: { PATH: process.env.PATH, DATABASE_URL: database.url },
   })
 

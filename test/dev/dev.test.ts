@@ -9,12 +9,12 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { freePort, isListening } from '../../src/dev/embedded/port.ts'
+import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createEmptyDatabase } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { redisUrl } from '../support/server.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
 
 t.test('a port in use is told before anything is started or changed', async (t) => {
   const folder = t.testdir()
@@ -28,7 +28,7 @@ t.test('a port in use is told before anything is started or changed', async (t) 
   ]) {
     const error = await promisify(execFile)(
       process.execPath,
-      ['--import', TSX, MAIN, 'dev', '--nodes', `${nodes}`],
+      [...TYPESCRIPT, MAIN, 'dev', '--nodes', `${nodes}`],
       {
         cwd: folder,
         env: { PATH: process.env.PATH, PORT: `${first}` },
@@ -49,7 +49,7 @@ t.test('--nodes 2: two processes, one service; both end with the first', async (
   let port = await freePort()
   while (await isListening(port + 1)) port = await freePort()
   const incarnation = process.env.TEST_REDIS_INCARNATION
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, 'dev', '--nodes', '2'], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, MAIN, 'dev', '--nodes', '2'], {
     cwd: folder,
     env: {
       PATH: process.env.PATH,
@@ -81,7 +81,7 @@ t.test('--nodes 2: two processes, one service; both end with the first', async (
   t.equal((await call(1, 'POST', '/auth/logout', { headers })).status, 204)
   await eventually(async () => (await call(0, 'GET', '/me', { headers })).status === 401, 1_000)
 
-  const listed = await promisify(execFile)(process.execPath, ['--import', TSX, MAIN, 'users', 'list'], {
+  const listed = await promisify(execFile)(process.execPath, [...TYPESCRIPT, MAIN, 'users', 'list'], {
     cwd: folder,
     env: { PATH: process.env.PATH },
   })

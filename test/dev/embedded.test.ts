@@ -11,6 +11,7 @@ import t, { type Test } from 'tap'
 import { isListening } from '../../src/dev/embedded/port.ts'
 import { startPostgres } from '../../src/dev/embedded/postgres.ts'
 import { startJavaScript, startRedis } from '../../src/dev/embedded/redis.ts'
+import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 
 async function temporaryFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-embedded-'))
@@ -40,7 +41,7 @@ async function spawnOwner(t: Test, call: string): Promise<{ child: ChildProcess;
     import { startRedis } from ${JSON.stringify(at('redis.ts'))}
     console.log((await ${call}).url)
     setInterval(() => {}, 1000)`
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, '--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))
