@@ -62,4 +62,3 @@ t.test('what cannot be done is said', async (t) => {
 })
 
 // Without it tap waits for the pool's idle connections to time out before it closes them.
-t.end()

@@ -59,5 +59,3 @@ t.test('whoever asks for help gets it, and the way to call a command', async (t)
     )
   }
 })
-
-t.end()

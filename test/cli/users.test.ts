@@ -56,6 +56,3 @@ t.test('what cannot be done is said, and nothing is changed', async (t) => {
   await t.rejects(ratchet('users', 'delete', account.email), { code: 1, stderr: /--yes/ })
   t.equal((await server.post('/auth/login', account)).status, 200)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

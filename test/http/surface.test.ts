@@ -221,6 +221,3 @@ t.test('every outcome of authentication leaves an audit event', async (t) => {
   }
   for (const event of events) t.ok(event.requestId && event.ip)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -166,4 +166,3 @@ t.test('a dump holds nothing that works', async (t) => {
 })
 
 // Without it, tap waits for idle connections before it tears down.
-t.end()

@@ -321,4 +321,3 @@ t.test('a dump holds no secret, and a row works for no other account', async (t)
 })
 
 // Without it, tap waits for idle connections before it tears down.
-t.end()

@@ -150,4 +150,3 @@ t.test('what a mailer itself is refused marks no address', async (t) => {
 })
 
 // Without it tap waits for the pool's idle connections to time out before it closes them.
-t.end()

@@ -228,4 +228,3 @@ t.test('delays grow to an hour and stay there', async (t) => {
 })
 
 // Without it tap waits for the pool's idle connections to time out before it closes them.
-t.end()

@@ -148,5 +148,3 @@ t.test('nobody listens', async (t) => {
   t.equal(await breached.has(SECRET), false)
   t.equal(lines.length, 1)
 })
-
-t.end()

@@ -91,5 +91,3 @@ t.test('oversize is refused before anything is computed', async (t) => {
   }
   t.equal(range.asked.length, before)
 })
-
-t.end()

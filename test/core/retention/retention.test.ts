@@ -260,6 +260,3 @@ t.test('a lifted mark outlives late reports, and no more; what is held back stay
   const left = await db.mailSuppression.findMany({ orderBy: { address: 'asc' } })
   t.strictSame(left, [rows[0], rows[2]])
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

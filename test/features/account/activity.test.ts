@@ -325,6 +325,3 @@ t.test('a cursor or a limit that is none of ours is a 400', async (t) => {
   t.equal((await list(bearer, `?cursor=${moved(0xff)}`)).body.events.length, 3, 'after the end of time')
   t.strictSame((await list(bearer, `?cursor=${moved(0)}`)).body, { events: [], next_cursor: null })
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -227,6 +227,3 @@ t.test('no log line, event or request to the range API holds a password', async 
     t.equal(headers['add-padding'], 'true')
   }
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

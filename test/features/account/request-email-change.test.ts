@@ -203,6 +203,3 @@ t.test('nothing secret in log or events', async (t) => {
   const all = server.logs.join() + JSON.stringify(await server.db.auditEvent.findMany())
   for (const secret of [token, ada.password]) t.notOk(all.includes(secret))
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -171,6 +171,3 @@ t.test('asking 60 times at once is the same for a known and an unknown address',
   const mails = (await server.mailsTo(email)).filter(({ text }) => /reset-password/.test(text))
   t.ok(mails.length >= 1 && mails.length <= 10, `${mails.length} mails`)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -277,6 +277,3 @@ t.test('a sign-in that began without a factor does not finish around one set up 
   for (const { status } of signIns) t.ok([200, 401].includes(status))
   t.match((await firstStep(account)).body, { code: 'mfa_required' })
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -285,4 +285,3 @@ t.test('removing is for the owner, and works once', async (t) => {
 })
 
 // Without it, tap waits for the store's idle connections before it tears down.
-t.end()

@@ -145,6 +145,3 @@ t.test('nobody rides along on the grace window: five credits, one back for 20 cl
   for (let turn = 6; turn < 27; turn += 1) take(ask(turn, tick()))
   t.equal(take(ask(26, now)), 'reissue', 'one credit came back')
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -52,6 +52,3 @@ t.test('two nodes, honest clients and thieves, and stores that fail', { skip }, 
   await check(t, property, { numRuns: RUNS, endOnFailure: !process.env.FC_SHRINK })
   t.pass(`${runs} runs, ${rounds} rounds`)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()
