@@ -12,7 +12,7 @@ const run = promisify(execFile)
 
 const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
-t.after(async () => {
+t.teardown(async () => {
   await close()
   await database.drop()
 })
@@ -60,5 +60,3 @@ t.test('what cannot be done is said', async (t) => {
     before.filter(({ reason }) => reason === 'complained'),
   )
 })
-
-// Without it tap waits for the pool's idle connections to time out before it closes them.

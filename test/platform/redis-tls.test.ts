@@ -45,7 +45,7 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
 
   t.test('a server signed by the given authority', (t) => serves(t, url('ratchet', PASSWORD), certificates))
 
-  t.test('whatever is wrong is said once, and nothing is sent', { jobs: 8 }, async (t) => {
+  t.test('whatever is wrong is said once, and nothing is sent', { jobs: 3 }, async (t) => {
     const [others, misnamed] = await Promise.all([
       makeCertificates(t),
       makeCertificates(t, 'DNS:elsewhere.example'),

@@ -8,7 +8,7 @@ import { twenty } from '../../support/server.ts'
 
 const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
-t.after(async () => {
+t.teardown(async () => {
   await close()
   await database.drop()
 })

@@ -17,7 +17,7 @@ const NEW_SECRET = 'the secret of this year, of at least 32 bytes'
 
 const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
-t.after(async () => {
+t.teardown(async () => {
   await close()
   await database.drop()
 })

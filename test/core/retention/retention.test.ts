@@ -12,7 +12,7 @@ const AUDIT_DAYS = 100
 const database = await createTestDatabase()
 const [one, two] = [openDatabase({ url: database.url }), openDatabase({ url: database.url })]
 const { db } = one
-t.after(async () => {
+t.teardown(async () => {
   await Promise.all([one.close(), two.close()])
   await database.drop()
 })

@@ -8,7 +8,7 @@ import { setUpPasskeys } from '../../../support/passkeys.ts'
 import { twenty } from '../../../support/server.ts'
 
 const { db, passkeys, tickets, clock, createUser, register, close } = await setUpPasskeys()
-t.after(close)
+t.teardown(close)
 
 /** What comes of an answer to a fresh challenge. */
 async function outcomeOf(forge: (valid: RegistrationResponseJSON) => unknown, forgery: Forgery = {}) {

@@ -7,7 +7,7 @@ import { setUpPasskeys } from '../../../support/passkeys.ts'
 import { twenty } from '../../../support/server.ts'
 
 const { db, passkeys, tickets, clock, createUser, register, close } = await setUpPasskeys()
-t.after(close)
+t.teardown(close)
 
 interface Ask {
   use?: PasskeyUse

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createPasswords } from '../../../../../src/core/passwords/passwords.ts'
 import { bytes } from '../../../../../src/core/sessions/ledger.ts'
 import { openDatabase } from '../../../../../src/platform/database.ts'
@@ -139,7 +138,6 @@ export async function startCluster() {
       await redisServer.stop()
       await close()
       await database.drop()
-      await sleep(100)
       await rm(inbox, { recursive: true, force: true })
     },
   }
