@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
 import { type Certificates, makeCertificates, noOpenssl } from '../support/certificates.ts'
+import { until } from '../support/eventually.ts'
 import { insist, refresh, turn } from '../support/failover.ts'
-import { noRedis, PASSWORD, startRedisServer, until } from '../support/redis-servers.ts'
+import { noRedis, PASSWORD, startRedisServer } from '../support/redis-servers.ts'
 import { startCluster, startSentinels } from '../support/redis-topologies.ts'
 import { startServer } from '../support/server.ts'
 

@@ -15,7 +15,7 @@ const RUNS = Number(process.env.MODEL_RUNS ?? 30)
 
 t.test('two nodes, honest clients and thieves, and stores that fail', { skip }, async (t) => {
   t.setTimeout(0)
-  const cluster = await startCluster()
+  const cluster = await startCluster(t)
   t.teardown(() => cluster.stop())
   let runs = 0
   let rounds = 0
