@@ -4,7 +4,6 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import t, { type Test } from 'tap'
@@ -12,6 +11,7 @@ import { isListening } from '../../src/dev/embedded/port.ts'
 import { startPostgres } from '../../src/dev/embedded/postgres.ts'
 import { startJavaScript, startRedis } from '../../src/dev/embedded/redis.ts'
 import { TYPESCRIPT } from '../support/compiled/typescript.ts'
+import { becomes } from '../support/eventually.ts'
 
 async function temporaryFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-embedded-'))
@@ -47,13 +47,6 @@ async function spawnOwner(t: Test, call: string): Promise<{ child: ChildProcess;
   t.teardown(() => child.kill('SIGKILL'))
   const [url] = await once(createInterface({ input: child.stdout }), 'line')
   return { child, url }
-}
-
-async function goneWithin(milliseconds: number, port: number): Promise<boolean> {
-  for (const deadline = Date.now() + milliseconds; Date.now() < deadline; await sleep(25)) {
-    if (!(await isListening(port))) return true
-  }
-  return false
 }
 
 t.test('Postgres keeps its data over a restart', async (t) => {
@@ -107,7 +100,7 @@ t.test('Postgres does not outlive a killed owner, and starts again at once', asy
   t.ok(await isListening(portOf(url)))
   child.kill('SIGKILL')
   await once(child, 'exit')
-  t.ok(await goneWithin(5_000, portOf(url)))
+  await becomes(t, async () => !(await isListening(portOf(url))), 'it ends with its owner')
   const next = await startPostgres({ dir })
   await next.stop()
 })
@@ -142,7 +135,7 @@ t.test('Redis answers, forgets on stop, and does not outlive a killed owner', as
   t.ok(await isListening(portOf(url)))
   child.kill('SIGKILL')
   await once(child, 'exit')
-  t.ok(await goneWithin(5_000, portOf(url)))
+  await becomes(t, async () => !(await isListening(portOf(url))), 'it ends with its owner')
 })
 
 t.test('the Redis in JavaScript names its incarnation, since its INFO does not', async (t) => {
