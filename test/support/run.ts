@@ -15,6 +15,7 @@ import { compile } from './compiled/compile.ts'
 
 const inPackages = (path: string) => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url))
 const TAP = inPackages('tap/dist/esm/run.mjs')
+const UNRECORDED = new URL('compiled/unrecorded.mjs', import.meta.url).href
 const TAP_PLUGINS = inPackages('@tapjs/test/test-built/dist/esm/index.js')
 
 // tap learns which plugins `.taprc` leaves out only when it builds, and a fresh install has not built.
@@ -49,6 +50,7 @@ async function run(): Promise<number> {
       TEST_TEMPLATE: template,
       TEST_REDIS_URL: redis.url,
       TEST_LOADER: compiled.loader,
+      NODE_OPTIONS: `${inherited.NODE_OPTIONS ?? ''} --import=${UNRECORDED}`,
       ...('incarnation' in redis ? { TEST_REDIS_INCARNATION: redis.incarnation } : {}),
     },
   })
