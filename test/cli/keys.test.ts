@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { startServer } from '../support/server.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -9,7 +10,7 @@ const run = promisify(execFile)
 
 const server = await startServer(t)
 const keys = (...args: string[]) =>
-  run(process.execPath, ['--import', 'tsx', MAIN, 'keys', ...args], {
+  run(process.execPath, [...TYPESCRIPT, MAIN, 'keys', ...args], {
     env: {
       PATH: process.env.PATH,
       NODE_ENV: 'test',
@@ -54,6 +55,3 @@ t.test('what is not understood is refused, and changes nothing', async (t) => {
   }
   t.equal(await server.db.signingKey.count(), before)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

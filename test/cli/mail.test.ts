@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { mark } from '../../src/core/mail/suppression.ts'
 import { openDatabase } from '../../src/platform/database.ts'
+import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createTestDatabase } from '../support/database.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -11,12 +12,12 @@ const run = promisify(execFile)
 
 const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
-t.after(async () => {
+t.teardown(async () => {
   await close()
   await database.drop()
 })
 const ratchet = (...args: string[]) =>
-  run(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+  run(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
     env: { PATH: process.env.PATH, DATABASE_URL: database.url },
   })
 
@@ -59,6 +60,3 @@ t.test('what cannot be done is said', async (t) => {
     before.filter(({ reason }) => reason === 'complained'),
   )
 })
-
-// Without it tap waits for the pool's idle connections to time out before it closes them.
-t.end()

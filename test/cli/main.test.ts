@@ -2,13 +2,14 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createEmptyDatabase } from '../support/database.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const run = promisify(execFile)
 
 const ratchet = (DATABASE_URL: string, ...args: string[]) =>
-  run(process.execPath, ['--import', 'tsx', MAIN, ...args], { env: { PATH: process.env.PATH, DATABASE_URL } })
+  run(process.execPath, [...TYPESCRIPT, MAIN, ...args], { env: { PATH: process.env.PATH, DATABASE_URL } })
 
 t.test('a database that cannot be used is told in one line, without its password', async (t) => {
   const empty = await createEmptyDatabase()
@@ -63,5 +64,3 @@ t.test('the development server is no command: the answer is how to start it', as
   const error = await ratchet('', 'dev', '--nodes', '2').catch((error) => error)
   t.match(error, { code: 2, stdout: '', stderr: /^ratchet dev: [^\n]+"npm run dev"[^\n]+\n$/ })
 })
-
-t.end()

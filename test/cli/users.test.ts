@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { eventually } from '../support/eventually.ts'
 import { startServer } from '../support/server.ts'
 
@@ -10,7 +11,7 @@ const run = promisify(execFile)
 
 const server = await startServer(t)
 const ratchet = (...args: string[]) =>
-  run(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+  run(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
     env: { PATH: process.env.PATH, DATABASE_URL: server.databaseUrl },
   })
 
@@ -55,6 +56,3 @@ t.test('what cannot be done is said, and nothing is changed', async (t) => {
   await t.rejects(ratchet('users', 'delete', account.email), { code: 1, stderr: /--yes/ })
   t.equal((await server.post('/auth/login', account)).status, 200)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

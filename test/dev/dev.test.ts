@@ -9,13 +9,13 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { freePort, isListening } from '../../src/dev/embedded/port.ts'
+import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createEmptyDatabase } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { redisUrl } from '../support/server.ts'
 
 const DEV = fileURLToPath(new URL('../../src/dev/main.ts', import.meta.url))
 const RATCHET = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
 
 t.test('a port in use is told before anything is started or changed', async (t) => {
   const folder = t.testdir()
@@ -27,7 +27,7 @@ t.test('a port in use is told before anything is started or changed', async (t) 
     [port, '1'],
     [port - 1, '2'],
   ]) {
-    const error = await promisify(execFile)(process.execPath, ['--import', TSX, DEV, '--nodes', `${nodes}`], {
+    const error = await promisify(execFile)(process.execPath, [...TYPESCRIPT, DEV, '--nodes', `${nodes}`], {
       cwd: folder,
       env: { PATH: process.env.PATH, PORT: `${first}` },
     }).catch((error) => error)
@@ -46,7 +46,7 @@ t.test('--nodes 2: two processes, one service; both end with the first', async (
   let port = await freePort()
   while (await isListening(port + 1)) port = await freePort()
   const incarnation = process.env.TEST_REDIS_INCARNATION
-  const child = spawn(process.execPath, ['--import', TSX, DEV, '--nodes', '2'], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, DEV, '--nodes', '2'], {
     cwd: folder,
     env: {
       PATH: process.env.PATH,
@@ -76,9 +76,9 @@ t.test('--nodes 2: two processes, one service; both end with the first', async (
   const headers = { authorization: `Bearer ${token}` }
   t.equal((await call(1, 'GET', '/me', { headers })).status, 200)
   t.equal((await call(1, 'POST', '/auth/logout', { headers })).status, 204)
-  await eventually(async () => (await call(0, 'GET', '/me', { headers })).status === 401, 1_000)
+  await eventually(async () => (await call(0, 'GET', '/me', { headers })).status === 401)
 
-  const listed = await promisify(execFile)(process.execPath, ['--import', TSX, RATCHET, 'users', 'list'], {
+  const listed = await promisify(execFile)(process.execPath, [...TYPESCRIPT, RATCHET, 'users', 'list'], {
     cwd: folder,
     env: { PATH: process.env.PATH },
   })

@@ -128,6 +128,3 @@ t.test('the documentation names too_many_attempts for exactly the routes that ha
   const me = await limited.call('GET', '/me', { bearer })
   t.equal(me.status, 200, 'nothing was done to the session')
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

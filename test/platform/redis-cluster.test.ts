@@ -1,6 +1,7 @@
 import t from 'tap'
+import { until } from '../support/eventually.ts'
 import { insist, keyOfFamily, refresh, survives, turn } from '../support/failover.ts'
-import { noRedis, type RedisServer, until } from '../support/redis-servers.ts'
+import { noRedis, type RedisServer } from '../support/redis-servers.ts'
 import { cutOff, reunite, says, startCluster } from '../support/redis-topologies.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 

@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
 import { type Certificates, makeCertificates, noOpenssl } from '../support/certificates.ts'
+import { until } from '../support/eventually.ts'
 import { insist, refresh, turn } from '../support/failover.ts'
-import { noRedis, PASSWORD, startRedisServer, until } from '../support/redis-servers.ts'
+import { noRedis, PASSWORD, startRedisServer } from '../support/redis-servers.ts'
 import { startCluster, startSentinels } from '../support/redis-topologies.ts'
 import { startServer } from '../support/server.ts'
 
@@ -45,7 +46,7 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
 
   t.test('a server signed by the given authority', (t) => serves(t, url('ratchet', PASSWORD), certificates))
 
-  t.test('whatever is wrong is said once, and nothing is sent', { jobs: 8 }, async (t) => {
+  t.test('whatever is wrong is said once, and nothing is sent', { jobs: 3 }, async (t) => {
     const [others, misnamed] = await Promise.all([
       makeCertificates(t),
       makeCertificates(t, 'DNS:elsewhere.example'),

@@ -134,6 +134,3 @@ t.test('what is registered through a plain database is ignored', async (t) => {
   })
   t.equal(ran, false)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

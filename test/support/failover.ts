@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
-import { until } from './redis-servers.ts'
+import { until } from './eventually.ts'
 import { type Answer, startServer, type TestServer } from './server.ts'
 
 type Login = Awaited<ReturnType<TestServer['login']>>

@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { waitsOf } from './costs.ts'
+import { eventually } from './eventually.ts'
 import { createFaultProxy } from './fault-proxy.ts'
 
 /** A server that answers what it hears, and remembers it. */
@@ -43,12 +45,6 @@ async function open(t: Test, port: number) {
   return { socket, received: () => received, ending: () => ending }
 }
 
-async function until(what: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 5_000; !what(); await sleep(5)) {
-    if (Date.now() > deadline) throw new Error(`never came true: ${what}`)
-  }
-}
-
 async function setUp(t: Test) {
   const echo = await startEcho(t)
   const proxy = await createFaultProxy({ target: echo.url })
@@ -61,11 +57,11 @@ t.test('faithful without a fault, also about the end of a connection', async (t)
   t.match(proxy.url, /^tcp:\/\/127\.0\.0\.1:\d+/)
   const client = await open(t, proxy.port)
   client.socket.write('one')
-  await until(() => client.received() === 'one')
+  await eventually(() => client.received() === 'one')
   t.equal(proxy.connections, 1)
   client.socket.end()
-  await until(() => client.ending() === 'closed')
-  await until(() => proxy.connections === 0)
+  await eventually(() => client.ending() === 'closed')
+  await eventually(() => proxy.connections === 0)
   t.strictSame(echo.heard, ['one'])
 })
 
@@ -81,19 +77,19 @@ t.test('cut: live connections die, new ones are refused, until healed', async (t
   const { proxy } = await setUp(t)
   const client = await open(t, proxy.port)
   proxy.cut()
-  await until(() => client.ending() !== '')
+  await eventually(() => client.ending() !== '')
   await t.rejects(open(t, proxy.port), { code: 'ECONNREFUSED' })
   await proxy.heal()
   const again = await open(t, proxy.port)
   again.socket.write('again')
-  await until(() => again.received() === 'again')
+  await eventually(() => again.received() === 'again')
 })
 
 t.test('hang: silence in both directions, and what was sent meanwhile is lost', async (t) => {
   const { echo, proxy } = await setUp(t)
   const before = await open(t, proxy.port)
   before.socket.write('before')
-  await until(() => before.received() === 'before')
+  await eventually(() => before.received() === 'before')
   proxy.hang()
   const during = await open(t, proxy.port)
   before.socket.write('lost')
@@ -104,7 +100,7 @@ t.test('hang: silence in both directions, and what was sent meanwhile is lost', 
   t.equal(before.received(), 'before')
   t.equal(`${before.ending()}${during.ending()}`, '', 'and nobody is told')
   await proxy.heal()
-  await until(() => before.ending() !== '' && during.ending() !== '')
+  await eventually(() => before.ending() !== '' && during.ending() !== '')
   t.strictSame(echo.heard, ['before'])
 })
 
@@ -113,18 +109,18 @@ t.test(
   async (t) => {
     const { echo, proxy } = await setUp(t)
     const idle = await open(t, proxy.port)
-    await until(() => echo.sockets.size === 1)
+    await eventually(() => echo.sockets.size === 1)
     const leaving = await open(t, proxy.port)
-    await until(() => echo.sockets.size === 2)
+    await eventually(() => echo.sockets.size === 2)
     const [, other] = echo.sockets
     proxy.hang()
     leaving.socket.destroy()
     await sleep(50)
     t.notOk(other?.destroyed)
     await proxy.heal()
-    await until(() => other?.destroyed === true)
+    await eventually(() => other?.destroyed === true)
     idle.socket.write('still here')
-    await until(() => idle.received() === 'still here')
+    await eventually(() => idle.received() === 'still here')
   },
 )
 
@@ -139,8 +135,8 @@ t.test('stall: silence, then everything arrives late and in order', async (t) =>
   await sleep(50)
   t.strictSame(echo.heard, [])
   await proxy.heal()
-  await until(() => client.received() === 'ab')
-  await until(() => client.ending() === 'closed')
+  await eventually(() => client.received() === 'ab')
+  await eventually(() => client.ending() === 'closed')
 })
 
 t.test('stall: a reset takes back what had not arrived', async (t) => {
@@ -152,25 +148,25 @@ t.test('stall: a reset takes back what had not arrived', async (t) => {
   client.socket.resetAndDestroy()
   await sleep(20)
   await proxy.heal()
-  await until(() => proxy.connections === 0)
+  await eventually(() => proxy.connections === 0)
   t.strictSame(echo.heard, [])
 })
 
 t.test('delay: every chunk later, in order, and not one after the other', async (t) => {
   const { echo, proxy } = await setUp(t)
-  proxy.delay(100)
+  proxy.delay(500)
   const client = await open(t, proxy.port)
-  const start = performance.now()
-  for (const chunk of ['1', '2', '3', '4']) {
-    client.socket.write(chunk)
-    await sleep(10)
+  const waits = waitsOf(t, 'support/fault-proxy.ts')
+  for (const sent of ['1', '12', '123', '1234']) {
+    client.socket.write(sent.slice(-1))
+    await eventually(() => proxy.held === sent)
   }
-  await until(() => client.received() === '1234')
-  const took = performance.now() - start
-  t.ok(took >= 200 && took < 600, `${took} ms for both ways`)
+  await eventually(() => client.received() === '1234')
+  t.ok(waits.length > 4, 'both ways')
+  t.ok(waits.every((ms) => ms === 500))
   await proxy.heal()
   client.socket.write('5')
-  await until(() => client.received() === '12345')
+  await eventually(() => client.received() === '12345')
   t.equal(echo.heard.join(''), '12345')
 })
 
@@ -179,26 +175,26 @@ t.test('dropAnswers: it was done, and nobody heard', async (t) => {
   const client = await open(t, proxy.port)
   proxy.dropAnswers()
   client.socket.write('done')
-  await until(() => client.ending() !== '')
+  await eventually(() => client.ending() !== '')
   t.strictSame(echo.heard, ['done'])
   t.equal(client.received(), '')
   await proxy.heal()
   const again = await open(t, proxy.port)
   again.socket.write('heard')
-  await until(() => again.received() === 'heard')
+  await eventually(() => again.received() === 'heard')
 })
 
 t.test('reset: live connections once, new ones are served', async (t) => {
   const { proxy } = await setUp(t)
   const client = await open(t, proxy.port)
   client.socket.write('x')
-  await until(() => client.received() === 'x')
+  await eventually(() => client.received() === 'x')
   proxy.reset()
-  await until(() => client.ending() !== '')
+  await eventually(() => client.ending() !== '')
   t.equal(client.ending(), 'ECONNRESET')
   const again = await open(t, proxy.port)
   again.socket.write('y')
-  await until(() => again.received() === 'y')
+  await eventually(() => again.received() === 'y')
 })
 
 t.test('a target that is away is a reset; one that moved is followed', async (t) => {
@@ -206,11 +202,11 @@ t.test('a target that is away is a reset; one that moved is followed', async (t)
   const proxy = await createFaultProxy({ target: 'tcp://127.0.0.1:1' })
   t.teardown(() => proxy.close())
   const refused = await open(t, proxy.port)
-  await until(() => refused.ending() !== '')
+  await eventually(() => refused.ending() !== '')
   proxy.retarget(echo.url)
   const client = await open(t, proxy.port)
   client.socket.write('found')
-  await until(() => client.received() === 'found')
+  await eventually(() => client.received() === 'found')
 })
 
 t.test('no socket outlives a link that was severed while its end was on the way', async (t) => {
@@ -221,7 +217,7 @@ t.test('no socket outlives a link that was severed while its end was on the way'
   for (const { socket } of clients) socket.end()
   await sleep(50)
   proxy.cut()
-  await until(() => clients.every((client) => client.ending() !== ''))
-  await until(() => process.getActiveResourcesInfo().length <= before)
+  await eventually(() => clients.every((client) => client.ending() !== ''))
+  await eventually(() => process.getActiveResourcesInfo().length <= before)
   t.equal(proxy.connections, 0)
 })

@@ -9,6 +9,8 @@ export interface FaultProxy {
   readonly url: string
   /** Connections that are live now. */
   readonly connections: number
+  /** What a delay or a stall holds back now, of all connections. */
+  readonly held: string
   /** New connections go to another server: one that was restarted elsewhere. */
   retarget(url: string): void
   /** Live connections are destroyed, new ones refused. */
@@ -28,10 +30,16 @@ export interface FaultProxy {
   close(): Promise<void>
 }
 
+interface Waiting {
+  chunk: Buffer | 'end'
+  ready: boolean
+}
+
 interface Link {
   client: Socket
   server: Socket | undefined
-  /** Lets go of what a delay or a stall has held back. */
+  /** What a delay or a stall holds back, by direction, and what lets go of it. */
+  waiting: Waiting[][]
   release: (() => void)[]
   lostBytes: boolean
 }
@@ -63,7 +71,7 @@ export async function createFaultProxy(options: { target: string }): Promise<Fau
 
   function accept(client: Socket): void {
     const silent = fault === 'hang' || fault === 'stall'
-    const link: Link = { client, server: undefined, release: [], lostBytes: silent }
+    const link: Link = { client, server: undefined, waiting: [], release: [], lostBytes: silent }
     links.add(link)
     client.on('error', () => {})
     if (fault === 'cut') sever(link)
@@ -82,7 +90,8 @@ export async function createFaultProxy(options: { target: string }): Promise<Fau
   }
 
   function forward(link: Link, from: Socket, to: Socket): void {
-    const waiting: { chunk: Buffer | 'end'; ready: boolean }[] = []
+    const waiting: Waiting[] = []
+    link.waiting.push(waiting)
     const release = () => {
       while (fault !== 'stall' && waiting[0]?.ready) {
         const chunk = waiting.shift()?.chunk
@@ -145,6 +154,9 @@ export async function createFaultProxy(options: { target: string }): Promise<Fau
     },
     get connections() {
       return links.size
+    },
+    get held() {
+      return [...links].flatMap(({ waiting }) => waiting.flat().map(({ chunk }) => `${chunk}`)).join('')
     },
     retarget(url) {
       target = new URL(url)

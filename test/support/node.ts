@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { TYPESCRIPT } from './compiled/typescript.ts'
 import { createFaultProxy, type FaultProxy } from './fault-proxy.ts'
 
 export type StoreName = 'postgres' | 'redis'
@@ -41,7 +42,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
         DATABASE_URL: proxies.postgres.url,
         REDIS_URL: proxies.redis.url,
       },
-      execArgv: ['--import', 'tsx'],
+      execArgv: TYPESCRIPT,
       stdio: ['ignore', 'ignore', process.env.MODEL_LOGS ? 'inherit' : 'ignore', 'ipc'],
     })
     gone = once(child, 'exit').then(([code]) => Promise.reject(new Error(`the node ended: ${code}`)))

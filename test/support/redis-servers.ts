@@ -3,11 +3,11 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { type Guarded, spawnGuarded } from '../../src/dev/embedded/guard.ts'
 import { isListening } from '../../src/dev/embedded/port.ts'
 import type { Certificates } from './certificates.ts'
+import { eventually, until } from './eventually.ts'
 
 interface Teardown {
   teardown(end: () => Promise<unknown>): void
@@ -24,6 +24,8 @@ export interface RedisServer {
   resume(): void
   /** After `kill`: the same server again, without its data but with what it knows of its peers. */
   start(): Promise<void>
+  /** With what the command SAVE wrote last, or with nothing. A server that runs is killed first. */
+  restart(from: 'saved' | 'empty'): Promise<void>
 }
 
 export interface RedisServerOptions {
@@ -32,6 +34,8 @@ export interface RedisServerOptions {
   /** Somebody else than the default user, who then has to be in `settings`. */
   username?: string
   tls?: Certificates | undefined
+  /** Of the test's own client. */
+  client?: { enableOfflineQueue: boolean; enableAutoPipelining: boolean; retryStrategy: () => number }
 }
 
 const program = ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version']).status === 0)
@@ -42,14 +46,6 @@ export const noRedis = program
   : 'the JavaScript Redis has no replicas, clusters or TLS: install redis-server'
 
 export const PASSWORD = randomBytes(24).toString('base64url')
-const START_MS = 10_000
-
-/** Polls until the condition holds. */
-export async function until(what: string, condition: () => Promise<boolean>, ms = 20_000): Promise<void> {
-  for (const deadline = Date.now() + ms; !(await condition().catch(() => false)); await sleep(25)) {
-    if (Date.now() > deadline) throw new Error(`in vain: ${what}`)
-  }
-}
 
 /** A port that is free together with the one 10000 above, which a cluster's nodes use among themselves. */
 export async function freePortPair(): Promise<number> {
@@ -66,13 +62,14 @@ export async function startRedisServer(t: Teardown, options: RedisServerOptions 
   const file = join(folder, 'redis.conf')
   await writeFile(file, configuration(port, folder, options), { mode: 0o600 })
   const { tls } = options
-  const client = new Redis({
+  const client: Redis = new Redis({
     port,
     host: '127.0.0.1',
     password: PASSWORD,
     ...(options.username ? { username: options.username } : {}),
     lazyConnect: true,
     retryStrategy: () => 50,
+    ...options.client,
     ...(tls ? { tls: { ca: tls.ca, checkServerIdentity: () => undefined } } : {}),
   })
   client.on('error', () => {})
@@ -82,15 +79,14 @@ export async function startRedisServer(t: Teardown, options: RedisServerOptions 
   async function start() {
     server = spawnGuarded([program as string, file, ...(options.sentinel ? ['--sentinel'] : [])])
     const started = server
-    await until(
-      `start ${program}`,
-      async () => {
-        if (!started.running) throw new Error(`${program} did not start`)
-        return isListening(port)
-      },
-      START_MS,
-    )
-    pid = Number(/process_id:(\d+)/.exec(String(await client.info('server')))?.[1])
+    await eventually(() => {
+      if (!started.running) throw new Error(`${program} did not start`)
+      return isListening(port)
+    })
+    await until('it answers', async () => {
+      pid = Number(/process_id:(\d+)/.exec(String(await client.info('server')))?.[1])
+      return true
+    })
   }
   const signal = (name: NodeJS.Signals) => void process.kill(pid, name)
 
@@ -101,6 +97,10 @@ export async function startRedisServer(t: Teardown, options: RedisServerOptions 
     await server?.stop()
     await rm(folder, { recursive: true, force: true })
   })
+  async function kill() {
+    if (server?.running) signal('SIGKILL')
+    await server?.ended
+  }
   await start()
   return {
     port,
@@ -108,9 +108,11 @@ export async function startRedisServer(t: Teardown, options: RedisServerOptions 
     start,
     pause: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
-    async kill() {
-      signal('SIGKILL')
-      await server?.ended
+    kill,
+    async restart(from) {
+      await kill()
+      if (from === 'empty') await rm(join(folder, 'dump.rdb'), { force: true })
+      await start()
     },
   }
 }

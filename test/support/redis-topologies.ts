@@ -1,5 +1,6 @@
 import type { Certificates } from './certificates.ts'
-import { PASSWORD, type RedisServer, startRedisServer, until } from './redis-servers.ts'
+import { until } from './eventually.ts'
+import { PASSWORD, type RedisServer, startRedisServer } from './redis-servers.ts'
 
 type Teardown = Parameters<typeof startRedisServer>[0]
 

@@ -2,6 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,11 +11,17 @@ import pg from 'pg'
 import { startPostgres } from '../../src/dev/embedded/postgres.ts'
 import { startRedis } from '../../src/dev/embedded/redis.ts'
 import { applyMigrations, MIGRATIONS } from '../../src/platform/migrations.ts'
+import { compile } from './compiled/compile.ts'
 
-const TAP = fileURLToPath(new URL('../../node_modules/tap/dist/esm/run.mjs', import.meta.url))
+const inPackages = (path: string) => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url))
+const TAP = inPackages('tap/dist/esm/run.mjs')
+const UNRECORDED = new URL('compiled/unrecorded.mjs', import.meta.url).href
+const TAP_PLUGINS = inPackages('@tapjs/test/test-built/dist/esm/index.js')
 
 // tap learns which plugins `.taprc` leaves out only when it builds, and a fresh install has not built.
-execFileSync(process.execPath, [TAP, 'build'], { stdio: 'ignore' })
+if (readFileSync(TAP_PLUGINS, 'utf8').includes('@tapjs/typescript')) {
+  execFileSync(process.execPath, [TAP, 'build'], { stdio: 'ignore' })
+}
 
 const closers: (() => Promise<unknown>)[] = []
 // Ctrl-C reaches tap as well, which ends; what it leaves behind is cleared away below.
@@ -31,14 +38,19 @@ async function run(): Promise<number> {
   const own = process.env.DATABASE_URL ? `_${randomUUID().replaceAll('-', '')}` : ''
   const template = await createTemplate(adminUrl, `ratchet_template${own}`)
   const redis = process.env.REDIS_URL ? { url: process.env.REDIS_URL } : await temporaryRedis()
+  const compiled = await compile()
+  closers.push(compiled.remove)
   const { DATABASE_URL: _, REDIS_URL: __, ...inherited } = process.env
-  const child = spawn(process.execPath, [TAP, ...process.argv.slice(2)], {
+  const tap = [TAP, `--node-arg=--import=${compiled.loader}`, ...process.argv.slice(2)]
+  const child = spawn(process.execPath, tap, {
     stdio: 'inherit',
     env: {
       ...inherited,
       TEST_DATABASE_URL: adminUrl,
       TEST_TEMPLATE: template,
       TEST_REDIS_URL: redis.url,
+      TEST_LOADER: compiled.loader,
+      NODE_OPTIONS: `${inherited.NODE_OPTIONS ?? ''} --import=${UNRECORDED}`,
       ...('incarnation' in redis ? { TEST_REDIS_INCARNATION: redis.incarnation } : {}),
     },
   })

@@ -10,6 +10,7 @@ import { loadConfig } from '../../src/config.ts'
 import { inboxRoutes } from '../../src/dev/inbox/inbox.plugin.ts'
 import { createTestDatabase } from './database.ts'
 import { documentedProblems } from './documented.ts'
+import { eventually } from './eventually.ts'
 import { createFaultProxy, type FaultProxy } from './fault-proxy.ts'
 
 interface Teardown {
@@ -57,11 +58,16 @@ export interface StartOptions {
   proxies?: boolean
 }
 
+const inboxes = new Map<string, string>()
+
 /** The whole server over real HTTP, on a database of its own. */
 export async function startServer(t: Teardown, options: StartOptions = {}) {
   const database = options.databaseUrl ? undefined : await createTestDatabase()
   const databaseUrl = options.databaseUrl ?? (database?.url as string)
-  const inboxDir = await mkdtemp(join(tmpdir(), 'ratchet-inbox-'))
+  // Nodes on one database share an inbox: any of them may send what another has queued.
+  const shared = inboxes.get(databaseUrl)
+  const inboxDir = shared ?? (await mkdtemp(join(tmpdir(), 'ratchet-inbox-')))
+  inboxes.set(databaseUrl, inboxDir)
   const logs: string[] = []
   const logTo = new Writable({
     write(chunk, _encoding, done) {
@@ -112,7 +118,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     redis.disconnect()
     await proxies?.postgres.close()
     await proxies?.redis.close()
-    await rm(inboxDir, { recursive: true, force: true })
+    if (!shared) await rm(inboxDir, { recursive: true, force: true })
     await database?.drop()
   })
 
@@ -148,6 +154,9 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   /** The mails to an address, oldest first, after everything queued has left. */
   async function mailsTo(address: string): Promise<{ subject: string; text: string; html: string }[]> {
     await app.services.outbox.drain()
+    // What another node is about to send is not this one's to drain.
+    const untried = { recipient: address, sentAt: null, gaveUpAt: null, lastError: null }
+    await eventually(async () => (await app.services.db.outboxMessage.count({ where: untried })) === 0)
     const files = await readdir(inboxDir)
     const mails = await Promise.all(
       files.map(async (file) => JSON.parse(await readFile(join(inboxDir, file), 'utf8'))),

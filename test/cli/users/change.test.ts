@@ -123,6 +123,3 @@ t.test('an account is deleted only by whoever says yes', async (t) => {
   await eventually(async () => (await refresh()).body.reason === 'account_deleted')
   await t.rejects(users('delete', person.email, '--yes'), { message: /no account with that address/ })
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

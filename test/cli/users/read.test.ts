@@ -94,6 +94,3 @@ t.test(
     }
   },
 )
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

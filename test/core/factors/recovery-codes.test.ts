@@ -13,7 +13,7 @@ const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
 const tx = asTransaction(db)
 const transact = createTransact(db)
-t.after(async () => {
+t.teardown(async () => {
   await close()
   await database.drop()
 })
@@ -173,4 +173,3 @@ t.test('a dump holds nothing that works', async (t) => {
 })
 
 // Without it, tap waits for idle connections before it tears down.
-t.end()

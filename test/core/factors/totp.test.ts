@@ -22,7 +22,7 @@ const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
 const tx = asTransaction(db)
 const transact = createTransact(db)
-t.after(async () => {
+t.teardown(async () => {
   await close()
   await database.drop()
 })
@@ -333,4 +333,3 @@ t.test('a dump holds no secret, and a row works for no other account', async (t)
 })
 
 // Without it, tap waits for idle connections before it tears down.
-t.end()

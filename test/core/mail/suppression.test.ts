@@ -20,7 +20,7 @@ const at = (ms: number) => new Date(START + ms)
 
 const database = await createTestDatabase()
 const { db, close } = openDatabase({ url: database.url })
-t.after(async () => {
+t.teardown(async () => {
   await close()
   await database.drop()
 })
@@ -146,6 +146,3 @@ t.test('what a mailer itself is refused marks no address', async (t) => {
   const delayed = await deliverAll(new Error('down'))
   t.strictSame(delayed.counted, lines([...needed, ...notices], 'delayed').sort())
 })
-
-// Without it tap waits for the pool's idle connections to time out before it closes them.
-t.end()

@@ -10,5 +10,3 @@ t.test('the bundled list: the commonest, lower-cased, of eight characters and mo
   t.equal(await common.has('correct horse battery'), false)
   t.equal(await common.has(''), false)
 })
-
-t.end()

@@ -13,7 +13,7 @@ const AUDIT_DAYS = 100
 const database = await createTestDatabase()
 const [one, two] = [openDatabase({ url: database.url }), openDatabase({ url: database.url })]
 const { db } = one
-t.after(async () => {
+t.teardown(async () => {
   await Promise.all([one.close(), two.close()])
   await database.drop()
 })
@@ -268,6 +268,3 @@ t.test('a lifted mark outlives late reports, and no more; what is held back stay
   const left = await db.mailSuppression.findMany({ orderBy: { address: 'asc' } })
   t.strictSame(left, [rows[0], rows[2]])
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

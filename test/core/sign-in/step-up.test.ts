@@ -121,6 +121,3 @@ t.test('nobody signs in with a password to an account that has none', async (t) 
     }
   }
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -154,6 +154,3 @@ t.test('over HTTP only a token of the person opens the account', async (t) => {
     t.equal(answer.body.code, 'access_token_invalid', name)
   }
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

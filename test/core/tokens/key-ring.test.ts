@@ -213,6 +213,3 @@ t.test('a private key is sealed: only whoever has the secret can read it', async
   const others = createSecrets([createHash('sha256').update('another secret').digest('hex')])
   await t.rejects(open({ secrets: others }), /APP_SECRETS/)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

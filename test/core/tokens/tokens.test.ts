@@ -114,6 +114,3 @@ t.test('signing keys are encrypted at rest', async (t) => {
     t.notMatch(Buffer.from(key.sealedPrivateJwk).toString('latin1'), /"d"|kty/)
   }
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

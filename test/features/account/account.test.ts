@@ -143,6 +143,3 @@ t.test('a deletion and generations that are written behind lock in one order', a
     t.match(ended, { status: /^(204|401)$/ })
   }
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -272,6 +272,3 @@ t.test('a confirmation that the database loses leaves nothing half done', async 
   t.equal(await emailOf(ada.id), ada.email)
   t.equal((await confirm(ada.token)).status, 200, 'the link still works')
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -204,6 +204,3 @@ t.test('an address that was left belongs to whoever reads its mail, with nothing
   await ownersOnly(t, old)
   t.equal(await signIn(next, STRANGERS), 'signed in')
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

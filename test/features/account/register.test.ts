@@ -87,6 +87,3 @@ t.test('bad input: a problem that points at each fault, and nothing changed', as
   t.equal(huge.body.code, 'body_too_large')
   t.equal(await server.db.user.count(), users)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

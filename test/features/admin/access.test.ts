@@ -148,6 +148,3 @@ t.test('administrators have a budget', async (t) => {
   const answer = await limited.call('GET', '/admin/users', { bearer })
   t.equal(answer.headers.get('ratelimit-policy'), '"admin";q=120;w=60')
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -231,6 +231,3 @@ t.test('Redis away: a 503 says that the ending is recorded, and it arrives', { s
   const again = await cut.call('POST', `/admin/users/${people[0]?.id}/disable`, { bearer: admin.bearer })
   t.equal(again.status, 204)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

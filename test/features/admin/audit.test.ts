@@ -160,6 +160,3 @@ t.test('the owner of an account reads what was done to it, and by whom in kind o
   const own = await server.call('GET', '/auth/activity?limit=1', { bearer: admin2.bearer })
   t.match(own.body.events, [{ type: 'account_view', by: 'you', ip: '127.0.0.1' }])
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

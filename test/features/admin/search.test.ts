@@ -233,6 +233,3 @@ t.test('an account shows its state, its sessions and its factors, and no secret'
   t.equal(listed[0].mfa_enabled, true)
   t.equal(await server.db.auditEvent.count({ where: { type: 'account_view', userId: id, actor } }), 4)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

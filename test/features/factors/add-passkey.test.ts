@@ -282,5 +282,3 @@ t.test('no secret of a ceremony is logged or audited', async (t) => {
     t.notOk(events.includes(secret))
   }
 })
-
-t.end()

@@ -99,6 +99,3 @@ t.test('codes go with the account', async (t) => {
   t.equal(await server.db.recoveryCode.count({ where: { userId: ada.id } }), 0)
   t.equal(await server.db.totpFactor.count({ where: { userId: ada.id } }), 0)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

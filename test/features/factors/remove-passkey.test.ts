@@ -128,5 +128,3 @@ t.test('without a passkey there is no challenge for one', async (t) => {
   const answer = await server.post('/auth/passkeys/challenge', {}, { bearer })
   t.match(answer, { status: 404, body: { code: 'not_found' } })
 })
-
-t.end()

@@ -342,6 +342,3 @@ t.test('a password that is long enough only beside a second factor keeps the las
   t.equal((await server.post('/auth/change-password', longer, { bearer: ada.bearer })).status, 204)
   t.equal((await ada.disable({ password: longer.new_password, code: shown(ada.secret) })).status, 204)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -93,5 +93,3 @@ t.test('the challenge for anybody tells nothing about anybody', async (t) => {
   const refused = await server.post('/auth/login/passkey', { ...foreign, transport: 'body' })
   t.match(refused, { status: 400, body: { code: 'passkey_invalid' } })
 })
-
-t.end()

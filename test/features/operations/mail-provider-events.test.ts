@@ -121,6 +121,3 @@ t.test('events out of order: what happened last counts', async (t) => {
   const row = await server.db.mailSuppression.findUnique({ where: { address: email } })
   t.equal(row?.at.getTime(), at + 4, 'and the time is the event’s own')
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -210,6 +210,3 @@ t.test('a port that is taken is said, and nothing starts', async (t) => {
     },
   )
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -167,6 +167,3 @@ t.test('calls are limited', async (t) => {
   t.equal(response.status, 401)
   t.equal(response.headers.get('ratelimit-policy'), '"webhooks";q=1200;w=60')
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { eventually } from '../../support/eventually.ts'
 import { createFaultProxy } from '../../support/fault-proxy.ts'
 import { redisUrl, startServer } from '../../support/server.ts'
 
 const GRACE_MS = 1_000
+// No command may be executed later than this after it was sent.
+const COMMAND_MS = 1_000
 // What a node has given up may still be on its way: TCP sends again until a partition is over.
 const env = { REFRESH_GRACE: '1' }
 
@@ -18,40 +20,53 @@ async function setUp(t: Test) {
   const refresh = (server: typeof near, refresh_token: string, key?: string) =>
     server.post('/auth/refresh', { refresh_token }, { headers: key ? { 'idempotency-key': key } : {} })
   const warm = await refresh(far, session.refresh_token)
-  return { proxy, near, far, refresh, token: warm.body.refresh_token as string }
+
+  /** Until the far node has sent a command about the family, and then until Redis may no longer execute it. */
+  const sent = () => eventually(() => proxy.held.includes('rt:{'))
+  async function tooLate(): Promise<void> {
+    const now = async () => Number((await near.redis.time())[0]) * 1_000
+    const deadline = (await now()) + COMMAND_MS
+    await eventually(async () => (await now()) > deadline)
+  }
+  /** Redis receives what was held up, and has dealt with it: it answers what came before another two calls. */
+  async function arrive(): Promise<void> {
+    await proxy.heal()
+    for (let call = 0; call < 2; call += 1) await near.redis.ping()
+  }
+  return { proxy, near, far, refresh, token: warm.body.refresh_token as string, sent, tooLate, arrive }
 }
 
 t.test(
   'a command that Redis receives late, after its client was served elsewhere, ends nothing',
   async (t) => {
-    const { proxy, near, far, refresh, token } = await setUp(t)
+    const { proxy, near, far, refresh, token, sent, tooLate, arrive } = await setUp(t)
     proxy.stall()
     const lost = refresh(far, token)
-    await sleep(100)
+    await sent()
     // The client hangs up on the silent node and asks the other one, well within the grace window.
     const retried = await refresh(near, token)
     t.equal(retried.status, 200)
-    await sleep(GRACE_MS + 200)
-    await proxy.heal()
+    await tooLate()
     await lost
-    await sleep(200)
+    await near.age(GRACE_MS)
+    await arrive()
     t.equal((await refresh(near, retried.body.refresh_token)).status, 200, 'the client is still signed in')
   },
 )
 
 t.test('so with an Idempotency-Key, when the client has gone on twice', async (t) => {
-  const { proxy, near, far, refresh, token } = await setUp(t)
+  const { proxy, near, far, refresh, token, sent, tooLate, arrive } = await setUp(t)
   proxy.stall()
   const key = randomUUID()
   const lost = refresh(far, token, key)
-  await sleep(100)
+  await sent()
   const retried = await refresh(near, token, key)
   const next = await refresh(near, retried.body.refresh_token, randomUUID())
   t.equal(next.status, 200)
-  await sleep(GRACE_MS + 200)
-  await proxy.heal()
+  await tooLate()
   await lost
-  await sleep(200)
+  await near.age(GRACE_MS)
+  await arrive()
   t.equal(
     (await refresh(near, next.body.refresh_token, randomUUID())).status,
     200,
@@ -60,7 +75,7 @@ t.test('so with an Idempotency-Key, when the client has gone on twice', async (t
 })
 
 t.test('a merge that Redis receives late brings no ended session back', async (t) => {
-  const { proxy, near, far, refresh, token } = await setUp(t)
+  const { proxy, near, far, refresh, token, sent, tooLate, arrive } = await setUp(t)
   await near.redis.flushdb()
   await near.app.services.sessions.flush()
   // The far node reads a living family from the ledger; its merge is held up on the way to Redis.
@@ -75,15 +90,13 @@ t.test('a merge that Redis receives late brings no ended session back', async (t
     },
   })
   const lost = refresh(far, token)
-  await sleep(300)
+  await sent()
   t.equal(reads, 1)
   const ended = await near.post('/auth/logout', { refresh_token: token })
   t.equal(ended.status, 204)
   await near.redis.flushdb()
-  await sleep(2_500)
-  await proxy.heal()
+  await tooLate()
   await lost
-  await sleep(200)
+  await arrive()
   t.match((await refresh(near, token)).body, { code: 'session_ended' })
 })
-t.end()

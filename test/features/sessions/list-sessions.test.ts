@@ -122,6 +122,3 @@ t.test('an ended session stays ended after a restart with Redis emptied', async 
     reason: 'logout',
   })
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -183,6 +183,3 @@ t.test('20 uses of a stolen token at once are one reuse: one event, one mail', a
   const where = { recipient: owner.email, topic: 'refresh_reuse_detected' }
   t.equal(await server.db.outboxMessage.count({ where }), 1)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

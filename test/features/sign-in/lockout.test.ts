@@ -323,6 +323,3 @@ t.test('guesses with a session in hand are capped too, whatever they are for', a
   t.equal(right.status, 429)
   t.equal((await server.post('/auth/login', account)).status, 200, 'signing in is another matter')
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -85,6 +85,3 @@ t.test('a password of many code points that NFC makes fewer signs in as it was g
     t.equal((await server.post('/auth/login', { email, password: spelling })).status, 200)
   }
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

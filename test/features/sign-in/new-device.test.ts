@@ -106,6 +106,3 @@ t.test('20 first sign-ins with one token at once remember one device', async (t)
   t.ok(answers.every(({ status }) => status === 200))
   t.equal(await server.db.knownDevice.count(), 1)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

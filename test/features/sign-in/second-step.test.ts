@@ -175,9 +175,15 @@ t.test(
 t.test('guesses are capped per account however many tickets and addresses they use', async (t) => {
   const { account, code, device_token } = await accountWithTotp()
   const tickets = await Promise.all(Array.from({ length: 10 }, () => ticketOf(account)))
+  // A busy machine answers some with 503, which says nothing of the guess: they are made again.
+  const insist = async (body: object) => {
+    let answer = await secondStep(body)
+    while (answer.status === 503) answer = await secondStep(body)
+    return answer
+  }
   const guesses = await Promise.all(
     Array.from({ length: 100 }, (_, index) =>
-      secondStep({ mfa_token: tickets[index % 10], code: wrongCode(code()) }),
+      insist({ mfa_token: tickets[index % 10], code: wrongCode(code()) }),
     ),
   )
   t.equal(guesses.filter(({ status }) => status === 401).length, LOCK_FAILURES)
@@ -277,6 +283,3 @@ t.test('a sign-in that began without a factor does not finish around one set up 
   for (const { status } of signIns) t.ok([200, 401].includes(status))
   t.match((await firstStep(account)).body, { code: 'mfa_required' })
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

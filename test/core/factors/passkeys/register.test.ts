@@ -11,7 +11,7 @@ import { twenty } from '../../../support/server.ts'
 
 const { db, transact, users, passkeys, tickets, clock, createUser, withLock, count, register, close } =
   await setUpPasskeys()
-t.after(close)
+t.teardown(close)
 
 /** What comes of an answer to a fresh challenge. */
 async function outcomeOf(forge: (valid: RegistrationResponseJSON) => unknown, forgery: Forgery = {}) {
@@ -297,4 +297,3 @@ t.test('removing is for the owner, and works once', async (t) => {
 })
 
 // Without it, tap waits for the store's idle connections before it tears down.
-t.end()

@@ -8,7 +8,7 @@ import { twenty } from '../../../support/server.ts'
 
 const { db, transact, passkeys, tickets, clock, createUser, withLock, register, close } =
   await setUpPasskeys()
-t.after(close)
+t.teardown(close)
 
 interface Ask {
   use?: PasskeyUse
@@ -260,4 +260,3 @@ t.test('garbage of every kind is the same answer', async (t) => {
 })
 
 // Without it, tap waits for the store's idle connections before it tears down.
-t.end()

@@ -10,15 +10,13 @@ const skip =
     ? false
     : 'no Redis that can lose what it knows: install redis-server'
 
-// As many runs as fit; with MODEL_RUNS so many, which needs tap's --timeout=0.
-const RUNS = Number(process.env.MODEL_RUNS ?? 1_000)
-const BUDGET_MS = process.env.MODEL_RUNS ? Number.POSITIVE_INFINITY : 45_000
+// A run takes about a second and a half: many more need tap's --timeout=0.
+const RUNS = Number(process.env.MODEL_RUNS ?? 30)
 
 t.test('two nodes, honest clients and thieves, and stores that fail', { skip }, async (t) => {
   t.setTimeout(0)
-  const cluster = await startCluster()
+  const cluster = await startCluster(t)
   t.teardown(() => cluster.stop())
-  const deadline = performance.now() + BUDGET_MS
   let runs = 0
   let rounds = 0
 
@@ -34,7 +32,6 @@ t.test('two nodes, honest clients and thieves, and stores that fail', { skip }, 
 
   const commands = fc.commands([round.map((each) => new Step(each))], { maxCommands: 14, size: 'max' })
   const property = fc.asyncProperty(commands, async (steps) => {
-    if (performance.now() > deadline) return
     const lines: string[] = []
     const trace = (line: string) => void lines.push(line)
     try {
@@ -52,6 +49,3 @@ t.test('two nodes, honest clients and thieves, and stores that fail', { skip }, 
   await check(t, property, { numRuns: RUNS, endOnFailure: !process.env.FC_SHRINK })
   t.pass(`${runs} runs, ${rounds} rounds`)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -32,6 +32,3 @@ t.test('a family that changes between the stores keeps every promise, whatever t
   await check(t, property, { numRuns, endOnFailure: true })
   t.pass(`${numRuns * AT_ONCE} lives`)
 })
-
-// Without it, tap waits for the stores' idle connections before it tears down.
-t.end()

@@ -145,8 +145,17 @@ export function createActors(
       for (const each of concerned) each.pendingEnd = true
     if (status !== 204 || !proven) return
     for (const each of concerned) each.over ??= performance.now()
-    await sleep(1_050)
-    await Promise.all(concerned.flatMap((each) => [access(each, 0), access(each, 1)]))
+    await Promise.all(concerned.flatMap((each) => [0, 1].map((node) => untilRefused(each, node))))
+  }
+
+  /** An ended session's access token: a node that cannot be asked may have a second to hear of it. */
+  async function untilRefused(session: Session, node: number): Promise<void> {
+    const isLong = () => performance.now() - (session.over as number) > 1_000
+    for (let asked = false; !asked; ) {
+      asked = isLong()
+      if ((await access(session, node)) === 401) return
+      await sleep(20)
+    }
   }
 
   return {

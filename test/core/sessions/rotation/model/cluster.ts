@@ -2,14 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createPasswords } from '../../../../../src/core/passwords/passwords.ts'
 import { bytes } from '../../../../../src/core/sessions/family-hash.ts'
 import { openDatabase } from '../../../../../src/platform/database.ts'
 import { createTestDatabase } from '../../../../support/database.ts'
 import { eventually } from '../../../../support/eventually.ts'
 import { type Node, startNode } from '../../../../support/node.ts'
-import { startRedisServer } from '../../../../support/redis-server.ts'
+import { PASSWORD as REDIS_PASSWORD, startRedisServer } from '../../../../support/redis-servers.ts'
 import { redisKey } from './twins.ts'
 
 export type Cluster = Awaited<ReturnType<typeof startCluster>>
@@ -25,11 +24,13 @@ export const GRACE_MS = 10_000
 const PASSWORD = 'a perfectly long passphrase'
 
 /** Two nodes in processes of their own on one Postgres and one Redis, each behind proxies. */
-export async function startCluster() {
+export async function startCluster(t: Parameters<typeof startRedisServer>[0]) {
   const database = await createTestDatabase()
   const { db, close } = openDatabase({ url: database.url, poolSize: 4 })
-  const redisServer = await startRedisServer()
-  const { redis } = redisServer
+  const redisServer = await startRedisServer(t, {
+    client: { enableOfflineQueue: false, enableAutoPipelining: true, retryStrategy: () => 20 },
+  })
+  const { client: redis } = redisServer
   const inbox = await mkdtemp(join(tmpdir(), 'ratchet-inbox-'))
   const env = {
     NODE_ENV: 'test',
@@ -41,7 +42,12 @@ export async function startCluster() {
     REFRESH_GRACE: String(GRACE_MS / 1000),
     LOG_LEVEL: 'warn',
   }
-  const start = () => startNode({ databaseUrl: database.url, redisUrl: redisServer.url, env })
+  const start = () =>
+    startNode({
+      databaseUrl: database.url,
+      redisUrl: `redis://:${REDIS_PASSWORD}@127.0.0.1:${redisServer.port}`,
+      env,
+    })
   // One after the other: the first creates the signing key.
   const nodes: [Node, Node] = [await start(), await start()]
   const passwords = await createPasswords({
@@ -136,10 +142,8 @@ export async function startCluster() {
 
     async stop() {
       await Promise.all(nodes.map((node) => node.stop()))
-      await redisServer.stop()
       await close()
       await database.drop()
-      await sleep(100)
       await rm(inbox, { recursive: true, force: true })
     },
   }

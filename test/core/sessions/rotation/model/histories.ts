@@ -67,8 +67,23 @@ export const history = (bound: boolean): fc.Arbitrary<History> =>
     ),
   })
 
+/** The machine stood still for so long that the two did not decide at the same time. */
+class Stalled extends Error {}
+
 /** Lives through a history in a store and in `decide`. @throws where the two part, with the history. */
-export async function replay(twin: Twin, familyHash: string, history: History): Promise<void> {
+export async function replay(twin: Twin, newHash: () => string, history: History): Promise<void> {
+  const once = () =>
+    replayOnce(twin, newHash(), history).then(
+      () => true,
+      (error) => {
+        if (error instanceof Stalled) return false
+        throw error
+      },
+    )
+  while (!(await once()));
+}
+
+async function replayOnce(twin: Twin, familyHash: string, history: History): Promise<void> {
   const { start, steps } = history
   const born = await twin.now()
   const { idle, ...remembered } = start
@@ -81,7 +96,9 @@ export async function replay(twin: Twin, familyHash: string, history: History): 
     ended: '',
   }
   for (const [index, { behind, age, ...rest }] of steps.entries()) {
+    const asked = performance.now()
     const fail = (what: string): never => {
+      if (performance.now() - asked > SLACK) throw new Stalled()
       throw new Error(`step ${index}: ${what}, in ${JSON.stringify(history)}`)
     }
     const presented = Math.max(0, state.generation - behind)

@@ -77,8 +77,8 @@ export function createChecks(cluster: Cluster, trace: (line: string) => void) {
     return reply
   }
 
-  /** One call with an access token. */
-  async function access(session: Session, node: number): Promise<void> {
+  /** One call with an access token: the status it is answered with. */
+  async function access(session: Session, node: number): Promise<number> {
     const { over } = session
     const longOver = over !== undefined && performance.now() - over > 1_000
     const reply = await cluster.call(node, 'GET', '/me', { bearer: session.bearers.at(-1) })
@@ -86,6 +86,7 @@ export function createChecks(cluster: Cluster, trace: (line: string) => void) {
     must([0, 200, 401, 503].includes(reply.status), `/me answered ${reply.status}`)
     must(!(longOver && reply.status === 200), `${session.name}: an access token outlived its session`)
     must(session.mayEnd || reply.status !== 401, `${session.name}: an honest access token was refused`)
+    return reply.status
   }
 
   /** A token that nobody issued, made out of one that was. */

@@ -97,7 +97,7 @@ export async function createWorld(cluster: Cluster, trace: (line: string) => voi
     else if (event.event === 'rollBack') await redisServer.restart('saved')
     else if (event.event === 'restartEmpty') await redisServer.restart('empty')
     else if (event.event === 'killRedis') await redisServer.kill()
-    else if (redis.status === 'ready') await (event.event === 'save' ? redisServer.save() : redis.flushall())
+    else if (redis.status === 'ready') await (event.event === 'save' ? redis.save() : redis.flushall())
   }
 
   async function healProxies(node: number): Promise<void> {

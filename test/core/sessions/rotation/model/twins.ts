@@ -18,16 +18,25 @@ export const standing = (incarnation: string) => ({
   deadline: Number.MAX_SAFE_INTEGER,
 })
 
+/** A store's clock, which runs as this process's own does: it is asked once how far they are apart. */
+function readOnce(read: () => Promise<number>): () => Promise<number> {
+  let offset: Promise<number> | undefined
+  return async () => {
+    offset ??= read().then((now) => now - performance.now())
+    return Math.floor((await offset) + performance.now())
+  }
+}
+
 /** The Lua script. @param incarnation of a Redis that has no run id. */
 export function redisTwin(redis: Redis, incarnation: string): Twin {
   const store = createRedisStore(redis)
   const known = new Set<string>()
   return {
     afterReuse: 'reuse',
-    async now() {
+    now: readOnce(async () => {
       const [seconds, micros] = await redis.time()
       return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-    },
+    }),
     async put(familyHash, state) {
       // A merge believes in maxima only, and an expiry that has passed would take the key along.
       const alive = { ...state, idleExpiresAt: state.absoluteExpiresAt, claims }
@@ -63,11 +72,11 @@ export function redisTwin(redis: Redis, incarnation: string): Twin {
 export function ledgerTwin(db: Database, userId: string): Twin {
   return {
     afterReuse: 'ended',
-    async now() {
+    now: readOnce(async () => {
       const [row] = await db.$queryRaw<{ now: number }[]>`
         SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now`
       return (row as { now: number }).now
-    },
+    }),
     async put(familyHash, state) {
       const { generation, reissues, credits, clean, attempts: attempt } = state
       const changes = {

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+let dir
+let root
+let compiled
+let packages
+
+export function initialize(data) {
+  ;({ dir, root, compiled, packages } = data)
+}
+
+export async function resolve(specifier, context, next) {
+  if (packages[specifier]) return known(new URL(packages[specifier], compiled))
+  const { parentURL = root } = context
+  if (/^\.{1,2}\/.*\.ts$/.test(specifier)) return known(new URL(specifier, parentURL))
+  // What a bundled package needs lies where the package does.
+  return next(
+    specifier,
+    parentURL.startsWith(compiled) && !specifier.startsWith('.') ? { ...context, parentURL: root } : context,
+  )
+}
+
+const known = (url) => ({ url: url.href, format: 'module', shortCircuit: true })
+
+export async function load(url, context, next) {
+  if (!url.startsWith(root) || !url.endsWith('.ts')) return next(url, context)
+  const path = decodeURIComponent(url.slice(root.length))
+  const source = readFileSync(join(dir, path.replace(/\.ts$/, '.js')), 'utf8')
+  return { format: 'module', source, shortCircuit: true }
+}
