@@ -128,7 +128,7 @@ export function runBackground(tasks: readonly Background[], log: Log): Backgroun
       for (const task of tasks) await task.start()
     },
     async stop() {
-      const stops = await Promise.allSettled(tasks.map((task) => task.stop()))
+      const stops = await Promise.allSettled(tasks.map(async (task) => task.stop()))
       for (const stop of stops) {
         if (stop.status === 'rejected')
           log.error({ err: stop.reason }, 'a background task could not be stopped in order')
