@@ -1,10 +1,10 @@
 import { type Background, type BackgroundMonitor, repeat } from './background.ts'
 
-/** What has to be done and cannot be done now: tried every second until it works, or the process ends. */
+/** Tasks that must be done but cannot be done now: each is retried every second until it succeeds. */
 export interface RetryQueue extends Background {
-  /** A task that is added to a full queue is dropped; the log and a metric say so. */
+  /** If the queue is full, the task is dropped, logged and counted. */
   add(task: () => Promise<void>): void
-  /** Tries everything once more. */
+  /** Tries every task once more. */
   stop(): Promise<void>
 }
 
@@ -36,7 +36,10 @@ export function createRetryQueue(options: RetryQueueOptions): RetryQueue {
     task: 'retry_queue',
     everyMs,
     run: tryAll,
-    failure: { message: 'some tasks failed and will be tried again', recovered: 'all tasks are done' },
+    failure: {
+      message: 'some queued tasks failed and will be retried',
+      recovered: 'all queued tasks are done',
+    },
     monitor: { log, metrics },
   })
 
@@ -44,13 +47,19 @@ export function createRetryQueue(options: RetryQueueOptions): RetryQueue {
     add(task) {
       if (tasks.length < maxTasks) return void tasks.push(task)
       metrics.countDropped('retry_queue')
-      log.error({ queue: 'retry_queue', waiting: tasks.length }, 'the queue is full: a task was dropped')
+      log.error(
+        { queue: 'retry_queue', waiting: tasks.length },
+        'the retry queue is full: a task was dropped',
+      )
     },
     start: loop.start,
     async stop() {
       await loop.stop()
       await tryAll().catch((error: Error) =>
-        log.error({ reason: error.message, waiting: tasks.length }, 'some tasks were never done'),
+        log.error(
+          { reason: error.message, waiting: tasks.length },
+          'some queued tasks were not done before the stop',
+        ),
       )
       tasks = []
     },
