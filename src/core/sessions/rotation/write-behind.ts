@@ -2,14 +2,14 @@ import { type Background, repeat } from '../../../platform/background.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
 import type { RotatedFamily } from './decide.ts'
 
-/** A rotation that the ledger has yet to learn. */
+/** A rotation that is not in the ledger yet. */
 export type Rotation = Omit<RotatedFamily, 'claims' | 'absoluteExpiresAt'> & {
   sessionId: string
 }
 
 export interface WriteBehind extends Background {
   add(rotation: Rotation): void
-  /** Writes everything added so far; rejects, keeping it, when the ledger cannot be written. */
+  /** Writes everything added so far. Rejects, and keeps it, when the ledger cannot be written. */
   flush(): Promise<void>
   /** Flushes once more. */
   stop(): Promise<void>
@@ -19,10 +19,10 @@ export interface WriteBehindOptions extends UsesPlatform<'db' | 'log' | 'metrics
   intervalMs?: number
 }
 
-// A rotation that is dropped beyond this is a lower bound, which the client's own token replaces.
+// A dropped rotation is only a lower bound: the family is fast-forwarded by the client's next token.
 const MAX_PENDING = 100_000
 
-/** Writes generations to the ledger in batches; a process that is killed loses only lower bounds. */
+/** Writes rotations to the ledger in batches. A process that is killed loses only lower bounds of generations. */
 export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOptions): WriteBehind {
   const { db, log, metrics } = deps
   let pending = new Map<string, Rotation>()
@@ -30,7 +30,7 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
   function add(rotation: Rotation): void {
     const known = pending.get(rotation.sessionId)
     if (known && known.generation > rotation.generation) return
-    // A re-issue moves nothing but the credits.
+    // A re-issue changes only the credits.
     if (known?.generation === rotation.generation)
       rotation.credits = Math.min(rotation.credits, known.credits)
     if (!known && pending.size >= MAX_PENDING) drop()
@@ -41,7 +41,7 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
     if (pending.size === 0) return
     const batch = pending
     pending = new Map()
-    // One order for all nodes, so that two batches cannot deadlock.
+    // The same order on all nodes, so that two batches cannot deadlock.
     const rows = [...batch.values()].sort((a, b) => (a.sessionId < b.sessionId ? -1 : 1))
     try {
       for (let at = 0; at < rows.length; at += 1_000) {
@@ -73,14 +73,17 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
 
   function drop(): void {
     metrics.countDropped('write_behind')
-    log.error({ queue: 'write_behind', pending: pending.size }, 'the queue is full: a generation was dropped')
+    log.error(
+      { queue: 'write_behind', pending: pending.size },
+      'the write-behind queue is full: a rotation was dropped',
+    )
   }
 
   const writer = repeat({
     task: 'write_behind',
     everyMs: intervalMs,
     run: write,
-    failure: { message: 'the ledger is behind' },
+    failure: { message: 'rotations could not be written to the ledger and will be retried' },
     monitor: deps,
   })
 
