@@ -21,11 +21,11 @@ const REVOCATIONS: Record<string, Revocation> = {
     call: { method: 'POST', path: '/auth/logout-all', headers: bearer(own) },
     ends: [own, other],
   }),
-  'ending one session': (_user, own, other) => ({
+  'revocation of one session': (_user, own, other) => ({
     call: { method: 'DELETE', path: `/auth/sessions/${other.id}`, headers: bearer(own) },
     ends: [other],
   }),
-  'ending the other sessions': (_user, own, other) => ({
+  'revocation of the other sessions': (_user, own, other) => ({
     call: { method: 'DELETE', path: '/auth/sessions', headers: bearer(own) },
     ends: [other],
   }),
