@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { defineConfig } from 'prisma/config'
 
-// `generate`, `validate` and `format` never run the schema engine, but look for one and try to
-// download it; any executable satisfies them.
+// `generate`, `validate` and `format` do not run the schema engine, but try to download it if there is none. The path
+// of any executable prevents that.
 if (existsSync(process.execPath)) process.env.PRISMA_SCHEMA_ENGINE_BINARY ??= process.execPath
 
 export default defineConfig({

@@ -1,11 +1,11 @@
-// The whole application, as `src/server.ts` builds it.
+// The whole application, built as in `src/server.ts`.
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { environment, loadConfig } from '../src/config.ts'
 import type { Counted } from './child.ts'
 import { serveParent } from './serve.ts'
 
-// Production's code is what counts: `npm run bench` builds it first.
+// Measures the production code, which `npm run bench` builds first.
 const { buildApp } = (await import(
   new URL('../dist/app.js', import.meta.url).href
 )) as typeof import('../src/app.ts')
@@ -17,7 +17,7 @@ await serveParent(app, (question) => {
   return question.about === 'counted' ? (stopCounting?.() ?? null) : null
 })
 
-/** Counts at the drivers, where nothing gets past; only while asked to, so that no measurement pays for it. */
+/** Counts in the drivers, which see every command; only on request, so that it does not slow the measurements. */
 function count(): () => Counted {
   const counted: Counted = { redisRoundTrips: 0, statements: 0, flushes: 0 }
   const { query } = pg.Client.prototype
@@ -26,7 +26,7 @@ function count(): () => Counted {
     const [statement] = args as [string | { text: string }]
     const text = typeof statement === 'string' ? statement : statement.text
     counted.statements += 1
-    // The one statement that unpacks a batch.
+    // The only statement that unpacks a batch.
     if (text.includes('jsonb_to_recordset')) counted.flushes += 1
     return Reflect.apply(query, this, args)
   } as typeof query

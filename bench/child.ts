@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** A server in a process of its own, which ends with this one. */
+/** A server in a separate process, which ends with this one. */
 export interface Child {
   url: string
   ask<T>(question: Question): Promise<T>
@@ -15,7 +15,7 @@ export type Question =
   | { about: 'count' }
   | { about: 'counted' }
 
-/** What the server process has sent to its stores since it was told to count. */
+/** What the server process has sent to its stores since it began to count. */
 export interface Counted {
   redisRoundTrips: number
   statements: number

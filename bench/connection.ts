@@ -6,7 +6,7 @@ export interface Answer {
   body: string
 }
 
-/** One HTTP/1.1 connection that is kept alive and carries one request at a time. */
+/** A keep-alive HTTP/1.1 connection for one request at a time. */
 export interface Connection {
   exchange(request: string): Promise<Answer>
   close(): void
@@ -20,8 +20,8 @@ interface Waiting {
 const HEAD_END = '\r\n\r\n'
 
 /**
- * Reads only what the servers measured here send: a status, a Content-Length, a body. A full HTTP client costs
- * more than a bare route does, and would then be what is measured.
+ * Reads only what the measured servers send: a status, a Content-Length and a body. A full HTTP client costs more than
+ * a bare route, and would dominate the measurement.
  */
 export async function openConnection(url: string): Promise<Connection> {
   const { hostname, port } = new URL(url)
@@ -38,7 +38,7 @@ export async function openConnection(url: string): Promise<Connection> {
     if (headEnd < 0) return
     const bodyStart = headEnd + HEAD_END.length
     const length = Number(/\r\ncontent-length: (\d+)/i.exec(received)?.[1] ?? Number.NaN)
-    if (Number.isNaN(length)) return fail(new Error(`an answer without Content-Length: ${received}`))
+    if (Number.isNaN(length)) return fail(new Error(`a response without Content-Length: ${received}`))
     if (received.length < bodyStart + length) return
     const answer = { status: Number(received.slice(9, 12)), body: received.slice(bodyStart) }
     received = ''

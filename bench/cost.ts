@@ -7,19 +7,19 @@ import type { Client } from './load.ts'
 export interface RefreshCost {
   refreshes: number
   roundTrips: number
-  /** Calls per refresh, by command, those inside scripts included. */
+  /** Calls per refresh, by command, including those inside scripts. */
   commands: Record<string, number>
-  /** Postgres statements of anything but the write-behind, for all refreshes together. */
+  /** Postgres statements other than the write-behind's, for all refreshes together. */
   statements: number
   /** Postgres statements of the write-behind, for all refreshes together. */
   flushes: number
 }
 
-// Longer than the write-behind takes to notice what is pending.
+// Longer than the interval of the write-behind.
 const SETTLE_MS = 1_200
 const ROUNDS = 50
 
-/** What warm refreshes send to the stores: counted in the server's drivers and by Redis itself. */
+/** Measures what warm refreshes send to the stores, counted in the server's drivers and by Redis. */
 export async function measureRefreshCost(
   app: Child,
   redisUrl: string,
@@ -27,7 +27,7 @@ export async function measureRefreshCost(
 ): Promise<RefreshCost> {
   const redis = new Redis(redisUrl)
   const connections = await Promise.all(clients.map(() => openConnection(app.url)))
-  // What earlier phases left behind must not be counted.
+  // Writes that are pending from earlier phases must not be counted.
   await sleep(SETTLE_MS)
   await app.ask<null>({ about: 'count' })
   const before = await commandCalls(redis)
@@ -36,7 +36,7 @@ export async function measureRefreshCost(
       for (let round = 0; round < ROUNDS; round++) {
         const answer = await connections[index]?.exchange(client.next())
         if (answer?.status !== 200) throw new Error(`refresh answered ${answer?.status}: ${answer?.body}`)
-        client.heard?.(answer)
+        client.onAnswer?.(answer)
       }
     }),
   )
@@ -60,7 +60,7 @@ export async function measureRefreshCost(
   }
 }
 
-/** Calls so far by command, without what this function itself asks for (once a measurement). */
+/** The number of calls so far, by command. Its own INFO is counted too, once per measurement. */
 async function commandCalls(redis: Redis): Promise<Map<string, number>> {
   const stats = await redis.info('commandstats')
   const calls = new Map<string, number>()

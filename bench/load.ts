@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, openConnection } from './connection.ts'
 
-/** What one client of a load does, again and again. */
+/** One client of a load, which sends requests in a loop. */
 export interface Client {
   next(): string
-  /** Hears every answer before the next request is made. */
-  heard?(answer: Answer): void
+  /** Called with each answer before the next request is made. */
+  onAnswer?(answer: Answer): void
 }
 
 export interface Load {
@@ -14,8 +14,8 @@ export interface Load {
 }
 
 /**
- * Every client on a connection of its own, each as fast as it is answered. With `awake` this process polls
- * instead of sleeping: the server is not charged for waking it, which on a network would be another machine's cost.
+ * Runs every client on its own connection, each as fast as it is answered. With `awake` this process polls instead of
+ * sleeping, so that the server does not pay for waking it, which on a network would be another machine's cost.
  */
 export async function saturate(
   url: string,
@@ -34,11 +34,11 @@ export async function saturate(
     clients.map(async (client, index) => {
       const connection = connections[index]
       if (!connection) return
-      // A loop ends after an answer, never in the middle of a request: no token is lost between two rounds.
+      // A loop ends only after an answer, so that no token is lost between two rounds.
       while (performance.now() < deadline) {
         const answer = await connection.exchange(client.next())
         if (answer.status !== 200) throw new Error(`answered ${answer.status}: ${answer.body}`)
-        client.heard?.(answer)
+        client.onAnswer?.(answer)
         answers += 1
       }
     }),
@@ -51,7 +51,7 @@ export async function saturate(
 
 const PACE_CONNECTIONS = 16
 
-/** The same request at a fixed rate, whether or not the one before was answered. @returns milliseconds each. */
+/** Sends a request at a fixed rate, without waiting for earlier answers. @returns the latencies in milliseconds. */
 export async function pace(url: string, request: string, rate: number, seconds: number): Promise<number[]> {
   const idle = await Promise.all(Array.from({ length: PACE_CONNECTIONS }, () => openConnection(url)))
   const latencies: number[] = []

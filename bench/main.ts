@@ -1,32 +1,32 @@
-// The entry of `npm run bench`: servers in processes of their own, on a Postgres and a Redis of their own.
+// The entry point of `npm run bench`: the servers run in separate processes, on their own Postgres and Redis.
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config.ts'
+import { createAccount, signIn } from './account.ts'
 import { startChild } from './child.ts'
 import { measureRefreshCost } from './cost.ts'
 import { report } from './report.ts'
-import { createScenarios, type Results, SCENARIOS, turning } from './scenarios.ts'
+import { createScenarios, type Results, rotating, SCENARIOS } from './scenarios.ts'
 import { openStores } from './stores.ts'
-import { createAccount, signIn } from './users.ts'
 
 const CONNECTIONS = 32
-// The server remembers 20,000 verified tokens: going round more than that many meets none of them again.
+// The server caches 20,000 verified tokens: cycling through more of them never hits the cache.
 const MANY_TOKENS = 1_000 * CONNECTIONS
-// A quick run does not even get round once.
+// A quick run does not use this many.
 const FEW_TOKENS = 400 * CONNECTIONS
 const PACED_RATE = 100
 const CORES = availableParallelism()
 
 const { values: options } = parseArgs({
   options: {
-    /** One short round: whether everything runs, not how fast. */
+    /** Runs one short round, to check that everything works. */
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
-    /** Of every scenario in every round. */
+    /** The length of each scenario in each round. */
     seconds: { type: 'string' },
-    /** Scenarios, separated by commas. */
+    /** The scenarios to run, separated by commas. */
     only: { type: 'string' },
-    /** Folder for a CPU profile of the server's process. */
+    /** The folder for a CPU profile of the server process. */
     profile: { type: 'string' },
   },
 })
@@ -63,7 +63,7 @@ async function run(): Promise<Results> {
   const app = await startChild('./app.child.ts', env, profile)
   onEnd(() => app.stop())
   const account = await createAccount(loadConfig(env), options.quick ? FEW_TOKENS : MANY_TOKENS)
-  const families = (await signIn(app.url, account, CONNECTIONS)).map(turning)
+  const families = (await signIn(app.url, account, CONNECTIONS)).map(rotating)
   const results: Results = {
     throughput: { bare: [], 'me-warm': [], 'me-cold': [], refresh: [], argon2: [], login: [] },
     cpu: { bare: [], 'me-warm': [], 'me-cold': [], refresh: [], argon2: [], login: [] },
@@ -71,7 +71,7 @@ async function run(): Promise<Results> {
     cost: undefined,
   }
   const stage = { bare, app, account, families, connections: CONNECTIONS, pacedRate: PACED_RATE }
-  // A round for the compilers first, which does not count.
+  // The first round is for the compiler and does not count.
   const rehearsal = structuredClone(results)
   const warmUps = createScenarios({ ...stage, concurrency: CORES * 2, seconds }, rehearsal)
   const scenarios = createScenarios({ ...stage, concurrency: CORES * 2, seconds }, results)

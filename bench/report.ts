@@ -15,7 +15,7 @@ interface Row {
   verdict: string
 }
 
-/** Prints the best round of everything, and everything's ratio to what it is compared with. */
+/** Prints the best round of each scenario and its ratio to its baseline. */
 export function report({ throughput, cpu, latency, cost }: Results, setting: Setting): void {
   const best = (name: Scenario) => Math.max(...throughput[name])
   const rate = (name: Scenario) => (throughput[name].length ? `${thousands(best(name))}/s` : '-')
@@ -60,8 +60,8 @@ export function report({ throughput, cpu, latency, cost }: Results, setting: Set
       aim: '',
       verdict: '',
     },
-    compared('GET /me, token known', 'me-warm', 'bare', 0.6),
-    compared('GET /me, token never seen', 'me-cold', 'bare'),
+    compared('GET /me, cached token', 'me-warm', 'bare', 0.6),
+    compared('GET /me, new token', 'me-cold', 'bare'),
     compared('POST /auth/refresh', 'refresh', 'bare', 0.25),
     {
       what: `raw argon2, ${concurrency} at once`,
@@ -105,12 +105,12 @@ function print(rows: readonly Row[]): void {
 
 function costs({ refreshes, roundTrips, commands, statements, flushes }: RefreshCost): string {
   const named = Object.entries(commands)
-    // The measurement's own INFO, once for all refreshes, vanishes in the rounding.
+    // Leaves out the measurement's own INFO, which ran once for all refreshes.
     .filter(([, calls]) => calls >= 0.01)
     .map(([name, calls]) => `${name} ${Number(calls.toFixed(2))}`)
   return [
     `A warm refresh, over ${thousands(refreshes)} of them:`,
-    `  Redis: ${roundTrips.toFixed(2)} round trips; commands executed there: ${named.join(', ')}`,
-    `  Postgres: ${flushes} batched writes for all of them together, and ${statements} statements of anything else`,
+    `  Redis: ${roundTrips.toFixed(2)} round trips; commands: ${named.join(', ')}`,
+    `  Postgres: ${flushes} batched writes for all of them together, and ${statements} other statements`,
   ].join('\n')
 }

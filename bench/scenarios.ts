@@ -1,22 +1,22 @@
 import { availableParallelism } from 'node:os'
+import type { Credentials } from './account.ts'
 import type { Child } from './child.ts'
 import { get, post } from './connection.ts'
 import type { RefreshCost } from './cost.ts'
 import { type Client, type Load, pace, percentile, saturate } from './load.ts'
-import type { Credentials } from './users.ts'
 
 const CORES = availableParallelism()
 
 export const SCENARIOS = ['bare', 'me-warm', 'me-cold', 'refresh', 'argon2', 'login'] as const
 export type Scenario = (typeof SCENARIOS)[number]
 
-/** One entry a round. */
+/** The results, with one entry per round. */
 export interface Results {
   /** Answers per second. */
   throughput: Record<Scenario, number[]>
-  /** Microseconds of processor the server's process used per answer. */
+  /** Microseconds of CPU time that the server process used per answer. */
   cpu: Record<Scenario, number[]>
-  /** Milliseconds a paced request took: the bare route beside raw argon2, `/me` beside logins. */
+  /** Latencies of paced requests in milliseconds: the bare route beside raw argon2, `/me` beside logins. */
   latency: Record<'bare' | 'me', { p50: number; p99: number }[]>
   cost: RefreshCost | undefined
 }
@@ -25,17 +25,17 @@ export interface Stage {
   bare: Child
   app: Child
   account: Credentials
-  /** Clients that turn families of their own; they go on from round to round. */
+  /** Clients that each rotate their own family; they continue from round to round. */
   families: readonly Client[]
   connections: number
-  /** Logins, and raw verifications, at once. */
+  /** The number of logins, or raw verifications, at once. */
   concurrency: number
   /** Paced requests a second. */
   pacedRate: number
   seconds: number
 }
 
-/** Every scenario as a function that plays it once and adds to `results`. */
+/** Creates a function for each scenario, which runs it once and adds to `results`. */
 export function createScenarios(stage: Stage, results: Results): Record<Scenario, () => Promise<void>> {
   const { bare, app, account, families, connections, concurrency, pacedRate, seconds } = stage
   const { email, password, passwordHash: hash, accessTokens } = account
@@ -43,7 +43,7 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
   const login = post('/auth/login', { email, password, transport: 'body' })
   const share = accessTokens.length / connections
   const cold = Array.from({ length: connections }, (_, index) =>
-    inTurn(accessTokens.slice(index * share, (index + 1) * share)),
+    withNextToken(accessTokens.slice(index * share, (index + 1) * share)),
   )
   async function record(name: Scenario, server: Child, measure: () => Promise<Load>): Promise<void> {
     const before = await server.ask<number>({ about: 'cpu' })
@@ -52,7 +52,7 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     results.throughput[name].push(perSecond)
     results.cpu[name].push((after - before) / answers)
   }
-  // Polling takes a whole core: only where the server is alone on the other one.
+  // Polling takes a whole core, so it needs another one for the server.
   const play =
     (name: Scenario, server: Child, clients: readonly Client[], awake = CORES > 1) =>
     () =>
@@ -81,12 +81,12 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
   }
 }
 
-/** A client that turns one family, always with the token of the answer before. */
-export function turning(first: string): Client {
+/** A client that rotates one family, always with the token from the previous answer. */
+export function rotating(first: string): Client {
   let token = first
   return {
     next: () => post('/auth/refresh', { refresh_token: token }),
-    heard({ body }) {
+    onAnswer({ body }) {
       token = JSON.parse(body).refresh_token
     },
   }
@@ -95,8 +95,8 @@ export function turning(first: string): Client {
 const same = (request: string, clients: number): Client[] =>
   Array.from({ length: clients }, () => ({ next: () => request }))
 
-/** A client with another token in every request. */
-function inTurn(tokens: readonly string[]): Client {
+/** A client that uses the next token for each request. */
+function withNextToken(tokens: readonly string[]): Client {
   const requests = tokens.map((token) => get('/me', token))
   let at = 0
   return { next: () => requests[at++ % requests.length] ?? '' }

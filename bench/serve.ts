@@ -2,12 +2,12 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Question } from './child.ts'
 
-/** The child's side of `startChild`: serves, answers questions, ends with its parent. */
+/** The child's side of `startChild`: serves, answers the parent's questions and ends with the parent. */
 export async function serveParent(
   app: Pick<FastifyInstance, 'listen' | 'close'> & { server: FastifyInstance['server'] },
   answer: (question: Question) => unknown,
 ): Promise<void> {
-  // Ctrl-C reaches this process too; its parent then ends it in order.
+  // Ctrl-C reaches this process too, but its parent ends it in order.
   process.on('SIGINT', () => {})
   process.on('disconnect', () => void app.close().finally(() => process.exit()))
   process.on('message', async (question: Question) => {
@@ -17,7 +17,7 @@ export async function serveParent(
   process.send?.({ url: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}` })
 }
 
-/** What this process has used so far, all its threads together. */
+/** The CPU time that all threads of this process have used so far. */
 function cpuMicroseconds(): number {
   const { user, system } = process.cpuUsage()
   return user + system

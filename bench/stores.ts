@@ -6,11 +6,11 @@ import { startPostgres } from '../src/dev/embedded/postgres.ts'
 import { startRedis } from '../src/dev/embedded/redis.ts'
 import { applyMigrations, MIGRATIONS } from '../src/platform/migrations.ts'
 
-/** A migrated Postgres, a Redis and the environment of a server on them; gone without a trace once closed. */
+/** Starts a migrated Postgres and a Redis and returns a server's environment for them. Closing deletes all data. */
 export async function openStores(onEnd: (close: () => Promise<unknown>) => void) {
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-bench-'))
   onEnd(() => rm(folder, { recursive: true, force: true }))
-  // Where Postgres has to run as another user, that user must get to its data.
+  // If Postgres has to run as another user, that user must be able to reach its data.
   await chmod(folder, 0o755)
   const postgres = await startPostgres({ dir: join(folder, 'postgres') })
   onEnd(() => postgres.stop())

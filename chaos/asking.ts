@@ -10,21 +10,21 @@ import type { User } from './users.ts'
 export const pickNode = (simulation: Simulation, random: Random): ClusterNode =>
   random.pick(simulation.cluster.nodes)
 
-/** Anything that says nothing about what was asked: no answer, overload, a store that is away. */
+/** No definite result: no answer, overload, or a store that is unavailable. */
 export const isTransient = ({ status }: Answer): boolean => status === 0 || status === 429 || status >= 500
 
-/** Waits longer after every failure, as a well-behaved client does. */
+/** Waits longer after each failure, as a well-behaved client does. */
 export const backOff = (attempt: number, random: Random): Promise<void> =>
   sleep(Math.min(1_500, 100 * 2 ** attempt) * random.between(0.5, 1))
 
-// Healed, everything answers at once; this long after the end nothing ever will.
+// After the faults have been repaired everything answers quickly, so a longer wait would not help.
 const GIVE_UP_MS = 30_000
 
-/** Asks one node after the other until there is a definite answer; undefined when none came. */
+/** Sends a request to one node after another until there is a definite answer; undefined without one. */
 export const insist = (simulation: Simulation, random: Random, call: Call, session?: Session) =>
   untilDefinite(simulation, random, (node) => simulation.request(node, call, session))
 
-/** Presents a refresh token so, with one key for all attempts. */
+/** Presents a refresh token in the same way, with one key for all attempts. */
 export async function persist(simulation: Simulation, random: Random, session: Session, token: string) {
   const key = randomUUID()
   return untilDefinite(simulation, random, (node) => simulation.present(session, node, { token, key }))
@@ -49,8 +49,8 @@ async function untilDefinite<A extends Answer>(
 
 const credentials = ({ email }: User, password: string) => ({ email, password, transport: 'body' })
 
-/** Whether a password opens the account; undefined when nobody could tell. */
-export async function opens(
+/** Whether a user can sign in with a password; undefined without a definite answer. */
+export async function passwordWorks(
   simulation: Simulation,
   random: Random,
   user: User,
@@ -61,7 +61,7 @@ export async function opens(
   return answer && answer.status === 200
 }
 
-/** A new session of somebody who can sign in; undefined when the run ended first, or the account is lost. */
+/** Signs in a user whose account works; undefined when the run ended first, or the account is lost. */
 export async function signIn(
   simulation: Simulation,
   random: Random,
@@ -73,7 +73,7 @@ export async function signIn(
   const answer = await insist(simulation, random, { method: 'POST', path: '/auth/login', body })
   if (!answer) return undefined
   if (answer.status !== 200) {
-    const detail = `${holder}, an account that worked: login answered ${answer.status} ${answer.code}`
+    const detail = `${holder}, whose account worked before: login answered ${answer.status} ${answer.code}`
     simulation.journal.violated('acknowledged writes lost', detail)
     return undefined
   }

@@ -9,7 +9,7 @@ import { send } from './http.ts'
 import { type ClusterNode, createNode } from './node.ts'
 import { type ChaosPostgres, type ChaosRedis, createPostgres, createRedis } from './stores.ts'
 
-/** What cookies and issuers are about; all nodes stand behind one name. */
+/** The public URL of all nodes, as cookies and issuers use it. */
 export const PUBLIC_URL = 'http://localhost:8080'
 export const COOKIE = 'ratchet-dev'
 
@@ -20,7 +20,7 @@ export interface Cluster {
   readonly env: Readonly<Record<string, string>>
   readonly inboxDir: string
   restartPostgres(): Promise<void>
-  /** All links faithful again, and every node ready; false if one is not in time. */
+  /** Repairs all links and waits until every node is ready; false if one is not ready in time. */
   recovered(timeoutMs: number): Promise<boolean>
 }
 
@@ -37,7 +37,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-chaos-'))
   if (options.keep) console.log(`logs and data stay in ${folder}`)
   else options.onEnd(() => rm(folder, { recursive: true, force: true }))
-  // Where Postgres has to run as another user, that user must get to its data.
+  // If Postgres has to run as another user, that user must be able to reach its data.
   await chmod(folder, 0o755)
   const postgres = await createPostgres(join(folder, 'postgres'))
   options.onEnd(() => postgres.close())
@@ -47,7 +47,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await applyMigrations(postgres.url, MIGRATIONS)
   const inboxDir = join(folder, 'inbox')
   const env = {
-    // Cheap password hashes and a grace window that can be outwaited; all else is as in production.
+    // Cheap password hashes, and a grace window short enough to wait for; the rest is as in production.
     NODE_ENV: 'test',
     ARGON2_MEMORY_KIB: '1024',
     ARGON2_ITERATIONS: '1',

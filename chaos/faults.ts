@@ -4,14 +4,14 @@ import type { Cluster } from './cluster.ts'
 import { createRandom, type Random } from './random.ts'
 import { now, type Timeline } from './timeline.ts'
 
-/** A fault as it was planned. Times in milliseconds since the faults began. */
+/** A planned fault. `at` is in milliseconds since the first fault could occur. */
 export interface Planned {
   at: number
   kind: string
   ms: number
-  /** Which node, or 'all', for what concerns nodes and their links. */
-  whom: number | 'all'
-  /** Milliseconds, where a delay is meant. */
+  /** The index of the node, or 'all', for faults of nodes and their links. */
+  node: number | 'all'
+  /** The length of a delay, in milliseconds. */
   by: number
 }
 
@@ -27,7 +27,7 @@ const LINK_FAULTS: Record<string, LinkFault> = {
 const links = (store: 'redis' | 'postgres') =>
   Object.keys(LINK_FAULTS).map((fault) => `${store} link: ${fault}`)
 
-// What is listed twice happens twice as often.
+// A kind that is listed twice occurs twice as often.
 const KINDS = [
   ...links('redis'),
   ...links('postgres'),
@@ -42,30 +42,30 @@ const KINDS = [
   ...['postgres killed', 'node killed', 'node killed', 'node frozen', 'node restarted'],
 ]
 
-/** The same seed, the same plan. `only` chooses the kinds whose names contain it. */
+/** Plans the faults; the same seed gives the same plan. `only` selects the kinds whose names contain it. */
 export function plan(seed: number, ms: number, nodes: number, only: string): Planned[] {
   const random = createRandom(seed, 'faults')
   const kinds = KINDS.filter((kind) => kind.includes(only))
   if (kinds.length === 0) return []
-  // Two lanes make for two faults at a time, now and then.
+  // With two lanes, two faults sometimes overlap.
   const lanes = [4_000, 15_000].map((pause) => lane(random, kinds, ms, nodes, pause))
   return lanes.flat().sort((a, b) => a.at - b.at)
 }
 
-/** One fault after the other. */
+/** A sequence of faults that do not overlap. */
 function lane(random: Random, kinds: readonly string[], ms: number, nodes: number, pause: number): Planned[] {
   const planned: Planned[] = []
   for (let at = random.between(1_000, 2 * pause); ; ) {
     const kind = random.pick(kinds)
-    const whom = random.chance(0.35) ? ('all' as const) : Math.floor(random.between(0, nodes))
-    const fault = { at, kind, whom, ms: random.between(800, 6_000), by: random.between(20, 600) }
+    const node = random.chance(0.35) ? ('all' as const) : Math.floor(random.between(0, nodes))
+    const fault = { at, kind, node, ms: random.between(800, 6_000), by: random.between(20, 600) }
     if (at + fault.ms > ms) return planned
     planned.push(fault)
     at += fault.ms + random.between(500, 2 * pause)
   }
 }
 
-/** Carries the plan out; what a fault is about to hit while another one has it in hand is left out. */
+/** Executes the plan. A fault is skipped if another fault still affects one of its targets. */
 export async function inject(
   planned: readonly Planned[],
   cluster: Cluster,
@@ -93,9 +93,9 @@ export async function inject(
 
 function effect(fault: Planned, cluster: Cluster) {
   const { redis, postgres, nodes } = cluster
-  const concerned = fault.whom === 'all' ? nodes : nodes.slice(fault.whom, fault.whom + 1)
-  const [node] = fault.whom === 'all' ? nodes : concerned
-  if (!node) throw new Error(`no node ${fault.whom}`)
+  const concerned = fault.node === 'all' ? nodes : nodes.slice(fault.node, fault.node + 1)
+  const [node] = fault.node === 'all' ? nodes : concerned
+  if (!node) throw new Error(`no node ${fault.node}`)
 
   const [, store, how] = /^(redis|postgres) link: (.*)$/.exec(fault.kind) ?? []
   if (how !== undefined) {

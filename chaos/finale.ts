@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { opens } from './asking.ts'
+import { passwordWorks } from './asking.ts'
 import type { HonestClient } from './honest.ts'
 import type { Random } from './random.ts'
 import { me, type Simulation } from './simulation.ts'
@@ -7,18 +7,18 @@ import type { User } from './users.ts'
 
 const AT_ONCE = 12
 
-/** With everything healed: who should be in is, on every node in turn, and who should be out is not, on any. */
+/** After all faults were repaired: live sessions must work on every node, ended sessions on none. */
 export async function finale(
   simulation: Simulation,
   random: Random,
   honest: readonly HonestClient[],
 ): Promise<void> {
-  await inTurns(honest, (client) => confirmHonest(simulation, client))
-  await inTurns(
+  await inParallel(honest, (client) => confirmHonest(simulation, client))
+  await inParallel(
     simulation.journal.sessions.filter((session) => session.state === 'ended'),
     (session) => confirmEnded(simulation, session),
   )
-  await inTurns(simulation.users, (user) => confirmAccount(simulation, random, user))
+  await inParallel(simulation.users, (user) => confirmAccount(simulation, random, user))
 }
 
 async function confirmHonest(simulation: Simulation, client: HonestClient): Promise<void> {
@@ -50,18 +50,18 @@ async function confirmEnded(
 
 async function confirmAccount(simulation: Simulation, random: Random, user: User): Promise<void> {
   if (user.fate === 'unknown') return
-  const works = await opens(simulation, random, user, user.password)
+  const works = await passwordWorks(simulation, random, user, user.password)
   const lost = (detail: string) =>
     simulation.journal.violated('acknowledged writes lost', `at the end ${detail}`)
   if (user.fate === 'known' && works === false) lost('an account cannot sign in')
   if (user.fate === 'deleted' && works) lost('a deleted account can sign in')
   for (const former of user.former) {
-    if (await opens(simulation, random, user, former)) lost('a changed password still works')
+    if (await passwordWorks(simulation, random, user, former)) lost('a changed password still works')
   }
   simulation.measures.count('accounts confirmed at the end')
 }
 
-async function inTurns<T>(items: readonly T[], task: (item: T) => Promise<void>): Promise<void> {
+async function inParallel<T>(items: readonly T[], task: (item: T) => Promise<void>): Promise<void> {
   const waiting = [...items]
   const work = async () => {
     for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await task(item)

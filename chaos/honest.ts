@@ -9,29 +9,29 @@ import { now } from './timeline.ts'
 import type { User } from './users.ts'
 
 export interface Habits {
-  /** Sends an `Idempotency-Key`; who does not is promised less. */
+  /** Sends an `Idempotency-Key`; clients without one have weaker guarantees. */
   keyed: boolean
   cookie: boolean
-  /** Tabs that share one stored token and wake at the same time. */
+  /** The number of tabs that share one stored token and wake up at the same time. */
   tabs: number
-  /** How often it hangs up before the answer. */
+  /** The probability that it hangs up before the answer. */
   loses: number
-  /** At most this long between two refreshes, in milliseconds. */
+  /** The longest pause between two refreshes, in milliseconds. */
   idles: number
 }
 
-/** What all tabs of a client share, as a browser's storage does. The key is stored before it is sent. */
-interface Jar {
+/** The storage that all tabs of a client share, as in a browser. The key is stored before it is sent. */
+interface Storage {
   token: string
   key: string | undefined
 }
 
-/** A client that does what it was told to do, and so must never be signed out. */
+/** A client that follows the documentation, and so must never be signed out. */
 export interface HonestClient {
   readonly name: string
   readonly session: Session | undefined
   live(): Promise<void>
-  /** Refreshes at one node until that works; false if it never does. */
+  /** Refreshes at one node until that succeeds; false if it does not. */
   confirm(node: ClusterNode): Promise<boolean>
 }
 
@@ -48,41 +48,37 @@ export function createHonest(
 ): HonestClient {
   const { journal, measures } = simulation
   let session: Session | undefined
-  let jar: Jar = { token: '', key: undefined }
+  let storage: Storage = { token: '', key: undefined }
   let credits = CREDITS
   let clean = 0
 
   async function start(): Promise<boolean> {
     session = await signIn(simulation, random, name, user, habits.cookie ? 'cookie' : 'body')
-    jar = { token: session?.refreshToken ?? '', key: undefined }
+    storage = { token: session?.refreshToken ?? '', key: undefined }
     credits = CREDITS
     clean = 0
     return session !== undefined
   }
 
-  /** Returns true when this session goes on, in whichever tab's hands. */
+  /** True when the session continues, no matter which tab refreshed it. */
   async function refresh(current: Session, pinned?: ClusterNode, loses = habits.loses): Promise<boolean> {
-    const { token } = jar
-    if (habits.keyed) jar.key ??= randomUUID()
+    const { token } = storage
+    if (habits.keyed) storage.key ??= randomUUID()
     const began = now()
     let sinceStop: number | undefined
     for (let attempt = 0; ; attempt++) {
-      // Another tab was faster: what it stored is newer than what this one would ask for.
-      if (jar.token !== token) return true
+      // Another tab was faster and has stored a newer token.
+      if (storage.token !== token) return true
       if (attempt > 0 && !habits.keyed && !mayRetry(began, attempt))
         return lapse(current, 'was cut off for longer')
       const answer = await simulation.present(current, pinned ?? pickNode(simulation, random), {
-        ...{ token, key: jar.key, cookie: habits.cookie },
+        ...{ token, key: storage.key, cookie: habits.cookie },
         hangUpAfter: hangsUp(attempt, loses) ? random.between(0, 40) : undefined,
       })
       if (answer.status === 200 && answer.next) return keep(current, token, answer.next, began, attempt)
       if (answer.status === 401) return refused(current, answer, began, attempt)
       if (!isTransient(answer) && answer.status !== 409) {
-        journal.violated(
-          'honest sign-outs',
-          `an answer out of place: ${answer.status} ${answer.code}`,
-          current,
-        )
+        journal.violated('honest sign-outs', `an unexpected answer: ${answer.status} ${answer.code}`, current)
         return false
       }
       if (simulation.stopped.aborted) {
@@ -93,11 +89,11 @@ export function createHonest(
     }
   }
 
-  /** Answers get lost now and then, not for ever. */
+  /** Answers are lost sometimes, but not at every attempt. */
   const hangsUp = (attempt: number, loses: number) =>
     random.chance(loses) && (habits.keyed ? attempt < 3 : attempt === 0 && credits > 1)
 
-  /** Without a key a retry is promised ten seconds (here: the grace of this run) and a few credits. */
+  /** Without a key, retries are guaranteed only within the grace window and with credits left. */
   function mayRetry(began: number, attempt: number): boolean {
     if (attempt === 1) {
       if (credits === 0) return false
@@ -107,8 +103,8 @@ export function createHonest(
   }
 
   function keep(current: Session, token: string, next: string, began: number, attempt: number): true {
-    if (jar.token === token) {
-      jar = { token: next, key: undefined }
+    if (storage.token === token) {
+      storage = { token: next, key: undefined }
       current.refreshToken = next
       if (attempt === 0 && credits < CREDITS) clean += 1
       if (clean === CLEAN_FOR_CREDIT) {
@@ -121,7 +117,7 @@ export function createHonest(
   }
 
   function refused(current: Session, answer: Presented, began: number, attempt: number): false {
-    // It may have been too late when it was decided: nobody promised anything for that.
+    // The decision may have been made after the grace window, for which there is no guarantee.
     const late = !habits.keyed && attempt > 0 && now() - began > simulation.graceMs
     if (current.state !== 'live') return false
     if (late) return lapse(current, 'was answered too late')
@@ -131,7 +127,7 @@ export function createHonest(
   }
 
   function lapse(current: Session, why: string): false {
-    measures.count(`keyless clients beyond their promise: ${why}`)
+    measures.count(`keyless clients beyond their guarantee: ${why}`)
     current.state = 'lapsed'
     return false
   }

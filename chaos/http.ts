@@ -5,23 +5,23 @@ export interface Call {
   path: string
   body?: object
   headers?: Record<string, string>
-  /** Milliseconds after sending at which the client stops listening: the answer is lost. */
+  /** Milliseconds after sending at which the client closes the connection: the answer is lost. */
   hangUpAfter?: number
 }
 
 export interface Answer {
-  /** 0 when there was none. */
+  /** 0 when there was no answer. */
   status: number
   /** The problem's code, or what went wrong with the connection. */
   code: string
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the server answered
+  // biome-ignore lint/suspicious/noExplicitAny: any JSON that the server sends
   body: any
   cookie: string | undefined
 }
 
 const TIMEOUT_MS = 5_000
 
-/** One request over a connection of its own, so that every failure belongs to exactly one request. */
+/** Sends one request over a separate connection, so that each failure belongs to exactly one request. */
 export function send(url: string, call: Call): Promise<Answer> {
   return new Promise((resolve) => {
     const payload = call.body === undefined ? undefined : JSON.stringify(call.body)

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { now, type Timeline } from './timeline.ts'
 
-/** What must never happen, by the invariants of the design. */
+/** What the invariants of the design exclude. */
 export const VIOLATIONS = [
   'honest sign-outs',
   'live access tokens refused',
@@ -15,7 +15,7 @@ export const VIOLATIONS = [
 ] as const
 export type ViolationKind = (typeof VIOLATIONS)[number]
 
-/** One request of a session, as its client saw it. */
+/** One request of a session, as seen by its client. */
 export interface Entry {
   at: number
   ms: number
@@ -28,21 +28,21 @@ export interface Session {
   id: string
   holder: string
   /**
-   * `ending`: an ending was asked for and not yet acknowledged, so either is right until one is seen.
-   * `stolen`: somebody else holds a copy, so it may end, and has to.
-   * `lapsed`: its client went beyond what it was promised.
+   * `revoking`: a revocation was requested but not acknowledged, so the session may be live or ended.
+   * `stolen`: a thief holds a copy of the token, so the session has to end.
+   * `lapsed`: the client left the conditions of its guarantee.
    */
-  state: 'live' | 'ending' | 'stolen' | 'lapsed' | 'ended'
-  /** When an ending was acknowledged, or first seen. */
+  state: 'live' | 'revoking' | 'stolen' | 'lapsed' | 'ended'
+  /** When a revocation was acknowledged or first observed. */
   endedAt: number
   endedBy: string
-  /** The newest it was given. */
+  /** The newest refresh token that the client received. */
   refreshToken: string
   accessToken: string
   accessTokenAt: number
-  /** What every token turned into: there is one successor. */
+  /** The successor of each token: there must be only one. */
   successors: Map<string, string>
-  journal: Entry[]
+  entries: Entry[]
 }
 
 export interface Violation {
@@ -50,25 +50,25 @@ export interface Violation {
   at: number
   detail: string
   session: Session | undefined
-  /** What the session had been through by then. */
-  journal: readonly Entry[]
+  /** The session's requests up to then. */
+  entries: readonly Entry[]
 }
 
-const JOURNAL_LENGTH = 40
+const ENTRIES_KEPT = 40
 const SUCCESSORS_KEPT = 20
 
-/** All sessions of the run, and what was wrong with them. */
+/** Records all sessions of the run and all violations. */
 export interface Journal {
   open(holder: string, id: string, refreshToken: string, accessToken: string): Session
   note(session: Session, entry: Entry): void
-  /** A token was turned into another one. */
-  turned(session: Session, presented: string, answered: string): void
+  /** Records that a token was rotated. */
+  rotated(session: Session, presented: string, answered: string): void
   violated(kind: ViolationKind, detail: string, session?: Session): void
   readonly sessions: readonly Session[]
   readonly violations: readonly Violation[]
 }
 
-export function createBook(): Journal {
+export function createJournal(): Journal {
   const sessions: Session[] = []
   const violations: Violation[] = []
 
@@ -79,21 +79,21 @@ export function createBook(): Journal {
       const session: Session = {
         ...{ id, holder, refreshToken, accessToken, accessTokenAt: now() },
         ...{ state: 'live', endedAt: Number.POSITIVE_INFINITY, endedBy: '' },
-        ...{ successors: new Map(), journal: [] },
+        ...{ successors: new Map(), entries: [] },
       }
       sessions.push(session)
       return session
     },
     note(session, entry) {
-      session.journal.push(entry)
-      if (session.journal.length > JOURNAL_LENGTH) session.journal.shift()
+      session.entries.push(entry)
+      if (session.entries.length > ENTRIES_KEPT) session.entries.shift()
     },
-    turned(session, presented, answered) {
+    rotated(session, presented, answered) {
       const known = session.successors.get(presented)
       if (known !== undefined && known !== answered) {
         journal.violated(
           'forked families',
-          `${print(presented)} became ${print(known)} and ${print(answered)}`,
+          `${fingerprint(presented)} became ${fingerprint(known)} and ${fingerprint(answered)}`,
           session,
         )
       }
@@ -102,28 +102,28 @@ export function createBook(): Journal {
       if (session.successors.size > SUCCESSORS_KEPT && oldest) session.successors.delete(oldest)
     },
     violated(kind, detail, session) {
-      violations.push({ kind, at: now(), detail, session, journal: [...(session?.journal ?? [])] })
+      violations.push({ kind, at: now(), detail, session, entries: [...(session?.entries ?? [])] })
     },
   }
   return journal
 }
 
-/** A secret as evidence shows it. */
-export const print = (secret: string): string => hash('sha256', secret, 'hex').slice(0, 8)
+/** Identifies a secret in the evidence without revealing it. */
+export const fingerprint = (secret: string): string => hash('sha256', secret, 'hex').slice(0, 8)
 
 export const seconds = (ms: number): string => (ms / 1000).toFixed(3)
 
-/** The journal of a violation with the faults around it. */
+/** The requests that led to a violation, with the faults at that time. */
 export function evidence(violation: Violation, timeline: Timeline): string {
   const { kind, at, detail, session } = violation
   const lines = [`--- ${kind} at ${seconds(at)} s: ${detail}`]
   if (!session) return lines.join('\n')
   lines.push(`session ${session.id} of ${session.holder}, ${session.state} ${session.endedBy}`)
-  const journal = violation.journal.toSorted((a, b) => a.at - b.at)
-  for (const { at: began, ms, node, what, answer } of journal) {
+  const entries = violation.entries.toSorted((a, b) => a.at - b.at)
+  for (const { at: began, ms, node, what, answer } of entries) {
     lines.push(`  ${seconds(began)} +${ms.toFixed(0).padStart(4)} ms  ${node}  ${what}  ->  ${answer}`)
   }
-  const from = journal[0]?.at ?? at
+  const from = entries[0]?.at ?? at
   for (const fault of timeline.during(from, at)) {
     const to = Number.isFinite(fault.to) ? seconds(fault.to) : 'now'
     lines.push(`  fault ${seconds(fault.from)} to ${to}: ${fault.kind} ${fault.target}`)

@@ -1,31 +1,31 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { insist, opens, persist, pickNode, signIn } from './asking.ts'
+import { insist, passwordWorks, persist, pickNode, signIn } from './asking.ts'
 import type { Call } from './http.ts'
 import type { Session } from './journal.ts'
 import { register } from './newcomers.ts'
 import type { Random } from './random.ts'
 import type { Simulation } from './simulation.ts'
-import { newPerson, type User } from './users.ts'
+import { newUser, type User } from './users.ts'
 
 const bearer = (session: Session) => ({ authorization: `Bearer ${session.accessToken}` })
 
 type Revocation = (user: User, own: Session, other: Session) => { call: Call; ends: Session[] }
-const ENDINGS: Record<string, Revocation> = {
-  logout: (_person, own) => ({ call: logout(own), ends: [own] }),
-  'logout by access token': (_person, own) => ({
+const REVOCATIONS: Record<string, Revocation> = {
+  logout: (_user, own) => ({ call: logout(own), ends: [own] }),
+  'logout by access token': (_user, own) => ({
     call: { method: 'POST', path: '/auth/logout', body: {}, headers: bearer(own) },
     ends: [own],
   }),
-  'logout-all': (_person, own, other) => ({
+  'logout-all': (_user, own, other) => ({
     call: { method: 'POST', path: '/auth/logout-all', headers: bearer(own) },
     ends: [own, other],
   }),
-  'ending one session': (_person, own, other) => ({
+  'revocation of one session': (_user, own, other) => ({
     call: { method: 'DELETE', path: `/auth/sessions/${other.id}`, headers: bearer(own) },
     ends: [other],
   }),
-  'ending the other sessions': (_person, own, other) => ({
+  'revocation of the other sessions': (_user, own, other) => ({
     call: { method: 'DELETE', path: '/auth/sessions', headers: bearer(own) },
     ends: [other],
   }),
@@ -48,7 +48,7 @@ const logout = ({ refreshToken }: Session): Call => ({
   body: { refresh_token: refreshToken },
 })
 
-/** Signs in twice, ends sessions in one of the ways there are, and starts again: what was ended stays ended. */
+/** Signs in twice, ends sessions in one of several ways, and starts again. Ended sessions must stay ended. */
 export async function leave(
   simulation: Simulation,
   random: Random,
@@ -62,31 +62,31 @@ export async function leave(
     for (const session of [own, other]) await use(simulation, random, session)
     await simulation.pause(random.between(100, 1_500))
 
-    const how = random.pick(Object.keys(ENDINGS))
-    const { call, ends } = (ENDINGS[how] as Revocation)(user, own, other)
-    for (const session of ends) session.state = 'ending'
-    // An ending beats the refresh that races with it.
+    const how = random.pick(Object.keys(REVOCATIONS))
+    const { call, ends } = (REVOCATIONS[how] as Revocation)(user, own, other)
+    for (const session of ends) session.state = 'revoking'
+    // The revocation must win against a concurrent refresh.
     const racing = random.chance(0.5) ? ends.map((session) => race(simulation, random, session)) : []
     const answer = await insist(simulation, random, call, own)
     if (answer?.status === 204) for (const session of ends) simulation.ended(session, how)
     await Promise.all(racing)
     if (how === 'change of password') await settlePassword(simulation, random, user, call, answer?.status)
     if (how === 'deletion of the account') await settleDeletion(simulation, random, user, answer?.status)
-    // Asked for again after it had worked unheard, an ending is refused: its own session is no more.
+    // If a revocation succeeded but its answer was lost, the retry is refused: the session has ended.
     for (const session of [own, other])
       if (session.state !== 'ended') await logOut(simulation, random, session)
     await simulation.pause(random.between(200, 1_500))
 
     if (user.fate !== 'known') {
-      user = newPerson()
+      user = newUser()
       if (!(await register(simulation, random, user))) return
     }
   }
 }
 
-/** Two refreshes, each with one key until it works. */
+/** Refreshes twice, each time retrying with one key until there is an answer. */
 async function use(simulation: Simulation, random: Random, session: Session): Promise<void> {
-  for (let turn = 0; turn < 2; turn++) {
+  for (let count = 0; count < 2; count++) {
     const answer = await persist(simulation, random, session, session.refreshToken)
     if (answer?.status === 200 && answer.next) session.refreshToken = answer.next
     else if (answer?.status === 401) {
@@ -97,7 +97,7 @@ async function use(simulation: Simulation, random: Random, session: Session): Pr
   }
 }
 
-/** One refresh, whatever comes of it. */
+/** Refreshes once and accepts any result. */
 async function race(simulation: Simulation, random: Random, session: Session): Promise<void> {
   await sleep(random.between(0, 20))
   const presentation = { token: session.refreshToken, key: randomUUID() }
@@ -106,7 +106,7 @@ async function race(simulation: Simulation, random: Random, session: Session): P
 }
 
 async function logOut(simulation: Simulation, random: Random, session: Session): Promise<void> {
-  session.state = 'ending'
+  session.state = 'revoking'
   const answer = await insist(simulation, random, logout(session), session)
   if (answer?.status === 204) simulation.ended(session, 'logout')
 }
@@ -121,8 +121,8 @@ async function settlePassword(
   const former = user.password
   const changed = (body as { new_password: string }).new_password
   const [withNew, withFormer] = [
-    await opens(simulation, random, user, changed),
-    await opens(simulation, random, user, former),
+    await passwordWorks(simulation, random, user, changed),
+    await passwordWorks(simulation, random, user, former),
   ]
   if (status === 204) {
     user.password = changed
@@ -132,7 +132,7 @@ async function settlePassword(
     if (withFormer) simulation.journal.violated('acknowledged writes lost', 'a changed password still works')
     return
   }
-  // What nobody acknowledged may still happen, at any time: nothing can be said of this account any more.
+  // A change that was not acknowledged may still take effect at any time, so the password is unknown from now on.
   user.fate = 'unknown'
   if (withNew === false && withFormer === false) {
     simulation.journal.violated('acknowledged writes lost', 'neither the new password nor the former works')
@@ -146,7 +146,7 @@ async function settleDeletion(
   status: number | undefined,
 ): Promise<void> {
   user.fate = status === 204 ? 'deleted' : 'unknown'
-  if (status === 204 && (await opens(simulation, random, user, user.password))) {
+  if (status === 204 && (await passwordWorks(simulation, random, user, user.password))) {
     simulation.journal.violated('acknowledged writes lost', 'a deleted account can sign in')
   }
 }

@@ -1,30 +1,30 @@
-// The entry of `npm run chaos`: honest clients and thieves at several nodes while everything around them breaks.
+// The entry point of `npm run chaos`: honest clients and thieves use several nodes while faults are injected.
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startCluster } from './cluster.ts'
 import { inject, plan } from './faults.ts'
 import { finale } from './finale.ts'
-import { createBook } from './journal.ts'
+import { createJournal } from './journal.ts'
 import { populate } from './population.ts'
 import { createRandom } from './random.ts'
 import { report } from './report.ts'
-import { createWorld } from './simulation.ts'
+import { createSimulation } from './simulation.ts'
 import { createTimeline } from './timeline.ts'
-import { seedPeople } from './users.ts'
+import { seedUsers } from './users.ts'
 
 const { values: options } = parseArgs({
   options: {
     minutes: { type: 'string', default: '3' },
-    /** Makes the plan of faults and what every client draws. */
+    /** Determines the plan of faults and the random choices of every client. */
     seed: { type: 'string' },
     nodes: { type: 'string', default: '3' },
     clients: { type: 'string', default: '24' },
-    /** Seconds; short, so that a theft outside the window fits into a run. */
+    /** Seconds; short, so that thefts outside the grace window fit into a run. */
     grace: { type: 'string', default: '2' },
-    /** Leaves the nodes' logs and the stores' data in place. */
+    /** Keeps the nodes' logs and the stores' data. */
     keep: { type: 'boolean', default: false },
-    /** Only the faults whose names contain it. */
+    /** Injects only the faults whose names contain it. */
     only: { type: 'string', default: '' },
   },
 })
@@ -33,7 +33,7 @@ const [minutes, nodes, clients, grace] = [options.minutes, options.nodes, option
   Number,
 ) as [number, number, number, number]
 if ([seed, minutes, nodes, clients, grace].some((value) => !Number.isFinite(value) || value < 0)) {
-  throw new Error('minutes, seed, nodes, clients and grace are numbers')
+  throw new Error('minutes, seed, nodes, clients and grace must be numbers')
 }
 
 const HEALED_MS = 60_000
@@ -59,17 +59,17 @@ try {
 async function run(): Promise<boolean> {
   console.log(`npm run chaos -- --minutes ${minutes} --seed ${seed} --nodes ${nodes} --clients ${clients}\n`)
   const timeline = createTimeline()
-  const journal = createBook()
+  const journal = createJournal()
   const cluster = await startCluster({
     ...{ nodes, grace, keep: options.keep },
     onEnd: (close) => void closers.push(close),
-    onCrash: (node, code) => journal.violated('node crashes', `${node} ended by itself with code ${code}`),
+    onCrash: (node, code) => journal.violated('node crashes', `${node} exited with code ${code}`),
   })
-  const users = await seedPeople(cluster.env, cluster.postgres.url, clients)
+  const users = await seedUsers(cluster.env, cluster.postgres.url, clients)
   const stop = new AbortController()
-  // Every client waits on it.
+  // Every client listens to this signal.
   setMaxListeners(0, stop.signal)
-  const simulation = createWorld({
+  const simulation = createSimulation({
     cluster,
     journal,
     users,
@@ -81,12 +81,12 @@ async function run(): Promise<boolean> {
   const planned = plan(seed, minutes * 60_000, nodes, options.only)
   await Promise.all([inject(planned, cluster, timeline), sleep(minutes * 60_000)])
 
-  console.log('\nhealed; now everybody is asked')
+  console.log('\nall faults are repaired; checking every session and account')
   if (!(await cluster.recovered(HEALED_MS)))
-    journal.violated('honest clients stuck', 'some node is not ready again')
+    journal.violated('honest clients stuck', 'a node did not become ready again')
   stop.abort()
   await population.done
-  await simulation.watched()
+  await simulation.accessChecked()
   await sleep(SETTLE_MS)
   await finale(simulation, createRandom(seed, 'finale'), population.honest)
   return report(journal, simulation.measures, timeline)

@@ -1,32 +1,32 @@
 import { longestFree, type Timeline } from './timeline.ts'
 
-/** How refreshes went while one kind of fault was in force. */
+/** The results of refreshes during one kind of fault. */
 export interface Tally {
   attempts: number
   ok: number
   unavailable: number
   unanswered: number
-  /** Milliseconds of those that succeeded. */
+  /** The durations of those that succeeded, in milliseconds. */
   times: number[]
 }
 
 export interface Measures {
   requests: number
   tallies: Map<string, Tally>
-  /** The longest time somebody could not refresh although Postgres and all nodes were there. */
+  /** The longest time for which a client could not refresh although Postgres and all nodes were available. */
   longestWithout: { ms: number; client: string; at: number }
-  /** How long after an acknowledged ending an access token was still accepted, in milliseconds. */
+  /** The longest time for which an access token was accepted after an acknowledged revocation, in milliseconds. */
   longestAccepted: number
-  /** Thefts by the number of uses that succeeded before the second holder was refused. */
+  /** Thefts, and how many uses succeeded before one of the two holders was refused. */
   thefts: { tried: number; detected: number; late: Map<string, number> }
   counts: Map<string, number>
   count(what: string): void
   attempt(from: number, to: number, status: number): void
-  /** A refresh, from its first request to its success. */
+  /** Records a refresh, from its first request to its success. */
   operation(client: string, from: number, to: number): void
 }
 
-// Refreshing needs the ledger and somebody to ask; nothing else may keep a client from it.
+// A refresh needs Postgres and a node; no other fault may prevent it.
 const BLOCKING = /^(postgres|node)/
 
 export function createMeasures(timeline: Timeline): Measures {

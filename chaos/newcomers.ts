@@ -5,15 +5,15 @@ import { insist, signIn } from './asking.ts'
 import type { Random } from './random.ts'
 import type { Simulation } from './simulation.ts'
 import { now } from './timeline.ts'
-import { newPerson, type User } from './users.ts'
+import { newUser, type User } from './users.ts'
 
-// Mail that could not leave is tried again, at growing intervals.
+// Failed deliveries of mail are retried at increasing intervals.
 const MAIL_MS = 120_000
 
-/** Accounts made as users make them: registered, mailed, verified, signed in. */
+/** Creates accounts as users do: register, get the mail, verify, sign in. */
 export async function arrive(simulation: Simulation, random: Random, name: string): Promise<void> {
   while (!simulation.stopped.aborted) {
-    const user = newPerson()
+    const user = newUser()
     if (await register(simulation, random, user)) {
       const session = await signIn(simulation, random, name, user)
       if (session) session.state = 'lapsed'
@@ -22,7 +22,7 @@ export async function arrive(simulation: Simulation, random: Random, name: strin
   }
 }
 
-/** Registers and verifies; from then on the account is known to work. False when the run ended first. */
+/** Registers and verifies an account, which must work from then on. False when the run ended first. */
 export async function register(simulation: Simulation, random: Random, user: User): Promise<boolean> {
   const { email, password } = user
   const body = { email, password, name: 'Ada' }
@@ -30,7 +30,7 @@ export async function register(simulation: Simulation, random: Random, user: Use
   if (answer?.status !== 202) return false
   const tried = new Set<string>()
   for (const began = now(); now() - began < MAIL_MS; await sleep(250)) {
-    // A repeated registration supersedes the one before, and its mail; the right one may come later.
+    // A repeated registration replaces the earlier one and voids its mail, so the valid mail may arrive later.
     for (const token of (await mailedTokens(simulation.cluster.inboxDir, email)).filter(
       (each) => !tried.has(each),
     )) {
@@ -44,11 +44,11 @@ export async function register(simulation: Simulation, random: Random, user: Use
     }
     if (simulation.stopped.aborted && tried.size === 0 && now() - began > 5_000) break
   }
-  simulation.measures.count('registrations without a mail that works, so far')
+  simulation.measures.count('registrations without a working mail')
   return false
 }
 
-/** A verification whose answer was lost is refused when it is repeated. */
+/** Whether the account works although the verification was refused: an earlier answer may have been lost. */
 async function worksAnyway(
   simulation: Simulation,
   random: Random,

@@ -13,22 +13,22 @@ export interface NodeOptions {
   env: Readonly<Record<string, string>>
   redisUrl: string
   postgresUrl: string
-  /** File that receives what it logs. */
+  /** The file that receives its log. */
   logFile: string
-  /** Told when it ends without having been asked to. */
+  /** Called when the node ends without having been stopped. */
   onCrash(code: number | null): void
 }
 
-/** A node of the cluster with links of its own to the stores. */
+/** A node of the cluster with its own links to the stores. */
 export interface ClusterNode {
   readonly name: string
   readonly url: string
   readonly links: { redis: FaultProxy; postgres: FaultProxy }
-  /** Resolves when it serves; tries again, as an orchestrator does, while it cannot start. */
+  /** Resolves when the node serves. Retries while it cannot start, as an orchestrator does. */
   start(): Promise<void>
   /** `kill -9`. */
   kill(): Promise<void>
-  /** In order, as on SIGTERM. */
+  /** Stops it in order, as on SIGTERM. */
   stop(): Promise<void>
   freeze(ms: number): void
   close(): Promise<void>
@@ -62,7 +62,7 @@ export async function createNode(options: NodeOptions): Promise<ClusterNode> {
     ])
     if (serves) {
       launched.once('exit', (code) => {
-        // Still ours: nobody has taken it away to end it.
+        // `end` clears `child` first, so an exit while it is still set is a crash.
         if (child !== launched || closing) return
         options.onCrash(code)
         void start()
@@ -75,7 +75,7 @@ export async function createNode(options: NodeOptions): Promise<ClusterNode> {
     while (!closing && !(await launch())) await sleep(300)
   }
 
-  /** Takes the process away, so that its end is no crash. */
+  /** Clears `child` and ends the process, so that its exit does not count as a crash. */
   async function end(how: (running: ChildProcess) => void): Promise<void> {
     const running = child
     child = undefined

@@ -5,7 +5,7 @@ import { createRandom } from './random.ts'
 import type { Simulation } from './simulation.ts'
 import { steal } from './thieves.ts'
 
-// Some let the grace window pass between two refreshes, some do not.
+// Some clients let the grace window pass between two refreshes, some do not.
 const plain: Habits = { keyed: true, cookie: false, tabs: 1, loses: 0, idles: 2_500 }
 const HABITS: Record<string, Habits> = {
   keyed: plain,
@@ -18,17 +18,17 @@ const HABITS: Record<string, Habits> = {
   keyless: { ...plain, keyed: false, loses: 0.05 },
   'keyless-cookie': { ...plain, keyed: false, cookie: true, idles: 6_000 },
 }
-// Dealt out in turn.
+// Assigned to the accounts in this order, repeatedly.
 const ROLES = `patient thief tabs leaver lossy keyless thief patient-tabs leaver cookie patient thief
   keyless-cookie leaver lossy-tabs keyed`.split(/\s+/)
 
 export interface Population {
   honest: readonly HonestClient[]
-  /** Resolves when everybody has finished what they were at when the run was stopped. */
+  /** Resolves when every client has finished what it was doing when the run was stopped. */
   done: Promise<unknown>
 }
 
-/** One client for every account that was made beforehand, and one who makes new ones. */
+/** Starts one client for each seeded account, and one that creates new accounts. */
 export function populate(simulation: Simulation, seed: number): Population {
   const honest: HonestClient[] = []
   const lives = [...simulation.users].map((user, index) => {

@@ -1,4 +1,4 @@
-/** A generator of one's own for every actor, so that what one of them draws does not depend on the others. */
+/** A random generator. Each actor has its own, so that its values do not depend on the other actors. */
 export interface Random {
   /** From 0 to below 1. */
   next(): number

@@ -4,7 +4,7 @@ import type { Timeline } from './timeline.ts'
 
 const EVIDENCE_PER_KIND = 5
 
-/** Prints what was done and what came of it, and the evidence to standard error. True when nothing was wrong. */
+/** Prints the results, and the evidence of violations to standard error. True without violations. */
 export function report(journal: Journal, measures: Measures, timeline: Timeline): boolean {
   const { requests, tallies, thefts, counts, longestAccepted, longestWithout } = measures
   console.log(`\n${requests} requests, ${journal.sessions.length} sessions\n`)
@@ -25,11 +25,11 @@ export function report(journal: Journal, measures: Measures, timeline: Timeline)
   console.log()
   table([
     [
-      'longest without a refresh while Postgres and all nodes were there',
+      'longest time without a refresh while Postgres and all nodes were available',
       ms(longestWithout.ms),
       where(measures),
     ],
-    ['longest an access token was accepted after its session had ended', ms(longestAccepted)],
+    ['longest time an access token was accepted after its session had ended', ms(longestAccepted)],
     ['thefts tried', thefts.tried],
     ['thefts detected', thefts.detected],
     ...[...thefts.late].sort().map(([when, count]) => [`  ${when}`, count]),

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cluster, COOKIE, PUBLIC_URL } from './cluster.ts'
 import { type Answer, type Call, send } from './http.ts'
-import { type Journal, print, type Session } from './journal.ts'
+import { fingerprint, type Journal, type Session } from './journal.ts'
 import { createMeasures, type Measures } from './measures.ts'
 import type { ClusterNode } from './node.ts'
 import { decidedAt, now, type Timeline } from './timeline.ts'
@@ -15,44 +15,44 @@ export interface Presentation {
   hangUpAfter?: number | undefined
 }
 
-/** What clients act upon: requests are journaled and measured, and what holds for every client is checked here. */
+/** The environment of all clients: it journals and measures their requests, and checks the general invariants. */
 export interface Simulation {
   readonly cluster: Cluster
   readonly journal: Journal
   readonly measures: Measures
-  /** Everybody whose account is known to be there, or to be gone. */
+  /** The users whose accounts were created. */
   readonly users: User[]
   readonly timeline: Timeline
   readonly graceMs: number
-  /** Aborted when behaviours and faults are over. */
+  /** Aborted when the clients have to stop. */
   readonly stopped: AbortSignal
   request(node: ClusterNode, call: Call, session?: Session): Promise<Answered>
   /** Presents a refresh token; a 200 carries the next one in `next`. */
   present(session: Session, node: ClusterNode, presentation: Presentation): Promise<Presented>
-  /** An ending was acknowledged: from now on it holds everywhere. */
+  /** Records an acknowledged revocation: from now on every node must refuse the session. */
   ended(session: Session, how: string): void
-  /** Resolves when no watch over the access tokens of ended sessions is left. */
-  watched(): Promise<void>
-  /** Cut short when the run ends. */
+  /** Resolves when the access tokens of all ended sessions have been checked. */
+  accessChecked(): Promise<void>
+  /** Waits; ends early when the run ends. */
   pause(ms: number): Promise<void>
 }
 
-/** When it was asked for, and the earliest that it can have been decided. */
+/** An answer, with the time of the request and the earliest time at which the node can have decided. */
 export type Answered = Answer & { began: number; decided: number }
 export type Presented = Answered & { next: string | undefined }
 
-type Method = 'request' | 'present' | 'ended' | 'watched' | 'pause'
+type Method = 'request' | 'present' | 'ended' | 'accessChecked' | 'pause'
 
 // By the contract: within a second, no node accepts an access token of an ended session.
 const ACCEPTED_MS = 1_000
-const WATCH_EVERY_MS = 200
-const WATCH_MS = 2_500
-const WATCH_AT_MOST_MS = 20_000
+const CHECK_EVERY_MS = 200
+const CHECK_MS = 2_500
+const CHECK_AT_MOST_MS = 20_000
 
-export function createWorld(given: Omit<Simulation, 'measures' | Method>): Simulation {
+export function createSimulation(given: Omit<Simulation, 'measures' | Method>): Simulation {
   const { cluster, journal, timeline, stopped } = given
   const measures = createMeasures(timeline)
-  const watches = new Set<Promise<void>>()
+  const checks = new Set<Promise<void>>()
 
   async function request(node: ClusterNode, call: Call, session?: Session, what = describe(call)) {
     const began = now()
@@ -61,7 +61,12 @@ export function createWorld(given: Omit<Simulation, 'measures' | Method>): Simul
     measures.requests += 1
     if (session) {
       const { status, code, body } = answer
-      const detail = [status || '', code, body?.reason, body?.refresh_token && print(body.refresh_token)]
+      const detail = [
+        status || '',
+        code,
+        body?.reason,
+        body?.refresh_token && fingerprint(body.refresh_token),
+      ]
       journal.note(session, {
         ...{ at: began, ms, node: node.name, what },
         answer: detail.filter(Boolean).join(' '),
@@ -82,7 +87,7 @@ export function createWorld(given: Omit<Simulation, 'measures' | Method>): Simul
     }
     const body = cookie ? {} : { refresh_token: token }
     const call = { method: 'POST', path: '/auth/refresh', headers, body, hangUpAfter } as Call
-    const what = `refresh ${print(token)}${key ? ` key ${print(key)}` : ''}${cookie ? ' cookie' : ''}`
+    const what = `refresh ${fingerprint(token)}${key ? ` key ${fingerprint(key)}` : ''}${cookie ? ' cookie' : ''}`
     const counts = hangUpAfter === undefined && (session.state === 'live' || session.state === 'stolen')
     const answer = await request(node, call, session, what)
     if (counts) measures.attempt(answer.began, now(), answer.status)
@@ -95,7 +100,7 @@ export function createWorld(given: Omit<Simulation, 'measures' | Method>): Simul
           session,
         )
       }
-      journal.turned(session, token, next)
+      journal.rotated(session, token, next)
       Object.assign(session, { accessToken: answer.body.access_token, accessTokenAt: now() })
     }
     return { ...answer, next }
@@ -106,13 +111,13 @@ export function createWorld(given: Omit<Simulation, 'measures' | Method>): Simul
     Object.assign(session, { state: 'ended', endedAt: now(), endedBy: how })
     measures.count(`ended by ${how}`)
     for (const node of cluster.nodes) {
-      const watch = watchAccess(session, node).finally(() => watches.delete(watch))
-      watches.add(watch)
+      const check = checkAccess(session, node).finally(() => checks.delete(check))
+      checks.add(check)
     }
   }
 
-  /** Asks one node with the newest access token until the answer can only stay what it is. */
-  async function watchAccess(session: Session, node: ClusterNode): Promise<void> {
+  /** Sends the newest access token to one node until the answer can no longer change. */
+  async function checkAccess(session: Session, node: ClusterNode): Promise<void> {
     let reported = false
     for (;;) {
       const { status, decided } = await request(node, me(session))
@@ -124,17 +129,17 @@ export function createWorld(given: Omit<Simulation, 'measures' | Method>): Simul
           const detail = `${node.name}, ${(after / 1000).toFixed(1)} s after ${session.endedBy}`
           journal.violated('access tokens accepted too long', detail, session)
         }
-      } else if (status === 401 && after > WATCH_MS) return
-      if (after > WATCH_AT_MOST_MS || (stopped.aborted && after > 3 * WATCH_MS)) return
-      await sleep(WATCH_EVERY_MS)
+      } else if (status === 401 && after > CHECK_MS) return
+      if (after > CHECK_AT_MOST_MS || (stopped.aborted && after > 3 * CHECK_MS)) return
+      await sleep(CHECK_EVERY_MS)
     }
   }
 
   return {
     ...given,
     ...{ measures, request, present, ended },
-    async watched() {
-      while (watches.size > 0) await Promise.all(watches)
+    async accessChecked() {
+      while (checks.size > 0) await Promise.all(checks)
     },
     pause: (ms) => sleep(ms, undefined, { signal: stopped }).catch(() => {}),
   }

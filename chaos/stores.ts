@@ -11,13 +11,13 @@ import { type EmbeddedPostgres, startPostgres } from '../src/dev/embedded/postgr
 
 const START_TIMEOUT = 15_000
 
-/** A Redis on a fixed port that can be killed, and come back with what it knew, with less, or with nothing. */
+/** A Redis on a fixed port that can be killed and come back with all of its data, with older data, or empty. */
 export interface ChaosRedis {
   readonly url: string
   start(): Promise<void>
-  /** `kill -9`: back to the last snapshot, if there is one. */
+  /** `kill -9`: the next start loads the last snapshot, if there is one. */
   kill(): Promise<void>
-  /** In order, saving all. */
+  /** Stops it in order and saves all data. */
   shutDown(): Promise<void>
   snapshot(): Promise<void>
   dropSnapshot(): Promise<void>
@@ -98,7 +98,7 @@ export async function createPostgres(folder: string): Promise<ChaosPostgres> {
         try {
           process.kill(pid, 'SIGKILL')
         } catch {
-          // It has noticed by itself.
+          // The process has ended already.
         }
       }
       await server.stop()

@@ -1,24 +1,24 @@
 /** Milliseconds since the run began. */
 export const now = (): number => performance.now()
 
-/** A fault that was, or is, in force. */
+/** A fault that was or is active. */
 export interface Fault {
   kind: string
   target: string
   from: number
-  /** Infinity while it lasts. */
+  /** Infinity while it is active. */
   to: number
 }
 
-/** What was broken, and when. */
+/** The faults of a run. */
 export interface Timeline {
   begin(kind: string, target: string): { end(): void }
-  /** The faults in force at some time between the two. */
+  /** The faults that were active at some time between the two. */
   during(from: number, to: number): Fault[]
   all(): readonly Fault[]
 }
 
-// What a fault leaves behind (reconnecting, a breaker that closes again) still counts as its doing.
+// The time for reconnecting and for circuit breakers to close still counts as part of a fault.
 export const AFTERMATH_MS = 1_500
 
 export function createTimeline(): Timeline {
@@ -38,10 +38,10 @@ export function createTimeline(): Timeline {
   }
 }
 
-// The order to freeze takes a moment to arrive.
+// The message that freezes a node takes a moment to arrive.
 const FREEZING_MS = 50
 
-/** The earliest that a node can have decided what it answered: a request that met it frozen waited for the thaw. */
+/** The earliest time at which a node can have decided: a request to a frozen node waits until the freeze ends. */
 export function decidedAt(timeline: Timeline, node: string, asked: number, answered: number): number {
   const freeze = timeline
     .all()
@@ -50,7 +50,7 @@ export function decidedAt(timeline: Timeline, node: string, asked: number, answe
   return waited ? freeze.to : asked
 }
 
-/** The longest stretch of a span that none of the faults covers. */
+/** The longest part of a time span that no fault covers. */
 export function longestFree(from: number, to: number, faults: readonly Fault[]): number {
   let longest = 0
   let free = from

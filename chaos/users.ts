@@ -7,26 +7,26 @@ import { openDatabase } from '../src/platform/database.ts'
 export interface User {
   email: string
   password: string
-  /** Passwords that were changed, acknowledged, and must never work again. */
+  /** Old passwords whose change was acknowledged; they must never work again. */
   former: string[]
-  /** `unknown` once something was asked for that nobody acknowledged. */
+  /** `unknown` after a request whose result was not acknowledged. */
   fate: 'known' | 'deleted' | 'unknown'
 }
 
-export const newPerson = (): User => ({
+export const newUser = (): User => ({
   email: `p-${randomUUID().slice(0, 13)}@example.com`,
   password: `a passphrase ${randomUUID()}`,
   former: [],
   fate: 'known',
 })
 
-/** Accounts that are there before anything breaks. */
-export async function seedPeople(env: Readonly<Record<string, string>>, url: string, count: number) {
+/** Creates the accounts that exist before the first fault. */
+export async function seedUsers(env: Readonly<Record<string, string>>, url: string, count: number) {
   const config = loadConfig({ ...env, DATABASE_URL: url, REDIS_URL: 'redis://unused' })
   const { db, close } = openDatabase({ url, poolSize: 1 })
   try {
     const passwords = await createPasswords(config.argon2)
-    const users = Array.from({ length: count }, newPerson)
+    const users = Array.from({ length: count }, newUser)
     for (const { email, password } of users) {
       const passwordHash = await passwords.hash(password)
       await db.user.create({

@@ -28,21 +28,21 @@ import { openServices } from './services.ts'
 
 export interface AppOptions {
   clock?: Clock
-  /** Where log lines go; standard output without it. */
+  /** Where log lines are written; standard output by default. */
   logTo?: DestinationStream
-  /** Names of the migrations the database must have, for `/readyz`. */
+  /** Names of the migrations that the database must have, for `/readyz`. */
   migrations?: readonly string[]
-  /** True once the process is about to end. */
+  /** True once the process is shutting down. */
   draining?: () => boolean
-  /** Routes that only a process of its kind has, such as the development server's inbox. */
+  /** Routes that only some processes have, such as the development server's inbox. */
   extraRoutes?: ((app: FastifyInstance) => Promise<void>) | undefined
 }
 
 const BODY_LIMIT = 16 * 1024
-// For a request to arrive whole: 16 KiB over the worst of connections.
+// The time limit to receive a whole request: 16 KiB over a very slow connection.
 const REQUEST_MS = 10_000
 
-/** Registers every feature. Closing the app settles what is in flight and closes the connections to the stores. */
+/** Registers every feature. Closing the app waits for work in flight and closes the connections to the stores. */
 export async function buildApp(config: Config, options: AppOptions = {}) {
   const { clock = systemClock, migrations = [], draining = () => false, extraRoutes } = options
   const { publicUrl, allowedOrigins, host, metricsPort } = config
@@ -81,7 +81,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(openapi, { publicUrl })
   await app.register(input)
 
-  // A feature takes of these what its type names.
+  // Each feature picks the services that its type names.
   const cookies = sessionCookies(publicUrl, config.cookieSameSite)
   const http = {
     limits,
@@ -105,7 +105,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   return Object.assign(app, { services })
 }
 
-/** A number is how many proxies stand in front; text is their addresses or networks. */
+/** A number counts the proxies in front of the server; text lists their addresses or networks. */
 function trusted(proxies: Config['trustProxy']) {
   return typeof proxies === 'number' ? (_address: string, hop: number) => hop < proxies : proxies
 }

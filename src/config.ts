@@ -4,17 +4,17 @@ import { type Environment, type Reader, reader } from './platform/environment.ts
 import { parseRedisUrl, REDIS_URL_FORMS, type RedisServers } from './platform/redis-url.ts'
 import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.ts'
 
-/** Configuration: environment only, checked at start, every fault reported at once and by name. */
+/** Configuration, from the environment only. It is checked at start, and all faults are reported together, by name. */
 
 export interface Config {
   readonly production: boolean
   readonly host: string
   readonly port: number
-  /** Origin of this server: issuer of tokens and base of links in mail. No trailing slash. */
+  /** This server's origin: the issuer of tokens and the base of links in mails. No trailing slash. */
   readonly publicUrl: string
-  /** Where links in mail lead, if not to the built-in pages. No trailing slash. */
+  /** The base of links in mails, if they do not lead to the built-in pages. No trailing slash. */
   readonly appUrl: string | undefined
-  /** How people know the service: in mails, authenticator apps and passkeys. */
+  /** The name of the service in mails, authenticator apps and passkeys. */
   readonly appName: string
   readonly allowedOrigins: readonly string[]
   readonly trustProxy: TrustedProxies
@@ -22,7 +22,7 @@ export interface Config {
   readonly redis: RedisServers
   /** PEM of the authorities that signed Redis's certificates; the public ones without it. */
   readonly redisCa: string | undefined
-  /** Stands in for the replication id of a Redis that has none; development only. */
+  /** Replaces the replication id of a Redis that has none; development only. */
   readonly redisIncarnation: string | undefined
   /** Newest first. */
   readonly appSecrets: readonly string[]
@@ -33,7 +33,7 @@ export interface Config {
   readonly refresh: { idleTtl: number; absoluteTtl: number; grace: number }
   readonly cookieSameSite: 'lax' | 'strict' | 'none'
   readonly passwordMinLength: number
-  /** Where the range API for breached passwords is; without it only the bundled list is asked. */
+  /** Base URL of the range API for breached passwords; without it only the bundled list is checked. */
   readonly breachedPasswordsUrl: string | undefined
   /** The domain that passkeys belong to (WebAuthn's relying party ID), and the origins that may use them. */
   readonly passkeys: { rpId: string; origins: readonly string[] }
@@ -44,7 +44,7 @@ export interface Config {
     concurrency: number | undefined
   }
   readonly auditRetentionDays: number
-  /** Where metrics are served, if at all: a port of their own, or in development the one of everything else. */
+  /** Where metrics are served, if at all: on a separate port or, in development, on the main one. */
   readonly metricsPort: number | 'same' | undefined
   readonly rateLimits: boolean
   readonly logLevel: string
@@ -58,7 +58,7 @@ export type MailConfig = { from: string; replyTo: string | undefined } & (
   | { kind: 'inbox'; dir: string }
 )
 
-/** Thrown when the environment cannot be used; its message lists every fault, never a value. */
+/** The environment is not a valid configuration. The message lists every fault and never a value. */
 export class ConfigError extends Error {
   readonly faults: readonly string[]
   constructor(faults: readonly string[]) {
@@ -68,10 +68,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** The process environment; nothing else reads it. */
+/** The process's environment. Nothing else reads `process.env`. */
 export const environment = (): Environment => process.env
 
-/** For commands that need no other variable. @throws {ConfigError} */
+/** Reads the database's URL, for commands that need nothing else. @throws {ConfigError} */
 export function loadDatabaseUrl(): string {
   const env = environment()
   const read = reader(env)
@@ -180,7 +180,7 @@ function readBreachedPasswordsUrl(read: Reader): string | undefined {
   return url === 'off' ? undefined : read.checkOrigin('BREACHED_PASSWORDS_URL', url, true)
 }
 
-// As browsers on a telephone name an app: android:apk-key-hash:…, ios:bundle-id:…
+// The origin of a mobile app, as it uses passkeys: android:apk-key-hash:…, ios:bundle-id:…
 const ORIGIN_OF_APP = /^(?:android|ios):[\w-]+:[\w.=-]+$/
 
 function readPasskeys(read: Reader, publicUrl: string, allowed: readonly string[]): Config['passkeys'] {
@@ -189,7 +189,7 @@ function readPasskeys(read: Reader, publicUrl: string, allowed: readonly string[
   if (!/^[a-z0-9.-]+$/.test(rpId) || !isOf(new URL(publicUrl).hostname)) {
     read.fault('PASSKEY_RP_ID must be the host of PUBLIC_URL or a domain above it')
   }
-  // An app of the operator's on another domain cannot use them: browsers bind passkeys to the domain.
+  // Allowed origins on other domains are left out: browsers bind passkeys to the domain.
   const ofOurs = [publicUrl, ...allowed].filter((origin) => isOf(new URL(origin).hostname))
   const others = read
     .list('PASSKEY_ORIGINS')
@@ -203,7 +203,7 @@ function readRedis(env: Environment, read: Reader): Pick<Config, 'redis' | 'redi
   if (url && !redis) read.fault(`REDIS_URL must be ${REDIS_URL_FORMS.join(' or ')}; rediss… for TLS`)
   const redisCa = env.REDIS_CA ? readCertificates(env.REDIS_CA) : undefined
   if (env.REDIS_CA && !redisCa) read.fault('REDIS_CA must be the path of a PEM file with certificates')
-  if (env.REDIS_CA && redis?.tls === false) read.fault('REDIS_CA is of use only with a REDIS_URL of rediss…')
+  if (env.REDIS_CA && redis?.tls === false) read.fault('REDIS_CA needs a REDIS_URL that begins with rediss')
   return { redis: redis as RedisServers, redisCa }
 }
 
@@ -213,7 +213,7 @@ function readSecrets(read: Reader): string[] {
   if (secrets.some((secret) => Buffer.byteLength(secret) < 32)) {
     read.fault('APP_SECRETS: each secret needs 32 bytes or more')
   }
-  if (new Set(secrets).size !== secrets.length) read.fault('APP_SECRETS: a secret stands there twice')
+  if (new Set(secrets).size !== secrets.length) read.fault('APP_SECRETS: a secret is listed twice')
   return secrets
 }
 

@@ -13,11 +13,11 @@ const FINISH_MS = 5_000
 
 export interface Server {
   url: string
-  /** Refuses readiness, lets requests finish, settles the background, lets go of the stores. */
+  /** Fails readiness, lets requests finish, stops background tasks and disconnects from the stores. */
   close(): Promise<void>
 }
 
-/** Serves until closed. */
+/** Starts the server. */
 export async function serve(
   config: Config,
   { extraRoutes }: Pick<AppOptions, 'extraRoutes'> = {},
@@ -51,7 +51,7 @@ export async function serve(
       draining = true
       // A load balancer that probes every second sees this before connections are refused.
       if (config.production) await delay(DRAIN_MS)
-      // Whoever still sends by then has had its time; the stores have to be settled before the process is killed.
+      // Slow requests are cut off, so that the rest can be stopped before the process is killed.
       const cut = setTimeout(() => app.server.closeAllConnections(), FINISH_MS)
       await app.close()
       clearTimeout(cut)

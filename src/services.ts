@@ -21,11 +21,11 @@ import { openPlatform } from './platform/platform.ts'
 export interface OpenServices {
   services: Services
   start(): Promise<void>
-  /** Settles what is in flight and closes the connections to the stores. */
+  /** Waits for work in flight and closes the connections to the stores. */
   stop(): Promise<void>
 }
 
-/** Builds every service once, each over those above it. Nothing runs before `start`. */
+/** Builds every service once, each from those above it. Nothing runs before `start`. */
 export async function openServices(config: Config, clock: Clock, log: Log): Promise<OpenServices> {
   const { platform, ...stores } = openPlatform(config, clock, log)
   const { appName, publicUrl, appUrl, passkeys, accessToken, auditRetentionDays: auditDays } = config

@@ -3,11 +3,11 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import { ColumnTypeEnum } from '@prisma/driver-adapter-utils'
 import pg from 'pg'
 
-/** Type id of Postgres's internal "char", which the catalogue is full of and the adapter does not know. */
+/** The type id of Postgres's internal "char", which the catalogue uses a lot and the adapter does not know. */
 const INTERNAL_CHAR = 18
 const TEXT = 25
 
-/** @prisma/adapter-pg with the three gaps closed that stand between it and the schema engine. */
+/** @prisma/adapter-pg with three gaps closed that keep the schema engine from using it. */
 export class MigrationAdapter {
   provider = 'postgres'
   adapterName = '@prisma/adapter-pg'
@@ -21,7 +21,7 @@ export class MigrationAdapter {
     return open(this.#url)
   }
 
-  /** The original ignores the new database's name when it was given a URL: it would wipe the real one. */
+  /** The original ignores the new database's name if it was given a URL, and would wipe the real database. */
   async connectToShadowDb() {
     const admin = new pg.Client({ connectionString: this.#url })
     await admin.connect()
@@ -49,7 +49,7 @@ async function open(url) {
   return adapter
 }
 
-/** The original splits at every semicolon, also inside a function's body. */
+/** The original splits a script at every semicolon, even inside the body of a function. */
 function runScriptsWhole(adapter) {
   const pool = adapter.underlyingDriver()
   adapter.executeScript = async (script) => {
@@ -66,7 +66,7 @@ function readInternalChars(adapter) {
   const { queryRaw } = Object.getPrototypeOf(adapter)
   adapter.queryRaw = async (query) => {
     let chars = []
-    // Shown to the original as text, which it can read, and given its true type afterwards.
+    // Presented to the original as text, which it can read, and given its real type afterwards.
     const performIO = async (request) => {
       const result = await perform(request)
       chars = (result?.fields ?? []).map((field) => field.dataTypeID === INTERNAL_CHAR)

@@ -1,7 +1,7 @@
-// Authoring of migrations, offline: `prisma migrate …` on the WebAssembly engine and a throw-away Postgres.
-//   new <name>   writes the migration that leads from prisma/migrations to prisma/schema.prisma
-//   check        exits 2 when one is missing
-//   else         goes to `prisma migrate` as it is; its `dev` needs the native engine
+// Creates and checks migrations offline: `prisma migrate …` on the WebAssembly engine and a temporary Postgres.
+//   new <name>   writes the migration from prisma/migrations to prisma/schema.prisma
+//   check        exits with 2 if a migration is missing
+//   …            anything else is passed on to `prisma migrate`; its `dev` needs the native engine
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -18,10 +18,10 @@ const DIFFERENT = 2
 
 const [command = '', ...args] = process.argv.slice(2)
 const folder = await mkdtemp(join(tmpdir(), 'ratchet-migrate-'))
-// Where the server has to run as another user, that user must get to its data.
+// If the server has to run as another user, that user must be able to reach its data.
 await chmod(folder, 0o755)
 const postgres = await startPostgres({ dir: join(folder, 'postgres'), durable: false })
-// Ctrl-C is for Prisma, which is in the same terminal; what follows it still has to happen.
+// Ctrl-C reaches Prisma in the same terminal; this process must stay alive to clean up.
 process.on('SIGINT', () => {})
 try {
   if (command === 'new') process.exitCode = await create(args[0] ?? '')
@@ -33,17 +33,18 @@ try {
 }
 
 async function create(name: string): Promise<number> {
-  if (!/^[a-z0-9_]+$/.test(name)) throw new Error('a migration is named in lower case, such as add_nickname')
+  if (!/^[a-z0-9_]+$/.test(name))
+    throw new Error('a migration needs a name in lower case, such as add_nickname')
   const { code, output } = await run([...DRIFT, '--script', '--exit-code'], 'pipe')
   if (code !== DIFFERENT) {
-    console.log(code === 0 ? 'The migrations already lead to the schema.' : output)
+    console.log(code === 0 ? 'The migrations already produce the schema.' : output)
     return code
   }
   const stamp = new Date().toISOString().replace(/\D/g, '').slice(0, 14)
   const file = prisma(`migrations/${stamp}_${name}/migration.sql`)
   await mkdir(dirname(file))
   await writeFile(file, `${output.trimEnd()}\n`)
-  console.log(`Wrote ${file}. Nobody has checked whether it loses data: read it.`)
+  console.log(`Wrote ${file}. Read it: it may lose data.`)
   return 0
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Stands in for the native schema engine that `prisma migrate` downloads: the same JSON-RPC over standard
-// input and output, answered by the WebAssembly build from npm, so that authoring works offline.
+// Replaces the native schema engine that `prisma migrate` downloads, so that migrations can be written offline: the
+// same JSON-RPC over standard input and output, answered by the WebAssembly build from npm.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'

@@ -3,10 +3,10 @@ import { resolve } from 'node:path'
 import { loadEnvFile } from 'node:process'
 import { environment } from '../config.ts'
 
-/** Where a development server that runs in this folder says how it is reached, in Node's format of `.env`. */
+/** The file in which a development server that runs in this folder stores its settings, in Node's `.env` format. */
 export const DEV_ENVIRONMENT = resolve('.data/environment')
 
-/** A command that is told of no database means the development server that runs here, if one does. */
+/** Without a configured database, uses that of the development server that runs in this folder, if there is one. */
 export function findEnvironment(): void {
   const { NODE_ENV, DATABASE_URL, DB_HOST, DB_SECRET_JSON } = environment()
   if (NODE_ENV === 'production' || DATABASE_URL || DB_HOST || DB_SECRET_JSON || !existsSync(DEV_ENVIRONMENT))

@@ -5,7 +5,7 @@ import { openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
 import { createSecrets } from '../platform/secrets.ts'
 
-// Longer than any verifier keeps the JWK set: a key is published before it signs.
+// A key is published before it signs, for longer than any verifier caches the JWK set.
 const PUBLISH_MS = 10 * 60_000
 
 const USAGE = 'keys list [--json] | rotate | retire <kid>'
@@ -44,13 +44,13 @@ export async function keys(args: readonly string[]): Promise<void> {
         },
       })
       if (others === 0)
-        throw new Error('no other key signs yet: rotate first, and wait until the new one does')
+        throw new Error('no other key can sign yet: run "keys rotate" and wait until the new key signs')
       const { count } = await db.signingKey.updateMany({
         where: { kid, retiredAt: null },
         data: { retiredAt: new Date() },
       })
-      if (count === 0) throw new Error('there is no such key that is not retired')
-      console.log(`${kid} signs no more, and verifies until its last token has expired`)
+      if (count === 0) throw new Error('there is no such key, or it is already retired')
+      console.log(`${kid} signs no more tokens and verifies until its last token has expired`)
     }
   } finally {
     await close()

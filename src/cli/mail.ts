@@ -7,7 +7,7 @@ import { oneSpelling } from '../platform/spelling.ts'
 
 const USAGE = 'mail suppressed [--json] | mail allow <e-mail>'
 
-/** Lists the addresses that mail is held back from, or lets mail to one of them go again. */
+/** Lists the suppressed addresses, or lifts the suppression of one. */
 export async function mail(args: readonly string[]): Promise<void> {
   const { positionals, values } = parseArgs({
     args: [...args],
@@ -38,8 +38,8 @@ async function list(db: Database, json: boolean): Promise<void> {
 
 async function allow(db: Database, address: string): Promise<void> {
   const known = await db.mailSuppression.findUnique({ where: { address } })
-  // The report's clock may be a little ahead of ours.
+  // The clock of the report may be slightly ahead of this one.
   const at = new Date(Math.max(Date.now(), Number(known?.at ?? 0) + 1))
-  if (!(await lift(db, address, at))) throw new Error('mail to that address is not held back')
-  console.log('mail to that address goes again; what was given up is not sent later')
+  if (!(await lift(db, address, at))) throw new Error('that address is not suppressed')
+  console.log('mail to that address goes out again; mails that were withheld are not sent later')
 }

@@ -2,15 +2,15 @@ import { called } from '../platform/command.ts'
 import { explain } from '../platform/explain.ts'
 import { findEnvironment } from './dev-environment.ts'
 
-const USAGE = `Usage: ratchet <command>, which is called here as: ${called('<command>')}
+const USAGE = `Usage: ratchet <command>, run here as: ${called('<command>')}
 
-  migrate   apply the migrations the database has not seen; --check only says whether there are any
-  users     list [part of e-mail or name] | show <e-mail> | audit [<e-mail>]: accounts, and what was done to them;
+  migrate   apply pending migrations; --check only lists them
+  users     list [part of e-mail or name] | show <e-mail> | audit [<e-mail>]: show accounts and audit events;
             --json for JSON lines, --limit <n> for more than 50
-            disable | enable | end-sessions | require-reset | delete --yes <e-mail>: an account and its sessions
-            grant-admin | revoke-admin <e-mail>: who may do that over HTTP
-  keys      list [--json] | rotate | retire <kid>: the keys that sign access tokens
-  mail      suppressed [--json] | allow <e-mail>: addresses whose mail is held back since it bounced, or its reader
+            disable | enable | end-sessions | require-reset | delete --yes <e-mail>: change an account
+            grant-admin | revoke-admin <e-mail>: choose who administers accounts over HTTP
+  keys      list [--json] | rotate | retire <kid>: manage the keys that sign access tokens
+  mail      suppressed [--json] | allow <e-mail>: addresses that get no mail, because it bounced or the recipient
             complained
 `
 
@@ -32,15 +32,13 @@ if (name === 'help' || (asked && (load || name === 'dev' || name.startsWith('-')
     const command = await load()
     await command(args)
   } catch (error) {
-    const told = explain(error)
-    console.error(typeof told === 'string' ? `ratchet ${name}: ${told}` : told)
+    const explained = explain(error)
+    console.error(typeof explained === 'string' ? `ratchet ${name}: ${explained}` : explained)
     process.exit(1)
   }
 } else if (name === 'dev') {
-  // It needs devDependencies, so it is not part of dist/.
-  console.error(
-    'ratchet dev: the development server runs only in a checkout of the source, where "npm run dev" starts it',
-  )
+  // The development server needs devDependencies, so it is not part of dist/.
+  console.error('ratchet dev: the development server needs a source checkout: run "npm run dev" there')
   process.exitCode = 2
 } else {
   console.error(USAGE)

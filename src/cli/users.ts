@@ -11,9 +11,9 @@ const USAGE = `users list [part of e-mail or name] | show <e-mail> | audit [<e-m
 users disable | enable | end-sessions | require-reset | delete | grant-admin | revoke-admin <e-mail>; delete --yes`
 
 /**
- * Accounts, as administrators see and change them over HTTP. Only Postgres is needed, but for the mail of
- * `require-reset`, which takes the whole configuration. Running nodes find what was revoked in the ledger within a
- * second, and tell Redis.
+ * Shows and changes accounts, as administrators do over HTTP. Needs only Postgres, except that `require-reset` sends
+ * mail and needs the whole configuration. Running nodes read revocations from the ledger within a second and update
+ * Redis.
  */
 export async function users(args: readonly string[]): Promise<void> {
   const { positionals, values } = parseArgs({

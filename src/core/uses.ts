@@ -32,5 +32,5 @@ export interface Services extends Platform {
   devices: Devices
 }
 
-/** What a use case needs: `Uses<'users' | 'sessions'>`. It is called with all services and takes these. */
+/** The services that a use case needs, as in `Uses<'users' | 'sessions'>`. Callers pass all services. */
 export type Uses<Name extends keyof Services> = Pick<Services, Name>

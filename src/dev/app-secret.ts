@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** The secret of a development server: made once, so that sessions outlive a restart. */
+/** The secret of a development server. It is created once, so that sessions survive a restart. */
 export async function readOrCreateAppSecret(file: string): Promise<string> {
   await mkdir(dirname(file), { recursive: true })
   const secret = randomBytes(32).toString('base64url')

@@ -11,7 +11,7 @@ import { readOrCreateAppSecret } from './app-secret.ts'
 import { isListening } from './embedded/port.ts'
 import { startPostgres } from './embedded/postgres.ts'
 import { startRedis } from './embedded/redis.ts'
-import { leaveEnvironment } from './environment-file.ts'
+import { writeEnvironmentFile } from './environment-file.ts'
 import { inboxRoutes } from './inbox/inbox.plugin.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
 import { seedDemoUser } from './seed.ts'
@@ -21,8 +21,8 @@ const DATA = resolve('.data')
 type Environment = Record<string, string | undefined>
 
 /**
- * A server for development that needs nothing but `npm install`. Its data stays in `.data/`.
- * `--nodes <n>` adds servers on the following ports, on the same stores: another process each.
+ * Starts a development server that needs nothing but `npm install`. Its data stays in `.data/`.
+ * `--nodes <n>` starts more servers on the following ports and the same stores, each in its own process.
  */
 export async function dev(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...args], options: { nodes: { type: 'string', default: '1' } } })
@@ -30,14 +30,14 @@ export async function dev(args: readonly string[]): Promise<void> {
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > 16) throw new Error('--nodes is a number from 1 to 16')
   const env = withoutEmpty(environment())
   if (env.NODE_ENV === 'production') {
-    throw new Error('this is for development: with NODE_ENV=production use "npm start"')
+    throw new Error('this command is for development: with NODE_ENV=production, use "npm start"')
   }
-  // npm sets it for the scripts it runs; started by hand, a server may well outlive its shell.
+  // npm sets this variable for its scripts. A server started by hand may outlive its shell.
   const lifetime = createLifetime({ followParent: env.npm_lifecycle_event !== undefined })
   try {
     await start(env, nodes, lifetime)
   } catch (error) {
-    console.error(`ratchet dev: ${tell(error)}`)
+    console.error(`ratchet dev: ${describe(error)}`)
     await lifetime.end(1)
   }
 }
@@ -50,14 +50,14 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
   const config = loadConfig(settings)
   await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
   const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
-  lifetime.onEnd(await leaveEnvironment(settings))
+  lifetime.onEnd(await writeEnvironmentFile(settings))
   const server = await serve(config, { extraRoutes: inboxRoutes(config) })
   lifetime.onEnd(() => server.close())
   const others = await startOthers(settings, config.port, nodes - 1, lifetime)
   console.log(`
   Ratchet is ready   ${config.publicUrl}${others.map((url) => `\n  Another node       ${url}`).join('')}
   API documentation  ${config.publicUrl}/docs
-  Mail it has sent   ${config.mail.kind === 'inbox' ? `${config.publicUrl}/dev/inbox` : `by ${config.mail.kind}`}
+  Sent mail          ${config.mail.kind === 'inbox' ? `${config.publicUrl}/dev/inbox` : `by ${config.mail.kind}`}
 
   Postgres           ${database.description}
   Redis              ${redis.description}
@@ -67,7 +67,7 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
 `)
 }
 
-/** Asked before anything is started or changed. What is no port the configuration will say. */
+/** Checked before anything is started or changed. The configuration rejects invalid ports later. */
 async function requireFreePorts(first: number, count: number): Promise<void> {
   for (let port = first; port > 0 && port < Math.min(first + count, 65_536); port += 1) {
     if (await isListening(port))
@@ -75,7 +75,7 @@ async function requireFreePorts(first: number, count: number): Promise<void> {
   }
 }
 
-/** Nodes of their own process on the same stores, as behind a load balancer: one issuer, one inbox, many ports. */
+/** Starts more nodes on the same stores, as behind a load balancer: one issuer, one inbox, several ports. */
 async function startOthers(settings: Environment, port: number, count: number, lifetime: Lifetime) {
   const urls: string[] = []
   for (let index = 1; index <= count; index += 1) {
@@ -102,7 +102,7 @@ async function provideDatabase(env: Environment, lifetime: Lifetime) {
   const given = env.DATABASE_URL ?? env.DB_HOST ?? env.DB_SECRET_JSON
   if (given) {
     const where = URL.canParse(given) ? new URL(given).host : (env.DB_HOST ?? 'DB_SECRET_JSON')
-    return { env: {}, description: `the given one, ${where}`, embedded: false }
+    return { env: {}, description: `configured, ${where}`, embedded: false }
   }
   const postgres = await startPostgres({ dir: join(DATA, 'postgres') })
   lifetime.onEnd(() => postgres.stop())
@@ -112,7 +112,7 @@ async function provideDatabase(env: Environment, lifetime: Lifetime) {
 async function provideRedis(env: Environment, lifetime: Lifetime) {
   if (env.REDIS_URL) {
     const where = URL.canParse(env.REDIS_URL) ? new URL(env.REDIS_URL).host : 'REDIS_URL'
-    return { env: {}, description: `the given one, ${where}` }
+    return { env: {}, description: `configured, ${where}` }
   }
   const { url, incarnation, ...redis } = await startRedis()
   lifetime.onEnd(() => redis.stop())
@@ -128,13 +128,13 @@ async function developmentDefaults(env: Environment): Promise<Environment> {
     PORT: port,
     PUBLIC_URL: `http://localhost:${port}`,
     INBOX_DIR: join(DATA, 'inbox'),
-    // A development server asks nobody outside the machine.
+    // A development server makes no requests to other machines.
     BREACHED_PASSWORDS_URL: 'off',
     APP_SECRETS: env.APP_SECRETS ?? (await readOrCreateAppSecret(join(DATA, 'app-secret'))),
   }
 }
 
-/** An account whose password is public must not get into a database that others use. */
+/** The demo account's password is public, so it must not be created in a database that others use. */
 function isOurs(config: Config, embedded: boolean): boolean {
   return embedded || ['localhost', '127.0.0.1', '[::1]'].includes(new URL(config.databaseUrl).hostname)
 }
@@ -142,11 +142,11 @@ function isOurs(config: Config, embedded: boolean): boolean {
 const withoutEmpty = (env: Readonly<Environment>): Environment =>
   Object.fromEntries(Object.entries(env).filter(([, value]) => value))
 
-function tell(error: unknown): string {
+function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (/already running/.test(error.message)) {
-    return `already running here: ${relative('.', DATA)} is in use. Stop the other one first.`
+    return `already running here: another server uses ${relative('.', DATA)}, so stop that one first`
   }
-  const told = explain(error)
-  return typeof told === 'string' ? told : (error.stack ?? error.message)
+  const explained = explain(error)
+  return typeof explained === 'string' ? explained : (error.stack ?? error.message)
 }

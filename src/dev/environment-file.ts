@@ -12,15 +12,15 @@ const NAMES = [
   'INBOX_DIR',
 ]
 
-/** Writes down for the command line how this server is reached; the file goes with the server. */
-export async function leaveEnvironment(settings: Readonly<Record<string, string | undefined>>) {
+/** Writes the server's settings to a file for the command line. Returns a function that removes the file. */
+export async function writeEnvironmentFile(settings: Readonly<Record<string, string | undefined>>) {
   const lines = NAMES.flatMap((name) => (settings[name] ? [`${name}=${quote(settings[name])}\n`] : []))
   await mkdir(dirname(DEV_ENVIRONMENT), { recursive: true })
   await writeFile(DEV_ENVIRONMENT, lines.join(''), { mode: 0o600 })
   return () => rm(DEV_ENVIRONMENT, { force: true })
 }
 
-/** As Node reads it: whatever stands between two of a kind, to the letter. */
+/** Quotes a value with a mark that it does not contain: Node reads everything between two such marks literally. */
 function quote(value: string): string {
   const mark = ["'", '"', '`'].find((candidate) => !value.includes(candidate))
   return mark ? mark + value + mark : value

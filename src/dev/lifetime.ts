@@ -3,19 +3,19 @@ import { readFileSync } from 'node:fs'
 const PARENT_CHECK_INTERVAL = 500
 const CLOSE_TIMEOUT = 15_000
 
-/** What has to be closed, in reverse order, when the process is asked to end. */
+/** Closes what was opened, in reverse order, when the process is asked to end. */
 export interface Lifetime {
   onEnd(close: () => Promise<unknown>): void
   end(code: number): Promise<never>
 }
 
 /**
- * Ends the process in order on SIGINT, SIGTERM and SIGHUP and, with `followParent`, when its parent is gone:
- * a killed npm passes nothing on.
+ * Ends the process in order on SIGINT, SIGTERM and SIGHUP and, with `followParent`, when its parent has ended, because
+ * a killed npm forwards no signal.
  */
 export function createLifetime(options: { followParent: boolean }): Lifetime {
   const closers: (() => Promise<unknown>)[] = []
-  let revocation: Promise<never> | undefined
+  let closing: Promise<never> | undefined
 
   async function closeAll(code: number): Promise<never> {
     setTimeout(() => process.exit(1), CLOSE_TIMEOUT).unref()
@@ -33,12 +33,12 @@ export function createLifetime(options: { followParent: boolean }): Lifetime {
 
   // Repeats are ignored: on Ctrl-C the terminal sends one signal and npm forwards another.
   function end(code: number): Promise<never> {
-    revocation ??= closeAll(code)
-    return revocation
+    closing ??= closeAll(code)
+    return closing
   }
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end(0))
-  // Whoever read our output may be gone before us.
+  // The reader of our output may end before us.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   if (options.followParent) {
     const parents = parentage()
@@ -49,14 +49,14 @@ export function createLifetime(options: { followParent: boolean }): Lifetime {
   return { onEnd: (close) => void closers.push(close), end }
 }
 
-/** The ids of this process's parent and, where that is but a shell npm has put in between, of the shell's. */
+/** The id of this process's parent and, if that is a shell started by npm, also the id of the shell's parent. */
 function parentage(): string {
   const { ppid } = process
   try {
     const [, name = '', fields = ''] = /\((.*)\) (.*)/.exec(readFileSync(`/proc/${ppid}/stat`, 'utf8')) ?? []
     return /^(ba|da|a)?sh$/.test(name) ? `${ppid} ${fields.split(' ')[1]}` : `${ppid}`
   } catch {
-    // No /proc: the shells of such systems replace themselves by the command.
+    // Without /proc: on such systems the shell replaces itself with the command.
     return `${ppid}`
   }
 }

@@ -3,8 +3,8 @@ import { dev } from './dev.ts'
 
 const USAGE = `Usage: npm run dev [-- --nodes <n>]
 
-Starts a server for development, with a Postgres and a Redis of its own where DATABASE_URL and REDIS_URL give none.
---nodes <n> starts several on the same stores.
+Starts a development server. It starts its own Postgres and Redis unless DATABASE_URL and REDIS_URL are set.
+--nodes <n> starts several servers on the same stores.
 `
 
 const args = process.argv.slice(2)
@@ -14,8 +14,8 @@ if (args.includes('--help') || args.includes('-h')) {
   try {
     await dev(args)
   } catch (error) {
-    const told = explain(error)
-    console.error(typeof told === 'string' ? `ratchet dev: ${told}` : told)
+    const explained = explain(error)
+    console.error(typeof explained === 'string' ? `ratchet dev: ${explained}` : explained)
     process.exit(1)
   }
 }

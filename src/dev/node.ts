@@ -1,4 +1,4 @@
-// One more node of `npm run dev -- --nodes`; it ends with the process that started it.
+// Another node of `npm run dev -- --nodes`. It ends with the process that started it.
 import { environment, loadConfig } from '../config.ts'
 import { serve } from '../server.ts'
 import { inboxRoutes } from './inbox/inbox.plugin.ts'

@@ -7,7 +7,7 @@ import { createTransact } from '../platform/transact.ts'
 
 const DEMO = { email: 'demo@example.com', password: 'correct horse battery' }
 
-/** Makes sure the demo account of a development database is there; leaves an existing one as it is. */
+/** Creates the demo account of a development database, unless it exists. */
 export async function seedDemoUser(config: Config): Promise<typeof DEMO> {
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   const users = openUsers({ clock: systemClock })

@@ -10,7 +10,7 @@ export type Authenticate = (
   done: (error?: Error) => void,
 ) => void
 
-/** A hook that admits only a person's own, live access token (RFC 6750 §2.1: header only). */
+/** A hook that accepts only a valid access token of the user's own session (RFC 6750 §2.1: header only). */
 export function createAuthenticateUser(accessTokens: Pick<AccessTokens, 'verify'>): Authenticate {
   function admit(request: FastifyRequest, principal: Principal): void {
     if (principal.kind !== 'user' || !principal.scope.includes(ACCOUNT_SCOPE)) {
@@ -19,7 +19,7 @@ export function createAuthenticateUser(accessTokens: Pick<AccessTokens, 'verify'
     request.principal = principal
   }
 
-  // Not an async function: a token that was checked before is admitted without a turn of the event loop.
+  // Not an async function, so that a cached token is accepted within the same turn of the event loop.
   return (request, _reply, done) => {
     try {
       const token = bearerOf(request)

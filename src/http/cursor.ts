@@ -3,32 +3,35 @@ import { Type } from 'typebox'
 import { UUID } from 'uuidv7'
 import { Problem } from '../core/problems/problems.ts'
 
-/** The place of something in a list: newest first, and by id among those of one millisecond. */
+/** A position in a list that is sorted by time, newest first, and by id within a millisecond. */
 export interface Position {
   at: Date
   id: string
 }
 
 const LIMIT = 50
-/** Of a page, in a query. A query is text: numbers are told by their pattern. */
+/** The query parameters of a page. A query holds only text, so a number is described by a pattern. */
 export const pageFields = {
   limit: Type.Optional(
-    Type.String({ pattern: '^([1-9][0-9]?|100)$', description: `Per page, 1 to 100; ${LIMIT} by default` }),
+    Type.String({
+      pattern: '^([1-9][0-9]?|100)$',
+      description: `Items per page, 1 to 100; ${LIMIT} by default`,
+    }),
   ),
   cursor: Type.Optional(
-    Type.String({ pattern: '^[A-Za-z0-9_-]{51}$', description: 'The `next_cursor` of the page before' }),
+    Type.String({ pattern: '^[A-Za-z0-9_-]{51}$', description: 'The `next_cursor` of the previous page' }),
   ),
 }
 
-/** A page that is asked for: how many, and after which position. */
+/** A requested page: its size, and the position after which it begins. */
 export interface PageRequest {
   limit: number
   after: Position | undefined
 }
 
 /**
- * @param list names the list and whatever it is narrowed to: a cursor of one list is none of another.
- * @throws `validation_failed` when the cursor is none of this list's.
+ * @param list names the list and its filters: a cursor of one list is not valid for another.
+ * @throws `validation_failed` when the cursor does not belong to this list.
  */
 export function pageOf(list: string, query: { limit?: string; cursor?: string }): PageRequest {
   const limit = Number(query.limit ?? LIMIT)
@@ -40,7 +43,7 @@ export function pageOf(list: string, query: { limit?: string; cursor?: string })
   })
 }
 
-/** Cuts off the row that was read beyond the page, and names where the next page begins. */
+/** Removes the extra row that was read beyond the page and returns the cursor of the next page. */
 export function cutPage<Row extends { id: string }>(
   list: string,
   rows: readonly Row[],
@@ -52,7 +55,7 @@ export function cutPage<Row extends { id: string }>(
   return { page, next: last ? encodeCursor(list, { at: at(last), id: last.id }) : null }
 }
 
-// at: 48 bits of milliseconds, id: a UUID, list: 128 bits. Every such time is one that Postgres can hold.
+// at: 48 bits of milliseconds, id: a UUID, list: 128 bits. Postgres can hold every such time.
 const ID = 6
 const LIST = 22
 const LENGTH = 38
@@ -66,10 +69,10 @@ function encodeCursor(list: string, { at, id }: Position): string {
   return bytes.toString('base64url')
 }
 
-/** The position a cursor of this list names; null when it is none, or another list's. */
+/** The position of a cursor; null when it is malformed or belongs to another list. */
 function decodeCursor(list: string, cursor: string): Position | null {
   const bytes = Buffer.from(cursor, 'base64url')
-  // Node's decoder skips what it does not know: only text that it would write itself counts.
+  // Node's decoder skips unknown characters: only the canonical spelling is accepted.
   if (bytes.length !== LENGTH || bytes.toString('base64url') !== cursor) return null
   if (!digest(list).equals(bytes.subarray(LIST))) return null
   return { at: new Date(bytes.readUIntBE(0, ID)), id: UUID.ofInner(bytes.subarray(ID, LIST)).toString() }

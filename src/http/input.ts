@@ -2,11 +2,11 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../core/problems/problems.ts'
 
-// A lenient decoder would make one password of many.
+// A lenient decoder would turn different passwords into the same one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const NOTHING = { type: 'object', additionalProperties: false, properties: {} }
 
-/** JSON only, and nothing that a schema does not name: neither in the body nor in the query. */
+/** Accepts only JSON, and only query parameters that a schema declares. */
 export const input = fp(async (app: FastifyInstance) => {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeContentTypeParser(['application/json', 'text/plain'])
@@ -17,7 +17,7 @@ export const input = fp(async (app: FastifyInstance) => {
     } catch {
       return done(new Problem('validation_failed', { detail: 'The body is not valid UTF-8.' }), undefined)
     }
-    // A cookie call has nothing to say in its body: browsers then send none.
+    // A call with a cookie needs no body, and browsers then send none.
     if (body === '') return done(null, {})
     return parseJson(request, body, done)
   })
@@ -25,7 +25,7 @@ export const input = fp(async (app: FastifyInstance) => {
     if (request.body === undefined && request.method !== 'GET') request.body = {}
     done()
   })
-  // Tokens in a URL end in logs and histories (RFC 6750 §5.3): no route takes what it does not declare.
+  // Tokens in a URL end up in logs and histories (RFC 6750 §5.3), so undeclared parameters are refused.
   app.addHook('onRoute', (route) => {
     if (route.schema && !route.schema.querystring) route.schema.querystring = NOTHING
   })

@@ -4,9 +4,9 @@ import { Problem } from '../core/problems/problems.ts'
 import { clientKey } from '../platform/client-key.ts'
 import type { UsesPlatform } from '../platform/platform.ts'
 
-/** The budgets of one client address: how many points within how many seconds. Routes name the one they take from. */
+/** The budgets of each client address: points per number of seconds. A route names the budget that it uses. */
 const BUDGETS = {
-  /** Cheap to answer, so a wide budget. */
+  /** Large, because these are cheap to answer. */
   public: [600, 60],
   register: [20, 60],
   resend_verification: [20, 60],
@@ -15,10 +15,10 @@ const BUDGETS = {
   login_mfa: [30, 60],
   login_passkey: [60, 60],
   unlock: [30, 60],
-  /** Only refusals take from it: people who share an address are never limited for refreshing. */
+  /** Only refusals count, so that users who share an address are never limited for refreshing. */
   refresh_refused: [30, 60],
   logout: [60, 60],
-  /** Every call that asks for the password again. */
+  /** For every call that asks for the password again. */
   password_check: [20, 60],
   passkey: [30, 60],
   change_email: [20, 60],
@@ -26,16 +26,16 @@ const BUDGETS = {
   request_password_reset: [20, 60],
   reset_password: [30, 60],
   admin: [120, 60],
-  /** Wide, for the mail provider calls from a few addresses only; it tries again what was refused. */
+  /** Large, because the mail provider calls from few addresses; it retries refused calls. */
   webhooks: [1_200, 60],
 } as const satisfies Record<string, readonly [points: number, seconds: number]>
 
 export type LimitName = keyof typeof BUDGETS
 
-/** Takes one point of a client's budget; sets the `RateLimit` fields. @throws `too_many_attempts`. */
+/** Takes one point from a client's budget and sets the `RateLimit` fields. @throws `too_many_attempts`. */
 export type TakePoint = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
 
-/** One limiter for each name, counted in Redis, and in memory while that is unavailable. */
+/** One limiter for each name. It counts in Redis, or in memory while Redis is unavailable. */
 export type Limits = Record<LimitName, TakePoint>
 
 export function createLimits(stores: UsesPlatform<'redis' | 'redisBreaker'>, enabled: boolean): Limits {

@@ -14,13 +14,13 @@ export interface LinkPage {
   limit: LimitName
   tags: string[]
   summary: string
-  /** The page that the link opens; opening it does nothing. */
+  /** The page that the link opens; opening it changes nothing. */
   ask: { title: string; text: string; button: string }
   /** What the button does. @throws `token_invalid`. */
   act(token: string, context: RequestContext): Promise<void>
-  /** The page afterwards, and the `status` for a caller that wants JSON. */
+  /** The page after a success, and the `status` in a JSON response. */
   done: { title: string; text: string; status: string }
-  /** What to do about a link that no longer works. */
+  /** What the user can do if the link no longer works. */
   stale: string
 }
 
@@ -33,11 +33,11 @@ const Done = {
 }
 const TokenBody = Type.Object({ token: OneTimeToken }, strict)
 
-/** A link in a mail: GET shows one button, POST does what it says, for a form or for JSON. Works without JavaScript. */
+/** The routes of a mailed link: GET shows a page with a button, POST performs the action. Needs no JavaScript. */
 export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<void> {
   const { path, limit, tags, summary, ask, act, done, stale } = page
   await app.register(async (scope) => {
-    // Forms are welcome here only.
+    // Forms are accepted only on these routes.
     await scope.register(formbody)
     const pages = scope.withTypeProvider<TypeBoxTypeProvider>()
     pages.get(
@@ -46,8 +46,8 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
         config: { limit },
         schema: {
           tags,
-          summary: `The page of a mailed link: ${summary}`,
-          description: 'Shows one button. Opening it changes nothing, and does not look at the token.',
+          summary: `Show the page of a mailed link: ${summary}`,
+          description: 'The page shows one button. Opening it changes nothing and does not check the token.',
           querystring: TokenBody,
           response: { 200: Page },
         },
@@ -61,7 +61,7 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
         schema: {
           tags,
           summary,
-          description: 'The form of the page gets a page back, JSON gets JSON.',
+          description: 'A form gets a page in response; JSON gets JSON.',
           consumes,
           body: TokenBody,
           response: { 200: Done },

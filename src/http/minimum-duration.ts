@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '../core/problems/problems.ts'
 
-// More than any of these tasks takes on an idle machine, less than a person notices.
+// Longer than any of these tasks takes on an idle machine, but too short for a user to notice.
 const MINIMUM_MS = 200
 
-// Enough that the moment of an answer does not tell apart what led to it.
+// Enough to hide small differences in timing.
 const JITTER_MS = 100
 
-/** Lets a refusal take at least 200 to 300 milliseconds, by chance. Only the request waits meanwhile. */
+/** Delays a refusal until a random 200 to 300 milliseconds have passed. Only this request waits. */
 export async function withDelayedFailure<T>(task: () => Promise<T>): Promise<T> {
   const began = performance.now()
   try {
@@ -19,7 +19,7 @@ export async function withDelayedFailure<T>(task: () => Promise<T>): Promise<T> 
   }
 }
 
-/** Runs a task and takes at least 200 milliseconds, so that its duration says nothing of what it found. */
+/** Runs a task and takes at least 200 milliseconds, so that the duration does not reveal the result. */
 export async function withMinimumDuration<T>(task: () => Promise<T>): Promise<T> {
   const [result] = await Promise.allSettled([task(), delay(MINIMUM_MS)])
   if (result.status === 'rejected') throw result.reason

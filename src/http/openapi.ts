@@ -17,7 +17,7 @@ import { oneOf } from './schemas.ts'
 
 declare module 'fastify' {
   interface FastifySchema {
-    /** What this route itself can answer, beside what every route can. For the documentation. */
+    /** The problems of this route, in addition to those of every route. For the documentation. */
     problems?: readonly ProblemCode[]
   }
 }
@@ -27,28 +27,33 @@ const ProblemDocument = Type.Object(
     type: Type.String(),
     title: Type.String(),
     status: Type.Integer(),
-    code: oneOf(Object.keys(problems), { description: 'Stable: decide by it' }),
+    code: oneOf(Object.keys(problems), { description: 'Stable: clients should decide by it' }),
     request_id: Type.String(),
-    detail: Type.Optional(Type.String({ description: 'For people' })),
+    detail: Type.Optional(Type.String({ description: 'An explanation for people' })),
     reason: Type.Optional(
       oneOf([...SESSION_ENDED_REASONS, ...ATTEMPT_CAPS], {
-        description: 'With `session_ended`: why. With `too_many_attempts`: which cap',
+        description: 'With `session_ended`: why it ended. With `too_many_attempts`: which limit was reached',
       }),
     ),
     reasons: Type.Optional(
-      Type.Array(oneOf(PASSWORD_FAULTS), { description: 'With `password_too_weak`: what is wrong with it' }),
+      Type.Array(oneOf(PASSWORD_FAULTS), {
+        description: 'With `password_too_weak`: what is wrong with the password',
+      }),
     ),
     mfa_token: Type.Optional(
       Type.String({
-        description: 'With `mfa_required` at sign-in only: opens `POST /auth/login/mfa`, for five minutes',
+        description:
+          'Only with `mfa_required` at sign-in: for `POST /auth/login/mfa`, valid for five minutes',
       }),
     ),
     methods: Type.Optional(
-      Type.Array(oneOf(FACTOR_METHODS), { description: 'With `mfa_required`: what would do, in order' }),
+      Type.Array(oneOf(FACTOR_METHODS), {
+        description: 'With `mfa_required`: the accepted methods, in the order to offer them',
+      }),
     ),
     errors: Type.Optional(
       Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }), {
-        description: 'With `validation_failed`: one for each fault, by JSON pointer',
+        description: 'With `validation_failed`: one entry for each fault, with a JSON pointer',
       }),
     ),
   },
@@ -81,7 +86,7 @@ function problemResponses(route: RouteOptions, schema: FastifySchema): Record<st
   return responses
 }
 
-/** What a success says of itself where its schema says nothing. */
+/** Adds a description to success responses whose schema has none. */
 function successResponses(schema: FastifySchema): Record<string, object> {
   const entries = Object.entries((schema.response ?? {}) as Record<string, { description?: string }>)
   return Object.fromEntries(
@@ -92,11 +97,11 @@ function successResponses(schema: FastifySchema): Record<string, object> {
   )
 }
 
-/** `/openapi.json` and `/docs`, from the schemas that validate. Registered before the features. */
+/** Serves `/openapi.json` and `/docs`, generated from the routes' schemas. Registered before the features. */
 export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: string }) => {
   app.addSchema(ProblemDocument)
   await app.register(swagger, {
-    // Said once here, not in the schemas that validate and serialize.
+    // Added here and not to the schemas that validate and serialize.
     transform: ({ schema, url, route }) => {
       if (!schema || schema.hide) return { schema: schema as FastifySchema, url }
       return {
@@ -118,11 +123,11 @@ export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: str
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    // The library's own would turn a plain-HTTP development server's assets into HTTPS ones, and refuse its styles.
+    // The library's policy would upgrade a plain-HTTP development server's assets to HTTPS and refuse its styles.
     staticCSP:
       "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; " +
       "base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
-    // A list of one, for the address alone would be `/docs/json`; its chooser goes with the bar.
+    // A list with one entry, because a single `url` would be `/docs/json`. The CSS hides the bar with its selector.
     uiConfig: { deepLinking: true, urls: [{ url: '/openapi.json', name: 'Ratchet' }] },
     theme: {
       title: 'Ratchet',

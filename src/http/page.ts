@@ -2,13 +2,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { escapeHtml } from '../platform/html.ts'
 
-/** A page, in a route's responses. */
-export const Page = { description: 'A page', content: { 'text/html': { schema: Type.String() } } }
+/** An HTML page, for the responses of a route. */
+export const Page = { description: 'An HTML page', content: { 'text/html': { schema: Type.String() } } }
 
-/** What the `POST` of a page takes: its own form, or JSON. */
+/** The media types that the `POST` of a page accepts: its form, or JSON. */
 export const consumes = ['application/json', 'application/x-www-form-urlencoded']
 
-/** A small page that works without JavaScript. `body` is trusted HTML: escape what goes into it. */
+/** Sends a small page that works without JavaScript. `body` is trusted HTML: escape its variable parts. */
 export function sendPage(reply: FastifyReply, status: number, title: string, body: string): FastifyReply {
   return reply
     .status(status)
@@ -41,7 +41,7 @@ button { margin-top: 1.25rem; width: 100%; padding: .7rem; font: inherit; font-w
 </html>`)
 }
 
-/** A page with one button that posts a token from a mail; looking at it consumes nothing. */
+/** Sends a page with one button that posts a mailed token. Opening the page does not use the token up. */
 export function confirmPage(
   reply: FastifyReply,
   page: { title: string; text: string; action: string; button: string; token: string; fields?: string },
@@ -51,6 +51,6 @@ export function confirmPage(
   return sendPage(reply, 200, page.title, form)
 }
 
-/** Whether a page's form asks, and so wants a page back (media types ignore case, RFC 9110 §8.3.1). */
+/** Whether a form sent the request, and so expects a page (media types ignore case, RFC 9110 §8.3.1). */
 export const isForm = (request: FastifyRequest): boolean =>
   /^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? '')

@@ -9,7 +9,7 @@ declare module 'fastify' {
   }
 }
 
-/** The person in a session of their own who makes the request. @throws `access_token_invalid` for anybody else. */
+/** The user in a session who makes the request. @throws `access_token_invalid` for any other principal. */
 export function userOf({ principal }: FastifyRequest): UserPrincipal {
   if (principal?.kind !== 'user') throw new Problem('access_token_invalid')
   return principal

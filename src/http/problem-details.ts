@@ -20,7 +20,7 @@ const FASTIFY_CODES: Record<string, 'body_too_large' | 'unsupported_media_type' 
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'validation_failed',
 }
 
-/** Answers every error as a problem document (RFC 9457), and tells the log what the client is not told. */
+/** Answers every error as a problem document (RFC 9457), and logs the causes that are hidden from the client. */
 export const problemDetails = fp(async (app: FastifyInstance) => {
   app.setErrorHandler<FastifyError | Problem>((error, request, reply) => {
     const problem = toProblem(error)
@@ -30,7 +30,7 @@ export const problemDetails = fp(async (app: FastifyInstance) => {
   })
   const known: { pattern: RegExp; methods: string[] }[] = []
   app.addHook('onRoute', (route) => {
-    // CORS answers OPTIONS everywhere: that makes no path a resource.
+    // The CORS plugin answers OPTIONS on every path; that does not make a path a resource.
     if (route.url === '*') return
     const pattern = new RegExp(`^${route.url.replace(/:[^/]+/g, '[^/]+').replace('*', '.*')}$`)
     known.push({ pattern, methods: [route.method].flat() })
@@ -49,13 +49,13 @@ export const problemDetails = fp(async (app: FastifyInstance) => {
   })
 })
 
-/** For requests that reach no route and no hook: a URL that cannot be decoded, say. */
+/** For requests that reach no route and no hook, such as one with a malformed URL. */
 export function frameworkErrors(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   reply.header('x-content-type-options', 'nosniff')
   sendProblem(request, reply, toProblem(error))
 }
 
-/** For what is not HTTP, or too much of it: there is no request yet, only a socket. */
+/** For malformed or oversized HTTP: there is no request yet, only a socket. */
 export function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'validation_failed'
@@ -122,7 +122,7 @@ const PARTS: Record<string, string> = {
   headers: 'header',
 }
 
-/** In words for people: a schema's own would quote regular expressions, and keep to itself which values there are. */
+/** Explains a fault to people. A schema's own messages quote regular expressions and do not list the allowed values. */
 function explain({ keyword, params, message = 'is not valid' }: FastifySchemaValidationError): string {
   if (keyword === 'format' && params.format === 'uuid') return 'must be a UUID'
   if (keyword === 'pattern') return 'does not have the expected form'

@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import type { Logger } from 'pino'
 import type { Principal } from '../core/principals/principals.ts'
 
-/** One line per request. It names the route, never the URL: a query may hold a token from a mail. */
+/** Logs one line per request. It names the route, never the URL: a query may hold a mailed token. */
 export const requestLog = fp(async (app: FastifyInstance, { log }: { log: Logger }) => {
   app.addHook('onResponse', (request, reply, done) => {
     if (!log.isLevelEnabled('info')) return done()

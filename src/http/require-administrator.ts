@@ -5,12 +5,12 @@ import type { Uses } from '../core/uses.ts'
 import { userOf } from './principal.ts'
 import { contextOf } from './request-context.ts'
 
-/** A hook for what only administrators do; it comes after `authenticate`. */
+/** Creates a hook that admits only administrators; it runs after `authenticate`. */
 export type RequireAdministrator = (action: AdminAction) => (request: FastifyRequest) => Promise<void>
 
 /**
- * Asks the ledger each time: a role that was taken away, or a session that has ended, counts at once. An account that
- * rules over all others needs a second factor. Refusals are recorded.
+ * Reads the user and the session from Postgres each time, so that a removed role or an ended session takes effect at
+ * once. Administrators must have signed in with a second factor. Refusals are recorded.
  * @throws `access_token_invalid`, `administrators_only`, `second_factor_needed`.
  */
 export function createRequireAdministrator(

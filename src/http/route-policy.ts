@@ -9,16 +9,16 @@ import { createRequireAdministrator } from './require-administrator.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who may call the route; everybody without it. */
+    /** Who may call the route; anyone without it. */
     auth?: 'user' | { admin: AdminAction }
-    /** The budget that each call takes a point from. */
+    /** The budget from which each call takes a point. */
     limit?: LimitName
-    /** `Cache-Control` of a success; `no-store` without it. */
+    /** `Cache-Control` of a successful response; `no-store` without it. */
     cache?: string
   }
 }
 
-/** Builds the guards of every route from the policy that is declared beside its schema. */
+/** Adds the hooks of every route from the policy that is declared beside its schema. */
 export const routePolicy = fp(
   async (
     app: FastifyInstance,
@@ -51,7 +51,7 @@ const cacheFor =
     reply.header('cache-control', value)
   }
 
-/** The problems that the policy of a route can lead to, for its documentation. */
+/** The problems that the policy of a route can cause, for its documentation. */
 export function policyProblems({ config }: RouteOptions): ProblemCode[] {
   const { auth, limit } = config ?? {}
   return [

@@ -2,12 +2,12 @@ import { type Static, type TSchemaOptions, Type } from 'typebox'
 import { Problem } from '../core/problems/problems.ts'
 import { oneSpelling } from '../platform/spelling.ts'
 
-/** Shapes that several features share. Unknown properties are refused everywhere. */
+/** For schemas that refuse unknown properties. */
 export const strict = { additionalProperties: false } as const
-/** One of a few words. As an enum, so that a wrong one is one fault, where a union would make one of each member. */
+/** One of several words, as an enum: a wrong word is then one fault, where a union would report one per member. */
 export const oneOf = <const Word extends string>(words: readonly Word[], options: TSchemaOptions = {}) =>
   Type.Unsafe<Word>({ type: 'string', enum: words, ...options })
-/** An id in a path or a query. The format alone would let `urn:uuid:` stand before it. */
+/** An id in a path or a query. The length excludes the prefix `urn:uuid:`, which the format allows. */
 export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })
 export const Email = Type.String({
   minLength: 1,
@@ -15,21 +15,21 @@ export const Email = Type.String({
   description: 'An e-mail address',
   examples: ['demo@example.com'],
 })
-// A lone surrogate has no UTF-8: two passwords would become one.
+// A lone surrogate has no UTF-8, so that different passwords would become the same.
 export const Password = Type.String({
   maxLength: 4096,
   format: 'password',
   pattern: '^\\P{Cs}*$',
   examples: ['correct horse battery'],
 })
-// Postgres stores no NUL, and no name holds a control character.
+// Postgres stores no NUL, and a name needs no control characters.
 export const Name = Type.String({
   minLength: 1,
   maxLength: 100,
   pattern: '^[^\\p{Cc}\\p{Cs}]+$',
   examples: ['Ada'],
 })
-/** What WebAuthn's `toJSON` gives; what is in it is checked where it is verified. */
+/** The output of WebAuthn's `toJSON`, with the challenge's ticket. Its content is checked when it is verified. */
 export const PasskeyAnswer = Type.Object(
   {
     challenge_token: Type.String({ minLength: 1, maxLength: 1024 }),
@@ -59,9 +59,11 @@ export const PasskeyDescriptor = Type.Object({
   type: Type.String(),
   transports: Type.Optional(Type.Array(Type.String())),
 })
-/** What `PublicKeyCredential.parseRequestOptionsFromJSON` takes (WebAuthn Level 3, §5.1.9), with its ticket. */
+/** The input of `PublicKeyCredential.parseRequestOptionsFromJSON` (WebAuthn Level 3, §5.1.9), with its ticket. */
 export const PasskeyChallenge = Type.Object({
-  challenge_token: Type.String({ description: 'Comes back with the answer; five minutes, once' }),
+  challenge_token: Type.String({
+    description: 'Send it back with the answer: it works once, for five minutes',
+  }),
   options: Type.Object({
     challenge: Type.String(),
     rpId: Type.Optional(Type.String()),
@@ -73,22 +75,22 @@ export const PasskeyChallenge = Type.Object({
 export const TotpCode = Type.String({
   minLength: 1,
   maxLength: 32,
-  description: 'Of an authenticator app',
+  description: 'A code from an authenticator app',
   examples: ['123456'],
 })
-/** One second factor, of whichever kind. */
+/** The proof of a second factor, of any kind. */
 export const factorProof = {
   code: Type.Optional(TotpCode),
   recovery_code: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   passkey: Type.Optional(PasskeyAnswer),
 }
-/** What the documentation of a call with `stepUpProof` says. */
+/** The description of a call with `stepUpProof`. */
 export const STEP_UP =
-  'Asks again for the password of the account and, where it has a second factor, for exactly one of `code`, ' +
-  '`recovery_code` and `passkey` (of `POST /auth/passkeys/challenge`). Without one the answer is `mfa_required` with ' +
-  'the `methods` that would do: send the same call again with the factor. There is no `mfa_token` here. An account ' +
-  'without a password leaves it out.'
-/** What such a call can answer, beside what is its own. */
+  'Requires the password of the account again and, if the account has a second factor, exactly one of `code`, ' +
+  '`recovery_code` and `passkey` (from `POST /auth/passkeys/challenge`). Without a factor the response is ' +
+  '`mfa_required` with the accepted `methods`: send the same call again with the factor. There is no `mfa_token` ' +
+  'here. For an account without a password, leave the password out.'
+/** The problems of such a call, in addition to its own. */
 export const stepUpProblems = [
   'invalid_credentials',
   'mfa_required',
@@ -96,23 +98,24 @@ export const stepUpProblems = [
   'too_many_attempts',
   'overloaded',
 ] as const
-/** The password again, where the account has one, and a second factor, where it has one. */
+/** The password, if the account has one, and a second factor, if it has one. */
 export const stepUpProof = { password: Type.Optional(Password), ...factorProof }
-/** For an account without a second factor: with more than one of them a call is refused. */
+/** A body with a step-up. The example is for an account without a second factor. */
 export const StepUpBody = Type.Object(stepUpProof, {
   ...strict,
   examples: [{ password: 'correct horse battery' }],
 })
 export const TRANSPORTS = ['cookie', 'body'] as const
-// Told, not filled in: Ajv sets no defaults here.
+// The default is only documented: Ajv is configured not to set defaults.
 export const Transport = oneOf(TRANSPORTS, {
   default: 'cookie',
-  description: 'Where the refresh token goes: into a cookie that no script reads, or into the answer',
+  description:
+    'How to return the refresh token: in a cookie that scripts cannot read, or in the response body',
 })
 export const OneTimeToken = Type.String({
   minLength: 1,
   maxLength: 200,
-  description: 'From the link in the mail',
+  description: 'The token from the mailed link',
   examples: ['the-token-of-the-link'],
 })
 export const NoContent = Type.Null({ description: 'Done' })
@@ -140,7 +143,7 @@ export const TokenResponse = Type.Object(
     session: Type.Object({ id: Type.String(), expires_at: Type.String({ format: 'date-time' }) }),
     refresh_token: Type.Optional(Type.String({ description: 'Body transport only' })),
     device_token: Type.Optional(
-      Type.String({ description: 'After a sign-in, body transport only: send it with the next one' }),
+      Type.String({ description: 'Only after a sign-in with body transport: send it with the next sign-in' }),
     ),
     user: Type.Optional(User),
   },
@@ -148,7 +151,7 @@ export const TokenResponse = Type.Object(
 )
 export type TokenResponse = Static<typeof TokenResponse>
 
-/** What of an account's row its owner sees. */
+/** The columns of a user that the user can see. */
 export interface UserRow {
   id: string
   email: string
@@ -159,7 +162,7 @@ export interface UserRow {
   updatedAt: Date
 }
 
-/** A user as its owner sees it; every field is listed, so that a new column is never leaked. */
+/** A user as shown to the user. Every field is listed, so that a new column is never leaked. */
 export function presentUser(row: UserRow, mfaEnabled: boolean): User {
   return {
     id: row.id,
@@ -176,13 +179,13 @@ export function presentUser(row: UserRow, mfaEnabled: boolean): User {
 // One `@`, and nothing that could split a header or a list of recipients.
 const EMAIL = /^[^@\s\p{C}<>(),;:"\\[\]]+@[^@\s\p{C}<>(),;:"\\[\]]+$/u
 
-/** The canonical form of an address. @throws `validation_failed` that points at `pointer`. */
+/** The canonical form of an address. @throws `validation_failed` with `pointer` as the location. */
 export function canonicalEmail(input: string, pointer = '/email'): string {
   const email = oneSpelling(input)
   const fits = email.length <= 254 && EMAIL.test(email)
   if (!fits) {
     throw new Problem('validation_failed', {
-      errors: [{ pointer, detail: 'is not an e-mail address' }],
+      errors: [{ pointer, detail: 'must be an e-mail address' }],
     })
   }
   return email

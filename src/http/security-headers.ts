@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
-/** The headers that every answer of an API needs; pages and public documents replace some of them. */
+/** The headers that every API response needs; pages and public documents replace some of them. */
 export const securityHeaders = fp(async (app: FastifyInstance, options: { https: boolean }) => {
   const headers: Record<string, string> = {
     'cache-control': 'no-store',

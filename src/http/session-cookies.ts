@@ -1,6 +1,6 @@
 import type { CookieSerializeOptions } from '@fastify/cookie'
 
-/** A cookie of this deployment that only this server reads. */
+/** A cookie that only this server reads. */
 export interface ServerCookie {
   name: string
   /** `expiresAt` in milliseconds since the epoch. */
@@ -8,7 +8,7 @@ export interface ServerCookie {
   cleared: CookieSerializeOptions
 }
 
-/** The refresh token, and the name of the device. */
+/** The cookies of the refresh token and of the device token. */
 export interface SessionCookies {
   refresh: ServerCookie
   device: ServerCookie
@@ -23,7 +23,7 @@ export function sessionCookies(publicUrl: string, sameSite: 'lax' | 'strict' | '
     sameSite,
     partitioned: sameSite === 'none',
   }
-  // Browsers accept the __Host- prefix only with Secure; plain-HTTP development goes without both.
+  // Browsers accept the __Host- prefix only with Secure; development over plain HTTP uses neither.
   const cookie = (host: string, plain: string): ServerCookie => ({
     name: secure ? host : plain,
     options: (expiresAt, now) => ({ ...base, maxAge: Math.max(0, Math.floor((expiresAt - now) / 1000)) }),

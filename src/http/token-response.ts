@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { TokenResponse } from './schemas.ts'
 import type { SessionCookies } from './session-cookies.ts'
 
-/** Answers with the tokens of a session: the refresh token in its cookie, or in the body. */
+/** Builds the response with a session's tokens: the refresh token in its cookie, or in the body. */
 export type RespondWithTokens = (
   reply: FastifyReply,
   issued: IssuedSession,

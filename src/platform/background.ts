@@ -12,7 +12,7 @@ export interface RepeatOptions {
   task: string
   /** Milliseconds between the end of one run and the start of the next. */
   everyMs: number | (() => number)
-  /** By which share of `everyMs` a pause may differ, so that nodes that started together drift apart. */
+  /** The share of `everyMs` by which a pause may vary, so that nodes that started together spread out. */
   jitter?: number
   /** Milliseconds until the first run; `everyMs` by default. */
   firstMs?: number
@@ -22,16 +22,16 @@ export interface RepeatOptions {
   monitor: BackgroundMonitor
 }
 
-/** What the log says of a failure. */
+/** How a failure is logged. */
 export interface FailureLog {
   message: string
-  /** With it only the first failure in a row is logged, and then the success that follows. */
+  /** If set, only the first failure in a row is logged, and then the success that follows it. */
   recovered?: string
   level?: 'warn' | 'error'
   fields?: () => object
 }
 
-/** Where failures go. */
+/** Where failures are reported. */
 export interface BackgroundMonitor {
   log: Log
   metrics: { countBackgroundFailure(task: string): void }
@@ -39,11 +39,11 @@ export interface BackgroundMonitor {
 
 export interface Repeating extends Background {
   start(): void
-  /** Runs once more, after the run in flight if there is one; callers who ask meanwhile share it. Rejects if it fails. */
+  /** Runs once more, after any run in flight; callers that ask before it starts share it. Rejects if it fails. */
   runNow(): Promise<void>
 }
 
-/** Runs a task again and again. A run that fails is logged, counted and tried again at the next turn. */
+/** Runs a task at intervals. A run that fails is logged and counted; the next run tries again. */
 export function repeat(options: RepeatOptions): Repeating {
   const { task, everyMs, jitter = 0, run, failure, monitor } = options
   let stopping = new AbortController()
@@ -115,13 +115,13 @@ export function repeat(options: RepeatOptions): Repeating {
   }
 }
 
-/** Of a database error only its name: the message may quote what was written. */
+/** The message of a known error, else only its name: a database's message may quote the data that was written. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   return error.name === 'Error' || error.name === 'StoreUnavailable' ? error.message : error.name
 }
 
-/** Starts tasks one after the other, and stops them together: one that cannot stop in order does not keep the others. */
+/** Starts tasks one after the other and stops them together: a task that fails to stop does not hold up the others. */
 export function runBackground(tasks: readonly Background[], log: Log): Background {
   return {
     async start() {
@@ -130,8 +130,7 @@ export function runBackground(tasks: readonly Background[], log: Log): Backgroun
     async stop() {
       const stops = await Promise.allSettled(tasks.map(async (task) => task.stop()))
       for (const stop of stops) {
-        if (stop.status === 'rejected')
-          log.error({ err: stop.reason }, 'a background task could not be stopped in order')
+        if (stop.status === 'rejected') log.error({ err: stop.reason }, 'a background task failed to stop')
       }
     },
   }

@@ -1,9 +1,9 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { type BackgroundMonitor, repeat } from './background.ts'
 
-/** A store that cannot be used; its cause says how that was noticed. */
+/** A store cannot be used; the cause says how that was detected. */
 export class StoreUnavailable extends Error {
-  /** Which one. */
+  /** The store's name. */
   readonly store: string
   constructor(store: string, cause?: unknown) {
     super(`${store} is unavailable`, { cause })
@@ -12,7 +12,7 @@ export class StoreUnavailable extends Error {
   }
 }
 
-/** Knows by a heartbeat whether a store answers, so that no request waits for one that does not. */
+/** Checks by a heartbeat whether a store answers, so that no request waits for a store that does not. */
 export interface CircuitBreaker {
   /** True while the store is unavailable. False before `start` and after `stop`: every command is tried then. */
   readonly isOpen: boolean
@@ -34,7 +34,7 @@ export interface CircuitBreakerOptions {
   name: string
   /** One command that the store answers only if it can serve. */
   probe(): Promise<unknown>
-  /** Called each time the breaker opens, to drop connections that are of no use any more. */
+  /** Called each time the breaker opens, to drop connections that no longer work. */
   onOpen?(cause: unknown): void
   monitor: BackgroundMonitor
   /** Milliseconds between two heartbeats. */

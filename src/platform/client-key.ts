@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 
-/** The client an address stands for: an IPv6 /64 is one, an IPv4-mapped address is the IPv4 one. */
+/** A key that identifies a client by its address: an IPv6 /64 is one client; an IPv4-mapped address is IPv4. */
 export function clientKey(ip: string): string {
   if (!ipaddr.isValid(ip)) return 'unknown'
   const address = ipaddr.process(ip)

@@ -1,4 +1,4 @@
-/** More tasks wait than a limit allows. */
+/** Too many tasks are waiting. */
 export class Overloaded extends Error {
   /** Seconds until another try makes sense. */
   readonly retryAfter = 2
@@ -8,9 +8,9 @@ export class Overloaded extends Error {
   }
 }
 
-/** Runs a bounded number of tasks at once; the others wait in line. */
+/** Runs a bounded number of tasks at once; the others wait in a queue. */
 export interface ConcurrencyLimit {
-  /** @throws {Overloaded} when the line is full. */
+  /** @throws {Overloaded} when the queue is full. */
   <T>(task: () => Promise<T>): Promise<T>
   /** How many tasks wait. */
   waiting(): number
@@ -30,7 +30,7 @@ export function createConcurrencyLimit(concurrency: number, maxWaiting: number):
     try {
       return await task()
     } finally {
-      // The slot goes to the first in line directly, so that a newcomer cannot slip in between.
+      // The first task in the queue gets the slot directly, so that a new task cannot overtake it.
       const next = waiting.shift()
       if (next) next()
       else running -= 1
@@ -40,7 +40,7 @@ export function createConcurrencyLimit(concurrency: number, maxWaiting: number):
   return Object.assign(run, { waiting: () => waiting.length })
 }
 
-/** A limit for each key, forgotten once no task uses it. */
+/** One limit for each key; a limit is deleted once no task uses it. */
 export function createKeyedConcurrencyLimit(
   concurrency: number,
   maxWaiting: number,

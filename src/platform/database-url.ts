@@ -1,6 +1,6 @@
 import type { Environment, Reader } from './environment.ts'
 
-/** The database as one URL, however it is given: whole, in parts, or in the JSON of a secret manager. */
+/** Builds one database URL from any of its three forms: a URL, separate parts, or a secret manager's JSON. */
 export function readDatabaseUrl(env: Environment, read: Reader): string {
   const parts = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD', 'DB_SSLMODE'] as const
   const forms = [env.DATABASE_URL, env.DB_SECRET_JSON, env.DB_HOST].filter(Boolean).length
@@ -34,7 +34,7 @@ export function readDatabaseUrl(env: Environment, read: Reader): string {
   return url
 }
 
-/** Where the database is, as `host:port`: what may be told of its URL. */
+/** The database's address as `host:port`: the only part of the URL that may be shown. */
 export function databaseHost(url: string): string {
   const { hostname, port, searchParams } = new URL(url)
   return `${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}`

@@ -5,20 +5,20 @@ import { type CircuitBreaker, createCircuitBreaker, StoreUnavailable } from './c
 import { PrismaClient } from './generated/client.ts'
 
 export type Database = PrismaClient
-/** What a use case needs of a database: the client, or a transaction of it. */
+/** What a use case needs of a database: the client, or a transaction. */
 export type Queryable = Parameters<Parameters<PrismaClient['$transaction']>[0]>[0]
 
 export interface DatabaseOptions {
   url: string
   /** Connections this process may hold. */
   poolSize?: number
-  /** Where outages are reported; nowhere by default. */
+  /** Where outages are reported. By default they are not. */
   monitor?: BackgroundMonitor
 }
 
 export interface OpenDatabase {
   db: Database
-  /** While it is not started, every query is tried. */
+  /** Until it is started, every query is attempted. */
   databaseBreaker: CircuitBreaker
   close(): Promise<void>
 }
@@ -42,7 +42,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     },
     () => databaseBreaker?.isOpen ?? false,
   )
-  // A connection of its own, so that a busy pool does not look like a dead server.
+  // A separate connection, so that a busy pool does not look like a dead server.
   const probe = new pg.Pool({
     ...connection,
     max: 1,
@@ -51,7 +51,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     Client: TimedClient,
   })
   for (const each of [pool, probe]) {
-    // An idle connection that dies is replaced by the pool; unheard, its error would end the process.
+    // The pool replaces an idle connection that fails. Without a listener the error would end the process.
     each.on('error', () => {})
   }
   databaseBreaker = createCircuitBreaker({
@@ -86,8 +86,8 @@ export async function pingDatabase(db: Database): Promise<void> {
   await db.$queryRaw`SELECT 1`
 }
 
-// Prisma sends times without a zone: in another one than UTC they would mean another moment.
-// A server must not hold locks for a client it has not heard of, nor let others wait for them.
+// Prisma sends times without a zone, so the session must use UTC.
+// The timeouts make Postgres release the locks of a client that has stopped responding.
 const SESSION = `SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = ${QUERY_MS};
   SET lock_timeout = ${LOCK_MS}; SET statement_timeout = ${QUERY_MS}`
 const prepareSession = (client: pg.ClientBase) => client.query(SESSION)
@@ -104,7 +104,7 @@ class GuardedPool extends pg.Pool {
     this.on('remove', (client) => this.#clients.delete(client))
   }
 
-  /** Ends what is under way on connections that nobody answers any more. */
+  /** Fails the queries in flight on connections whose server no longer answers. */
   drop(): void {
     for (const client of this.#clients) streamOf(client).destroy()
   }
@@ -117,7 +117,7 @@ class GuardedPool extends pg.Pool {
   }
 }
 
-/** A connection whose server fell silent in the middle of a query is of no use to anybody else. */
+/** Closes a connection whose query timed out: no other query can use it. */
 class TimedClient extends pg.Client {
   // biome-ignore lint/suspicious/noExplicitAny: eight overloads, all passed on
   override query(...args: any[]): any {
@@ -134,7 +134,7 @@ class TimedClient extends pg.Client {
 const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream
 
-// Prisma's codes for a server that cannot be reached, closes, is too busy, does not answer in time or saw a deadlock.
+// Prisma's codes for a server that is unreachable, closing, too busy or too slow, and for a deadlock.
 const UNAVAILABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034'])
 const UNAVAILABLE_KINDS = new Set([
   'DatabaseNotReachable',
@@ -142,18 +142,18 @@ const UNAVAILABLE_KINDS = new Set([
   'SocketTimeout',
   'TooManyConnections',
 ])
-// A server that shuts down, starts up, has no connection left or gave up waiting (Postgres, appendix A).
+// The server is shutting down or starting up, has no connections left, or timed out (Postgres, appendix A).
 const UNAVAILABLE_STATES = /^(08|57P0|57014|53300|55P03|25P03|40)/
 const UNAVAILABLE_MESSAGES =
   /^(Query read timeout|Connection terminated|timeout exceeded when trying to connect|terminating connection)|not queryable$/
 
-/** Whether an error says that a store is away or gave up waiting, and not that a query of ours is wrong. */
+/** Whether an error means that a store is unavailable or timed out, not that a query is wrong. */
 export function isStoreUnavailable(error: unknown): boolean {
   if (error instanceof StoreUnavailable) return true
   if (!(error instanceof Error)) return false
   const { code, meta } = error as { code?: string; meta?: { driverAdapterError?: Error } }
   if (code !== undefined && UNAVAILABLE_CODES.has(code)) return true
-  // Around a transaction the adapter's error comes as it is.
+  // The start and the end of a transaction throw the adapter's error directly.
   const {
     kind = '',
     code: state,

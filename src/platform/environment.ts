@@ -1,14 +1,14 @@
-/** Variables by name, as a process or a test gives them. */
+/** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 export type Reader = ReturnType<typeof reader>
 
-// A name with what separates addresses in it is quoted: `"Doe, Ann" <ann@example.com>`.
+// A name that contains a separator must be quoted: `"Doe, Ann" <ann@example.com>`.
 const ADDRESS = String.raw`[^\s<>"@,;:()\\]+@[^\s<>"@,;:()\\]+`
 const NAME = String.raw`(?:"[^"\\\p{Cc}]+"|[^\s<>"@,;:\\\p{Cc}](?:[^<>"@,;:\\\p{Cc}]*[^\s<>"@,;:\\\p{Cc}])?)`
 const MAILBOX = new RegExp(`^(?:${ADDRESS}|${NAME} ?<${ADDRESS}>)$`, 'u')
 
-/** Reads variables one by one and collects what is wrong with them, by name and without a value. */
+/** Reads variables one by one and collects their faults. A fault names the variable and never its value. */
 export function reader(env: Environment) {
   const faults: string[] = []
   const fault = (message: string) => void faults.push(message)

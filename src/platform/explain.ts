@@ -1,10 +1,10 @@
-/** One line for what an operator can mend; the error with its stack only for what looks like a fault of ours. */
+/** One line for an error that an operator can fix; the whole error for what looks like a bug. */
 export function explain(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof ReferenceError) return error
   const code = 'code' in error ? String(error.code) : ''
   if (error instanceof TypeError && !code.startsWith('ERR_PARSE_ARGS')) return error
-  // Prisma quotes our source before it says what is wrong.
+  // Prisma's message begins with an excerpt of our source code.
   const message = error.message.replace(/^\nInvalid `.*\n/s, '')
-  // A refused connection to a name with two addresses arrives without a message.
+  // The error has no message when a host name has two addresses and both refuse.
   return message || code || error.name
 }

@@ -1,6 +1,6 @@
 /**
- * The memory a Redis script runs in: new with every start and every promotion, also of a master that lost its place and
- * regained it. A server without a replication id, or with one of zeros, has the `fallback`.
+ * Identifies the data set that a Redis script runs on: it changes with every start and every promotion, also when a
+ * former master becomes master again. A server without a replication id, or with one of zeros, gets the `fallback`.
  */
 export const INCARNATION = `
 local function incarnation(fallback)

@@ -7,7 +7,7 @@ export interface Log {
   error(fields: object, message: string): void
 }
 
-// What is logged is chosen line by line. These names are redacted at any depth, should that choice ever fail.
+// A second line of defence: each call chooses what it logs, and these fields are redacted at any depth.
 const SECRET = new Set([
   'authorization',
   'cookie',
@@ -50,9 +50,9 @@ export function createLog(level: string, destination?: DestinationStream): Logge
   return destination ? pino(options, destination) : pino(options)
 }
 
-// pino's own redaction with wildcards costs ten times the line itself, and stops at the depth it names.
+// pino's redaction with wildcards costs ten times the log line, and reaches only the depths it names.
 function redacted(value: unknown, depth = 0): unknown {
-  // An error has a serializer of its own; a date or a URL knows what it looks like.
+  // Errors have their own serializer; dates and URLs have `toJSON`.
   if (value === null || typeof value !== 'object' || value instanceof Error || 'toJSON' in value) return value
   if (depth > MAX_DEPTH) return '[too deep]'
   if (Array.isArray(value)) return value.map((item) => redacted(item, depth + 1))

@@ -2,11 +2,11 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { VERSION } from './version.ts'
 
 /**
- * What one process counts, for Prometheus. Every label has a bounded set of values, and none is ever an address,
- * an id or a token: a metric is kept for years by a system that holds no secrets.
+ * The metrics of one process, for Prometheus. Every label has a bounded set of values and never holds an address, an
+ * id or a token: metrics are kept for years in systems that are not meant for secrets.
  */
 export interface Metrics {
-  /** Of what `render` gives: Prometheus' text format. */
+  /** The media type of what `render` returns: Prometheus's text format. */
   readonly contentType: string
   render(): Promise<string>
   /** `route` is the pattern, never the URL. */
@@ -16,15 +16,15 @@ export interface Metrics {
   countMarkedAddress(reason: string): void
   countWebhook(result: string): void
   countBackgroundFailure(task: string): void
-  /** Something that a full queue did not take. */
+  /** Counts an item that a full queue rejected. */
   countDropped(queue: string): void
-  /** Asks at each scrape how many password hashes wait for a slot. */
+  /** Reads at each scrape how many password hashes wait for a slot. */
   observePasswordQueue(queued: () => number): void
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-/** More reasons than this process could give honestly. */
+/** More than the number of reasons that exist. */
 const MAX_REASONS = 100
 
 export function createMetrics(): Metrics {
@@ -34,38 +34,38 @@ export function createMetrics(): Metrics {
 
   new Gauge({
     name: 'ratchet_build_info',
-    help: 'Always 1; the labels say what runs',
+    help: 'Always 1; the labels name the running versions',
     labelNames: ['version', 'node'],
     registers,
   }).set({ version: VERSION, node: process.version }, 1)
   const requests = new Counter({
     name: 'ratchet_http_requests_total',
-    help: 'Requests answered',
+    help: 'HTTP requests answered',
     labelNames: ['method', 'route', 'status'],
     registers,
   })
   const duration = new Histogram({
     name: 'ratchet_http_request_seconds',
-    help: 'Time from the request to the last byte of the answer',
+    help: 'Time from the request to the last byte of the response',
     labelNames: ['route'],
     buckets: SECONDS,
     registers,
   })
   const authEvents = new Counter({
     name: 'ratchet_auth_events_total',
-    help: 'Audit events, also those whose transaction was then lost',
+    help: 'Audit events, including those whose transaction was rolled back',
     labelNames: ['type', 'outcome', 'reason'],
     registers,
   })
   const mails = new Counter({
     name: 'ratchet_mails_total',
-    help: 'What came of each attempt to send a mail',
+    help: 'Attempts to send an e-mail, by result',
     labelNames: ['template', 'result'],
     registers,
   })
   const marked = new Counter({
     name: 'ratchet_mail_addresses_marked_total',
-    help: 'Addresses that mail is held back from since, by what the provider reported',
+    help: 'Addresses newly suppressed, by what the mail provider reported',
     labelNames: ['reason'],
     registers,
   })
@@ -78,18 +78,18 @@ export function createMetrics(): Metrics {
 
   const backgroundFailures = new Counter({
     name: 'ratchet_background_failures_total',
-    help: 'Runs of background tasks that failed; each is tried again',
+    help: 'Failed runs of background tasks; each is retried',
     labelNames: ['task'],
     registers,
   })
   const dropped = new Counter({
     name: 'ratchet_dropped_total',
-    help: 'What a full queue did not take, and is lost',
+    help: 'Items lost because a queue was full',
     labelNames: ['queue'],
     registers,
   })
   const reasons = new Set<string>()
-  /** The types cannot promise that a reason is a word of ours, so its shape and its number are held to. */
+  /** The types cannot guarantee that a reason is a known word, so its format and the number of reasons are limited. */
   function boundedReason(reason: string): string {
     if (reasons.has(reason)) return reason
     if (reasons.size >= MAX_REASONS || !/^[a-z][a-z_]{0,39}$/.test(reason)) return 'other'
@@ -114,7 +114,7 @@ export function createMetrics(): Metrics {
     observePasswordQueue(queued) {
       new Gauge({
         name: 'ratchet_password_hash_queue',
-        help: 'Password hashes that wait for their turn',
+        help: 'Password hashes waiting for a slot',
         registers,
         collect() {
           this.set(queued())

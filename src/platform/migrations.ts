@@ -7,13 +7,13 @@ import { called } from './command.ts'
 import type { Database } from './database.ts'
 import { databaseHost } from './database-url.ts'
 
-/** This project's own; the same two levels up from `src/platform` and from `dist/platform`. */
+/** This project's migrations: two levels above both `src/platform` and `dist/platform`. */
 export const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
 
-/** The advisory lock that Prisma's own schema engine takes, so that both exclude each other. */
+/** The advisory lock that Prisma's schema engine takes, so that the two exclude each other. */
 const LOCK = 72_707_369
 
-// Column for column what `prisma migrate deploy` creates: either of the two can continue the other's work.
+// Exactly what `prisma migrate deploy` creates, so that it and this runner can continue each other's work.
 const HISTORY = `
   CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
     "id"                  VARCHAR(36) PRIMARY KEY NOT NULL,
@@ -26,17 +26,17 @@ const HISTORY = `
     "applied_steps_count" INTEGER NOT NULL DEFAULT 0
   )`
 
-/** A migration did not go through, now or earlier: somebody has to look before anything else is applied. */
+/** A migration failed, now or earlier. Nothing else is applied until an operator has resolved it. */
 export class MigrationError extends Error {
   override readonly name = 'MigrationError'
 }
 
-/** There is no talking to the database; says where and why, without its password. */
+/** The database cannot be reached, or refuses the connection. The message says where and why, without the password. */
 export class DatabaseUnusable extends Error {
   override readonly name = 'DatabaseUnusable'
   constructor(url: string, cause: Error & { code?: string }) {
     const refused = cause instanceof pg.DatabaseError ? 'refuses the connection' : 'cannot be reached'
-    // A refused connection to a name with two addresses arrives without a message.
+    // The error has no message when a host name has two addresses and both refuse.
     super(`Postgres at ${databaseHost(url)} ${refused}: ${cause.message || cause.code}`, { cause })
   }
 }
@@ -56,7 +56,7 @@ interface HistoryRow {
 }
 
 /**
- * Applies what `folder` holds and the database has not seen, oldest first, one process at a time.
+ * Applies the migrations in `folder` that the database lacks, oldest first, one process at a time.
  * @returns the names of the migrations applied by this call.
  * @throws {MigrationError} when one fails, or had failed before and was not resolved. {DatabaseUnusable}
  */
@@ -67,7 +67,7 @@ export async function applyMigrations(
 ): Promise<string[]> {
   const migrations = await readMigrations(folder)
   return withClient(databaseUrl, async (client) => {
-    // A session lock: it goes with the connection, however this process ends.
+    // A session lock: Postgres releases it with the connection, however this process ends.
     await client.query('SELECT pg_advisory_lock($1)', [LOCK])
     await client.query(HISTORY)
     const pending = unapplied(migrations, await readHistory(client), log)
@@ -89,11 +89,11 @@ export async function pendingMigrations(databaseUrl: string, folder: string): Pr
   })
 }
 
-/** A database that lacks some of this project's is of no use. @throws {MigrationError} {DatabaseUnusable} */
+/** Checks that the database has all of this project's migrations. @throws {MigrationError} {DatabaseUnusable} */
 export async function requireMigrations(databaseUrl: string): Promise<void> {
   const pending = await pendingMigrations(databaseUrl, MIGRATIONS).catch((error) => {
     if (error instanceof DatabaseUnusable) throw error
-    // The history may not be ours to read, or tell of a failure that somebody is looking at.
+    // This user may lack the right to read the history, or a failure in it is already being handled.
     return []
   })
   if (pending.length === 0) return
@@ -103,7 +103,7 @@ export async function requireMigrations(databaseUrl: string): Promise<void> {
 
 async function withClient<T>(databaseUrl: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 })
-  // A connection lost between two queries fails the next one; unheard, it would end the process.
+  // A lost connection fails the next query. Without a listener its error would end the process.
   client.on('error', () => {})
   await client.connect().catch((cause) => {
     throw new DatabaseUnusable(databaseUrl, cause)
@@ -115,14 +115,14 @@ async function withClient<T>(databaseUrl: string, use: (client: pg.Client) => Pr
   }
 }
 
-/** The names of the migrations that a database has. */
+/** The names of the migrations that were applied to a database. */
 export async function appliedMigrations(db: Database): Promise<ReadonlySet<string>> {
   const rows = await db.$queryRaw<{ migration_name: string }[]>`
     SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`
   return new Set(rows.map((row) => row.migration_name))
 }
 
-/** In the order in which they are applied. */
+/** The names of the migrations in a folder, in the order in which they are applied. */
 export async function migrationNames(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true })
   const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
@@ -174,7 +174,7 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
     await client.query(sql)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    // A script may leave an open transaction or another search path behind.
+    // The script may have left a transaction open or changed the search path.
     await client.query('ROLLBACK')
     await client.query('UPDATE "_prisma_migrations" SET logs = $2 WHERE id = $1', [id, reason])
     throw new MigrationError(`migration ${name} failed (P3018): ${reason}`, { cause: error })

@@ -16,7 +16,7 @@ import { createRetryQueue, type RetryQueue } from './retry-queue.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
 import { createTransact, type Transact } from './transact.ts'
 
-/** What every part of the server stands on. */
+/** What every part of the server is built on. */
 export interface Platform {
   clock: Clock
   log: Log
@@ -28,7 +28,7 @@ export interface Platform {
   redis: RedisClient
   redisBreaker: RedisBreaker
   retryQueue: RetryQueue
-  /** One more connection to Redis, for a reader that blocks. */
+  /** Opens another connection to Redis, for a reader that blocks. */
   connectRedis(): RedisConnection
 }
 
@@ -38,7 +38,7 @@ export type UsesPlatform<Part extends keyof Platform> = Pick<Platform, Part>
 export interface PlatformOptions {
   databaseUrl: string
   redis: RedisServers
-  /** PEM of the authorities that signed Redis's certificates, instead of the public ones. */
+  /** PEM of the authorities that signed Redis's certificates; the public ones without it. */
   redisCa: string | undefined
   /** Newest first. */
   appSecrets: readonly string[]
@@ -46,7 +46,7 @@ export interface PlatformOptions {
 
 export interface OpenPlatform {
   platform: Platform
-  /** Resolves once each store was tried. The ledger is asked first: it knows what Redis missed. */
+  /** Resolves once each store has been tried. Postgres comes first: the ledger knows what Redis missed. */
   start(): Promise<void>
   stop(): Promise<void>
 }

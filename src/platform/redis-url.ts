@@ -1,13 +1,13 @@
-/** Where Redis is and how to sign in to it, as `REDIS_URL` says it. */
+/** The addresses of Redis and its credentials, as parsed from `REDIS_URL`. */
 export interface RedisServers {
-  /** One server; sentinels that know which server is the master; some nodes of a cluster. */
+  /** `nodes` are one server, the sentinels that know the master, or some nodes of a cluster. */
   readonly kind: 'single' | 'sentinel' | 'cluster'
   readonly nodes: readonly { readonly host: string; readonly port: number }[]
   readonly username: string | undefined
   readonly password: string | undefined
   readonly tls: boolean
   readonly db: number
-  /** What the sentinels call the master; empty without sentinels. */
+  /** The sentinels' name for the master; empty without sentinels. */
   readonly masterName: string
   readonly sentinelPassword: string | undefined
 }
@@ -19,7 +19,7 @@ export const REDIS_URL_FORMS = [
 ]
 
 const NODE = String.raw`(?:\[[\da-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?`
-// A list of hosts is beyond WHATWG's URL. As there, what is special in a password is percent-encoded.
+// A WHATWG URL cannot hold a list of hosts. As in one, special characters in a password are percent-encoded.
 const URL_OF_ALL = new RegExp(
   String.raw`^redis(?<tls>s?)(?:\+(?<form>sentinel|cluster))?://` +
     String.raw`(?:(?<username>[^\s:@/?#]*):(?<password>[^\s/?#]+)@)?` +
@@ -32,7 +32,7 @@ const REST = {
   cluster: /^\/?$/,
 }
 
-/** Undefined unless the text is exactly one of the forms, with or without the `s` of TLS. */
+/** Undefined unless the text is exactly one of the forms, with or without the `s` for TLS. */
 export function parseRedisUrl(text: string): RedisServers | undefined {
   const { tls, form, username, password, nodes = '', rest = '' } = URL_OF_ALL.exec(text)?.groups ?? {}
   const kind = (form ?? 'single') as RedisServers['kind']
@@ -62,5 +62,5 @@ function parseNode(text: string, defaultPort: number) {
   return { host: host.replace(/^\[|\]$/g, ''), port: port ? Number(port) : defaultPort }
 }
 
-/** @throws {URIError} when a percent sign is none of an encoding. */
+/** @throws {URIError} when a percent sign does not begin a valid escape. */
 const decode = (text: string | undefined) => (text ? decodeURIComponent(text) : undefined)

@@ -5,12 +5,12 @@ import { type CircuitBreaker, createCircuitBreaker } from './circuit-breaker.ts'
 import type { Log } from './log.ts'
 import type { RedisServers } from './redis-url.ts'
 
-/** A connection to one master, whatever stands behind it, or to a cluster. */
+/** A connection to one master, found directly or through sentinels, or to a cluster. */
 export type RedisClient = Redis | Cluster
 
 export interface RedisConnection {
   redis: RedisClient
-  /** Lets go of every connection, for good. */
+  /** Closes every connection for good. */
   close(): void
 }
 
@@ -18,14 +18,14 @@ type Warn = Pick<Log, 'warn'>
 
 const retry = (times: number) => Math.min(times * 50, 1_000)
 
-// No command waits for a server that is unavailable, and none is silently sent again after a reconnect.
+// Commands fail fast when the server is unavailable, and ioredis must not resend them after a reconnect.
 const FAIL_FAST = {
   connectTimeout: 1_000,
   commandTimeout: 700,
-  // Silent for this long, a connection is dropped: others may have replaced the server behind it.
+  // A connection that is silent for this long is dropped: another server may have replaced the one behind it.
   socketTimeout: 2_000,
   disconnectTimeout: 500,
-  // What is under way when a connection is lost fails then, and not at the end of its timeout.
+  // When a connection is lost, its commands in flight fail at once, not after their timeout.
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -33,12 +33,12 @@ const FAIL_FAST = {
 
 const ONE_SERVER = {
   retryStrategy: retry,
-  // What is asked in one turn of the event loop goes out in one write.
+  // All commands of one turn of the event loop are sent in one write.
   enableAutoPipelining: true,
 }
 
 /**
- * A client that fails fast. A command that may or may not have run is the caller's to repeat.
+ * A client that fails fast. A command that failed may have run; whether to repeat it is up to the caller.
  * `ca` is the PEM of the authorities to trust instead of the public ones; certificates are always verified.
  */
 export function openRedis(servers: RedisServers, log: Warn, ca?: string): RedisConnection {
@@ -60,9 +60,9 @@ export function openRedis(servers: RedisServers, log: Warn, ca?: string): RedisC
           sentinelPassword,
           sentinelCommandTimeout: 1_000,
           sentinelRetryStrategy: retry,
-          // For those that announce a new master. ioredis complains of each attempt on standard error.
+          // For the sentinel connections that announce failovers: ioredis prints each failed attempt to stderr.
           sentinelReconnectStrategy: () => 30_000,
-          // Leaves an old master that hangs, or is cut off from the others, as soon as they chose a new one.
+          // Leaves an old master that hangs or is isolated as soon as the sentinels have elected a new one.
           failoverDetector: true,
           ...(tls ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {}),
         }),
@@ -87,7 +87,7 @@ function supervise(redis: Redis, name: string, log: Warn): RedisConnection {
   redis.on('error', (error: Error) => outages.begin(name, error))
   redis.on('ready', () => outages.end(name))
   let closed = false
-  // ioredis gives up for good if a new master is announced while it is asking a sentinel for the master.
+  // ioredis stops reconnecting if a failover is announced while it asks a sentinel for the master.
   redis.on('end', () => {
     if (!closed) redis.connect().catch(() => {})
   })
@@ -110,14 +110,14 @@ function openCluster(
   const cluster = new Cluster(nodes, {
     redisOptions,
     enableOfflineQueue: false,
-    // A node that answers MOVED or ASK has not run the command.
+    // Redirections are safe: a node that answers MOVED or ASK has not run the command.
     maxRedirections: 3,
-    // Zero, or ioredis would send again what a lost connection leaves open, and what may have run.
+    // Zero, because ioredis would otherwise resend commands that may have run before the connection was lost.
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,
     clusterRetryStrategy: retry,
     slotsRefreshTimeout: 1_000,
-    // Names stay names, so that certificates can be verified against them.
+    // Host names are not resolved here, so that certificates can be verified against them.
     dnsLookup: (address, callback) => callback(null, address),
   })
   const outages = createOutages(log)
@@ -136,17 +136,17 @@ function openCluster(
   return { redis: cluster, close: () => cluster.disconnect() }
 }
 
-/** ioredis hears only the first error of a socket: a second one, in a TLS handshake say, would end the process. */
+/** ioredis handles only the first error of a socket. A second one, as in a TLS handshake, would end the process. */
 function ignoreLaterErrors(redis: Redis): void {
-  const { connector } = redis as unknown as { connector: { connect(hear: unknown): Promise<Socket> } }
+  const { connector } = redis as unknown as { connector: { connect(onError: unknown): Promise<Socket> } }
   const connect = connector.connect.bind(connector)
-  connector.connect = async (hear) => (await connect(hear)).on('error', () => {})
+  connector.connect = async (onError) => (await connect(onError)).on('error', () => {})
 }
 
-// A node is connected to at its first command, and refuses the others until that connection stands.
+// ioredis connects to a node at its first command and rejects further commands until it is connected.
 const warm = (node: Redis) => void node.ping().catch(() => {})
 
-/** One line when a server becomes unavailable, not one for every attempt to reach it. */
+/** Logs once when a server becomes unavailable, not at every attempt to reach it. */
 function createOutages(log: Warn) {
   const unavailable = new Set<string>()
   return {
@@ -160,7 +160,7 @@ function createOutages(log: Warn) {
   }
 }
 
-/** Resolves when the first connections stand, or after `timeoutMs`: a server starts without its Redis. */
+/** Resolves when the first connections are open, or after `timeoutMs`: the server starts without Redis too. */
 export async function firstContact(redis: RedisClient, timeoutMs = 2_000): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<void>((resolve) => {
@@ -175,7 +175,7 @@ async function connected(redis: RedisClient): Promise<void> {
   if (redis instanceof Cluster) await Promise.allSettled(redis.nodes().map((node) => node.ping()))
 }
 
-/** Rejects unless every key can be served: the master answers, the cluster covers all of its slots. */
+/** Rejects unless every key can be served: the master answers, or the cluster covers all of its slots. */
 export async function checkRedis(redis: RedisClient): Promise<void> {
   if (!(redis instanceof Cluster)) {
     await redis.ping()
@@ -186,18 +186,18 @@ export async function checkRedis(redis: RedisClient): Promise<void> {
 
 /** A circuit breaker that also reads Redis's clock. */
 export interface RedisBreaker extends CircuitBreaker {
-  /** Milliseconds by Redis's clock until which a command that is sent now may run; no limit before the first heartbeat. */
+  /** The latest time, in ms by Redis's clock, at which a command sent now may run; no limit before the first heartbeat. */
   deadline(): number
 }
 
-// Enough keys to meet every master of an ordinary cluster.
+// Enough keys to reach every master of an ordinary cluster.
 const HEARTBEAT_KEYS = Array.from({ length: 16 }, (_, index) => `ratchet:heartbeat:{${index}}`)
-// A write, because a replica or a full server answers a `PING` but can rotate nothing.
+// A write, because a replica or a full server answers `PING` but cannot rotate tokens.
 const HEARTBEAT = "redis.call('SET', KEYS[1], '1', 'PX', 1000) return redis.call('TIME')"
 
 export function createRedisBreaker(redis: RedisClient, monitor: BackgroundMonitor): RedisBreaker {
   const keys = redis instanceof Cluster ? HEARTBEAT_KEYS : HEARTBEAT_KEYS.slice(0, 1)
-  /** Redis's clock less this process's monotonic one. */
+  /** Redis's clock minus this process's monotonic clock, in milliseconds. */
   let offset: number | undefined
 
   async function probe(): Promise<void> {
@@ -214,7 +214,7 @@ export function createRedisBreaker(redis: RedisClient, monitor: BackgroundMonito
   const redisBreaker = createCircuitBreaker({
     name: 'redis',
     probe,
-    // A silent connection may lead nowhere for a quarter of an hour: a new one finds out at once.
+    // A dead connection may go unnoticed for 15 minutes; a new one shows at once whether Redis answers.
     onOpen: () => redis.disconnect(true),
     monitor,
   })

@@ -1,10 +1,10 @@
 import { type Background, type BackgroundMonitor, reasonOf, repeat } from './background.ts'
 
-/** What has to be done and cannot be done now: tried every second until it works, or the process ends. */
+/** Tasks that must be done but cannot be done now: each is retried every second until it succeeds. */
 export interface RetryQueue extends Background {
-  /** A task that is added to a full queue is dropped; the log and a metric say so. */
+  /** If the queue is full, the task is dropped, logged and counted. */
   add(task: () => Promise<void>): void
-  /** Tries everything once more. */
+  /** Tries every task once more. */
   stop(): Promise<void>
 }
 

@@ -3,15 +3,15 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 /** What a derived key is for; part of the derivation, so that no two uses share a key. */
 export type SecretPurpose = 'refresh-token' | 'refresh-key-id' | 'signing-key' | 'outbox' | 'ticket' | 'totp'
 
-/** Everything secret in a deployment, derived from `APP_SECRETS` (HKDF-SHA-256, RFC 5869). */
+/** The keys of a deployment, derived from `APP_SECRETS` (HKDF-SHA-256, RFC 5869). */
 export interface Secrets {
   /** One derived key per configured secret, newest first, `length` bytes each. */
   derive(purpose: SecretPurpose, length?: number): Buffer[]
-  /** Encrypts with the newest secret (AES-256-GCM); `context` must be given again to open it. */
+  /** Encrypts with the newest secret (AES-256-GCM). `open` needs the same `context`. */
   seal(purpose: SecretPurpose, context: string, plaintext: string): Uint8Array<ArrayBuffer>
-  /** Decrypts with whichever configured secret sealed it; throws when none did. */
+  /** Decrypts with the configured secret that sealed it. @throws when none did. */
   open(purpose: SecretPurpose, context: string, sealed: Uint8Array): string
-  /** The same under the newest secret; null when it is sealed under that already. */
+  /** Seals it again with the newest secret; null when that secret sealed it already. */
   renew(purpose: SecretPurpose, context: string, sealed: Uint8Array): Uint8Array<ArrayBuffer> | null
 }
 
@@ -42,7 +42,7 @@ export function createSecrets(appSecrets: readonly string[]): Secrets {
     return new Uint8Array(Buffer.concat([iv, cipher.getAuthTag(), body]))
   }
 
-  /** The text, and which of the secrets opened it. */
+  /** Also returns the index of the secret that opened it; 0 is the newest. */
   function unseal(purpose: SecretPurpose, context: string, sealed: Uint8Array): [text: string, age: number] {
     for (const [age, key] of derive(purpose).entries()) {
       const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV_BYTES))
@@ -52,7 +52,7 @@ export function createSecrets(appSecrets: readonly string[]): Secrets {
         const body = sealed.subarray(IV_BYTES + TAG_BYTES)
         return [decipher.update(body).toString('utf8') + decipher.final('utf8'), age]
       } catch {
-        // sealed under another secret: try the next
+        // Sealed with another secret: try the next one.
       }
     }
     throw new Error(`nothing in APP_SECRETS opens this ${purpose}: was a secret removed too early?`)

@@ -1,5 +1,5 @@
 /**
- * The one spelling of what is compared whatever its case and spaces around, such as an address.
- * NFC last: what capitals cannot compose, small letters may.
+ * A canonical spelling for text that is compared without regard to case and surrounding spaces, such as an address.
+ * NFC comes last: lower-case letters may compose where their capitals do not.
  */
 export const oneSpelling = (text: string): string => text.trim().toLowerCase().normalize('NFC')

@@ -1,4 +1,4 @@
-/** What a task resolves with. Rejects with `message` when that takes longer than `ms` milliseconds. */
+/** Resolves as the task does, or rejects with `message` after `ms` milliseconds. */
 export async function withTimeout<T>(ms: number, task: Promise<T>, message: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const tooLong = new Promise<never>((_, reject) => {

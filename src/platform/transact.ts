@@ -2,13 +2,13 @@ import type { Database, Queryable } from './database.ts'
 
 declare const inTransaction: unique symbol
 
-/** A transaction opened by `transact`: what is written in it holds together, and can have effects after the commit. */
+/** A transaction opened by `transact`, which can also register effects to run after its commit. */
 export type Transaction = Queryable & { readonly [inTransaction]: true }
 
 /**
- * Runs `work` as one unit: all of it commits, or none. Effects that were registered inside with {@link afterCommit}
- * run once it has committed, in order; all run even if one fails.
- * @throws what `work` throws, with nothing written; what the first failing effect throws, with everything written.
+ * Runs `work` in one transaction. Effects that it registered with {@link afterCommit} run in order once the
+ * transaction has committed; all of them run even if one fails.
+ * @throws what `work` throws, and nothing is written; or what the first failing effect throws, after the commit.
  */
 export type Transact = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
 
@@ -28,7 +28,7 @@ export function createTransact(db: Database): Transact {
   }
 }
 
-/** Registers what has to happen once this transaction has committed, and must not happen if it does not. */
+/** Registers an effect that runs once this transaction has committed, and only then. */
 export function afterCommit(tx: Transaction, effect: Effect): void {
   effectsOf.get(tx)?.push(effect)
 }

@@ -1,10 +1,10 @@
 import { isIP } from 'node:net'
 import type { Reader } from './environment.ts'
 
-/** Whom to believe about where a request comes from: all, none, so many hops, or those at these addresses. */
+/** Which proxies may report a client's address: all, none, a number of hops, or those at the listed addresses. */
 export type TrustedProxies = boolean | number | string
 
-// The networks that proxy-addr, which Fastify asks, knows by name.
+// The networks that proxy-addr, which Fastify uses, knows by name.
 const NAMED = ['loopback', 'linklocal', 'uniquelocal']
 
 export function readTrustProxy(read: Reader): TrustedProxies {

@@ -32,7 +32,7 @@ t.test('what is held back can be listed, and let go again', async (t) => {
     `bob@example.com  bounced  ${late.toISOString()}\nann@example.com  complained  ${early.toISOString()}\n`,
   )
   const allowed = await ratchet('mail', 'allow', ' BOB@example.com')
-  t.match(allowed.stdout, 'mail to that address goes again')
+  t.match(allowed.stdout, 'mail to that address goes out again')
   const json = JSON.parse((await ratchet('mail', 'suppressed', '--json')).stdout)
   t.strictSame(json, [{ address: 'ann@example.com', reason: 'complained', at: early.toISOString() }])
   t.equal(await mark(db, 'bob@example.com', 'bounced', late), false, 'the same report does not bring it back')

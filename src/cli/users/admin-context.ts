@@ -11,7 +11,7 @@ import { createTransact } from '../../platform/transact.ts'
 
 export type AdminContext = ReturnType<typeof openAdminContext>
 
-/** What the use cases of administration need, with Postgres alone. */
+/** Opens the services that the administrators' use cases need, with Postgres alone. */
 export function openAdminContext(url: string) {
   const { db, databaseBreaker, close } = openDatabase({ url, poolSize: 1 })
   const clock = systemClock
@@ -27,12 +27,12 @@ export function openAdminContext(url: string) {
     transact: createTransact(db),
     clock,
     users,
-    // Running nodes find in the ledger what was revoked, and tell Redis.
+    // It only writes revocations to the ledger: running nodes read them there and update Redis.
     sessions: openSessionLedger(),
     factors: { ofAll: listFactors },
     events: openEvents({ db, databaseBreaker, clock, log, metrics: createMetrics(), findOwners }),
     oneTimeTokens: createOneTimeTokens({ clock, users }),
-    // Mail is encrypted under APP_SECRETS, which most commands do without.
+    // Queued mail is encrypted with APP_SECRETS, which most commands do not need.
     mail: { enqueue: async () => {} },
     actor: `command line (${operator()})`,
     requestContext,
@@ -44,7 +44,7 @@ function operator(): string {
   try {
     return userInfo().username
   } catch {
-    // In a container the user often has a number only.
+    // In a container the user often has no name.
     return `uid ${process.getuid?.() ?? 'unknown'}`
   }
 }

@@ -22,7 +22,7 @@ export const changes: Record<string, Change> = {
 
   async enable(context, account) {
     const { changed } = await enableUser(context, targetOf(context, account), context.requestContext)
-    console.log(changed ? 'enabled' : 'enabled already')
+    console.log(changed ? 'enabled' : 'already enabled')
   },
 
   async 'end-sessions'(context, account) {
@@ -41,7 +41,7 @@ export const changes: Record<string, Change> = {
   async delete(context, account, { yes }) {
     if (!yes) throw new Error(await describeDeletion(context, account))
     const done = await deleteUser(context, targetOf(context, account), context.requestContext)
-    console.log(`deleted; ${describeEnded(done)}; no mail tells of it`)
+    console.log(`deleted; ${describeEnded(done)}; the owner gets no mail about it`)
   },
 
   async 'grant-admin'(context, account) {
@@ -52,8 +52,8 @@ export const changes: Record<string, Change> = {
 
   async 'revoke-admin'(context, account) {
     const done = await revokeAdmin(context, targetOf(context, account), context.requestContext)
-    if (done.changed) console.log(`${account.email} is no administrator any more; ${describeEnded(done)}`)
-    else console.log(`${account.email} was no administrator`)
+    if (done.changed) console.log(`${account.email} is no longer an administrator; ${describeEnded(done)}`)
+    else console.log(`${account.email} was not an administrator`)
   },
 }
 
@@ -68,7 +68,7 @@ function describeEnded(done: Ended): string {
   return `${count} ${count === 1 ? 'session ends' : 'sessions end'} within a second`
 }
 
-/** Of what was so before, only what it still ended is worth telling. */
+/** If nothing changed, the ended sessions are mentioned only if there were any. */
 function describeChange(state: string, done: Ended & { changed: boolean }): string {
   if (done.changed) return `${state}; ${describeEnded(done)}`
   return countEnded(done) > 0 ? `${state} already; ${describeEnded(done)}` : `${state} already`
@@ -78,14 +78,14 @@ async function describeDeletion(context: AdminContext, account: Account): Promis
   const user = await showUser(context, targetOf(context, account), context.requestContext)
   const since = user.created_at.slice(0, 10)
   const sessions = `${user.live_sessions} live session${user.live_sessions === 1 ? '' : 's'}`
-  return `this would delete ${account.email}, of ${since}, with ${sessions}, for good; --yes does it`
+  return `this would permanently delete ${account.email}, created ${since}, with ${sessions}; confirm with --yes`
 }
 
-/** The context with mail, which running nodes send. */
+/** The context with an outbox: this process queues mail, and running nodes send it. */
 function withMail(context: AdminContext) {
   const { appSecrets, appName, publicUrl, appUrl } = loadConfig({ NODE_ENV: 'production', ...environment() })
   const platform = { ...context, secrets: createSecrets(appSecrets), log: console, metrics: createMetrics() }
-  const mailer = { name: 'none', send: () => Promise.reject(new Error('running nodes send')) }
+  const mailer = { name: 'none', send: () => Promise.reject(new Error('only running nodes send mail')) }
   const outbox = openOutbox(platform)
   const mail = openMail({ ...platform, outbox, mailer, brand: { name: appName, url: publicUrl } })
   return { ...context, mail, links: createLinks(publicUrl, appUrl) }

@@ -7,7 +7,7 @@ interface Question {
   /** An address, or part of one. */
   about: string | undefined
   json: boolean
-  /** How many at most; a number as text. */
+  /** The maximum number of rows; a number as text. */
   limit: string
   /** @throws `not_found`, `validation_failed`. */
   find(address: string): Promise<{ id: string }>
@@ -31,7 +31,7 @@ async function list(context: AdminContext, { about, json, limit }: Question): Pr
     if (json) console.log(JSON.stringify(user))
     else console.log(line([user.created_at, user.email, user.name, marksOf(user)]))
   }
-  tellOfRest(users.length, more, limit)
+  printRemainder(users.length, more, limit)
 }
 
 async function show(context: AdminContext, { about = '', json, find }: Question): Promise<void> {
@@ -46,10 +46,10 @@ async function show(context: AdminContext, { about = '', json, find }: Question)
     state: statesOf(user).join(', ') || 'active',
     roles: user.roles.join(', '),
     created: user.created_at,
-    'last sign-in': user.last_sign_in_at ?? 'none that is kept',
+    'last sign-in': user.last_sign_in_at ?? 'none on record',
     'live sessions': user.live_sessions,
     factors: `authenticator app: ${totp ? 'yes' : 'no'}, passkeys: ${passkeys}, recovery codes left: ${codes}`,
-    mail: user.mail ? `held back: ${user.mail}` : 'goes out',
+    mail: user.mail ? `suppressed: ${user.mail}` : 'sent',
   }
   for (const [name, value] of Object.entries(rows)) console.log(line([`${name}:`.padEnd(15), value]))
 }
@@ -71,7 +71,7 @@ async function audit(context: AdminContext, { about, json, limit, find }: Questi
     const by = actor ? `by ${actor}` : ip && `from ${ip}`
     console.log(line([at, type, outcome, reason, account && `account ${account}`, by]))
   }
-  tellOfRest(events.length, more, limit)
+  printRemainder(events.length, more, limit)
 }
 
 interface Account {
@@ -90,13 +90,13 @@ const statesOf = (user: Account) => [
 const marksOf = (user: Account) =>
   [...statesOf(user), ...(user.roles.includes('admin') ? ['administrator'] : [])].join(', ')
 
-// On standard error: what reads the list reads it alone.
-function tellOfRest(count: number, more: string | null, limit: string): void {
+// Printed to standard error, so that standard output holds only the list.
+function printRemainder(count: number, more: string | null, limit: string): void {
   if (count === 0) console.error('none')
   if (more) console.error(`only the newest ${limit}: ask for more with --limit`)
 }
 
-/** Whatever people typed, it must not steer the terminal. */
+/** Joins cells without control characters: text that users entered must not control the terminal. */
 const line = (cells: readonly unknown[]) =>
   cells
     .filter((cell) => cell !== null && cell !== undefined && cell !== '')

@@ -1,5 +1,5 @@
-/** The client that people sign in with. Third parties will have names of their own. */
+/** The id of the operator's own client, which users sign in with. Third-party clients have ids of their own. */
 export const FIRST_PARTY_CLIENT = 'first-party'
 
-/** The scope that opens a person's own account. No third party gets it. */
+/** The scope that gives access to the user's own account. No third-party client gets it. */
 export const ACCOUNT_SCOPE = 'account'

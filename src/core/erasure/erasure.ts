@@ -12,9 +12,9 @@ export interface ErasureDeps extends UsesPlatform<'transact' | 'clock'> {
 }
 
 /**
- * Deletes an account with everything of it, and mails its owner. Its session rows stay, nameless, as the source of
- * tombstones until they would have expired. Null when there is no such account.
- * @param by the session or the actor who deletes it.
+ * Deletes an account and all of its data, and mails its owner. Its session rows stay without personal data until they
+ * would have expired, because tombstones are written from them. Null when there is no such account.
+ * @param by the session or the actor that deletes it.
  * @throws `revocation_pending` (deleted; its sessions end on every node within a second).
  */
 export function eraseAccount(
@@ -24,7 +24,7 @@ export function eraseAccount(
   context: RequestContext,
 ): Promise<readonly Revocation[] | null> {
   return transact(async (tx) => {
-    // A sign-in under way waits for this lock, then finds nobody.
+    // A sign-in in progress waits for this lock and then finds no account.
     const user = await users.lock(tx, userId, { disabled: true })
     if (!user) return null
     const revocations = await sessions.revoke(tx, { userId }, 'account_deleted')

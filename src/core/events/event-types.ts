@@ -1,18 +1,18 @@
 import { ENDED_REASONS, SESSION_ENDED_REASONS } from '../reasons/reasons.ts'
 
-/** Stands among the reasons where an event may also have none. */
+/** Listed among the reasons where an event may have no reason. */
 const NONE = null
 
 const WRONG_PROOF = ['wrong_password', 'wrong_factor'] as const
 const NOT_ADMITTED = ['administrators_only', 'second_factor_needed'] as const
 const NO_ACCOUNT = [...NOT_ADMITTED, 'not_found'] as const
 const NOT_THIS_ACCOUNT = [...NO_ACCOUNT, 'own_account'] as const
-/** The administrator asked for what was so already. */
+/** `unchanged` when the account was in the requested state already. */
 const CHANGED = [NONE, 'unchanged'] as const
 
 /**
- * Every audit event by its type: the reasons that a success and a failure can have. The types of TypeScript, the labels
- * of metrics and `docs/events.md` follow from this table; a test holds the document to it.
+ * Every audit event by its type, with the reasons that a success and a failure can have. The TypeScript types, the
+ * labels of metrics and `docs/events.md` follow from this table; a test compares the document with it.
  */
 export const EVENTS = {
   register: { success: [NONE], failure: ['already_registered'] },
@@ -101,10 +101,10 @@ type EventOf<Type extends EventType, O extends Outcome> = [(typeof EVENTS)[Type]
   ? never
   : { type: Type; outcome: O } & Reason<(typeof EVENTS)[Type][O][number]>
 
-/** What happened: a type with an outcome and a reason that belong together. */
+/** A type, outcome and reason that may occur together. */
 export type WhatHappened = { [T in EventType]: EventOf<T, 'success'> | EventOf<T, 'failure'> }[EventType]
 
-/** What administrators do, to an account or to the records of all. */
+/** The actions of administrators on one account or across all accounts. */
 export type AdminAction =
   | 'account_disable'
   | 'account_enable'

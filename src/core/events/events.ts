@@ -24,26 +24,26 @@ export interface RequestContext {
   requestId: string
 }
 
-/** What happened, and to whom. It never holds a secret. */
+/** What happened to which user. It never holds a secret. */
 export type AuditEvent = WhatHappened & {
   userId?: string | null | undefined
   sessionId?: string | undefined
-  /** Who did it, where that is not the account itself: an administrator's id, or the command line. */
+  /** Who acted, if not the user: an administrator's id, or the command line. */
   actor?: string | undefined
 }
 
-/** An event that is written soon. A refusal may know only the hash of the family: its owner is looked up then. */
+/** An event to be written later. If it has only the hash of the family, the user is looked up when it is written. */
 export type PendingAuditEvent = AuditEvent & { familyHash?: string }
 
 /** The owner of the table `audit_events`. */
 export interface Events extends Background {
-  /** Writes events together with what causes them. */
+  /** Writes events in the transaction that causes them. */
   record(db: Queryable, events: AuditEvent | readonly AuditEvent[], context: RequestContext): Promise<void>
-  /** Writes an event within a second, in a batch: for refusals on paths that must not wait for Postgres. */
+  /** Writes an event within a second, in a batch: for paths that must not wait for Postgres. */
   recordSoon(event: PendingAuditEvent, context: RequestContext): void
-  /** Events newest first: of everybody, of one user, or of one type. */
+  /** Events, newest first: all of them, or those of one user or type. */
   list(db: Queryable, query: EventQuery): Promise<StoredEvent[]>
-  /** How many such events a user has had since a moment. */
+  /** Counts a user's events of one kind since a time. */
   countSince(db: Queryable, userId: string, what: CountedEvent, since: Date): Promise<number>
 }
 
@@ -53,7 +53,7 @@ interface CountedEvent {
   reason?: string
 }
 
-/** Who owns each family of these hashes; families that nobody knows are left out. */
+/** Finds the session and user of each family hash; unknown families are left out. */
 export type FindOwners = (
   db: Queryable,
   familyHashes: readonly string[],
@@ -92,7 +92,7 @@ export function openEvents(
     return batch.map(({ row, familyHash }) => ({ ...row, ...owners.get(familyHash ?? '') }))
   }
 
-  /** In slices, each one statement: a backlog must not hold up the requests that it is about. */
+  /** Writes in small batches, one statement each, so that a backlog does not delay requests. */
   async function writePending(): Promise<void> {
     while (pending.length > 0) {
       const batch = pending.splice(0, SLICE)
@@ -163,7 +163,7 @@ interface Row {
   actor: string | null
 }
 
-// One statement for any number: Prisma would build and compile one of thousands of parameters.
+// One parameter for any number of rows: Prisma would compile a statement with thousands of parameters.
 async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {
   await db.$executeRaw`
     INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, ip, user_agent, request_id,

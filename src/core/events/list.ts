@@ -4,18 +4,18 @@ import type { AuditEvent as StoredEvent } from '../../platform/generated/client.
 export interface EventQuery {
   userId?: string | undefined
   type?: string | undefined
-  /** The last event of the page before. */
+  /** The last event of the previous page. */
   after: { at: Date; id: string } | undefined
-  /** How many events at most. */
+  /** The maximum number of events. */
   take: number
 }
 
 /**
- * Events newest first. A page continues from an event, not from a count: what is recorded meanwhile neither repeats nor
- * hides one.
+ * Events, newest first. A page continues after an event, not at an offset, so that events recorded in the meantime
+ * neither repeat nor hide others.
  */
 export function listEvents(db: Queryable, { userId, type, after, take }: EventQuery): Promise<StoredEvent[]> {
-  // The first bound is for the index on the time; the second settles events of one millisecond.
+  // The first bound uses the index on the time; the second orders the events of one millisecond.
   const older = after && { at: { lte: after.at }, OR: [{ at: { lt: after.at } }, { id: { lt: after.id } }] }
   return db.auditEvent.findMany({
     where: { ...(userId ? { userId } : {}), ...(type ? { type } : {}), ...older },

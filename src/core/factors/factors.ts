@@ -17,29 +17,29 @@ export type { PasskeyAnswer, Passkeys, PasskeyView } from './passkeys/passkeys.t
 export type { RecoveryCodes } from './recovery-codes.ts'
 export type { Totp } from './totp.ts'
 
-/** What a person shows as a second factor; exactly one of the three. */
+/** Proof of a second factor: exactly one of the three. */
 export interface FactorProof {
-  /** Six digits of an authenticator app. */
+  /** Six digits from an authenticator app. */
   code?: string | undefined
   recovery_code?: string | undefined
   passkey?: PasskeyAnswer | undefined
 }
 
-/** The second factors of an account: it has one as soon as it has an authenticator app or a passkey. */
+/** The second factors of an account. An authenticator app or a passkey is one; recovery codes only stand in for it. */
 export interface Factors {
   totp: Totp
   passkeys: Passkeys
   recoveryCodes: RecoveryCodes
-  /** Which factors an account has: the one answer that everything else follows from. */
+  /** Which factors an account has. Nothing else answers this question. */
   of(db: Queryable, userId: string): Promise<AccountFactors>
   /** The same for several accounts, by their ids. */
   ofAll(db: Queryable, userIds: readonly string[]): Promise<ReadonlyMap<string, AccountFactors>>
   /**
-   * Checks a proof and uses it up: a code, a recovery code and a passkey's answer each work once. Null when it does not
-   * fit. @throws `validation_failed` when it is not exactly one.
+   * Checks a proof and uses it up: a code, a recovery code and a passkey's answer each work once. Null when it is
+   * wrong. @throws `validation_failed` unless it is exactly one.
    */
   verify(tx: Transaction, user: User, proof: FactorProof, use: PasskeyUse): Promise<FactorMethod | null>
-  /** Mails the owner what happened to the factors of the account. */
+  /** Mails the owner about a change to the account's factors. */
   notifyOwner(
     tx: Transaction,
     user: Pick<User, 'email'>,
@@ -48,9 +48,9 @@ export interface Factors {
   ): Promise<void>
 }
 
-/** What would do as a second factor, in the order to offer it; empty without one. */
+/** The methods accepted as the second factor, in the order to offer them; empty without one. */
 export const methodsOf = (factors: AccountFactors): FactorMethod[] => {
-  // Recovery codes stand in for a factor; without one they open nothing.
+  // Recovery codes replace a lost factor; an account without one needs none.
   if (!hasSecondFactor(factors)) return []
   const has = { totp: factors.totp, passkey: factors.passkeys > 0, recovery_code: factors.recoveryCodes > 0 }
   return FACTOR_METHODS.filter((method) => has[method])
@@ -59,7 +59,7 @@ export const methodsOf = (factors: AccountFactors): FactorMethod[] => {
 export const hasSecondFactor = ({ totp, passkeys }: AccountFactors): boolean => totp || passkeys > 0
 
 export interface FactorsOptions {
-  /** What people call the service. */
+  /** The name of the service that users see. */
   appName: string
   /** The domain that passkeys belong to, and the origins that may use them. */
   passkeys: { rpId: string; origins: readonly string[] }

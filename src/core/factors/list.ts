@@ -9,7 +9,7 @@ export interface AccountFactors {
   recoveryCodes: number
 }
 
-/** In one statement, for every sign-in asks it. */
+/** Reads the factors of several accounts in one statement, because every sign-in needs them. */
 export async function listFactors(
   db: Queryable,
   userIds: readonly string[],

@@ -4,18 +4,18 @@ import type { Clock } from '../../platform/clock.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { LockedUser } from '../users/users.ts'
 
-/** Ten codes for the day the other factors are lost: 80 random bits each, stored hashed, good for one use. */
+/** Ten codes to use when the other factors are lost: 80 random bits each, stored as hashes, each valid once. */
 export interface RecoveryCodes {
-  /** Ten new ones in place of whatever there was, as `xxxx-xxxx-xxxx-xxxx`; they cannot be shown again. */
+  /** Replaces the user's codes with ten new ones, as `xxxx-xxxx-xxxx-xxxx`. They cannot be shown again. */
   replace(tx: Transaction, user: LockedUser): Promise<string[]>
-  /** Takes a code, however it is spaced and cased; false when it is none, or taken. */
+  /** Uses up a code, in any spacing and case; false when it is wrong or used. */
   use(tx: Transaction, userId: string, code: string): Promise<boolean>
   clear(tx: Transaction, user: LockedUser): Promise<void>
 }
 
 const CODES = 10
 const LENGTH = 16
-// Crockford's base32: 5 bits a character, and none that looks like another.
+// Crockford's base32: 5 bits per character, without characters that look alike.
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 
 export function createRecoveryCodes(clock: Clock): RecoveryCodes {
@@ -45,7 +45,7 @@ const generate = () => Array.from(randomBytes(LENGTH), (byte) => ALPHABET[byte %
 
 const hashOf = (code: string) => new Uint8Array(createHash('sha256').update(code).digest())
 
-/** Without spaces and dashes (typographic ones too), in lower case, look-alikes read as Crockford meant them. */
+/** Lower case, without spaces and dashes (typographic ones too), look-alikes decoded as Crockford specifies. */
 function canonical(spelled: string): string | null {
   const code = spelled.replace(/[\s\p{Pd}]/gu, '')
   if (!/^[0-9a-zA-Z]{16}$/.test(code)) return null

@@ -5,42 +5,41 @@ import type { Secrets } from '../../platform/secrets.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { LockedUser } from '../users/users.ts'
 
-/** Authenticator apps (RFC 6238): SHA-1, six digits, 30 seconds, one step of tolerance either way. */
+/** Authenticator apps (RFC 6238): SHA-1, six digits, 30 seconds, a tolerance of one step in either direction. */
 export interface Totp {
   /**
-   * A new secret that counts once `confirm` has seen a code of it, for which there is an hour; replaces one that
-   * was not confirmed.
-   * Null when an authenticator app is in use already.
+   * Creates a secret, which takes effect when `confirm` gets a code from it within an hour. Replaces a secret that
+   * was not confirmed. Null when the account already uses an authenticator app.
    */
   enrol(
     tx: Transaction,
     user: LockedUser,
   ): Promise<{ secret: string; otpauthUri: string; qrSvg: string } | null>
-  /** Turns the enrolled secret on, and uses the code up; null when none is being enrolled, false for a wrong code. */
+  /** Turns the enrolled secret on and uses the code up. Null without an enrolment, false for a wrong code. */
   confirm(tx: Transaction, user: LockedUser, code: string): Promise<boolean | null>
-  /** Forgets an enrolment that was not confirmed. */
+  /** Deletes an enrolment that was not confirmed. */
   abandon(tx: Transaction, user: LockedUser): Promise<void>
-  /** Whether the code fits; a code, and every one before it, works once, also in parallel. */
+  /** Whether the code is right. It uses up this code and all earlier ones, also when requests run in parallel. */
   verify(tx: Transaction, userId: string, code: string): Promise<boolean>
-  /** False when there is none. */
+  /** False when the account has no authenticator app. */
   disable(tx: Transaction, user: LockedUser): Promise<boolean>
 }
 
-// What every authenticator app can do: some ignore the parameters of a URI and assume just these.
+// Every authenticator app supports these; some ignore the URI's parameters and assume exactly these.
 const KIND = { algorithm: 'SHA1', digits: 6, period: 30 } as const
 const WINDOW = 1
 // RFC 4226 §4, R6.
 const SECRET_BYTES = 20
-// A secret that was shown long ago must not be turned on with a session borrowed today.
+// Somebody who saw a secret long ago must not be able to turn it on later with a stolen session.
 const ENROL_MS = 3_600_000
-// Beyond it a QR code gets too fine for a phone's camera, and in the end too small for its data.
+// With a longer label the QR code becomes too fine for a phone's camera, and finally too small for its data.
 const LABEL_LENGTH = 64
 const QR = { ecc: 'M', border: 4 } as const
 
 export function createTotp(deps: { secrets: Secrets; clock: Clock; appName: string }): Totp {
   const { secrets, clock, appName } = deps
 
-  /** The time step that the code belongs to; null when it does not fit. Compares in constant time. */
+  /** The time step that the code belongs to; null when it is wrong. Compares in constant time. */
   function stepOf(userId: string, sealedSecret: Uint8Array, code: string): number | null {
     const token = digitsOf(code)
     if (!token) return null
@@ -77,7 +76,7 @@ export function createTotp(deps: { secrets: Secrets; clock: Clock; appName: stri
       const { sealedSecret } = factor
       const lastStep = stepOf(userId, sealedSecret, code)
       if (lastStep === null) return false
-      // Still the secret that was checked: another one may have been enrolled meanwhile.
+      // Only the secret that was checked: another one may have been enrolled in the meantime.
       const { count } = await tx.totpFactor.updateMany({
         where: { userId, confirmedAt: null, sealedSecret },
         data: { confirmedAt: new Date(clock.now()), lastStep },
@@ -108,15 +107,15 @@ export function createTotp(deps: { secrets: Secrets; clock: Clock; appName: stri
   }
 }
 
-/** Six ASCII digits, also spaced as apps show them (`123 456`); null for anything else. */
+/** Six ASCII digits, with or without a space as apps show them (`123 456`); null for anything else. */
 function digitsOf(code: string): string | null {
   const [, left, right] = /^([0-9]{3}) ?([0-9]{3})$/.exec(code.trim()) ?? []
   return left && right ? left + right : null
 }
 
-// A colon separates issuer and account, escaped or not (Key URI format).
+// A colon, escaped or not, would separate issuer and account (Key URI format).
 const issuerOf = (appName: string) => appName.replaceAll(':', '')
-/** By whole characters: half of one has no UTF-8. */
+/** Cuts whole characters: half of a surrogate pair has no UTF-8. */
 function labelOf(email: string): string {
   const characters = [...email]
   return characters.length <= LABEL_LENGTH ? email : `${characters.slice(0, LABEL_LENGTH - 1).join('')}…`

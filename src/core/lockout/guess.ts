@@ -7,47 +7,47 @@ import type { Transaction } from '../../platform/transact.ts'
 import type { RequestContext } from '../events/events.ts'
 import { Problem } from '../problems/problems.ts'
 
-/** Who guesses what. */
+/** One guess at a secret of an account. */
 export interface Guess {
-  /** `password` by canonical e-mail, whether anybody has it or not; the others by the account's id. */
+  /** `account` is the canonical e-mail address for `password`, known or not, and the user's id for the others. */
   what: 'password' | 'second_factor' | 'step_up' | 'step_up_factor'
   account: string
-  /** The id of the account's owner, if it has one, who is told of a lock that the guess closes. */
+  /** The user's id, if there is such a user: the owner is notified when the guess triggers a lock. */
   owner: string | undefined
-  /** Locks on passwords hold for one network address, so that nobody can lock another person out. */
+  /** A lock on passwords applies to one network address, so that nobody can lock another person out. */
   context: RequestContext
-  /** SHA-256 of the token of a device that has signed in to the account before: it is counted by itself. */
+  /** SHA-256 of the token of a device that has signed in to the account before: it has its own count. */
   device: Uint8Array | null
 }
 
-/** The lock that a failure closed: for this guesser, or for every device that is not known. */
+/** The lock that a failure triggered: for this client, or for every device that is not known. */
 export type Locked = 'here' | 'everywhere'
 
-export interface ClosedLock {
+export interface TriggeredLock {
   what: Guess['what']
   locked: Locked
 }
 
-/** Tells an owner of a lock that closed. Never rejects for want of a store: what cannot be written now is written later. */
+/** Notifies an owner of a lock. Does not reject when a store is unavailable: the notice is written later. */
 export interface LockNotice {
-  tell(userId: string, lock: ClosedLock, context: RequestContext): Promise<void>
+  notify(userId: string, lock: TriggeredLock, context: RequestContext): Promise<void>
 }
 
 /**
- * Counts failed guesses in Postgres: ten in ten minutes for one guesser, a hundred in a row for all strangers together,
- * and as many for all devices that have signed in before: a thief who had the password may have made any number.
- * A guess is counted before it is checked, so that parallel ones cannot exceed a cap; a right one clears the count.
+ * Counts failed guesses in Postgres. Caps: ten in ten minutes for one client; a hundred in a row for all unknown
+ * devices together; a hundred for all known devices together, because a thief with the password can create any number.
+ * A guess is counted before it is checked, so that parallel guesses cannot exceed a cap. A right one clears the counts.
  */
 export interface Lockout {
   /**
-   * What `check` resolves with: null for a wrong guess, whose owner is told if it closed a lock. When it throws,
-   * nothing was guessed and nothing counts.
+   * Resolves with the result of `check`, which is null for a wrong guess; the owner is notified if it triggered a
+   * lock. When `check` throws, the guess does not count.
    * @throws `too_many_attempts` without checking; whatever `check` throws.
    */
   guess<T extends object>(guess: Guess, check: () => Promise<T | null>): Promise<T | null>
   /**
-   * Forgets every failure of an account; without `id` only those at signing in with the password. Those at a second
-   * factor are forgotten three times a day at most.
+   * Clears the failures of an account; without `id`, only those of password sign-ins. Failures at a second factor are
+   * cleared at most three times a day.
    */
   unlock(tx: Transaction, account: { id?: string; email: string }): Promise<void>
 }
@@ -59,10 +59,10 @@ export const LASTING_FAILURES = 100
 const LIFTS_A_DAY = 3
 const DAY_MS = 86_400_000
 
-// Below the cap: an honest burst of sign-ins from one address waits in line instead of meeting its own lock.
+// Below the cap: a burst of honest sign-ins from one address queues up instead of triggering a lock.
 const AT_ONCE = 4
 const WAITING = 1_000
-// No waiting lifts the lasting cap; the mail to the owner does.
+// The lasting cap does not expire; the link mailed to the owner lifts it.
 const LASTING_RETRY_S = 3_600
 
 export function createLockout(deps: UsesPlatform<'db' | 'clock'> & { notice: LockNotice }): Lockout {
@@ -70,8 +70,8 @@ export function createLockout(deps: UsesPlatform<'db' | 'clock'> & { notice: Loc
   const limited = createKeyedConcurrencyLimit(AT_ONCE, WAITING)
 
   /**
-   * Both counters in one statement. What is refused is not counted: whoever then takes a guess back takes back one that
-   * was, and the next one closes the lock in its place.
+   * Raises both counters in one statement. A refused guess is not counted, so `uncount` only ever takes back a guess
+   * that was; the next guess can then trigger the lock.
    */
   async function count(account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) {
     const now = new Date(clock.now())
@@ -109,7 +109,7 @@ export function createLockout(deps: UsesPlatform<'db' | 'clock'> & { notice: Loc
     return { here: counted.here, everywhere: counted.everywhere }
   }
 
-  /** Each by itself: two rows held together could cross those of another node. */
+  /** One statement per row: holding two rows at once could deadlock with another node. */
   const uncount = (account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) =>
     Promise.all(
       [here, everywhere].map(
@@ -118,7 +118,7 @@ export function createLockout(deps: UsesPlatform<'db' | 'clock'> & { notice: Loc
       ),
     )
 
-  /** Both in one statement, which takes the first before the second, as a guess does. */
+  /** One statement that locks the two rows in the same order as `count` does. */
   const clear = (account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) =>
     db.$executeRaw`
       WITH here AS (DELETE FROM guess_counters WHERE account = ${account} AND bucket = ${here} RETURNING 1)
@@ -132,17 +132,17 @@ export function createLockout(deps: UsesPlatform<'db' | 'clock'> & { notice: Loc
       const { right, locked } = await limited(`${guess.account} ${buckets.here}`, async () => {
         const counted = await count(account, buckets)
         const right = await check().catch(async (error: unknown) => {
-          // Nothing was learnt, so nothing counts; should this fail as well, the count is too high, never too low.
+          // The guess revealed nothing, so it does not count. If this fails too, the count is too high, never too low.
           await uncount(account, buckets).catch(() => {})
           throw error
         })
         if (right === null) return { right, locked: lockedBy(guess, counted) }
-        // What was right has had its effect by now: it is not taken back for the sake of a count.
+        // The check has already taken effect: an error here must not undo it.
         await clear(account, buckets).catch(() => {})
         return { right, locked: undefined }
       })
       const { what, owner, context } = guess
-      if (locked && owner) await notice.tell(owner, { what, locked }, context)
+      if (locked && owner) await notice.notify(owner, { what, locked }, context)
       return right
     },
     async unlock(tx, { id, email }) {
@@ -154,7 +154,7 @@ export function createLockout(deps: UsesPlatform<'db' | 'clock'> & { notice: Loc
     },
   }
 
-  /** A thief who reads the mailbox and knows the password must not get endless guesses at the factor by links. */
+  /** A thief with the password and the mailbox must not get unlimited guesses at the factor by unlocking. */
   async function mayLift(tx: Queryable, account: Uint8Array<ArrayBuffer>): Promise<boolean> {
     const now = new Date(clock.now())
     const again = new Date(clock.now() + DAY_MS)
@@ -169,7 +169,7 @@ export function createLockout(deps: UsesPlatform<'db' | 'clock'> & { notice: Loc
   }
 }
 
-/** In the order in which a guess raises them: otherwise each could wait for the other. */
+/** Deletes counters in the order in which `count` raises them, to avoid deadlocks. */
 async function forget(
   tx: Queryable,
   account: Uint8Array<ArrayBuffer>,
@@ -181,9 +181,9 @@ async function forget(
 }
 
 const HERE =
-  'Too many wrong guesses from here. The owner of the account has a mail with a link that unlocks it.'
+  'Too many failed attempts from here. We e-mailed the owner of the account a link that unlocks it.'
 const EVERYWHERE =
-  'Too many wrong guesses in a row. The owner of the account has a mail with a link that unlocks it.'
+  'Too many failed attempts in a row. We e-mailed the owner of the account a link that unlocks it.'
 
 const LASTING = ':lasting'
 
@@ -197,7 +197,7 @@ function bucketsOf({ what, context, device }: Guess): Buckets {
     const here = `${what}:device:${Buffer.from(device).toString('base64url')}`
     return { here, everywhere: `${what}:devices${LASTING}` }
   }
-  // A guesser who gets as far as a second factor has the password: all such strangers share one count.
+  // Reaching the second factor takes the password, so all unknown devices share one count here.
   const here = what === 'password' ? `${what}:${clientKey(context.ip)}` : `${what}:strangers`
   return { here, everywhere: `${what}${LASTING}` }
 }

@@ -4,7 +4,7 @@ import type { Events, RequestContext } from '../events/events.ts'
 import type { Links, Mail } from '../mail/mail.ts'
 import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time/one-time.ts'
 import type { Users } from '../users/users.ts'
-import { type ClosedLock, LOCK_MS, type LockNotice } from './guess.ts'
+import { LOCK_MS, type LockNotice, type TriggeredLock } from './guess.ts'
 
 export interface LockNoticeDeps extends UsesPlatform<'transact' | 'retryQueue' | 'clock'> {
   users: Pick<Users, 'lock'>
@@ -15,21 +15,21 @@ export interface LockNoticeDeps extends UsesPlatform<'transact' | 'retryQueue' |
 }
 
 /**
- * Tells the owner that guesses closed a lock: an event, and one mail of its kind for as long as its link works. The
- * lock that no waiting lifts closes once in a hundred failures: its mail comes again after ten minutes already, for
- * the link from before may end any moment. What cannot be written now is written later.
+ * Records that a lock was triggered and mails the owner. While the link of an earlier mail of the same kind works, no
+ * further mail is sent. The lasting lock mails again after ten minutes: it triggers once in a hundred failures, and
+ * the earlier link may be about to expire. What cannot be written now is written later.
  */
 export function createLockNotice(deps: LockNoticeDeps): LockNotice {
   const { transact, users, oneTimeTokens, mail, events, clock, retryQueue, links } = deps
 
-  function write(userId: string, { what, locked }: ClosedLock, context: RequestContext): Promise<void> {
+  function write(userId: string, { what, locked }: TriggeredLock, context: RequestContext): Promise<void> {
     return transact(async (tx) => {
       const reason = `${what}_${locked}` as const
-      // Parallel guesses close locks at several addresses at once: the lock on the user makes them take turns.
+      // Parallel guesses can trigger several locks at once: the user's row lock serializes them.
       const user = await users.lock(tx, userId, { disabled: true })
       const event = { type: 'lock', outcome: 'success', reason } as const
       await events.record(tx, { ...event, userId }, context)
-      // This one's event is written already. A harmless lock must not keep back the news of a grave one.
+      // The count includes the event just written. Events are counted by reason: one lock must not silence another.
       const since = new Date(clock.now() - (locked === 'here' ? ONE_TIME_TTL.unlock * 1000 : LOCK_MS))
       const isKnown = (await events.countSince(tx, userId, event, since)) > 1
       if (isKnown && (await oneTimeTokens.isPending(tx, 'unlock', userId))) return
@@ -52,11 +52,11 @@ export function createLockNotice(deps: LockNoticeDeps): LockNotice {
   }
 
   return {
-    async tell(userId, lock, context) {
+    async notify(userId, lock, context) {
       try {
         await write(userId, lock, context)
       } catch (error) {
-        // Nobody closes this lock a second time: its owner would never learn of it.
+        // This lock triggers only once, so a lost notice would never be repeated.
         if (!isStoreUnavailable(error)) throw error
         retryQueue.add(() => write(userId, lock, context))
       }

@@ -8,7 +8,7 @@ export type MailerOptions =
   | ({ kind: 'smtp' } & SmtpOptions)
   | ({ kind: 'inbox' } & InboxOptions)
 
-/** The mailer that is configured. */
+/** Creates the configured mailer. */
 export function createMailer(options: MailerOptions): Mailer {
   if (options.kind === 'resend') return createResendMailer(options)
   if (options.kind === 'smtp') return createSmtpMailer(options)

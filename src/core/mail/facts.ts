@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 
-/** When and from where. A stranger chooses the user agent, and a proxy can garble the address. */
+/** When and from where. The client chooses the user agent, and a proxy can garble the address. */
 export interface Circumstances {
   /** Milliseconds since the epoch. */
   at?: number | undefined
@@ -8,7 +8,7 @@ export interface Circumstances {
   userAgent?: string | undefined
 }
 
-/** As label and value, leaving out what is unknown. Nothing a stranger wrote is ever quoted. */
+/** Label and value pairs without what is unknown. Text from the client is never quoted. */
 export function describeCircumstances({
   at,
   ip,
@@ -16,7 +16,7 @@ export function describeCircumstances({
 }: Circumstances): [label: string, value: string][] {
   const facts: [string, string][] = []
   if (at !== undefined) facts.push(['When', describeTime(at)])
-  if (ip && isIP(ip)) facts.push(['From the address', ip])
+  if (ip && isIP(ip)) facts.push(['IP address', ip])
   if (userAgent) facts.push(['With', describeProgram(userAgent)])
   return facts
 }
@@ -25,7 +25,7 @@ export function describeCircumstances({
 export const describeTime = (at: number): string =>
   `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 
-// In order: a later browser's user agent contains the earlier ones' names.
+// The order matters: a browser's user agent also contains the names of those below it.
 const PROGRAMS = [
   [/\bEdg(e|A|iOS)?\//, 'Edge'],
   [/\bOPR\//, 'Opera'],
@@ -42,7 +42,7 @@ const SYSTEMS = [
   [/Linux/, 'Linux'],
 ] as const
 
-/** Names only programs it knows: a user agent quoted in a mail would let its sender write into the mail. */
+/** Names known programs only: quoting the user agent would let the client put text into the mail. */
 function describeProgram(userAgent: string): string {
   const program = PROGRAMS.find(([pattern]) => pattern.test(userAgent))?.[1] ?? 'an unknown program'
   const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1]

@@ -10,18 +10,18 @@ export interface InboxMail extends Mail {
 }
 
 export interface InboxMailer extends Mailer {
-  /** The mails kept, newest first. */
+  /** The stored mails, newest first. */
   list(): Promise<InboxMail[]>
 }
 
 export interface InboxOptions {
   dir: string
-  /** How many mails to keep; older ones are deleted. */
+  /** The number of mails to keep; older ones are deleted. */
   keep?: number | undefined
   clock?: Clock | undefined
 }
 
-/** Delivers to JSON files in a directory, for development: they outlive a restart and need no provider. */
+/** Writes mails as JSON files to a directory, for development: they survive a restart and need no provider. */
 export function createInboxMailer({ dir, keep = 100, clock = systemClock }: InboxOptions): InboxMailer {
   async function list(): Promise<InboxMail[]> {
     const names = await readdir(dir).catch(() => [])
@@ -35,12 +35,12 @@ export function createInboxMailer({ dir, keep = 100, clock = systemClock }: Inbo
     list,
 
     async send({ id, to, subject, text, html }) {
-      if (!/^[\w-]{1,100}$/.test(id)) throw new Error('a mail id must be fit for a file name')
+      if (!/^[\w-]{1,100}$/.test(id)) throw new Error('a mail id must be usable as a file name')
       await mkdir(dir, { recursive: true, mode: 0o700 })
       const file = join(dir, `${id}.json`)
       if (await exists(file)) return
       const mail: InboxMail = { id, at: new Date(clock.now()).toISOString(), to, subject, text, html }
-      // Renamed into place, so that a reader never meets half a mail. The links in it are credentials: 0600.
+      // Renamed into place, so that a reader never finds half a mail. Mode 0600, because its links are credentials.
       await writeFile(`${file}.part`, JSON.stringify(mail, null, 2), { mode: 0o600 })
       await rename(`${file}.part`, file)
       const surplus = (await list()).slice(keep)
@@ -57,7 +57,7 @@ const exists = (file: string) =>
     () => false,
   )
 
-/** Null for a file that is gone again or is no mail of ours. */
+/** Null for a file that has been deleted or is not a mail. */
 async function readMail(file: string): Promise<InboxMail | null> {
   try {
     const mail = JSON.parse(await readFile(file, 'utf8'))

@@ -1,27 +1,27 @@
 import { escapeHtml } from '../../platform/html.ts'
 
-/** Who the mail is from, as its reader knows it. */
+/** The sender's name and address on the web, as the reader knows them. */
 export interface Brand {
   name: string
-  /** Where the name leads. */
+  /** The link behind the name. */
   url: string
 }
 
-/** What a mail says, in order; both its parts are made from this, so neither can lack anything. */
+/** The content of a mail, in order. Both of its parts are rendered from this, so both are complete. */
 export interface Letter {
   subject: string
   heading: string
   paragraphs: readonly string[]
-  /** The sentence that leads to the button, after the facts. */
+  /** The sentence before the button, after the facts. */
   request?: string
   action?: { label: string; link: string } | undefined
-  /** Small print beneath the button: what to do if this was not you, when the link ends. */
+  /** Small print below the button: what to do if this was not you, when the link expires. */
   notes: readonly string[]
   /** Facts, as label and value. */
   facts?: readonly (readonly [label: string, value: string])[] | undefined
 }
 
-/** The plain part: complete on its own, the link alone on its line. */
+/** The plain-text part: complete by itself, with the link alone on its line. */
 export function layoutText(letter: Letter, brand: Brand): string {
   const facts = (letter.facts ?? []).map(([label, value]) => `${label}: ${value}`).join('\n')
   const action = letter.action && `${letter.action.label}:\n${letter.action.link}`
@@ -31,7 +31,7 @@ export function layoutText(letter: Letter, brand: Brand): string {
 
 const FONT = "font-family:-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 
-// Light colours are inline, for clients that drop <style>; dark ones override them where it is read.
+// Light colours are inline for clients that drop <style>; the dark ones override them in clients that read it.
 const STYLE = `
 :root { color-scheme: light dark; supported-color-schemes: light dark }
 @media (max-width: 480px) { .page { padding: 12px !important } .card { padding: 24px 20px !important } }
@@ -52,7 +52,7 @@ const BUTTON = [
   'text-decoration:none;font-size:16px;font-weight:600;line-height:1.2',
 ].join(';')
 
-/** The HTML part. Loads nothing from anywhere. */
+/** The HTML part. It loads no external resources. */
 export function layoutHtml(letter: Letter, brand: Brand): string {
   const name = escapeHtml(brand.name)
   const body = [
@@ -83,7 +83,7 @@ ${body.filter(Boolean).join('\n')}
 </div>
 <p class="soft" style="margin:16px 0 0;${SOFT}">
 Sent by <a href="${escapeHtml(brand.url)}" style="color:#5b6473">${name}</a>
-because of something done with this e-mail address.</p>
+because someone used this e-mail address there.</p>
 </div>
 </div>
 </body>

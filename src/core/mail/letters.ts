@@ -2,23 +2,25 @@ import { describeCircumstances } from './facts.ts'
 import type { Letter } from './layout.ts'
 import type { FactorChange, Factors, MailTemplate, Templates } from './mail-data.ts'
 
-/** What each mail says; `brand` is the name its reader knows. */
+/** The text of each mail; `brand` is the service's name as the reader knows it. */
 export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string) => Letter } = {
   verify_email: ({ link, minutes, resetLink }, brand) => ({
     subject: `Confirm your e-mail address for ${brand}`,
     heading: 'Confirm your e-mail address',
-    paragraphs: [`An account at ${brand} was created with this e-mail address. If that was you, confirm it:`],
+    paragraphs: [
+      `Someone created an account at ${brand} with this e-mail address. If it was you, confirm the address:`,
+    ],
     action: { label: 'Confirm my address', link },
     notes: [
-      'You did not create an account? Then ignore this message and do not press the button: ' +
-        'somebody else chose that account’s password, and confirming would hand them an account in your name.',
+      'If you did not create an account, ignore this message and do not press the button: ' +
+        'somebody else chose the password, and confirming would give them an account in your name.',
       ...(resetLink
         ? [
-            'This address was registered more than once, and only the password of the last time counts. If that may ' +
-              `not have been you, do not press the button: choose a password of your own at ${resetLink}`,
+            'This address was registered more than once, and only the most recent password works. If you may not have ' +
+              `chosen it, do not press the button: set your own password at ${resetLink}`,
           ]
         : []),
-      `The link works once, for ${duration(minutes)}.`,
+      linkExpiry(minutes),
     ],
   }),
 
@@ -26,25 +28,25 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     subject: `You already have an account at ${brand}`,
     heading: 'You already have an account',
     paragraphs: [
-      `Somebody, probably you, tried to register at ${brand} with this e-mail address. ` +
-        'It has an account already, so nothing was changed.',
+      `Someone, probably you, tried to register at ${brand} with this e-mail address. ` +
+        'It already has an account, so nothing has changed.',
       ...(signInHint ? [signInHint] : []),
-      'If you no longer know your password, choose a new one:',
+      'If you have forgotten your password, choose a new one:',
     ],
     action: { label: 'Choose a new password', link: resetLink },
-    notes: ['If that was not you, there is nothing to do. Nobody has got into your account.'],
+    notes: ['If this was not you, you need not do anything: nobody has got into your account.'],
   }),
 
   reset_password: ({ link, minutes, ip }, brand) => ({
     subject: `Choose a new password for ${brand}`,
     heading: 'Choose a new password',
-    paragraphs: [`Somebody asked to reset the password of your account at ${brand}.`],
+    paragraphs: [`Someone asked to reset the password of your account at ${brand}.`],
     facts: describeCircumstances({ ip }),
-    request: 'If that was you, go on here:',
+    request: 'If it was you, choose a new password here:',
     action: { label: 'Choose a new password', link },
     notes: [
-      'If you did not ask for this, ignore this message: your password stays as it is.',
-      `The link works once, for ${duration(minutes)}.`,
+      'If you did not ask for this, ignore this message: your password stays the same.',
+      linkExpiry(minutes),
     ],
   }),
 
@@ -52,12 +54,12 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     subject: `Your ${brand} password was changed`,
     heading: 'Your password was changed',
     paragraphs: [
-      `The password of your account at ${brand} is a new one. Every other session was signed out.`,
+      `The password of your account at ${brand} was changed. All other sessions were signed out.`,
       ...remaining(data.factors),
     ],
     facts: describeCircumstances(data),
     notes: [
-      `If this was not you, reset your password at once, and make sure nobody else can read your mail.`,
+      'If this was not you, reset your password now, and make sure that nobody else can read your e-mail.',
     ],
   }),
 
@@ -65,20 +67,22 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     subject: `We ended a suspicious ${brand} session`,
     heading: 'We ended a suspicious session',
     paragraphs: [
-      `A sign-in token of your account at ${brand} was used a second time, after it had been replaced. ` +
-        'That happens when a token has been copied, so we signed out the session it belongs to.',
-      'Your password was not used. Sign in again to go on.',
+      `Someone used a sign-in token of your account at ${brand} again after it had been replaced. ` +
+        'This happens when a token has been copied, so we signed out its session.',
+      'Your password was not used. Sign in again to continue.',
     ],
     facts: describeCircumstances(data),
-    notes: ['If you do not recognise this, change your password and look through the list of your sessions.'],
+    notes: ['If you do not recognise this, change your password and check the list of your sessions.'],
   }),
 
   account_deleted: (data, brand) => ({
     subject: `Your ${brand} account was deleted`,
     heading: 'Your account was deleted',
-    paragraphs: [`Your account at ${brand} and its sessions are gone. This is the last message about it.`],
+    paragraphs: [
+      `Your account at ${brand} was deleted, and you are signed out everywhere. This is our last message about it.`,
+    ],
     facts: describeCircumstances(data),
-    notes: ['If this was not you, please tell our support.'],
+    notes: ['If this was not you, please contact our support.'],
   }),
 
   account_locked: ({ link, resetLink, minutes, everywhere, passwordKnown, ...circumstances }, brand) => ({
@@ -86,33 +90,33 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     heading: 'Too many failed sign-ins',
     paragraphs: [
       everywhere
-        ? `There were so many failed sign-ins to your account at ${brand} in a row that only devices which ` +
-          'signed in before can still do so.'
-        : `There were so many failed sign-ins to your account at ${brand} from one place that none more are ` +
-          'accepted from there for a few minutes.',
-      'Where you are signed in already you stay signed in.',
+        ? `There were so many failed sign-ins to your account at ${brand} in a row that, for now, only devices which ` +
+          'signed in before can sign in.'
+        : `There were so many failed sign-ins to your account at ${brand} from one place that we accept no more from ` +
+          'there for a few minutes.',
+      'You stay signed in where you are signed in already.',
     ],
     facts: describeCircumstances(circumstances),
     request: 'If it was you, unlock your account:',
     action: { label: 'Unlock my account', link },
     notes: [
       passwordKnown
-        ? 'If it was not you, somebody knows your password, and only your second factor kept them out: ' +
-          `choose a new password now: ${resetLink}`
-        : 'If it was not you, there is nothing to do: nobody has got into your account. ' +
-          `No longer sure of your password? Choose a new one: ${resetLink}`,
-      `The link works once, for ${duration(minutes)}.`,
+        ? 'If it was not you, somebody knows your password, and only your second factor kept them out. ' +
+          `Choose a new password now: ${resetLink}`
+        : 'If it was not you, you need not do anything: nobody has got into your account. ' +
+          `If you have forgotten your password, choose a new one: ${resetLink}`,
+      linkExpiry(minutes),
     ],
   }),
 
   new_device: (data, brand) => ({
     subject: `New sign-in to your ${brand} account`,
     heading: 'New sign-in to your account',
-    paragraphs: [`A device that has not done so before signed in to your account at ${brand}.`],
+    paragraphs: [`A new device signed in to your account at ${brand}.`],
     facts: describeCircumstances(data),
     notes: [
-      'If this was not you, reset your password at once: it signs that device out. Then look through the list of ' +
-        'your sessions, passkeys and other factors.',
+      'If this was not you, reset your password now: that signs the device out. Then check your sessions, passkeys ' +
+        'and other factors.',
     ],
   }),
 
@@ -120,44 +124,45 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     subject: `Confirm your new e-mail address for ${brand}`,
     heading: 'Confirm your new e-mail address',
     paragraphs: [
-      `The account at ${brand} that belongs to ${oldEmail} is to move to this address. If that is your account, confirm it:`,
+      `Someone asked to change the e-mail address of the account ${oldEmail} at ${brand} to this address. ` +
+        'If it is your account, confirm the change:',
     ],
     action: { label: 'Confirm the new address', link },
     notes: [
-      'You do not know that account? Then ignore this message and do not press the button.',
-      `The link works once, for ${duration(minutes)}.`,
+      'If you do not know that account, ignore this message and do not press the button.',
+      linkExpiry(minutes),
     ],
   }),
 
   email_change_taken: ({ oldEmail }, brand) => ({
     subject: `This address has an account at ${brand} already`,
-    heading: 'This address has an account already',
+    heading: 'This address already has an account',
     paragraphs: [
-      `Somebody, probably you, asked to move the account at ${brand} that belongs to ${oldEmail} to this address. ` +
-        'It has an account of its own, so nothing was changed.',
+      `Someone, probably you, asked to change the e-mail address of the account ${oldEmail} at ${brand} to this ` +
+        'address. This address has its own account, so nothing has changed.',
     ],
-    notes: ['If that was not you, there is nothing to do. Nobody has got into your account.'],
+    notes: ['If this was not you, you need not do anything: nobody has got into your account.'],
   }),
 
   email_change_requested: ({ newEmail, ...circumstances }, brand) => ({
     subject: `Your ${brand} account is to get another e-mail address`,
     heading: 'Your account is to get another e-mail address',
     paragraphs: [
-      `Somebody who knows your password asked to move your account at ${brand} to ${newEmail}. ` +
-        'It moves once the new address is confirmed.',
+      `Someone who knows your password asked to change the e-mail address of your account at ${brand} to ` +
+        `${newEmail}. It changes once the new address is confirmed.`,
     ],
     facts: describeCircumstances(circumstances),
-    notes: ['If this was not you, reset your password at once: that also voids the request.'],
+    notes: ['If this was not you, reset your password now: that also cancels the request.'],
   }),
 
   email_changed: ({ newEmail, ...circumstances }, brand) => ({
     subject: `The e-mail address of your ${brand} account was changed`,
     heading: 'Your e-mail address was changed',
     paragraphs: [
-      `Your account at ${brand} now belongs to ${newEmail}. This address is of no more use for it.`,
+      `The e-mail address of your account at ${brand} is now ${newEmail}. You can no longer sign in with this address.`,
     ],
     facts: describeCircumstances(circumstances),
-    notes: ['If this was not you, please tell our support at once.'],
+    notes: ['If this was not you, please contact our support now.'],
   }),
 
   factor_changed: ({ change, ...circumstances }, brand) => ({
@@ -166,7 +171,7 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     paragraphs: [`This happened to your account at ${brand}.`],
     facts: describeCircumstances(circumstances),
     notes: [
-      'If this was not you, reset your password at once, sign in, and look through your sessions, passkeys and other factors.',
+      'If this was not you, reset your password now, sign in, and check your sessions, passkeys and other factors.',
     ],
   }),
 
@@ -178,7 +183,7 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     ],
     action: { label: 'Choose a new password', link },
     notes: [
-      `The link works once, for ${duration(minutes)}; afterwards ask for another one where you sign in.`,
+      `The link works once, for ${duration(minutes)}. After that, ask for a new one on the sign-in page.`,
     ],
   }),
 }
@@ -192,7 +197,7 @@ const FACTOR_CHANGES: Record<FactorChange, string> = {
   recovery_code_used: 'A recovery code of your account was used',
 }
 
-/** Whoever got in may have left something that no new password removes. */
+/** An intruder may have set up a factor that a new password does not remove. */
 function remaining(factors: Factors | undefined): string[] {
   const { totp = false, passkeys = 0 } = factors ?? {}
   const kept = [
@@ -201,9 +206,11 @@ function remaining(factors: Factors | undefined): string[] {
   ]
   if (kept.length === 0) return []
   return [
-    `Still set up for this account: ${kept.join(' and ')}. Sign in and remove what you do not recognise.`,
+    `Still set up for this account: ${kept.join(' and ')}. Sign in and remove anything you do not recognise.`,
   ]
 }
+
+const linkExpiry = (minutes: number) => `The link works once, for ${duration(minutes)}.`
 
 /** 90 → `90 minutes`, 1440 → `24 hours` */
 function duration(minutes: number): string {

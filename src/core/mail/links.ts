@@ -1,14 +1,14 @@
-/** Links in mail. They come from configuration, never from a request's `Host`. */
+/** Links in mails. They are built from the configuration, never from a request's `Host`. */
 export interface Links {
   verifyEmail(token: string): string
   resetPassword(token: string): string
   unlock(token: string): string
   confirmEmailChange(token: string): string
-  /** Where a person asks for a new password. */
+  /** The page where a user asks for a new password. */
   forgotPassword(): string
 }
 
-/** @param appUrl where an app of the operator's takes the links instead of the built-in pages. */
+/** @param appUrl the operator's app, if it handles the links instead of the built-in pages. */
 export function createLinks(publicUrl: string, appUrl: string | undefined): Links {
   const base = appUrl ?? `${publicUrl}/auth`
   return {

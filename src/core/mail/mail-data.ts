@@ -1,18 +1,17 @@
 import type { Circumstances } from './facts.ts'
 
-/** What each mail is made from. */
+/** The data of each mail. */
 export interface Templates {
-  /** `resetLink` where the address was registered before, perhaps by somebody else. */
+  /** `resetLink` if the address was registered before, perhaps by somebody else. */
   verify_email: { link: string; minutes: number; resetLink?: string | undefined }
   /** `signInHint` is a sentence that says where to sign in. */
   already_registered: { signInHint?: string | undefined; resetLink: string }
   reset_password: { link: string; minutes: number; ip?: string | undefined }
-  /** `at` is in milliseconds since the epoch, here and below. */
-  /** `factors`: what still opens the account beside the password. */
+  /** `at` is in milliseconds since the epoch, here and below. `factors`: the factors that the account still has. */
   password_changed: { at: number; ip?: string | undefined; factors?: Factors | undefined }
   refresh_reuse_detected: { at: number; ip?: string | undefined; userAgent?: string | undefined }
   account_deleted: { at: number }
-  /** `everywhere`: the lasting cap, which no waiting lifts. `passwordKnown`: it was the second factor that was guessed. */
+  /** `everywhere`: the lasting cap, which does not expire. `passwordKnown`: the guesses were at the second factor. */
   account_locked: Circumstances & {
     link: string
     resetLink: string
@@ -34,7 +33,7 @@ export interface Factors {
   passkeys: number
 }
 
-/** What happened to the factors of an account. */
+/** A change to the factors of an account. */
 export type FactorChange =
   | 'totp_enabled'
   | 'totp_disabled'

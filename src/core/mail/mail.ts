@@ -13,11 +13,11 @@ export { createLinks, type Links } from './links.ts'
 export type { FactorChange, MailContent } from './mail-data.ts'
 export { findSuppression, lift, listSuppressed, mark, type Suppression } from './suppression.ts'
 
-/** Mail that leaves if, and only if, the transaction that asked for it commits. */
+/** Mail that is sent if, and only if, the transaction that queued it commits. */
 export interface Mail {
   /**
-   * Queues a mail. Beyond ten of one template to one recipient within an hour it does nothing, so that nobody can be
-   * flooded. @throws {TypeError} when `to` is empty or holds a control character.
+   * Queues a mail. After ten mails of one template to one recipient within an hour it does nothing, so that nobody can
+   * be flooded. @throws {TypeError} when `to` is empty or holds a control character.
    */
   enqueue(tx: Transaction, to: string, content: MailContent): Promise<void>
 }
@@ -25,12 +25,12 @@ export interface Mail {
 export interface MailDeps extends UsesPlatform<'db' | 'log' | 'metrics'> {
   outbox: Pick<Outbox, 'define'>
   mailer: Mailer
-  /** Who the mail is from, as its reader knows it. */
+  /** The service's name and URL, as the reader knows them. */
   brand: Brand
 }
 
 const MAX_PER_HOUR = 10
-/** What metrics call a mail that was not sent because of what the provider reported. */
+/** The label of each result in metrics. */
 const RESULTS: Record<DeliveryResult, string> = {
   sent: 'sent',
   delayed: 'delayed',
@@ -38,11 +38,11 @@ const RESULTS: Record<DeliveryResult, string> = {
   withheld: 'suppressed',
 }
 
-/** Makes mail a kind of message that the outbox delivers. */
+/** Registers mail as a kind of message with the outbox. */
 export function openMail({ db, log, metrics, outbox, mailer, brand }: MailDeps): Mail {
   async function deliver({ id, topic: template, recipient, payload }: Message) {
     if (!isMailTemplate(template)) throw new Error('this version knows no such template')
-    // Here and not when it is queued: no call may tell a stranger what is known of an address.
+    // Checked here and not in `enqueue`: no request may reveal what is known about an address.
     const suppression = await findSuppression(db, recipient)
     if (suppression && isHeldBack(template, suppression)) return { withhold: `suppressed: ${suppression}` }
     const letter = renderMail(template, payload as MailData<MailTemplate>, brand)
@@ -59,14 +59,17 @@ export function openMail({ db, log, metrics, outbox, mailer, brand }: MailDeps):
       metrics.countMail(template, RESULTS[result])
       const fields = { outboxId, template: topic, attempts, reason }
       if (result === 'given_up') {
-        log.error({ code: 'mail_given_up', ...fields }, 'a mail could not be delivered and was given up')
+        log.error(
+          { code: 'mail_given_up', ...fields },
+          'a mail could not be delivered and will not be retried',
+        )
       } else if (result === 'delayed') {
-        log.warn({ code: 'mail_delayed', ...fields }, 'a mail could not be delivered yet')
+        log.warn({ code: 'mail_delayed', ...fields }, 'a mail could not be delivered and will be retried')
       } else if (result === 'withheld') {
         const reported = reason?.replace('suppressed: ', '')
         log.warn(
           { event: 'mail_suppressed', ...fields, reason: reported },
-          'a mail was not sent: the provider reported its address',
+          'a mail was not sent, because the provider reported its recipient',
         )
       }
     },

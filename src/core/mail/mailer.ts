@@ -1,8 +1,8 @@
 import { Undeliverable } from '../outbox/outbox.ts'
 
-/** One mail, ready to be sent. */
+/** One mail, ready to send. */
 export interface Mail {
-  /** Idempotency key: sending the same id twice must reach the recipient once, where the provider can. */
+  /** Idempotency key: a mail sent twice with the same id arrives once, if the provider supports that. */
   id: string
   to: string
   subject: string
@@ -10,14 +10,14 @@ export interface Mail {
   html: string
 }
 
-/** Something that delivers mail. `send` throws `MailRejected` for good, anything else to be tried again. */
+/** Delivers mail through one provider. */
 export interface Mailer {
   readonly name: string
   /** @throws {MailRejected} when trying again is pointless; any other error means: try again later. */
   send(mail: Mail): Promise<void>
 }
 
-/** The provider refuses this mail for good. The message names no address, link or key. */
+/** The provider permanently refuses this mail. The message names no address, link or key. */
 export class MailRejected extends Undeliverable {
   override readonly name: string = 'MailRejected'
 }

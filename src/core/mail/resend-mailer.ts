@@ -3,18 +3,18 @@ import { type Mailer, MailRejected } from './mailer.ts'
 
 export interface ResendOptions {
   apiKey: string
-  /** Where the API is, if not at Resend. No trailing slash. */
+  /** The URL of the API, if not Resend's. No trailing slash. */
   baseUrl?: string | undefined
   from: string
   replyTo?: string | undefined
 }
 
-/** How long one attempt may take, in milliseconds. */
+/** The time limit of one attempt, in milliseconds. */
 const TIMEOUT_MS = 10_000
 
 /**
  * Sends through Resend's API, with the mail's id as `Idempotency-Key`.
- * Errors name the provider's code and status only: its free text can quote addresses.
+ * Errors name only the provider's code and status, because its free text can quote addresses.
  */
 export function createResendMailer({ apiKey, baseUrl, from, replyTo }: ResendOptions): Mailer {
   const resend = new Resend(apiKey, baseUrl ? { baseUrl } : undefined)
@@ -24,11 +24,11 @@ export function createResendMailer({ apiKey, baseUrl, from, replyTo }: ResendOpt
 
     async send({ id, to, subject, text, html }) {
       const mail = { from, to: [to], subject, text, html, ...(replyTo ? { replyTo } : {}) }
-      // The SDK hands these options to fetch, so the signal works although its types do not list it.
+      // The SDK passes these options to fetch, so the signal works although the types do not list it.
       const options = { idempotencyKey: id, signal: AbortSignal.timeout(TIMEOUT_MS) }
       const { data, error } = await resend.emails.send(mail, options)
       if (data) return
-      // The SDK passes the body of an error on unchecked: neither field need be what its types say.
+      // The SDK does not check the body of an error: its fields may differ from their types.
       const status = Number(error?.statusCode) || 0
       const code = /^[a-z_]{1,40}$/.test(String(error?.name)) ? String(error?.name) : 'unknown_error'
       const message = status ? `resend answered ${status} ${code}` : `resend gave no answer (${code})`
@@ -38,6 +38,6 @@ export function createResendMailer({ apiKey, baseUrl, from, replyTo }: ResendOpt
   }
 }
 
-/** A wrong sender is a fault of the configuration: the mail can leave once that is mended. */
+/** A wrong sender is a configuration error: the mail can be sent once that is fixed. */
 const isPermanent = (status: number, code: string) =>
   (status === 400 || status === 422) && code !== 'invalid_from_address'

@@ -8,7 +8,7 @@ export interface SmtpOptions {
   replyTo?: string | undefined
 }
 
-/** Sends over SMTP. SMTP knows no idempotency key; a fixed Message-ID lets mailboxes drop a second copy. */
+/** Sends over SMTP. SMTP has no idempotency key; a fixed Message-ID lets mailboxes drop a second copy. */
 export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
   const transport = createTransport({
     url,
@@ -28,7 +28,7 @@ export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
       try {
         await transport.sendMail({
           from,
-          // As an object the address is one recipient, whatever commas it holds.
+          // As an object the address is one recipient, even if it contains commas.
           to: { name: '', address: to },
           subject,
           text,
@@ -47,11 +47,11 @@ export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
 
 type SmtpError = Error & { code?: string; responseCode?: number; command?: string }
 
-/** The server's own words can quote the address, so only its numbers are kept. */
+/** Keeps only the codes of an error, because the server's text can quote the address. */
 function translate({ code, responseCode, command }: SmtpError): Error {
   const what = [code ?? 'unknown error', command && `at ${command}`, responseCode].filter(Boolean).join(' ')
   const message = `smtp delivery failed: ${what}`
-  // Only a refused recipient is the mail's fault; a refused sender or sign-in is the configuration's.
+  // Only a refused recipient is permanent; a refused sender or sign-in is a configuration error.
   const recipientRefused = command === 'RCPT TO' && (responseCode ?? 0) >= 500
   const noRecipient = code === 'EENVELOPE' && command === 'API'
   return recipientRefused || noRecipient ? new MailRejected(message) : new Error(message)

@@ -1,38 +1,38 @@
 import type { Queryable } from '../../platform/database.ts'
 import type { MailTemplate } from './mail-data.ts'
 
-/** Why mail to an address is held back. */
+/** Why an address is suppressed: no mail, or only necessary mail, is sent to it. */
 export type Suppression = 'bounced' | 'complained'
 
-/** A lifted mark stays for a while, so that an older report that arrives late cannot bring it back. */
+/** A lifted suppression is kept for a while, so that an older report that arrives late cannot restore it. */
 const LIFTED = 'lifted'
 
 /**
- * Writes down what was reported of a canonical address, unless something newer is known already; a complaint does
- * not weaken a bounce. True if the address did not have that mark before.
+ * Records what was reported about a canonical address, unless something newer is known; a complaint does not replace
+ * a bounce. True if this changed the address's suppression.
  */
 export async function mark(db: Queryable, address: string, reason: Suppression, at: Date): Promise<boolean> {
   return write(db, address, reason, at)
 }
 
-/** Lets mail to an address go again, unless a newer report is known. True if it was held back before. */
+/** Lifts an address's suppression, unless a newer report is known. True if the address was suppressed before. */
 export async function lift(db: Queryable, address: string, at: Date): Promise<boolean> {
   return write(db, address, LIFTED, at)
 }
 
-/** The mark an address has, if any. */
+/** The suppression of an address, if any. */
 export async function findSuppression(db: Queryable, address: string): Promise<Suppression | undefined> {
   const row = await db.mailSuppression.findUnique({ where: { address }, select: { reason: true } })
   return row && row.reason !== LIFTED ? (row.reason as Suppression) : undefined
 }
 
-/** Every address that mail is held back from, the latest report first. */
+/** Every suppressed address, the latest report first. */
 export function listSuppressed(db: Queryable) {
   return db.mailSuppression.findMany({ where: { reason: { not: LIFTED } }, orderBy: { at: 'desc' } })
 }
 
 async function write(db: Queryable, address: string, reason: string, at: Date): Promise<boolean> {
-  // One statement, strictly newer only: a replay, or an older event at the same time as a newer one, changes nothing.
+  // One statement that accepts only newer events: replays, and older events that arrive concurrently, change nothing.
   const changed = await db.$queryRaw<unknown[]>`
     WITH before AS (
       SELECT reason FROM mail_suppressions WHERE address = ${address}
@@ -51,7 +51,7 @@ async function write(db: Queryable, address: string, reason: string, at: Date): 
   return changed.length > 0
 }
 
-/** Whether a mail holds what its reader needs to get in or to go on; the others only tell. */
+/** Whether the reader needs the mail to continue; the others only inform. */
 const NEEDED: Record<MailTemplate, boolean> = {
   verify_email: true,
   already_registered: true,
@@ -69,6 +69,6 @@ const NEEDED: Record<MailTemplate, boolean> = {
   factor_changed: false,
 }
 
-/** Whether a mail stays here: always if the address bounces, and if it complained, unless the mail is needed. */
+/** Whether a mail is not sent: never to an address that bounced, and only needed mail to one that complained. */
 export const isHeldBack = (template: MailTemplate, suppression: Suppression): boolean =>
   suppression === 'bounced' || !NEEDED[template]

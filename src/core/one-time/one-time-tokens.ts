@@ -8,7 +8,7 @@ import type { LockedUser, User, Users } from '../users/users.ts'
 
 export type OneTimePurpose = 'verify_email' | 'reset_password' | 'unlock' | 'change_email'
 
-/** Seconds for which the link in a mail works. */
+/** The lifetime of the link in a mail, in seconds. */
 export const ONE_TIME_TTL: Record<OneTimePurpose, number> = {
   verify_email: 24 * 3600,
   reset_password: 3600,
@@ -16,23 +16,23 @@ export const ONE_TIME_TTL: Record<OneTimePurpose, number> = {
   change_email: 3600,
 }
 
-/** Links in mail: 256 random bits, stored hashed, good for one success. */
+/** Tokens of mailed links: 256 random bits, stored as hashes, each used up by one success. */
 export interface OneTimeTokens {
-  /** A new token; for a change of address with the canonical address it leads to. Null for a disabled user. */
+  /** Issues a token; `newEmail` is the canonical address of a change of address. Null for a disabled user. */
   issue(tx: Transaction, purpose: OneTimePurpose, user: LockedUser, newEmail?: string): Promise<string | null>
-  /** Whose token it is, without using it up; null when `consume` would refuse it. */
+  /** Finds the token's user without using it up; null when `consume` would refuse it. */
   find(db: Queryable, purpose: OneTimePurpose, token: string): Promise<User | null>
-  /** Takes the token and locks its user; null when the token is wrong, used, expired or void. */
+  /** Uses the token up and locks its user; null when the token is wrong, used, expired or void. */
   consume(tx: Transaction, purpose: OneTimePurpose, token: string): Promise<ConsumedToken | null>
-  /** Whether a token of this purpose still works. */
+  /** Whether the user has a token of this purpose that has not expired. */
   isPending(db: Queryable, purpose: OneTimePurpose, userId: string): Promise<boolean>
-  /** Takes back every token of a user, or those of one purpose. */
+  /** Revokes all tokens of a user, or those of one purpose. */
   revoke(tx: Transaction, user: LockedUser, purpose?: OneTimePurpose): Promise<void>
 }
 
 export interface ConsumedToken {
   user: LockedUser
-  /** The address the token leads to, if it is for a change. */
+  /** The new address, if the token is for a change of address. */
   newEmail: string | null
 }
 
@@ -68,13 +68,13 @@ export function createOneTimeTokens(deps: {
     async find(db, purpose, token) {
       const found = await read(db, purpose, token)
       const user = found && (await users.find(db, found.userId))
-      return user && isGoodFor(found, user) ? user : null
+      return user && isValidFor(found, user) ? user : null
     },
     async consume(tx, purpose, token) {
       const found = await read(tx, purpose, token)
-      // The user before the token: uses of two tokens of one user would otherwise wait for each other.
+      // The user is locked before the token: otherwise uses of two tokens of one user could deadlock.
       const user = found && (await users.lock(tx, found.userId))
-      if (!user || !isGoodFor(found, user)) return null
+      if (!user || !isValidFor(found, user)) return null
       const { count } = await tx.oneTimeToken.deleteMany({ where: { id: found.id } })
       return count === 1 ? { user, newEmail: found.newEmail } : null
     },
@@ -88,10 +88,10 @@ export function createOneTimeTokens(deps: {
 }
 
 /**
- * A verification belongs to one registration, and a change of address to the password it was asked for with; an
- * administrator who requires a reset voids the change. A reset link proves the mailbox, whoever registered it.
+ * A verification is valid only for the registration it was issued for, a change of address only while the password is
+ * the same and no reset is required. A reset link proves access to the mailbox and is bound to neither.
  */
-function isGoodFor(token: OneTimeToken, user: User): boolean {
+function isValidFor(token: OneTimeToken, user: User): boolean {
   if (user.disabledAt) return false
   if (token.purpose === 'change_email' && user.resetRequiredAt) return false
   const isBound = token.purpose === 'verify_email' || token.purpose === 'change_email'

@@ -11,7 +11,7 @@ export {
 } from './one-time-tokens.ts'
 export type { PasskeyUse, Tickets } from './tickets.ts'
 
-/** What works once: links in mail, and tickets that a client carries from one step to the next. */
+/** Credentials that work once: links in mails, and tickets that a client keeps between two requests. */
 export function openOneTime(
   deps: UsesPlatform<'clock' | 'secrets'> & { users: Pick<Users, 'find' | 'lock'> },
 ): { oneTimeTokens: OneTimeTokens; tickets: Tickets } {

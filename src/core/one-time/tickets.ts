@@ -2,38 +2,38 @@ import { createHash } from 'node:crypto'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 
-/** What a ticket holds; a ticket for one purpose is worth nothing for another. */
+/** The content of a ticket, by purpose. A ticket works for one purpose only. */
 export interface TicketData {
   /**
-   * Between the two steps of a sign-in: the password was right. `passwordVersion` is the user's security version, by
-   * the name that nodes of the former version read.
+   * Between the two steps of a sign-in: the password was right. `passwordVersion` is the user's security version, under
+   * the name that nodes of the previous release read.
    */
   mfa: { userId: string; passwordVersion: number; transport: 'cookie' | 'body' }
   /** A WebAuthn challenge for a new passkey. */
   passkey_registration: { userId: string; challenge: string }
-  /** A WebAuthn challenge for a passkey that exists; without `userId` for a passkey of anybody. */
+  /** A WebAuthn challenge for an existing passkey; when `userId` is null, for a passkey of any user. */
   passkey_assertion: { use: PasskeyUse; userId: string | null; challenge: string }
 }
 export type TicketPurpose = keyof TicketData
 export type PasskeyUse = 'sign_in' | 'second_factor' | 'step_up'
 
 /**
- * Encrypted data that a client carries from one step to the next. Nothing is stored when one is issued, so that
- * strangers cannot fill a table; what it opens is done once, because `spend` succeeds once.
+ * Encrypted data that a client keeps between two requests. Nothing is stored when a ticket is issued, so that nobody
+ * can fill a table; `spend` succeeds once, so each ticket works once.
  */
 export interface Tickets {
   /** `ttl` in seconds. */
   issue<P extends TicketPurpose>(purpose: P, data: TicketData[P], ttl: number): string
-  /** Null for what is not, or no longer, a ticket for this purpose. */
+  /** Null unless it is a valid ticket for this purpose. */
   open<P extends TicketPurpose>(purpose: P, ticket: string): TicketData[P] | null
-  /** False when the ticket has been spent before. Belongs into the transaction that does what it opens. */
+  /** False when the ticket was spent before. Call it in the transaction of the action that the ticket allows. */
   spend(tx: Transaction, purpose: TicketPurpose, ticket: string): Promise<boolean>
 }
 
 export function createTickets({ secrets, clock }: UsesPlatform<'secrets' | 'clock'>): Tickets {
   function read<P extends TicketPurpose>(purpose: P, ticket: string) {
     const sealed = Buffer.from(ticket, 'base64url')
-    // Node's decoder skips what it does not know: a ticket has one spelling, or it could be spent twice.
+    // Node's decoder skips unknown characters: without this check a ticket could be spent in several spellings.
     if (sealed.toString('base64url') !== ticket) return null
     try {
       const { expiresAt, data } = JSON.parse(secrets.open('ticket', purpose, sealed))
@@ -55,7 +55,7 @@ export function createTickets({ secrets, clock }: UsesPlatform<'secrets' | 'cloc
       const valid = read(purpose, ticket)
       if (!valid) return false
       const hash = new Uint8Array(createHash('sha256').update(valid.sealed).digest())
-      // A concurrent use waits here for the other's transaction, and finds the ticket spent once that commits.
+      // A concurrent use waits here for the other transaction and, once that commits, finds the ticket spent.
       const spent = await tx.$executeRaw`
         INSERT INTO spent_tickets (hash, expires_at) VALUES (${hash}, ${new Date(valid.expiresAt)})
         ON CONFLICT DO NOTHING`

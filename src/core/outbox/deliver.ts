@@ -4,11 +4,11 @@ import { type MessageKind, Undeliverable } from './message-kind.ts'
 import { describeFailure, GIVE_UP_AFTER_MS, retryDelay } from './retry.ts'
 import { type ClaimedMessage, giveUp, LEASE_MS, markSent, postpone } from './rows.ts'
 
-/** One attempt may take this long, in milliseconds: well within the lease. */
+/** The time limit of one attempt, in milliseconds: well within the lease. */
 const ATTEMPT_MS = LEASE_MS * 0.75
 
 /**
- * Delivers one claimed message and writes down what came of it.
+ * Delivers one claimed message and records the result.
  * @throws when the database fails; the lease then runs out and the message is tried again.
  */
 export async function deliver(
@@ -18,11 +18,11 @@ export async function deliver(
 ): Promise<void> {
   try {
     const { id, topic, recipient, sealed } = claimed
-    // A seal that does not open is tried again like any failure: a secret removed too early can be put back.
+    // A payload that cannot be decrypted is retried like any failure: the operator can restore a removed secret.
     const payload = JSON.parse(secrets.open('outbox', id, sealed))
     const attempt = kind.deliver({ id, topic, recipient, payload })
     // A delivery that hangs must not stop the worker.
-    const outcome = await withTimeout(ATTEMPT_MS, attempt, 'there was no answer in time')
+    const outcome = await withTimeout(ATTEMPT_MS, attempt, 'the delivery timed out')
     if (outcome) {
       if (await giveUp(db, claimed, clock.now(), outcome.withhold))
         kind.report(claimed, 'withheld', outcome.withhold)

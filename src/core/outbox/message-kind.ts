@@ -1,6 +1,6 @@
-/** What a message is, whoever delivers it. */
+/** The parts of a message that do not depend on its kind. */
 export interface NewMessage {
-  /** What it is about, within its kind. */
+  /** The subject within its kind, such as the template of a mail. */
   topic: string
   recipient: string
   /** Anything that JSON can hold. It is kept encrypted until the message is delivered. */
@@ -13,20 +13,20 @@ export interface Message extends NewMessage {
   id: string
 }
 
-/** What came of an attempt; `withheld` by the kind itself. */
+/** The result of an attempt; `withheld` when the kind decided not to deliver. */
 export type DeliveryResult = 'sent' | 'delayed' | 'given_up' | 'withheld'
 
-/** How messages of one kind are delivered. Queueing, leasing, retrying and giving up know nothing of it. */
+/** How messages of one kind are delivered. Queueing, leasing and retrying are the same for all kinds. */
 export interface MessageKind {
   name: string
-  /** Beyond so many messages of one topic to one recipient within an hour, further ones are not queued. */
+  /** The maximum number of messages of one topic to one recipient per hour; further ones are not queued. */
   maxPerHour: number
   /**
    * Resolves when the message was delivered, or with a reason not to deliver it.
    * @throws {Undeliverable} when trying again is pointless; any other error means: try again later.
    */
   deliver(message: Message): Promise<undefined | { withhold: string }>
-  /** Called with what came of each attempt. */
+  /** Called with the result of each attempt. */
   report(
     message: { id: string; topic: string; attempts: number },
     result: DeliveryResult,

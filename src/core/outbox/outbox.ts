@@ -15,9 +15,9 @@ export {
 } from './message-kind.ts'
 export { describeFailure } from './retry.ts'
 
-/** A queue of messages that leave if, and only if, the transaction that asked for them commits. */
+/** A queue of messages that are sent if, and only if, the transaction that queued them commits. */
 export interface Outbox extends Background {
-  /** Registers a kind, and returns how to queue messages of it in a transaction. */
+  /** Registers a kind and returns a function that queues messages of it in a transaction. */
   define(kind: MessageKind): (tx: Transaction, message: NewMessage) => Promise<void>
   start(): void
   /** Attempts everything that is due. @throws when the database fails. */
@@ -25,7 +25,7 @@ export interface Outbox extends Background {
 }
 
 export interface OutboxOptions extends UsesPlatform<'db' | 'secrets' | 'clock' | 'log' | 'metrics'> {
-  /** Milliseconds between two looks for due messages. */
+  /** Milliseconds between two queries for due messages. */
   pollMs?: number | undefined
 }
 
@@ -67,7 +67,7 @@ export function openOutbox({ pollMs = 1_000, ...deps }: OutboxOptions): Outbox {
       kinds.set(kind.name, kind)
       return async (tx, { topic, recipient, payload }) => {
         const now = clock.now()
-        // Held until the transaction ends: without it, parallel requests would all count before any is counted.
+        // Held until the transaction ends: otherwise parallel requests would not count each other's messages.
         const lock = `outbox:${topic}:${recipient}`
         await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${lock}, 0))`
         const recent = await tx.outboxMessage.count({
@@ -79,7 +79,7 @@ export function openOutbox({ pollMs = 1_000, ...deps }: OutboxOptions): Outbox {
         const createdAt = new Date(now)
         const row = { id, kind: kind.name, topic, recipient, sealed, nextAttemptAt: createdAt, createdAt }
         await tx.outboxMessage.create({ data: row })
-        // Not awaited: the caller's answer does not wait for the delivery.
+        // Not awaited: the response to the client does not wait for the delivery.
         afterCommit(tx, () => {
           if (started) void worker.runNow().catch(() => {})
         })

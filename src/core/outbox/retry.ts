@@ -1,20 +1,20 @@
-/** How long a mail is tried for, in milliseconds, from when it was queued. */
+/** How long a message is retried after it was queued, in milliseconds. */
 export const GIVE_UP_AFTER_MS = 24 * 3_600_000
 
-/** Milliseconds until the next try, by how many have failed; the last one repeats. */
+/** Milliseconds until the next attempt, by the number of failures; the last delay repeats. */
 const DELAYS = [5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000] as const
 const LONGEST_MS = 3_600_000
 
 /**
- * Milliseconds to wait after the `attempts`-th failure (counted from 1), a fifth more or less by chance,
- * so that a recovering provider does not meet every waiting mail at once. Never above an hour.
+ * Milliseconds to wait after the `attempts`-th failure (counted from 1), varied at random by up to a fifth, so that a
+ * recovering provider does not receive every waiting message at once. At most an hour.
  */
 export function retryDelay(attempts: number, random: () => number = Math.random): number {
   const delay = DELAYS[Math.max(attempts, 1) - 1] ?? LONGEST_MS
   return Math.min(LONGEST_MS, Math.round(delay * (0.8 + 0.4 * random())))
 }
 
-/** An error in one line without addresses and links, fit to be stored and logged. */
+/** Describes an error in one line without addresses and links, so that it can be stored and logged. */
 export function describeFailure(error: unknown): string {
   const text = error instanceof Error ? error.message : 'unknown error'
   return text

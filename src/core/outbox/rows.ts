@@ -7,18 +7,18 @@ export interface ClaimedMessage {
   topic: string
   recipient: string
   sealed: Uint8Array
-  /** Attempts begun, this one included. */
+  /** The number of attempts, including this one. */
   attempts: number
   /** Milliseconds since the epoch. */
   createdAt: number
 }
 
-/** For how long a claim keeps other workers away, in milliseconds. */
+/** How long a claimed message is hidden from other workers, in milliseconds. */
 export const LEASE_MS = 60_000
 
 /**
- * Claims up to `limit` due messages of these kinds, oldest due first, by putting them off for the length of a lease:
- * a worker that dies loses nothing, and no row stays locked while its message is being delivered.
+ * Claims up to `limit` due messages of these kinds, longest due first, by postponing them for the length of a lease.
+ * If a worker dies, its messages become due again, and no row stays locked during a delivery.
  */
 export function claimDue(
   db: Database,
@@ -42,7 +42,7 @@ export function claimDue(
       (extract(epoch FROM created_at) * 1000)::float8 AS "createdAt"`
 }
 
-/** A late success counts too: a worker that has claimed the message since must not deliver it again. */
+/** Also after the lease has expired: a worker that has claimed the message since must not deliver it again. */
 export async function markSent(db: Database, { id }: ClaimedMessage, now: number): Promise<void> {
   await db.outboxMessage.updateMany({
     where: { id, sentAt: null },
@@ -50,7 +50,7 @@ export async function markSent(db: Database, { id }: ClaimedMessage, now: number
   })
 }
 
-/** Nothing happens if another worker has claimed the message since. */
+/** Does nothing if another worker has claimed the message since. */
 export async function postpone(
   db: Database,
   message: ClaimedMessage,

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto'
 import { pwnedPasswordRange } from 'hibp'
 import type { Clock } from '../../platform/clock.ts'
 
-/** Passwords that stand in known breaches, by the k-anonymity range API: only five hex digits of a hash leave. */
+/** Passwords from known breaches, by the k-anonymity range API: only five hex digits of a hash are sent. */
 export interface BreachedPasswords {
-  /** False also when nobody can say: an outage of somebody else's must not keep people out. */
+  /** Also false when the API is unavailable: its outage must not keep users from choosing a password. */
   has(password: string): Promise<boolean>
 }
 
 export interface BreachedPasswordsDeps {
-  /** Base of the range API; undefined asks nobody. */
+  /** Base URL of the range API; without it no password counts as breached. */
   url: string | undefined
   clock: Clock
   log: { warn(details: object, message: string): void; info(details: object, message: string): void }
@@ -17,12 +17,12 @@ export interface BreachedPasswordsDeps {
 
 const ANSWER_MS = 1_000
 const ASK_AGAIN_MS = 30_000
-// A range has about 2,000 lines, padding included; what has none, or a hundred thousand, is no range.
+// A range has about 2,000 lines, including padding. An answer with none or with more than this is not a range.
 const MAX_LINES = 100_000
 const SUFFIX = /^[0-9A-F]{35}$/
 
 export function createBreachedPasswords({ url, clock, log }: BreachedPasswordsDeps): BreachedPasswords {
-  let away = false
+  let unavailable = false
   let askAgainAt = 0
 
   async function countOf(baseUrl: string, password: string): Promise<number> {
@@ -35,28 +35,30 @@ export function createBreachedPasswords({ url, clock, log }: BreachedPasswordsDe
     })
     const suffixes = Object.keys(range)
     if (suffixes.length > MAX_LINES || !suffixes.some((suffix) => SUFFIX.test(suffix))) {
-      throw new TypeError('the answer is no range')
+      throw new TypeError('the answer is not a range')
     }
-    // Padding counts zero.
+    // Padding has a count of zero.
     return range[hash.slice(5)] ?? 0
   }
 
   return {
     async has(password) {
       if (url === undefined) return false
-      if (away && clock.now() < askAgainAt) return false
-      // During an outage one request finds out for all; it alone can wait a second.
+      if (unavailable && clock.now() < askAgainAt) return false
+      // During an outage only one request at a time checks the API and may wait for it.
       askAgainAt = clock.now() + ASK_AGAIN_MS
       try {
         const count = await countOf(url, password)
-        if (away) log.info({}, 'breached passwords are known again')
-        away = false
+        if (unavailable) log.info({}, 'breached passwords can be checked online again')
+        unavailable = false
         return count > 0
       } catch (error) {
-        // The error's message may name what was asked.
-        if (!away)
-          log.warn({ reason: (error as Error).name }, 'breached passwords: asking only the bundled list')
-        away = true
+        // The error's message may contain the hash prefix.
+        if (!unavailable) {
+          const reason = (error as Error).name
+          log.warn({ reason }, 'breached passwords cannot be checked online: only the bundled list is used')
+        }
+        unavailable = true
         askAgainAt = clock.now() + ASK_AGAIN_MS
         return false
       }

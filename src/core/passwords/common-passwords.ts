@@ -1,17 +1,17 @@
-/** The commonest passwords there are, as bundled with the server: what is asked when nobody else can be. */
+/** The most common passwords, from a list that is bundled with the server and needs no network. */
 export interface CommonPasswords {
   has(password: string): Promise<boolean>
 }
 
-// No account takes a shorter one.
+// Shorter passwords are refused anyway.
 const MIN_LENGTH = 8
 
 let list: Promise<ReadonlySet<string>> | undefined
 
-// Lower case, like the list: guessers try the spellings of a word, and a space at its end, before the next word.
+// Lower case, like the list: attackers also try other capitals and surrounding spaces.
 const spelling = (password: string) => password.normalize('NFC').trim().toLowerCase()
 
-/** Begins to load the list, once for the process: nobody waits for the 20 ms of unpacking, and 3.6 MB hold it. */
+/** Starts to load the list, once per process, so that no request waits 20 ms for it. It takes 3.6 MB of memory. */
 export function openCommonPasswords(): CommonPasswords {
   list ??= load()
   const loaded = list

@@ -6,29 +6,29 @@ export interface PasswordOptions {
   memoryKib: number
   iterations: number
   parallelism: number
-  /** Hashes computed at once; default one per core. */
+  /** The number of hashes computed at once; by default one per core. */
   concurrency?: number | undefined
 }
 
 /** argon2id with bounded concurrency and a bounded queue. @throws `overloaded` when the queue is full. */
 export interface Passwords {
   hash(password: string): Promise<string>
-  /** Whether the password fits; costs the same for a null hash, which nothing fits. */
+  /** Whether the password is right. A null hash matches no password, at the same cost. */
   verify(stored: string | null, password: string): Promise<boolean>
-  /** Whether a hash was made with weaker parameters than today's. */
+  /** Whether a hash was made with weaker parameters than the configured ones. */
   isOutdated(stored: string): boolean
-  /** How many hashes wait for their turn. */
+  /** How many hashes wait for a slot. */
   queued(): number
 }
 
-/** Longest password that is ever hashed, in code points after NFC. */
+/** The longest password that is hashed, in code points after NFC. */
 export const PASSWORD_MAX_LENGTH = 128
 
 const WAITING_PER_SLOT = 32
 
 export async function createPasswords(options: PasswordOptions): Promise<Passwords> {
   const parameters = {
-    // The enum is ambient and const: its value is named here for isolated modules.
+    // Isolated modules cannot read an ambient const enum, so its value is repeated here.
     algorithm: 2 satisfies Algorithm.Argon2id,
     memoryCost: options.memoryKib,
     timeCost: options.iterations,
@@ -36,7 +36,7 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
   }
   const concurrency = options.concurrency ?? availableParallelism()
   const limited = createConcurrencyLimit(concurrency, concurrency * WAITING_PER_SLOT)
-  const nobody = await hash('nobody', parameters)
+  const dummyHash = await hash('dummy', parameters)
 
   return {
     hash: (password) => limited(() => hash(password.normalize('NFC'), parameters)),
@@ -45,7 +45,9 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
       const normalized = password.normalize('NFC')
       const tooLong = [...normalized].length > PASSWORD_MAX_LENGTH
       const candidate = tooLong ? '' : normalized
-      return limited(async () => (await verify(stored ?? nobody, candidate)) && stored !== null && !tooLong)
+      return limited(
+        async () => (await verify(stored ?? dummyHash, candidate)) && stored !== null && !tooLong,
+      )
     },
 
     isOutdated(stored) {

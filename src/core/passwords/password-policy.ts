@@ -6,32 +6,32 @@ import { type BreachedPasswordsDeps, createBreachedPasswords } from './breached-
 import { openCommonPasswords } from './common-passwords.ts'
 import { PASSWORD_MAX_LENGTH } from './hashing.ts'
 
-/** A length and no composition rules (NIST 800-63B-4 §3.1.1.2), and none of the passwords that are known. */
+/** Requires a length, no composition rules (NIST 800-63B-4 §3.1.1.2), and refuses known passwords. */
 export interface PasswordPolicy {
-  /** The rule as a sentence, for a person who is about to choose. */
+  /** The rule as a sentence, for a user who is choosing a password. */
   readonly rule: string
   /**
-   * `email` is the canonical address of the account, `minLength` what is asked of this account instead of everybody.
-   * May wait a second for the network: never call it inside a transaction.
+   * `email` is the canonical address of the account; `minLength` replaces the general minimum for this account.
+   * May wait a second for the network: do not call it inside a transaction.
    * @throws `password_too_weak` with reasons.
    */
   check(password: string, account: { email: string; minLength?: number | undefined }): Promise<void>
-  /** Before the last second factor goes. @throws `password_too_weak` for one that is long enough only beside it. */
+  /** For an account without a second factor. @throws `password_too_weak` for a password that is too short. */
   checkLength(password: string): void
 }
 
 export interface PasswordPolicyDeps {
-  /** In code points, after NFC; as is the longest. */
+  /** In code points after NFC, like the maximum. */
   minLength: number
   breachedPasswordsUrl: string | undefined
   clock: Clock
   log: BreachedPasswordsDeps['log']
 }
 
-/** What an account with a second factor must have (NIST 800-63B-4 §3.1.1.2). */
+/** The minimum for an account with a second factor (NIST 800-63B-4 §3.1.1.2). */
 export const MIN_LENGTH_WITH_SECOND_FACTOR = 8
 
-// NFC makes at most four code points one, and a code point has at most two units: what is longer needs no counting.
+// NFC merges at most four code points into one, each of at most two units. A longer text is too long in any case.
 const MAX_UNITS = PASSWORD_MAX_LENGTH * 4 * 2
 
 export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
@@ -56,18 +56,17 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
     },
     checkLength(password) {
       if (isTooLong(password) || lengthOf(password) >= deps.minLength) return
-      const detail = `Without a second factor a password needs ${deps.minLength} characters: choose another one first.`
+      const detail = `Without a second factor, your password needs at least ${deps.minLength} characters. Change it first.`
       throw new Problem('password_too_weak', { reasons: ['too_short'], detail })
     },
   }
 }
 
-/** What to say of each; of a wrong length, the rule. */
+/** The advice for each fault; for a wrong length it is the rule. */
 const ADVICE: { [F in PasswordFault]?: string } = {
-  same_as_email: 'Your e-mail address is no password.',
-  common: 'This is one of the commonest passwords, so it is among the first that are guessed.',
-  breached:
-    'This password stands in a list from a breach elsewhere, so it is among the first that are guessed.',
+  same_as_email: 'Do not use your e-mail address as your password.',
+  common: 'This is one of the commonest passwords, so it is easily guessed.',
+  breached: 'This password appears in a list from a breach elsewhere, so it is easily guessed.',
 }
 
 const lengthRule = (minLength: number) => `Use ${minLength} to ${PASSWORD_MAX_LENGTH} characters.`

@@ -9,11 +9,11 @@ export interface PasswordsOptions {
   argon2: PasswordOptions
   /** In code points, after NFC. */
   minLength: number
-  /** Where the range API for breached passwords is; undefined asks only the bundled list. */
+  /** Base URL of the range API for breached passwords; without it only the bundled list is checked. */
   breachedPasswordsUrl: string | undefined
 }
 
-/** Hashing of passwords, and which ones are accepted. */
+/** Hashing of passwords, and the policy for new ones. */
 export async function openPasswords(
   deps: UsesPlatform<'clock' | 'log' | 'metrics'>,
   { argon2, minLength, breachedPasswordsUrl }: PasswordsOptions,

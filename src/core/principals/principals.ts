@@ -3,7 +3,7 @@ import { FIRST_PARTY_CLIENT } from '../clients/clients.ts'
 /** Who makes a request. Times in seconds since the epoch. */
 export type Principal = UserPrincipal | DelegatedPrincipal | ClientPrincipal | ApiKeyPrincipal
 
-/** A person in a session of their own. */
+/** A user in a session. */
 export interface UserPrincipal {
   kind: 'user'
   userId: string
@@ -11,13 +11,13 @@ export interface UserPrincipal {
   clientId: string
   scope: readonly string[]
   roles: readonly string[]
-  /** When the person signed in. */
+  /** When the user signed in. */
   authTime: number
   /** Authentication methods (RFC 8176). */
   amr: readonly string[]
 }
 
-/** A third-party client that acts for a person, within a session that the person granted. */
+/** A third-party client that acts for a user, within a session that the user granted. */
 export interface DelegatedPrincipal {
   kind: 'delegated'
   userId: string
@@ -26,14 +26,14 @@ export interface DelegatedPrincipal {
   scope: readonly string[]
 }
 
-/** A client that acts for itself (RFC 6749 §4.4). It has no session: its tokens are revoked by their issue time. */
+/** A client that acts for itself (RFC 6749 §4.4). It has no session; its tokens are revoked by their issue time. */
 export interface ClientPrincipal {
   kind: 'client'
   clientId: string
   scope: readonly string[]
 }
 
-/** A holder of an API key, which belongs to a user or to a client. */
+/** An API key, which belongs to a user or to a client. */
 export interface ApiKeyPrincipal {
   kind: 'api_key'
   keyId: string
@@ -41,11 +41,11 @@ export interface ApiKeyPrincipal {
   scope: readonly string[]
 }
 
-/** The claims of an access token that say whom it speaks for (RFC 9068 §2.2). */
+/** The claims of an access token that identify the principal (RFC 9068 §2.2). */
 interface TokenClaims {
   sub: string
   client_id: string
-  /** A token without a scope allows nothing. */
+  /** Without it the token allows nothing. */
   scope?: string
   /** A client's own token has no session. */
   sid?: string

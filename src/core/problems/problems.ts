@@ -1,59 +1,59 @@
 import type { AttemptCap, FactorMethod, PasswordFault, SessionEndedReason } from '../reasons/reasons.ts'
 
 /**
- * Every error a client can meet: its stable code, HTTP status and title.
- * `docs/errors.md` explains each; a test keeps the two equal.
+ * Every error that a client can get: its stable code, HTTP status and title.
+ * `docs/errors.md` explains each one; a test compares the two.
  */
 export const problems = {
   validation_failed: [400, 'The request does not have the expected shape'],
   password_too_weak: [400, 'The password is not acceptable'],
   token_invalid: [400, 'The link is wrong, used or expired'],
-  passkey_invalid: [400, 'The passkey does not answer the challenge'],
+  passkey_invalid: [400, 'The passkey could not be verified'],
   invalid_credentials: [401, 'The e-mail address or the password is wrong'],
   access_token_invalid: [401, 'The access token is missing, invalid or expired'],
   refresh_token_invalid: [401, 'The refresh token is invalid'],
   session_ended: [401, 'The session has ended'],
   mfa_required: [401, 'A second factor is needed'],
   mfa_invalid: [401, 'The second factor is wrong, used or expired'],
-  signature_invalid: [401, 'The signature does not fit'],
+  signature_invalid: [401, 'The signature is not valid'],
   email_not_verified: [403, 'The e-mail address has not been verified'],
   password_reset_required: [403, 'The password has to be reset first'],
-  administrators_only: [403, 'This is for administrators'],
+  administrators_only: [403, 'Only administrators can do this'],
   second_factor_needed: [403, 'This needs a sign-in with a second factor'],
   origin_not_allowed: [403, 'The request does not come from an allowed origin'],
-  not_found: [404, 'There is nothing here'],
+  not_found: [404, 'Not found'],
   method_not_allowed: [405, 'This resource does not support that method'],
   refresh_superseded: [409, 'A newer refresh token has been issued'],
-  mfa_already_enabled: [409, 'An authenticator app is set up already'],
-  too_many_passkeys: [409, 'The account has as many passkeys as it can have'],
+  mfa_already_enabled: [409, 'An authenticator app is already set up'],
+  too_many_passkeys: [409, 'The account cannot have more passkeys'],
   own_account: [409, 'Administrators cannot do this to themselves'],
   body_too_large: [413, 'The request body is too large'],
   unsupported_media_type: [415, 'The content type is not supported'],
   headers_too_large: [431, 'The request headers are too large'],
   too_many_attempts: [429, 'Too many requests'],
   internal_error: [500, 'Something went wrong on our side'],
-  unavailable: [503, 'The service cannot answer right now'],
+  unavailable: [503, 'The service is temporarily unavailable'],
   overloaded: [503, 'The service is busy'],
-  revocation_pending: [503, 'The ending is recorded but has not reached every node yet'],
+  revocation_pending: [503, 'The revocation is recorded but has not reached every node yet'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemCode = keyof typeof problems
 
 /** Members that every problem may have (RFC 9457 §3.1). */
 interface CommonMembers {
-  /** For people. */
+  /** An explanation for people. */
   detail?: string
   /** Seconds until a retry makes sense; sent as `Retry-After`. */
   retryAfter?: number
 }
 
-/** Extension members (RFC 9457 §3.2) that a problem of this code cannot be made without. */
+/** Extension members (RFC 9457 §3.2) that a problem with this code must have. */
 interface RequiredMembers {
   /** Why the session ended. */
   session_ended: { reason: SessionEndedReason }
   /** Which cap was reached. */
   too_many_attempts: { reason: AttemptCap; retryAfter: number }
-  /** Which factors would do; `mfa_token` at sign-in only: it proves that the password was right. */
+  /** Which factors are accepted; `mfa_token` at sign-in only: it proves that the password was right. */
   mfa_required: { methods: readonly FactorMethod[]; mfa_token?: string }
   /** What is wrong with the password. */
   password_too_weak: { reasons: readonly PasswordFault[]; detail: string }
@@ -75,7 +75,7 @@ type Details<Code extends ProblemCode> = Code extends keyof RequiredMembers
   ? [members: MembersOf<Code>, options?: ErrorOptions]
   : [members?: MembersOf<Code>, options?: ErrorOptions]
 
-/** An expected failure, typed by its code. Its message is its code. How it is written is the business of `http/`. */
+/** An expected failure, typed by its code, which is also its message. `http/` renders it for the client. */
 export class Problem<Code extends ProblemCode = ProblemCode> extends Error {
   readonly code: Code
   readonly members: MembersOf<Code>
@@ -92,6 +92,6 @@ export class Problem<Code extends ProblemCode = ProblemCode> extends Error {
   }
 }
 
-/** Whether an error is a problem of exactly this code. */
+/** Whether an error is a problem with this code. */
 export const isProblem = <Code extends ProblemCode>(error: unknown, code: Code): error is Problem<Code> =>
   error instanceof Problem && error.code === code

@@ -1,6 +1,6 @@
-// The closed lists of words that problems, audit events and the API documentation share.
+// The fixed sets of values that problems, audit events and the API documentation share.
 
-/** Why a session was revoked; its owner reads it in the list of sessions. */
+/** Why a session was revoked; the list of sessions shows it to the user. */
 export const ENDED_REASONS = [
   'logout',
   'logout_all',
@@ -17,7 +17,7 @@ export const ENDED_REASONS = [
 ] as const
 export type EndedReason = (typeof ENDED_REASONS)[number]
 
-/** Why a refresh token no longer works: its session was revoked, ran out, or is not known any more. */
+/** Why a refresh token no longer works: its session was revoked, has expired, or is no longer known. */
 export const SESSION_ENDED_REASONS = [...ENDED_REASONS, 'expired', 'unknown'] as const
 export type SessionEndedReason = (typeof SESSION_ENDED_REASONS)[number]
 
@@ -25,7 +25,7 @@ export type SessionEndedReason = (typeof SESSION_ENDED_REASONS)[number]
 export const ATTEMPT_CAPS = ['rate_limited', 'locked', 'locked_until_unlocked'] as const
 export type AttemptCap = (typeof ATTEMPT_CAPS)[number]
 
-/** What can serve as a second factor, in the order to offer it. */
+/** The methods that serve as a second factor, in the order to offer them. */
 export const FACTOR_METHODS = ['totp', 'passkey', 'recovery_code'] as const
 export type FactorMethod = (typeof FACTOR_METHODS)[number]
 
@@ -40,7 +40,7 @@ export const PASSWORD_FAULTS = [
 ] as const
 export type PasswordFault = (typeof PASSWORD_FAULTS)[number]
 
-/** A stored reason, which a newer version may have written: what this version does not know is `unknown`. */
+/** Reads a stored reason. A newer release may have written one that this one does not know: that is `unknown`. */
 export function toSessionEndedReason(text: string): SessionEndedReason {
   return (SESSION_ENDED_REASONS as readonly string[]).includes(text)
     ? (text as SessionEndedReason)

@@ -2,11 +2,12 @@ import type { Background } from '../../platform/background.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 
 /**
- * What Postgres keeps encrypted for longer than a secret may: signing keys, and the secrets of authenticator apps.
- * After `APP_SECRETS` got a new first one, a node that starts seals them anew, so that the old one can go.
+ * Encrypted rows that may outlive the secret they are encrypted with: signing keys and the secrets of authenticator
+ * apps. Once `APP_SECRETS` begins with a new secret, a node that starts encrypts them again, so that the old secret
+ * can be removed.
  */
 export interface SealedRows extends Background {
-  /** Seals anew all that is not under the newest secret, and says how many rows that were. Safe on several nodes. */
+  /** Encrypts rows again that do not use the newest secret, and returns their number. Safe on several nodes at once. */
   renew(): Promise<number>
 }
 
@@ -21,7 +22,7 @@ export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log'>): 
     let renewed = 0
     let unreadable = 0
 
-    /** Null for what needs nothing, or for what no secret opens: one such row must not keep the others waiting. */
+    /** Null when the row is up to date, or when no secret opens it: one such row must not stop the others. */
     function renewRow(purpose: 'signing-key' | 'totp', context: string, old: Uint8Array) {
       try {
         return secrets.renew(purpose, context, old)
@@ -41,13 +42,13 @@ export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log'>): 
     for await (const { userId, sealedSecret: old } of totpFactors()) {
       const sealedSecret = renewRow('totp', userId, old)
       if (!sealedSecret) continue
-      // Only what was read: another secret may have been enrolled meanwhile.
+      // Only the row as it was read: another secret may have been enrolled in the meantime.
       const where = { userId, sealedSecret: old }
       renewed += (await db.totpFactor.updateMany({ where, data: { sealedSecret } })).count
     }
     if (unreadable > 0)
-      log.warn({ renewed, unreadable }, 'some of what is kept encrypted opens with no secret')
-    else if (!stopped) log.info({ renewed }, 'all that is kept encrypted is under the newest of APP_SECRETS')
+      log.warn({ renewed, unreadable }, 'none of APP_SECRETS decrypts some of the encrypted rows')
+    else if (!stopped) log.info({ renewed }, 'all encrypted rows use the newest of APP_SECRETS')
     return renewed
   }
 
@@ -69,7 +70,7 @@ export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log'>): 
       stopped = false
       if (secrets.derive('totp').length === 1) return
       running = renew().catch((error: Error) =>
-        log.warn({ reason: error.message }, 'what is kept encrypted could not be read'),
+        log.warn({ reason: error.message }, 'the encrypted rows could not be renewed'),
       )
     },
     async stop() {

@@ -1,4 +1,4 @@
-/** What a session says of itself in every access token (RFC 9068 §2.2). */
+/** The claims of a session in each of its access tokens (RFC 9068 §2.2). */
 export interface SessionClaims {
   sub: string
   sid: string
@@ -10,13 +10,13 @@ export interface SessionClaims {
   amr: readonly string[]
 }
 
-/** Claims that a store kept as JSON. @throws {TypeError} for anything else: what is signed must be what was written. */
+/** Parses claims from a store. @throws {TypeError} when they are malformed: only intact claims may be signed. */
 export function parseClaims(json: string): SessionClaims {
   const claims: Partial<Record<keyof SessionClaims, unknown>> = JSON.parse(json)
   const { sub, sid, client_id, scope, roles, auth_time, amr } = claims
   const texts = [sub, sid, client_id, scope].every((value) => typeof value === 'string')
   if (!texts || typeof auth_time !== 'number' || !areTexts(roles) || !areTexts(amr)) {
-    throw new TypeError('a store holds claims that are none')
+    throw new TypeError('a store holds malformed claims')
   }
   return claims as SessionClaims
 }

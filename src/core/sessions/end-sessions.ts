@@ -4,7 +4,7 @@ import type { EndedReason } from '../reasons/reasons.ts'
 import type { Revoke } from './revocation.ts'
 import type { RevocationScope } from './revocation-rows.ts'
 
-/** Ends sessions, each with its audit event. @throws `revocation_pending` once both are written. */
+/** Ends sessions and records an audit event for each. @throws `revocation_pending` after both are written. */
 export function endSessions(
   { transact, events, revoke }: { transact: Transact; events: Pick<Events, 'record'>; revoke: Revoke },
   scope: RevocationScope,

@@ -1,4 +1,4 @@
-// A family's hash is base64url text in code and Redis, and bytes in Postgres.
+// A family's hash is base64url text in code and in Redis, and bytes in Postgres.
 
 export const bytes = (familyHash: string) => new Uint8Array(Buffer.from(familyHash, 'base64url'))
 

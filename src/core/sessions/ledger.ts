@@ -16,7 +16,7 @@ export interface NewSession {
   now: number
 }
 
-/** Writes a session. Its user's row is locked: a concurrent change of the password waits, or has won already. */
+/** Writes a session. The caller holds the user's row lock, so the password cannot change at the same time. */
 export async function insertSession(tx: Transaction, session: NewSession): Promise<void> {
   const { claims, context } = session
   const now = new Date(session.now)
@@ -29,7 +29,7 @@ export async function insertSession(tx: Transaction, session: NewSession): Promi
       ${new Date(session.absoluteExpiresAt)})`
 }
 
-/** Whether a user has had a session before, and one from this address with this program. */
+/** Whether a user has had a session before, and one from this address with this user agent. */
 export async function readHistory(
   tx: Queryable,
   userId: string,
@@ -44,7 +44,7 @@ export async function readHistory(
 
 const MAX_LISTED = 500
 
-/** A user's sessions, last used first: those that end after `now` and, with `endedSince`, those that ended since. */
+/** A user's sessions, last used first: the live ones and, with `endedSince`, those that ended after it. */
 export function listSessions(
   db: Queryable,
   userId: string,
@@ -63,7 +63,7 @@ export function listSessions(
   })
 }
 
-/** How many sessions of a user are live, and when the newest one that is kept began. */
+/** The number of a user's live sessions, and the start of the newest stored one. */
 export async function summarize(
   db: Queryable,
   userId: string,
@@ -74,14 +74,14 @@ export async function summarize(
   return { live: await db.session.count({ where: live }), lastSignInAt: newest.createdAt }
 }
 
-/** Forgets where the sessions of a user came from, in the order in which generations are written behind. */
+/** Deletes the user agents and addresses of a user's sessions. Locks the rows in the same order as write-behind. */
 export async function anonymize(tx: Transaction, userId: string): Promise<void> {
   await tx.$executeRaw`
     WITH theirs AS (SELECT id FROM sessions WHERE user_id = ${userId}::uuid ORDER BY id FOR UPDATE)
     UPDATE sessions s SET user_agent = NULL, ip = NULL FROM theirs WHERE s.id = theirs.id`
 }
 
-/** Who owns the families of these hashes. */
+/** Finds the session and user of each family hash. */
 export const findOwners: FindOwners = async (db, familyHashes) => {
   const sessions = await db.session.findMany({
     where: { familyHash: { in: familyHashes.map(bytes) } },
@@ -90,12 +90,12 @@ export const findOwners: FindOwners = async (db, familyHashes) => {
   return new Map(sessions.map(({ id, userId, familyHash }) => [text(familyHash), { sessionId: id, userId }]))
 }
 
-/** The sessions that ended within the last `backMs` milliseconds, by Postgres's clock. */
+/** The ids of the sessions that ended within the last `backMs` milliseconds, by Postgres's clock. */
 export async function readEnded(db: Database, backMs: number): Promise<string[]> {
   const rows = await db.$queryRaw<{ id: string }[]>`
     SELECT id FROM sessions WHERE ended_at > clock_timestamp() - ${backMs}::float8 * interval '1 millisecond'`
   return rows.map(({ id }) => id)
 }
 
-/** Ended sessions are listed for 30 days; beyond its absolute expiry a family needs no tombstone either. */
+/** Ended sessions are listed for 30 days. After its absolute expiry a family needs no tombstone. */
 export const SESSION_RETENTION = { table: 'sessions', due: 'absolute_expires_at < $1', days: 30 } as const

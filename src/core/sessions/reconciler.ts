@@ -13,11 +13,11 @@ export interface ReconcilerDeps extends UsesPlatform<'db' | 'redisBreaker' | 'lo
 
 const BATCH = 1_000
 
-/** Tells Redis what only the ledger knows: revocations that did not reach it, families rotated without it. */
+/** Updates Redis from the ledger: revocations that did not reach Redis, and families rotated without it. */
 export function createReconciler(deps: ReconcilerDeps): Background {
   const { db, store, revocations, redisBreaker, intervalMs = 700 } = deps
 
-  /** Tells everything there is. Every node does this; all of it may be done twice. */
+  /** Runs until nothing is pending. Every node does this; doing it twice is harmless. */
   async function reconcile(): Promise<void> {
     for (let full = true; full; ) {
       const pending = await pendingRevocations(db, BATCH)
@@ -31,7 +31,7 @@ export function createReconciler(deps: ReconcilerDeps): Background {
     }
   }
 
-  // A Redis that is back is not used before it knows what it missed.
+  // Redis is not used again before it has received what it missed.
   redisBreaker.beforeClosing(reconcile)
 
   return repeat({
@@ -41,7 +41,7 @@ export function createReconciler(deps: ReconcilerDeps): Background {
     run: async () => {
       if (!redisBreaker.isOpen) await reconcile()
     },
-    failure: { message: 'revocations wait to be told to Redis' },
+    failure: { message: 'Redis could not be updated from the ledger' },
     monitor: deps,
   })
 }

@@ -7,36 +7,36 @@ import { readEnded } from './ledger.ts'
 import type { RevokedTokens } from './revoked-tokens.ts'
 
 /**
- * Brings the revocations of every node to this one: at once through a Redis stream, and through the ledger, which is
- * read twice a second whatever Redis does. Either is enough to know what ended up to a second ago.
+ * Collects the revocations of all nodes on this one: at once from a Redis stream, and from the ledger, which it reads
+ * at least twice a second whether Redis works or not. Each source alone covers what ended up to a second ago.
  */
 export interface RevocationFeed extends Background {
-  /** Whether every revocation up to a second ago is known. */
+  /** Whether this node knows every revocation up to a second ago. */
   readonly isFresh: boolean
-  /** Makes it so. @throws `unavailable` when neither store can be read: an unread feed never means accept. */
+  /** Makes the feed fresh. @throws `unavailable` when neither store can be read: then no token is accepted. */
   catchUp(): Promise<void>
-  /** Tells every node. Rejects when Redis does not answer. */
+  /** Sends revocations to every node. Rejects when Redis does not answer. */
   publish(sessionIds: readonly string[]): Promise<void>
-  /** Resolves when every revocation of the last access-token lifetime is known. @throws what Postgres throws. */
+  /** Resolves when all revocations within the last access-token lifetime are known. @throws what Postgres throws. */
   start(): Promise<void>
 }
 
 export interface RevocationFeedDeps extends UsesPlatform<'db' | 'redis' | 'log' | 'metrics'> {
-  /** A connection of the feed's own, because reading blocks it. */
+  /** A separate connection, because reading blocks it. */
   reader: RedisConnection
   revoked: Pick<RevokedTokens, 'addSession'>
   /** Milliseconds an access token can outlive its session. */
   keepMs: number
 }
 
-/** Where in which stream a reader stands. */
+/** A reader's position in a stream. */
 interface Position {
   last: string
   incarnation: string
 }
 
 const STREAM = 'ratchet:revocations'
-// Whose memory the stream is in, and whether it still holds an entry.
+// The incarnation of the server, and whether the stream still holds an entry.
 const INSPECT = `${INCARNATION}
 return { incarnation(''), #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) }
 `
@@ -46,7 +46,7 @@ const POLL_MS = 400
 const BLOCK_MS = 300
 const RETRY_MS = 200
 const BATCH = 1_000
-// A revocation is dated when it is written and seen when its transaction commits: each reading looks back over this.
+// A revocation is dated before its transaction commits, so each reading covers some of the time before it again.
 const OVERLAP_MS = 30_000
 
 export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
@@ -54,15 +54,15 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
   let knownUpTo = Number.NEGATIVE_INFINITY
   let catchingUp: Promise<void> | undefined
 
-  /** Everything that ended before this moment of the monotonic clock is known. */
-  const learn = (moment: number) => {
-    knownUpTo = Math.max(knownUpTo, moment)
+  /** Everything that ended before this time of the monotonic clock is known. */
+  const markKnownUpTo = (time: number) => {
+    knownUpTo = Math.max(knownUpTo, time)
   }
 
   async function readLedger(backMs: number): Promise<void> {
     const began = performance.now()
     for (const id of await readEnded(db, backMs)) revoked.addSession(id)
-    learn(began)
+    markKnownUpTo(began)
   }
 
   let ledgerReadAt = performance.now()
@@ -72,12 +72,12 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
     async run() {
       const began = performance.now()
       await readLedger(began - ledgerReadAt + OVERLAP_MS)
-      // After a failure the next reading looks back as far as this one would have.
+      // Only after a success: the reading after a failure covers the same time again.
       ledgerReadAt = began
     },
     failure: {
-      message: 'the ledger cannot be read for revocations',
-      recovered: 'the ledger is read for revocations again',
+      message: 'revocations cannot be read from the ledger',
+      recovered: 'revocations are read from the ledger again',
     },
     monitor: deps,
   })
@@ -105,7 +105,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
     monitor: deps,
   })
 
-  /** What was published before this position is in the ledger; what comes after it is in the stream. */
+  /** Starts at the end of the stream: the ledger holds what was published before. */
   async function begin(): Promise<Position> {
     const [newest] = await reader.redis.xrevrange(STREAM, '+', '-', 'COUNT', 1)
     const last = newest?.[0] ?? (await reader.redis.xadd(STREAM, '*', 'sid', '')) ?? ''
@@ -114,7 +114,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
     return { last, incarnation }
   }
 
-  /** After a lost connection: whether it is still the same stream, on a server that has forgotten nothing. */
+  /** After a lost connection: whether the server still has the same data and the last entry that was read. */
   async function isWhole({ last, incarnation }: Position): Promise<boolean> {
     const [now, found] = await inspect(last)
     return found === 1 && now === incarnation
@@ -131,8 +131,8 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
       from.last = id
       if (fields[1]) revoked.addSession(fields[1])
     }
-    // As of the question: the answer may have been long on its way. A full batch may have more behind it.
-    if (entries.length < BATCH) learn(asked)
+    // The time of the request, because the answer may be late. After a full batch the stream may hold more.
+    if (entries.length < BATCH) markKnownUpTo(asked)
   }
 
   return {
@@ -142,7 +142,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
     catchUp() {
       catchingUp ??= readLedger(Math.min(keepMs, performance.now() - knownUpTo + OVERLAP_MS))
         .catch((cause) => {
-          // The stream may have been read meanwhile.
+          // The stream may have been read in the meantime.
           if (performance.now() - knownUpTo > FRESH_MS)
             throw new Problem('unavailable', { retryAfter: 1 }, { cause })
         })
@@ -163,7 +163,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
     },
     async stop() {
       const stopped = Promise.all([ledgerReader.stop(), streamReader.stop()])
-      // Ends the reading that blocks.
+      // Ends the read that blocks.
       reader.close()
       await stopped
     },

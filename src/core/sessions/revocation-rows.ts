@@ -2,7 +2,7 @@ import type { Database, Queryable } from '../../platform/database.ts'
 import { type EndedReason, type SessionEndedReason, toSessionEndedReason } from '../reasons/reasons.ts'
 import { bytes, text } from './family-hash.ts'
 
-/** A revocation that the ledger holds and that Redis has to be told. */
+/** A revocation in the ledger. */
 export interface Revocation {
   sessionId: string
   /** Null once the account is deleted. */
@@ -11,19 +11,19 @@ export interface Revocation {
   reason: SessionEndedReason
   /** Milliseconds since the epoch. */
   absoluteExpiresAt: number
-  /** Recorded by this very call, and not by an earlier one. */
+  /** Whether this call recorded it, not an earlier one. */
   isNew: boolean
 }
 
-/** Which sessions: one, by its id or its family; or those of a user, perhaps all but one. */
+/** Which sessions: one, by its id or its family; or all of a user's, possibly except one. */
 export type RevocationScope =
   | { sessionId: string; userId?: string }
   | { familyHash: string }
   | { userId: string; exceptSessionId?: string }
 
 /**
- * Records revocations and returns all of the scope that Redis has not been told yet, so that repeating a call that
- * answered 503 continues where it stopped.
+ * Records revocations and returns those in the scope that Redis has not received yet, so that a call that is repeated
+ * after a 503 continues where it stopped.
  */
 export async function recordRevocations(
   db: Queryable,
@@ -51,7 +51,7 @@ export async function recordRevocations(
   return rows.map(toRevocation)
 }
 
-/** Revocations of families that would still be live, and that Redis has not been told. */
+/** Revocations that Redis has not received yet, of families that have not expired. */
 export async function pendingRevocations(db: Database, limit: number): Promise<Revocation[]> {
   const rows = await db.$queryRaw<RevocationRow[]>`
     SELECT id, user_id, family_hash, ended_reason, absolute_expires_at, false AS is_new FROM sessions
@@ -78,7 +78,7 @@ const toRevocation = (row: RevocationRow): Revocation => ({
   isNew: row.is_new,
 })
 
-/** Marks revocations as known to Redis. */
+/** Marks revocations as received by Redis. */
 export async function markTombstoned(db: Database, revocations: readonly Revocation[]): Promise<void> {
   const ids = revocations.map((revocation) => revocation.sessionId)
   await db.$executeRaw`

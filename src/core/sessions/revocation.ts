@@ -12,47 +12,47 @@ import {
 import type { RevokedTokens } from './revoked-tokens.ts'
 import type { RefreshTokenStore } from './rotation/redis-store.ts'
 
-/** Ends sessions in a transaction; what has to follow its commit follows by itself. */
+/** Ends sessions in a transaction and registers what must happen after its commit. */
 export type Revoke = (
   tx: Transaction,
   scope: RevocationScope,
   reason: EndedReason,
 ) => Promise<readonly Revocation[]>
 
-/** Ending sessions: the ledger first, the tombstones second, then the check of access tokens on every node. */
+/** Revokes sessions: first in the ledger, then in Redis, which informs every node. */
 export interface Revocations {
   /**
-   * Ends sessions. Once the transaction has committed, every node refuses their tokens; the transaction then rejects
-   * with `revocation_pending` if that could not be brought about yet: the reconciler does it.
+   * Ends sessions. After the commit it makes every node refuse their tokens. If that fails, `transact` rejects with
+   * `revocation_pending`, and the reconciler completes it.
    */
   revoke: Revoke
-  /** Tells Redis again, whether its circuit breaker is open or not. @throws what Redis or the ledger throw. */
+  /** Sends them to Redis again, even while its circuit breaker is open. @throws what Redis or the ledger throws. */
   replay(revocations: readonly Revocation[]): Promise<void>
 }
 
 export interface RevocationsDeps extends UsesPlatform<'db' | 'redisBreaker' | 'log'> {
   store: Pick<RefreshTokenStore, 'writeTombstones'>
   revoked: Pick<RevokedTokens, 'addSession'>
-  /** Tells every other node, through Redis. */
+  /** Sends them to every other node, through Redis. */
   publish(sessionIds: readonly string[]): Promise<void>
 }
 
 export function createRevocations(deps: RevocationsDeps): Revocations {
   const { db, store, redisBreaker, revoked, publish, log } = deps
 
-  const tellRedis = (revocations: readonly Revocation[]) =>
+  const writeToRedis = (revocations: readonly Revocation[]) =>
     Promise.all([store.writeTombstones(revocations), publish(revocations.map(({ sessionId }) => sessionId))])
 
   async function propagate(revocations: readonly Revocation[]): Promise<void> {
     for (const { sessionId } of revocations) revoked.addSession(sessionId)
     try {
-      await redisBreaker.run(() => tellRedis(revocations))
+      await redisBreaker.run(() => writeToRedis(revocations))
     } catch (cause) {
       if (!(cause instanceof StoreUnavailable)) throw cause
       throw new Problem('revocation_pending', { retryAfter: 1 }, { cause })
     }
     await markTombstoned(db, revocations).catch((error: Error) =>
-      log.warn({ reason: error.name }, 'tombstones are written, but the ledger does not know it yet'),
+      log.warn({ reason: error.name }, 'tombstones were written but not marked in the ledger'),
     )
   }
 
@@ -63,7 +63,7 @@ export function createRevocations(deps: RevocationsDeps): Revocations {
       return revocations
     },
     async replay(revocations) {
-      await tellRedis(revocations)
+      await writeToRedis(revocations)
       await markTombstoned(db, revocations)
     },
   }

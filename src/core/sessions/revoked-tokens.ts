@@ -1,18 +1,18 @@
 import type { Clock } from '../../platform/clock.ts'
 
-/** Which access tokens are refused before they expire. Held for as long as such a token can live. */
+/** The access tokens to refuse before they expire. An entry is kept for as long as such a token can live. */
 export interface RevokedTokens {
   /** Refuses the tokens of a session. */
   addSession(sessionId: string): void
-  /** Refuses the tokens of a client's own that were issued before `issuedBefore` (seconds since the epoch). */
+  /** Refuses the tokens that a client got for itself before `issuedBefore` (seconds since the epoch). */
   addClient(clientId: string, issuedBefore: number): void
-  /** Whether a token of these claims is refused: by its session or, without one, by its client and issue time. */
+  /** Whether a token with these claims is refused: by its session or, without one, by its client and issue time. */
   has(token: { sid?: string | undefined; client_id: string; iat: number }): boolean
 }
 
-/** @param keepMs milliseconds an access token can outlive its revocation, tolerance included. */
+/** @param keepMs milliseconds for which an access token can outlive its revocation, including the clock tolerance. */
 export function createRevokedTokens(clock: Clock, keepMs: number): RevokedTokens {
-  // Insertion order is order of expiry, so the oldest come first.
+  // Insertion order is the order of expiry, so the oldest entries come first.
   const sessions = new Map<string, { until: number }>()
   const clients = new Map<string, { until: number; issuedBefore: number }>()
 

@@ -28,49 +28,49 @@ export type { RotationOutcome } from './rotation/refresh.ts'
 export type { RefreshToken } from './rotation/token.ts'
 export type { IssuedSession, SessionStart } from './start.ts'
 
-/** The ledger's side of sessions: all that needs no Redis. The owner of the table `sessions`. */
+/** The ledger of sessions: everything that needs no Redis. The owner of the table `sessions`. */
 export interface SessionLedger {
   revoke: Revoke
   find(db: Queryable, id: string): Promise<Session | null>
-  /** A user's sessions, last used first: the live ones and, with `endedSince`, those that ended since. */
+  /** A user's sessions, last used first: the live ones and, with `endedSince`, those that ended after it. */
   list(db: Queryable, userId: string, when: { now: Date; endedSince?: Date | undefined }): Promise<Session[]>
-  /** How many sessions of a user are live, and when the newest one that is kept began. */
+  /** The number of a user's live sessions, and the start of the newest stored one. */
   summarize(db: Queryable, userId: string, now: Date): Promise<{ live: number; lastSignInAt: Date | null }>
-  /** Whether a user has had a session before, and one from this address with this program. */
+  /** Whether a user has had a session before, and one from this address with this user agent. */
   history(
     tx: Queryable,
     userId: string,
     context: RequestContext,
   ): Promise<{ earlier: boolean; here: boolean }>
-  /** Forgets where the sessions of a user came from. The rows stay, as the source of tombstones. */
+  /** Deletes the user agents and addresses of a user's sessions. The rows stay, because tombstones are made from them. */
   anonymize(tx: Transaction, userId: string): Promise<void>
 }
 
 export interface Sessions extends SessionLedger {
-  /** The token, or null unless it is exactly one that this deployment made. */
+  /** Null unless the text is exactly a token that this deployment issued. */
   parse(text: string): RefreshToken | null
-  /** Starts a session of a user whose row is locked. */
+  /** Starts a session for a user whose row is locked. */
   start(tx: Transaction, user: LockedUser, start: SessionStart): Promise<IssuedSession>
-  /** Rotates a refresh token. @throws {StoreUnavailable} with the token unconsumed when no store can answer. */
+  /** Rotates a refresh token. @throws {StoreUnavailable} when no store answers; the token is not used up. */
   rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
-  /** Ends a family whose reuse was detected; says whether nobody had recorded that before. */
+  /** Ends a family whose reuse was detected; `isNew` says whether this call recorded it first. */
   endReused(token: RefreshToken): Promise<{ isNew: boolean; pending: boolean }>
-  /** Ends sessions, each with its audit event. @throws `revocation_pending` once both are written. */
+  /** Ends sessions and records an audit event for each. @throws `revocation_pending` after both are written. */
   end(
     scope: RevocationScope,
     reason: EndedReason,
     type: 'logout' | 'session_end',
     context: RequestContext,
   ): Promise<void>
-  /** What the check of access tokens asks. */
+  /** What the check of access tokens needs. */
   revocations: {
-    /** Whether every revocation up to a second ago is known to this node. */
+    /** Whether this node knows every revocation up to a second ago. */
     readonly isFresh: boolean
-    /** Makes it so. @throws `unavailable` when neither store can be read. */
+    /** Makes the node know them. @throws `unavailable` when neither store can be read. */
     catchUp(): Promise<void>
     has: RevokedTokens['has']
   }
-  /** Writes to the ledger what is known of rotations. Rejects when it cannot be written. */
+  /** Writes pending rotations to the ledger. Rejects when the ledger cannot be written. */
   flush(): Promise<void>
   background: readonly Background[]
 }
@@ -80,11 +80,11 @@ export interface SessionsOptions {
   lifetimes: { idleTtl: number; absoluteTtl: number; grace: number }
   /** Seconds an access token lives. */
   accessTokenTtl: number
-  /** Stands in for the replication id of a Redis that has none; development only. */
+  /** Replaces the replication id of a Redis that has none; development only. */
   incarnation: string | undefined
 }
 
-// Beyond their lifetime access tokens are accepted for as long as clocks may differ.
+// Access tokens are accepted somewhat beyond their expiry, because clocks differ.
 const TOLERANCE_SECONDS = 60
 
 export function openSessions(
@@ -123,7 +123,7 @@ export function openSessions(
   }
 }
 
-/** @param revoke by default only the ledger is told: running nodes find it there, and tell Redis. */
+/** @param revoke by default it only writes to the ledger: running nodes read it there and update Redis. */
 export function openSessionLedger(revoke: Revoke = recordRevocations): SessionLedger {
   return {
     revoke,

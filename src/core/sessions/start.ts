@@ -7,7 +7,7 @@ import type { SessionClaims } from './claims.ts'
 import { insertSession } from './ledger.ts'
 import type { RefreshTokenFormat } from './rotation/token.ts'
 
-/** A live session with the token that continues it. Times in milliseconds since the epoch. */
+/** A live session with its current refresh token. Times in milliseconds since the epoch. */
 export interface IssuedSession {
   refreshToken: string
   claims: SessionClaims
@@ -16,7 +16,7 @@ export interface IssuedSession {
 }
 
 export interface SessionStart {
-  /** For which client, and what it may do. */
+  /** The client and the scope of the session. */
   clientId: string
   scope: string
   transport: 'cookie' | 'body'

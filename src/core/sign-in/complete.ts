@@ -11,9 +11,9 @@ import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
 import type { LockedUser, User } from '../users/users.ts'
 import type { Devices, DeviceToken } from './devices.ts'
 
-/** How somebody signs in, whatever has proven it. */
+/** The circumstances of a sign-in, for any kind of proof. */
 export interface SignInMeans {
-  /** For which client, and what its session may do. */
+  /** The client and the scope of the session. */
   clientId: string
   scope: string
   transport: 'cookie' | 'body'
@@ -32,17 +32,17 @@ export interface SignedIn {
   mfaEnabled: boolean
 }
 
-/** Half a sign-in: the ticket opens the second step, with one of the methods. */
+/** Half of a sign-in: the ticket allows the second step, with one of the methods. */
 export interface SecondStepRequired {
   mfaToken: string
   methods: readonly FactorMethod[]
 }
 
-/** Completes sign-ins, whatever proved who is there. */
+/** Completes sign-ins, for any kind of proof. */
 export interface SignIn {
   /**
-   * Starts a session of a user whose row is locked, remembers the device and tells the owner of a new one; a ticket
-   * instead where the account has a second factor that has not been shown.
+   * Starts a session for a user whose row is locked, remembers the device and mails the owner about a new one. Returns
+   * a ticket instead if the account has a second factor that has not been proven.
    */
   complete(
     tx: Transaction,
@@ -50,7 +50,7 @@ export interface SignIn {
     means: SignInMeans,
     context: RequestContext,
   ): Promise<SignedIn | SecondStepRequired>
-  /** Ends the session whose token the client still had: a sign-in starts a family, it never adopts one. */
+  /** Ends the session of the token that the client still had: a sign-in always starts a new family. */
   endPrevious(refreshToken: string | undefined, context: RequestContext): Promise<void>
 }
 
@@ -70,8 +70,8 @@ export function createSignIn(deps: SignInDeps): SignIn {
   const { sessions, factors, tickets, events, mail, devices, clock } = deps
 
   /**
-   * An owner is told of a device that never signed in, from a place and program that never did either: a program that
-   * keeps no device token is known by where it is. The first sign-in of all is the one of the account's maker.
+   * Whether neither this address nor this user agent belongs to an earlier session: a client that keeps no device token
+   * is recognized by them. The first sign-in to an account is never new.
    */
   async function isNewPlace(tx: Transaction, userId: string, context: RequestContext): Promise<boolean> {
     const { earlier, here } = await sessions.history(tx, userId, context)
@@ -107,7 +107,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
       try {
         await sessions.end({ familyHash: token.familyHash }, 'signed_in_again', 'session_end', context)
       } catch (error) {
-        // The ledger has it, and the reconciler continues from there: a new sign-in does not fail for an old session.
+        // If the ledger has it, the reconciler completes it. A new sign-in must not fail because of an old session.
         if (!(error instanceof Problem) && !isStoreUnavailable(error)) throw error
       }
     },

@@ -4,23 +4,23 @@ import type { Queryable } from '../../platform/database.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { LockedUser } from '../users/users.ts'
 
-/** A secret that a device keeps, and that this server knows only as a hash. */
+/** A secret that a device keeps; the server stores only its hash. */
 export interface DeviceToken {
   text: string
   /** SHA-256. */
   hash: Uint8Array<ArrayBuffer>
-  /** Made just now: nobody can know it. */
+  /** Whether it was just generated, so that no account can know it. */
   isNew: boolean
 }
 
-/** Devices that have signed in to an account before. Knowing one opens nothing: it only has a lock of its own. */
+/** Devices that have signed in to an account before. A known device gains no access, only a separate guess count. */
 export interface Devices {
-  /** The token as it was sent; a new one in place of what is none. */
+  /** The token that was sent, or a new one if it is missing or malformed. */
   tokenFrom(text: string | undefined): DeviceToken
   isKnown(db: Queryable, userId: string, device: DeviceToken): Promise<boolean>
-  /** After a complete sign-in. */
+  /** Called after a complete sign-in. */
   remember(tx: Transaction, user: LockedUser, device: DeviceToken): Promise<void>
-  /** After a new password: a device that signed in with the old one is a stranger again. */
+  /** Called after a new password: devices that signed in with the old one are unknown again. */
   forget(tx: Transaction, user: LockedUser): Promise<void>
 }
 

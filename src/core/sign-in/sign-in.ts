@@ -7,7 +7,7 @@ export { MFA_TICKET_TTL, type SignedIn, type SignIn } from './complete.ts'
 export type { Devices, DeviceToken } from './devices.ts'
 export type { StepUp, StepUpProof } from './step-up.ts'
 
-/** Signing in, whatever proves who is there, and proving it again. */
+/** Completing sign-ins for any kind of proof, and step-up. */
 export function openSignIn(deps: UsesPlatform<'clock'> & Omit<SignInDeps, 'devices'> & StepUpDeps): {
   signIn: SignIn
   stepUp: StepUp

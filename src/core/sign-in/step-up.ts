@@ -8,7 +8,7 @@ import type { UserPrincipal } from '../principals/principals.ts'
 import { Problem } from '../problems/problems.ts'
 import type { LockedUser, User, Users } from '../users/users.ts'
 
-/** The events that a wrong proof is recorded as. */
+/** The types of event that can record a wrong proof. */
 export type StepUpEvent = {
   [T in EventType]: 'wrong_password' extends ReasonOf<T, 'failure'>
     ? 'wrong_factor' extends ReasonOf<T, 'failure'>
@@ -17,13 +17,13 @@ export type StepUpEvent = {
     : never
 }[Exclude<EventType, 'login'>]
 
-/** What a person shows again; the password where the account has one. */
+/** The proofs of a step-up; the password if the account has one. */
 export type StepUpProof = { password?: string | undefined } & FactorProof
 
-/** Proving again who is there, before something that a borrowed session must not do. */
+/** Asks for proof of identity again, before actions that a stolen session must not allow. */
 export interface StepUp {
   /**
-   * The password alone. `type` is the event that a failure is recorded as.
+   * Checks the password alone. `type` is the type of event that records a failure.
    * @throws `invalid_credentials`, `too_many_attempts`, {Overloaded}.
    */
   password(
@@ -33,10 +33,10 @@ export interface StepUp {
     type?: StepUpEvent,
   ): Promise<User>
   /**
-   * Whatever the account has: its password and, where there is one, a second factor. An account that has neither can
-   * prove nothing again.
+   * Checks what the account has: its password and, if there is one, a second factor. An account with neither is
+   * refused.
    * @throws those of `password`, `validation_failed` for a password that is missing, `mfa_required` with the methods
-   * that would do, `mfa_invalid`.
+   * that are accepted, `mfa_invalid`.
    */
   require(
     principal: UserPrincipal,
@@ -44,7 +44,7 @@ export interface StepUp {
     context: RequestContext,
     type?: StepUpEvent,
   ): Promise<User>
-  /** Locks the account that was proven. @throws `invalid_credentials` when it has changed since, or is gone. */
+  /** Locks the user who was proven. @throws `invalid_credentials` if the user has changed since, or is gone. */
   lock(tx: Transaction, user: User): Promise<LockedUser>
 }
 
@@ -64,7 +64,7 @@ const PASSWORD_MISSING = {
 export function createStepUp(deps: StepUpDeps): StepUp {
   const { db, transact, users, passwords, factors, lockout, events } = deps
 
-  /** Runs a check as a guess at this account. All sessions of it share one count. */
+  /** Runs a check as a guess at this account. All of its sessions share one count. */
   async function guess<T extends object>(
     { userId, sessionId }: UserPrincipal,
     check: () => Promise<T | null>,
@@ -75,7 +75,7 @@ export function createStepUp(deps: StepUpDeps): StepUp {
     },
     context: RequestContext,
   ): Promise<T> {
-    // Two counts: a right password must not clear the count of wrong factors.
+    // Separate counts: a right password must not clear the count of wrong factors.
     const what: Guess['what'] = wrong.code === 'mfa_invalid' ? 'step_up_factor' : 'step_up'
     const guessed = { what, account: userId, owner: userId, context, device: null }
     const right = await lockout.guess(guessed, check)
@@ -100,7 +100,7 @@ export function createStepUp(deps: StepUpDeps): StepUp {
     return guess(principal, check, wrong, context)
   }
 
-  /** The user, by the password if the account has one. */
+  /** Returns the user, after checking the password if the account has one. */
   async function knownUser(
     principal: UserPrincipal,
     candidate: string | undefined,

@@ -14,7 +14,7 @@ export interface AccessTokenClaims extends Omit<SessionClaims, 'sid'> {
   exp: number
   iat: number
   jti: string
-  /** The session; a client's own token has none. */
+  /** The session; absent in a token that a client got for itself. */
   sid?: string
 }
 
@@ -22,8 +22,8 @@ export interface AccessTokens {
   /** Signs a token that lives `ttl` seconds, but never past `sessionExpiresAt` (ms). */
   sign(subject: SessionClaims, sessionExpiresAt: number): { accessToken: string; expiresIn: number }
   /**
-   * Whom a token speaks for, while it is valid and not revoked.
-   * @throws `access_token_invalid`; `unavailable` while nobody can say what has been revoked.
+   * The principal of a token that is valid and not revoked.
+   * @throws `access_token_invalid`; `unavailable` while revocations cannot be read.
    */
   verify(token: string): Promise<Principal> | Principal
 }
@@ -38,7 +38,7 @@ export interface AccessTokensDeps {
   ttl: number
 }
 
-/** What is remembered of a token whose signature was verified. */
+/** A token whose signature was verified, as it is cached. */
 interface Verified {
   claims: AccessTokenClaims
   kid: string
@@ -51,7 +51,7 @@ const MAX_TOKEN_CHARS = 4_096
 
 export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
   const { keyRing, revocations, clock, issuer, audience, ttl } = deps
-  // Keyed by hash, so that memory holds no bearer tokens; bounded, so that a flood cannot fill it.
+  // Keyed by hash, so that memory holds no bearer tokens; bounded, so that many tokens cannot fill it.
   const cache = new LRUCache<string, Verified>({ max: CACHED_TOKENS })
 
   function check({ claims, principal }: Verified): Principal {
@@ -127,7 +127,7 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
 
 const headers = new WeakMap<SigningKey, string>()
 
-// Compact serialisation (RFC 7515 §7.1) without jose's thread hop, which costs more than the signature.
+// Compact serialisation (RFC 7515 §7.1). jose would sign on another thread, which costs more than the signature.
 function serialize(claims: AccessTokenClaims, key: SigningKey): string {
   let header = headers.get(key)
   if (!header) {

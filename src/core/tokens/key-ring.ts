@@ -11,32 +11,32 @@ export interface SigningKey {
   privateKey: KeyObject
 }
 
-/** The signing keys, in memory; Postgres keeps them, encrypted. */
+/** The signing keys in memory. Postgres stores them, encrypted. */
 export interface KeyRing extends Background {
-  /** The newest key that is already published long enough to sign. */
+  /** The newest key that has been published for long enough to sign. */
   signer(): SigningKey
-  /** The public key of a `kid`, while tokens signed by it may still live. */
+  /** The public key of a `kid`, while tokens signed with it may be valid. */
   verifier(kid: string): { key: CryptoKey; alg: string } | undefined
   /** The JWK set (RFC 7517 §5). */
   jwks(): { keys: JWK[] }
-  /** Reads the keys again; the ones in memory stay while Postgres cannot be read. */
+  /** Reads the keys again. If Postgres cannot be read, the keys in memory stay. */
   reload(): Promise<void>
 }
 
 export interface KeyRingDeps
   extends UsesPlatform<'db' | 'transact' | 'secrets' | 'clock' | 'log' | 'metrics'> {
   alg: string
-  /** Seconds a retired key goes on verifying. */
+  /** Seconds for which a retired key still verifies. */
   accessTokenTtl: number
-  /** Milliseconds between two looks for new keys. */
+  /** Milliseconds between two checks for new keys. */
   reloadMs?: number
 }
 
 const RELOAD_MS = 30_000
-// Any number that no other lock has: nodes that start together then create one key between them.
+// An advisory lock, so that nodes that start together create only one key. No other lock may have this number.
 const CREATION_LOCK = 7_271_001
 
-/** Loads the ring and creates the first key of `alg` if there is none. */
+/** Loads the key ring and creates the first key of `alg` if there is none. */
 export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
   const { db, transact, secrets, clock, alg, reloadMs = RELOAD_MS } = deps
   let signing: (SigningKey & { activatesAt: number })[] = []
@@ -87,7 +87,7 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
     task: 'key_ring',
     everyMs: reloadMs,
     run: reload,
-    failure: { message: 'signing keys could not be read again' },
+    failure: { message: 'the signing keys could not be reloaded' },
     monitor: deps,
   })
 
@@ -110,7 +110,7 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
   }
 }
 
-/** A new key pair, its private half sealed. */
+/** Generates a key pair and encrypts its private key. */
 export async function newSigningKey(alg: string, secrets: Secrets) {
   const pair = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 })
   const publicJwk = await exportJWK(pair.publicKey)

@@ -11,7 +11,7 @@ export interface TokensOptions {
   audience: string
   /** Seconds an access token lives. */
   ttl: number
-  /** Of new keys: ES256, EdDSA or RS256. */
+  /** The algorithm of new keys: ES256, EdDSA or RS256. */
   alg: string
 }
 

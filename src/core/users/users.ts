@@ -9,32 +9,32 @@ export type { User }
 
 declare const locked: unique symbol
 
-/** A user whose row this transaction holds: evidence for whatever must not happen without the lock. */
+/** A user whose row this transaction has locked. Functions that need the lock take this type. */
 export type LockedUser = User & { readonly [locked]: true }
 
 export interface LockOptions {
-  /** Null instead of a user who has changed since this version was read. */
+  /** Returns null if the user's security version is another one, that is, has changed since it was read. */
   securityVersion?: number
   /**
-   * `share` keeps the user from changing while others read too; `update` lets nobody else in. A transaction that
-   * holds a share and asks for an update can deadlock with its like. Default `update`.
+   * `share` prevents changes to the user but allows other shared locks; `update` is exclusive. Two transactions that
+   * hold a shared lock and ask for an exclusive one deadlock. Default `update`.
    */
   mode?: 'share' | 'update'
-  /** Also a user who is disabled. Default false. */
+  /** Whether to return a disabled user too. Default false. */
   disabled?: boolean
 }
 
 /**
- * The owner of the table `users`. Whatever hangs on a user (sessions, factors, links) changes only under the lock of
- * the user's row, and the user's row is locked before any other: so no two transactions can wait for each other.
- * What changes a user returns it as it is now.
+ * The owner of the table `users`. A user's sessions, factors and links change only under the lock of the user's row,
+ * and that row is locked before any other, so that transactions cannot deadlock. Methods that change a user return
+ * its new state.
  */
 export interface Users {
-  /** Null when there is no such user, or not under these conditions. */
+  /** Null when no user matches these options. */
   lock(tx: Transaction, id: string, options?: LockOptions): Promise<LockedUser | null>
   /**
-   * By canonical address: who holds it now, also a disabled user. `busy` while another transaction has asked for the same
-   * address, whether anybody holds it or not: waiting in line would tell that there is an account.
+   * Locks the user with this canonical address, also if disabled. `busy` while another transaction asks for the same
+   * address, whether it has an account or not: waiting would reveal that there is one.
    */
   tryLockByEmail(tx: Transaction, email: string): Promise<LockedUser | null | 'busy'>
   find(db: Queryable, id: string): Promise<User | null>
@@ -42,33 +42,33 @@ export interface Users {
   /** A page of users, newest first. */
   search(db: Queryable, page: SearchPage): Promise<User[]>
   /**
-   * Creates a user whose address is not verified; a later registration replaces such a one and raises its version.
-   * Null when the address belongs to an account.
+   * Creates a user with an unverified address. A later registration replaces an unverified user and raises its security
+   * version. Null when the address belongs to an account.
    */
   register(tx: Transaction, registration: Registration): Promise<LockedUser | null>
   markVerified(tx: Transaction, user: LockedUser): Promise<LockedUser>
   /** Null when the user is gone or disabled. */
   rename(tx: Transaction, id: string, name: string): Promise<User | null>
-  /** Proofs of the old password are void from now on. */
+  /** Raises the security version, which voids proofs of the old password. */
   setPassword(tx: Transaction, user: LockedUser, passwordHash: string): Promise<LockedUser>
-  /** The same; a required reset is done with it, and the mailbox that the link went to is proven. */
+  /** Like `setPassword`; also fulfils a required reset and verifies the address, because the link was mailed to it. */
   resetPassword(tx: Transaction, user: LockedUser, passwordHash: string): Promise<LockedUser>
-  /** The same password hashed anew; nothing happens when it has changed meanwhile. */
+  /** Stores a new hash of the same password; does nothing if the password has changed in the meantime. */
   replaceHash(db: Queryable, user: User, passwordHash: string): Promise<void>
   /** @throws Prisma's P2002 when another user holds the address. */
   moveToEmail(tx: Transaction, user: LockedUser, email: string): Promise<LockedUser>
   disable(tx: Transaction, user: LockedUser): Promise<LockedUser>
   enable(tx: Transaction, user: LockedUser): Promise<LockedUser>
-  /** Keeps everybody from signing in until the password has been reset. */
+  /** Blocks sign-ins until the password has been reset. */
   requireReset(tx: Transaction, user: LockedUser): Promise<LockedUser>
-  /** With `endProofs` a sign-in that is under way cannot finish with the roles it read. */
+  /** With `endProofs`, a sign-in in progress cannot finish with the roles that it read. */
   setRoles(
     tx: Transaction,
     user: LockedUser,
     roles: readonly string[],
     endProofs: boolean,
   ): Promise<LockedUser>
-  /** Removes a registration that was never verified. False when it has become an account, or another's. */
+  /** Removes an unverified registration. False when it has been verified, or has changed its address. */
   removeUnverified(tx: Transaction, user: User): Promise<boolean>
   delete(tx: Transaction, user: LockedUser): Promise<void>
 }
@@ -79,7 +79,7 @@ export interface Registration {
   passwordHash: string
 }
 
-// Prisma cannot lock a row: these are the fields of its `User`, to be read by statements that do.
+// The fields of Prisma's `User`, for raw statements: Prisma cannot lock a row.
 const COLUMNS = Prisma.sql`id, email, email_verified_at AS "emailVerifiedAt", name, password_hash AS "passwordHash",
   password_version AS "securityVersion", roles, disabled_at AS "disabledAt", reset_required_at AS "resetRequiredAt",
   created_at AS "createdAt", updated_at AS "updatedAt"`
@@ -87,8 +87,8 @@ const FOR_UPDATE = Prisma.sql`FOR UPDATE`
 const FOR_SHARE = Prisma.sql`FOR SHARE`
 
 /**
- * SQL that joins what a session of a user depends on, as `account.roles` and `account.disabled`; both are null for a user
- * who is gone. It saves a refresh from Postgres a second statement.
+ * SQL that joins the columns of a user that a session depends on, as `account.roles` and `account.disabled`; both are
+ * null for a deleted user. It saves a second statement when a refresh reads the ledger.
  */
 export const joinAccount = (userId: Prisma.Sql) => Prisma.sql`
   LEFT JOIN LATERAL (
@@ -122,7 +122,7 @@ export function openUsers({ clock }: { clock: Clock }): Users {
     findByEmail: (db, email) => db.user.findUnique({ where: { email } }),
     search: searchUsers,
     async register(tx, { email, name, passwordHash }) {
-      // What a transaction has written it has locked as well.
+      // The written row is locked by this transaction.
       const [user] = await tx.$queryRaw<LockedUser[]>`
         INSERT INTO users (id, email, name, password_hash, created_at, updated_at)
         VALUES (${uuidv7()}::uuid, ${email}, ${name ?? null}, ${passwordHash}, ${now()}, ${now()})

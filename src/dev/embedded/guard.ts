@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Writable } from 'node:stream'
 
-// The shell waits on a pipe whose other end only this process holds: however this process ends, SIGKILL
-// included, the pipe closes and the shell stops the server. INT is the fast shutdown of Postgres and Redis.
+// The shell reads from a pipe whose other end only this process holds. However this process ends, even by SIGKILL, the
+// pipe closes and the shell stops the server. INT is the fast shutdown of Postgres and Redis.
 const SCRIPT = `
 "$@" </dev/null 3<&- &
 server=$!
@@ -17,16 +17,16 @@ exit $code
 `
 
 export interface GuardOptions {
-  /** Account to run under; needs root. */
+  /** The account to run under; needs root. */
   uid?: number
   gid?: number
-  /** Open file that receives what the command prints. */
+  /** An open file that receives the command's output. */
   output?: number
 }
 
 /** A command that cannot outlive this process. */
 export interface Guarded {
-  /** Resolves with the exit code once the command has ended, for whatever reason. */
+  /** Resolves with the exit code once the command has ended, for any reason. */
   readonly ended: Promise<number>
   readonly running: boolean
   stop(): Promise<void>
@@ -37,7 +37,7 @@ export function spawnGuarded(command: readonly string[], options: GuardOptions =
   const child: ChildProcess = spawn('sh', ['-c', SCRIPT, 'guard', ...command], {
     ...account,
     cwd: '/',
-    // Its own process group: Ctrl-C reaches this process alone, which then closes in order.
+    // A separate process group: Ctrl-C then reaches only this process, which shuts down in order.
     detached: true,
     stdio: ['ignore', output, output, 'pipe'],
   })

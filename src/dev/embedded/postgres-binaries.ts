@@ -8,15 +8,15 @@ import { dirname, join, relative } from 'node:path'
 const NOBODY = { uid: 65_534, gid: 65_534 }
 const USER_NAMESPACE = ['unshare', '--user', '--map-user=65534', '--map-group=65534', '--']
 
-/** Postgres binaries and the way to run them: Postgres refuses to run as root. */
+/** The Postgres binaries and how to run them. Postgres refuses to run as root. */
 export interface PostgresBinaries {
-  /** The command line up to the program's own arguments. */
+  /** The command line before the program's own arguments. */
   command(program: 'initdb' | 'postgres'): string[]
   /** The account to switch to, if any; it must own the data. */
   account: { uid?: number; gid?: number }
-  /** Where data meant for `dir` can be kept so that the account gets to it. */
+  /** The folder to use for the data of `dir`, such that the account can reach it. */
   place(dir: string): Promise<string>
-  /** How it runs, for people. */
+  /** Which account it runs as, in words. */
   description: string
 }
 
@@ -24,7 +24,7 @@ export async function findPostgres(): Promise<PostgresBinaries> {
   const native = await locate()
   const command = (root: string, prefix: string[]) => (program: string) => [
     ...prefix,
-    // The locale and the zone of the machine must not decide how a database behaves.
+    // The locale and the time zone of the machine must not influence the database.
     ...['env', 'LC_ALL=C', 'TZ=UTC', join(root, 'bin', program)],
   ]
   const place = async (dir: string) => dir
@@ -67,7 +67,7 @@ async function locate(): Promise<string> {
   return join(root, 'native')
 }
 
-/** npm packages hold no symbolic links; an install without scripts leaves the libraries without theirs. */
+/** Creates the symbolic links of the libraries: npm packages contain none, and install scripts may be disabled. */
 async function restoreLinks(root: string): Promise<void> {
   const list = await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
@@ -80,7 +80,7 @@ async function restoreLinks(root: string): Promise<void> {
   }
 }
 
-/** `nobody` cannot enter root's private folders, such as a repository under /root. */
+/** The user `nobody` cannot enter root's private folders, such as a repository under /root. */
 async function placeForNobody(dir: string): Promise<string> {
   if (spawnSync('test', ['-x', dirname(dir)], { ...NOBODY, cwd: '/' }).status === 0) return dir
   return ownedBy(NOBODY.uid, join(tmpdir(), `ratchet-data-${digest(dir)}`))
@@ -89,7 +89,7 @@ async function placeForNobody(dir: string): Promise<string> {
 async function copyForNobody(native: string): Promise<string> {
   const copy = await ownedBy(0, join(tmpdir(), `ratchet-postgres-${digest(native)}`))
   if (await lstat(copy).catch(() => undefined)) return copy
-  // Copied aside and renamed, so that nobody ever runs half a copy.
+  // Copied to a temporary name and renamed, so that no process runs an incomplete copy.
   const aside = await mkdtemp(`${copy}-`)
   await cp(native, join(aside, 'native'), { recursive: true, verbatimSymlinks: true })
   await rename(join(aside, 'native'), copy).catch((error) => {
@@ -99,11 +99,10 @@ async function copyForNobody(native: string): Promise<string> {
   return copy
 }
 
-/** A name in the common temporary folder can be guessed: what lies there already must be our own. */
+/** Names in the shared temporary folder can be guessed, so an existing folder must belong to the expected user. */
 async function ownedBy(uid: number, path: string): Promise<string> {
   const there = await lstat(path).catch(() => undefined)
-  if (there && (there.uid !== uid || !there.isDirectory()))
-    throw new Error(`${path} belongs to somebody else`)
+  if (there && (there.uid !== uid || !there.isDirectory())) throw new Error(`${path} belongs to another user`)
   return path
 }
 

@@ -9,7 +9,7 @@ import { findPostgres, type PostgresBinaries } from './postgres-binaries.ts'
 import { clearForeignLock, isStopping } from './postmaster-lock.ts'
 
 export interface EmbeddedPostgres {
-  /** Holds the password: not for logs. */
+  /** Contains the password: do not log it. */
   url: string
   description: string
   stop(): Promise<void>
@@ -26,15 +26,15 @@ const SETTINGS = {
 const WITHOUT_DURABILITY = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
 export interface PostgresOptions {
-  /** Folder of its own; made on the first start. */
+  /** A folder that nothing else uses; created on the first start. */
   dir: string
-  /** False for data that may be lost with the machine: tests are faster then. Default true. */
+  /** False is faster, for tests: the data may be lost if the machine crashes. Default true. */
   durable?: boolean
 }
 
 /**
- * A PostgreSQL of one's own for development and tests, on a free loopback port, with its data in `dir`.
- * Ends with this process, even when that is killed.
+ * Starts a PostgreSQL for development and tests, on a free loopback port, with its data in `dir`.
+ * It ends with this process, even when that is killed.
  * @throws when a Postgres is already running on `dir`.
  */
 export async function startPostgres(options: PostgresOptions): Promise<EmbeddedPostgres> {
@@ -58,7 +58,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
   }
 }
 
-/** Made aside and renamed: two first starts at once, or a kill in between, cannot leave half a cluster. */
+/** Created under a temporary name and renamed, so that parallel first starts or a kill leave no incomplete data. */
 async function initialise(dir: string, { command, account }: PostgresBinaries): Promise<void> {
   const aside = await mkdtemp(`${dir}.new-`)
   try {
@@ -82,7 +82,7 @@ async function initialise(dir: string, { command, account }: PostgresBinaries): 
     await rename(aside, dir)
   } catch (error) {
     await rm(aside, { recursive: true, force: true })
-    // Somebody else's first start was faster: theirs is as good.
+    // Another process may have initialised the folder first.
     if (!(await exists(join(dir, 'data', 'PG_VERSION')))) throw error
   }
 }
@@ -120,7 +120,7 @@ async function accepts(url: string, server: Guarded, deadline: number): Promise<
   return false
 }
 
-/** Returns when another attempt makes sense, else throws why not. */
+/** Returns if another attempt makes sense. @throws otherwise, with the reason. */
 async function retryable(dir: string, log: string, deadline: number): Promise<void> {
   if (Date.now() >= deadline) throw new Error(`Postgres did not start in time: ${log}`)
   if (/could not bind/.test(log)) return

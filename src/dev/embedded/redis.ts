@@ -8,17 +8,17 @@ import { spawnGuarded } from './guard.ts'
 import { freePort, isListening } from './port.ts'
 
 export interface EmbeddedRedis {
-  /** May hold a password: not for logs. */
+  /** May contain a password: do not log it. */
   url: string
   description: string
-  /** Set when the server reports no replication id of its own; new with every start. */
+  /** Set if the server reports no replication id; new with every start. */
   incarnation?: string
   stop(): Promise<void>
 }
 
 const START_TIMEOUT = 10_000
 
-/** A Redis for development and tests: the machine's own binary if there is one, else one in JavaScript. */
+/** Starts a Redis for development and tests: an installed binary if there is one, else one in JavaScript. */
 export async function startRedis(): Promise<EmbeddedRedis> {
   const program = ['redis-server', 'valkey-server'].find(
     (name) => spawnSync(name, ['--version']).status === 0,
@@ -29,7 +29,7 @@ export async function startRedis(): Promise<EmbeddedRedis> {
 async function startBinary(program: string): Promise<EmbeddedRedis> {
   const port = await freePort()
   const password = randomBytes(24).toString('base64url')
-  // A file and not arguments: every user of the machine can read the arguments of a process.
+  // A file, because every user of the machine can read the arguments of a process.
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-redis-'))
   const config = join(folder, 'redis.conf')
   await writeFile(
@@ -57,7 +57,7 @@ async function startBinary(program: string): Promise<EmbeddedRedis> {
   }
 }
 
-/** Exported for the tests of machines that have no Redis. */
+/** Exported to test what machines without Redis use. */
 export async function startJavaScript(): Promise<EmbeddedRedis> {
   const { createRedisMock } = await import('js-redis-server')
   const server = await createRedisMock({ compatibility: 'redis-7.0' })

@@ -8,7 +8,7 @@ export interface DevInboxDeps {
 }
 
 /**
- * Shows the mails of the development inbox, links and all: `GET /dev/inbox` as a page,
+ * Shows the mails of the development inbox with their links: `GET /dev/inbox` as a page,
  * `GET /dev/inbox.json` as `{ mails }`, newest first.
  */
 export default async function devInbox(app: FastifyInstance, { inbox }: DevInboxDeps): Promise<void> {
@@ -36,7 +36,7 @@ export default async function devInbox(app: FastifyInstance, { inbox }: DevInbox
   })
 }
 
-/** For the option `extraRoutes` of the app: the inbox where mail goes into one, nothing where it is really sent. */
+/** For the app's option `extraRoutes`: the inbox if mail is delivered to it; undefined if mail is really sent. */
 export function inboxRoutes({ mail }: Pick<Config, 'mail'>) {
   if (mail.kind !== 'inbox') return undefined
   const inbox = createInboxMailer({ dir: mail.dir })

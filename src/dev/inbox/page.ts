@@ -1,7 +1,7 @@
 import type { InboxMail } from '../../core/mail/mail.ts'
 import { escapeHtml } from '../../platform/html.ts'
 
-/** Nothing runs and nothing loads. The mails' frames inherit this policy, and their styles are inline. */
+/** No scripts and no external resources. The mails' frames inherit this policy, and their styles are inline. */
 export const INBOX_CSP = [
   "default-src 'none'",
   "style-src 'unsafe-inline'",
@@ -25,14 +25,14 @@ export const inboxPage = (mails: readonly InboxMail[]): string => `<!doctype htm
 <body>
 <main>
 <h1>Inbox</h1>
-<p class="soft">Mail of this development server. Nothing here has left the machine.</p>
+<p class="soft">Mail from this development server. None of it has left this machine.</p>
 ${mails.map(article).join('\n') || EMPTY}
 </main>
 </body>
 </html>
 `
 
-const EMPTY = '<p class="empty">No mail yet. Register an account, and its mail appears here.</p>'
+const EMPTY = '<p class="empty">No mail yet. Register an account, and its mail will appear here.</p>'
 
 function article(mail: InboxMail): string {
   const links = linksIn(mail.text).map((link) => {
@@ -52,7 +52,7 @@ ${links.length > 0 ? `<ul>${links.join('')}</ul>` : ''}
 </article>`
 }
 
-// What a link opens must escape the sandbox: the page behind it could not post its form inside.
+// A linked page must open outside the sandbox, or it could not submit its form.
 const SANDBOX = 'allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation'
 
 const inNewTab = (html: string) =>

@@ -4,7 +4,7 @@ import { type EmailChangeUses, emailChangeRoutes } from './email-change.routes.t
 import { type ProfileUses, profileRoutes } from './profile.routes.ts'
 import { type RegistrationUses, registrationRoutes } from './registration.routes.ts'
 
-/** A person's account: sign-up, the profile, password and address, its end, and what happened to it. */
+/** A user's own account: registration, profile, password, e-mail address, deletion and activity. */
 export async function account(
   app: FastifyInstance,
   uses: RegistrationUses & ProfileUses & EmailChangeUses & ActivityUses,

@@ -16,16 +16,16 @@ const ActivityEvent = Type.Object({
   outcome: Type.Unsafe<string>(oneOf(OUTCOMES)),
   reason: Nullable,
   by: Type.Union([oneOf(['you', 'administrator', 'operator']), Type.Null()], {
-    description: 'Who did it; null where nobody knows, as with a wrong password',
+    description: 'Who caused the event; null when that is unknown, as for a wrong password',
   }),
   session_id: Nullable,
-  current: Type.Boolean({ description: 'Whether it belongs to the session that asks' }),
+  current: Type.Boolean({ description: 'Whether the event belongs to the session of this request' }),
   ip: Nullable,
   user_agent: Nullable,
 })
 const Activity = Type.Object({ events: Type.Array(ActivityEvent), next_cursor: Nullable })
 
-/** What happened to a person's account, and from where. */
+/** The security events of a user's own account. */
 export const activityRoutes: FastifyPluginAsyncTypebox<ActivityUses> = async (app, uses) => {
   app.get(
     '/auth/activity',
@@ -33,7 +33,7 @@ export const activityRoutes: FastifyPluginAsyncTypebox<ActivityUses> = async (ap
       config: { auth: 'user' },
       schema: {
         tags: ['account'],
-        summary: 'The security events of this account, newest first',
+        summary: 'List the security events of your account, newest first',
         querystring: Type.Object(pageFields, strict),
         response: { 200: Activity },
       },

@@ -44,12 +44,13 @@ export async function changePassword(
   await transact(async (tx) => {
     const locked = await stepUp.lock(tx, user)
     const owned = await factors.of(tx, userId)
-    // The factor that let a short password pass may be gone by now; its removal takes the same lock.
+    // The factor that allowed a short password may have been removed since; removing it takes the same lock.
     if (!hasSecondFactor(owned)) passwordPolicy.checkLength(input.newPassword)
     await users.setPassword(tx, locked, passwordHash)
     await uses.oneTimeTokens.revoke(tx, locked)
     await uses.devices.forget(tx, locked)
-    // Guesses at the old password say nothing of the new one, and no device is spared their lock now.
+    // Guesses at the old password do not count against the new one. Now that all devices are unknown, a lock from
+    // those guesses would lock them all out.
     await uses.lockout.unlock(tx, { email: locked.email })
     await mail.enqueue(tx, locked.email, {
       template: 'password_changed',

@@ -7,13 +7,13 @@ export type ConfirmEmailChangeUses = Uses<
   'db' | 'transact' | 'clock' | 'users' | 'oneTimeTokens' | 'lockout' | 'mail' | 'events'
 >
 
-// Each attempt fails only when somebody else took the address within it.
+// An attempt is repeated only if another request took the address while it ran.
 const ATTEMPTS = 3
 
 /**
- * Moves the account to the address that the token was mailed to. Its sessions stay; every other link of it is void, for
- * it was mailed to an address that no longer counts.
- * @throws `token_invalid`, also when an account has come to hold the address.
+ * Changes the account's address to the one that the token was mailed to. Its sessions stay. All its other links are
+ * revoked, because they were mailed to the old address.
+ * @throws `token_invalid`, also when another account has the address by now.
  */
 export async function confirmEmailChange(
   uses: ConfirmEmailChangeUses,
@@ -26,7 +26,7 @@ export async function confirmEmailChange(
       if (await transact((tx) => move(uses, tx, token, context))) return
       break
     } catch (error) {
-      // The address was registered, or moved to, at this very moment: whose it is now decides.
+      // P2002: another request took the address at the same time. The next attempt sees who has it now.
       if ((error as { code?: string }).code !== 'P2002') throw error
     }
   }
@@ -34,7 +34,7 @@ export async function confirmEmailChange(
   throw new Problem('token_invalid')
 }
 
-/** False when the token is wrong, used, expired or void, or the address is somebody's. */
+/** False when the token is wrong, used, expired or void, or the address belongs to an account. */
 async function move(
   uses: ConfirmEmailChangeUses,
   tx: Transaction,
@@ -48,7 +48,7 @@ async function move(
   if (!(await vacate(uses, tx, newEmail, context))) return false
   await users.moveToEmail(tx, user, newEmail)
   await oneTimeTokens.revoke(tx, user)
-  // Strangers may have guessed at the address before it was anybody's: no mail told of that lock.
+  // Failed guesses from before the address belonged to this account: nobody was notified of such a lock.
   await lockout.unlock(tx, { email: newEmail })
   await mail.enqueue(tx, user.email, {
     template: 'email_changed',
@@ -58,14 +58,14 @@ async function move(
   return true
 }
 
-/** Removes a registration that nobody has confirmed: it must not keep the address. False when it is an account's. */
+/** Removes an unverified registration of the address. False when the address belongs to an account. */
 async function vacate(
   { users, events }: ConfirmEmailChangeUses,
   tx: Transaction,
   email: string,
   context: RequestContext,
 ): Promise<boolean> {
-  // Read without a lock first: two accounts that want each other's address would wait for one another.
+  // Read without a lock: two accounts that swap addresses would otherwise deadlock.
   const holder = await users.findByEmail(tx, email)
   if (!holder) return true
   if (!(await users.removeUnverified(tx, holder))) return false

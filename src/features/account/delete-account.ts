@@ -10,7 +10,7 @@ export type DeleteAccountUses = Uses<
 >
 
 /**
- * Deletes the account with everything of it.
+ * Deletes the user's own account and all of its data.
  * @throws `invalid_credentials`, `mfa_required`, `mfa_invalid`, `too_many_attempts`, `revocation_pending` (deleted;
  * its sessions end within a second).
  */

@@ -9,7 +9,7 @@ import { type RequestEmailChangeUses, requestEmailChange } from './request-email
 
 export type EmailChangeUses = RequestEmailChangeUses & ConfirmEmailChangeUses
 
-/** Another e-mail address: asked for with a step-up, confirmed at the new one, told to the old one. */
+/** Change of the e-mail address: requested with a step-up, confirmed at the new address, reported to the old one. */
 export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeUses> = async (app, uses) => {
   const tags = ['account']
 
@@ -19,8 +19,8 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeUses> = asy
       config: { auth: 'user', limit: 'change_email' },
       schema: {
         tags,
-        summary: 'Ask for another e-mail address',
-        description: `A link goes to the new address: the account moves when it is followed. ${STEP_UP}`,
+        summary: 'Request a change of the e-mail address',
+        description: `Mails a link to the new address; the change takes effect once it is confirmed there. ${STEP_UP}`,
         body: Type.Object(
           { ...stepUpProof, new_email: Email },
           { ...strict, examples: [{ password: 'correct horse battery', new_email: 'new@example.com' }] },
@@ -45,16 +45,16 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeUses> = asy
     ask: {
       title: 'Confirm your new e-mail address',
       text:
-        'Your account moves to the address that this link was mailed to. Press the button only if you asked for ' +
-        'that yourself, while you were signed in. If you did not, close this page: nothing changes.',
+        'This changes the e-mail address of your account to the one that received this link. Press the button only ' +
+        'if you asked for that yourself, while you were signed in. If you did not, close this page: nothing changes.',
       button: 'Confirm the new address',
     },
     act: (token, context) => confirmEmailChange(uses, token, context),
     done: {
-      title: 'Your e-mail address is changed',
-      text: 'You can close this page. From now on sign in with the new address.',
+      title: 'Your e-mail address was changed',
+      text: 'You can close this page. From now on, sign in with the new address.',
       status: 'changed',
     },
-    stale: 'Ask for the change again where you are signed in.',
+    stale: 'Request the change again where you are signed in.',
   })
 }

@@ -8,8 +8,8 @@ export type ListActivityUses = Uses<'db' | 'events'>
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /**
- * A page of a person's own security events, newest first.
- * @throws `validation_failed` when the cursor is none of this account's.
+ * A page of a user's own security events, newest first.
+ * @throws `validation_failed` when the cursor does not belong to this list.
  */
 export async function listActivity(
   { db, events }: ListActivityUses,
@@ -35,15 +35,15 @@ function present(row: StoredEvent, userId: string, sessionId: string) {
     by,
     session_id: row.sessionId,
     current: row.sessionId === sessionId,
-    // Where an administrator acts from would tell the owner of the account who that is.
+    // An administrator's address and user agent could reveal to the user who it is.
     ip: byOther ? null : row.ip,
     user_agent: byOther ? null : row.userAgent,
   }
 }
 
 /**
- * An actor is an administrator's id or names the command line. Without one it was the account itself if a session of it
- * did it, or began with it; else nobody knows who: a wrong password, an old token, a link that somebody followed.
+ * Who caused an event. An actor is an administrator's id or names the command line. Without one, it was the user if
+ * the event has a session; otherwise nobody knows, as for a wrong password, an old token or a link that was followed.
  */
 function actorOf({ actor, sessionId, outcome }: StoredEvent, userId: string) {
   if (actor === null) return sessionId !== null && outcome === 'success' ? ('you' as const) : null

@@ -18,7 +18,7 @@ import { createProfiles, type ProfilesUses } from './profile.ts'
 
 export type ProfileUses = ProfilesUses & ChangePasswordUses & DeleteAccountUses
 
-/** A person's own profile, the password, and the end of the account. */
+/** A user's own profile and password, and deleting the account. */
 export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app, uses) => {
   const profiles = createProfiles(uses)
   const tags = ['account']
@@ -27,7 +27,7 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
     '/me',
     {
       config: { auth: 'user' },
-      schema: { tags, summary: 'Your account', response: { 200: User } },
+      schema: { tags, summary: 'Get your account', response: { 200: User } },
     },
     async (request) => profiles.read(userOf(request).userId),
   )
@@ -52,8 +52,8 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
       config: { auth: 'user', limit: 'password_check' },
       schema: {
         tags,
-        summary: 'Delete the account',
-        description: `At once, with all its sessions. ${STEP_UP}`,
+        summary: 'Delete your account',
+        description: `Deletes the account and ends all of its sessions at once. ${STEP_UP}`,
         body: StepUpBody,
         response: { 204: NoContent },
         problems: [...stepUpProblems, 'revocation_pending'],
@@ -73,7 +73,7 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
       config: { auth: 'user', limit: 'password_check' },
       schema: {
         tags,
-        summary: 'Change the password',
+        summary: 'Change your password',
         description: 'Ends every other session. Needs no second factor.',
         body: Type.Object({ current_password: Password, new_password: Password }, strict),
         response: { 204: NoContent },

@@ -6,7 +6,7 @@ import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
 import { presentUser, type User } from '../../http/schemas.ts'
 
-/** People's own profiles, remembered for a second: as stale as a revocation may be, and no staler. */
+/** Users' own profiles, cached for a second: the same delay as for a revocation. */
 export interface Profiles {
   read(userId: string): User | Promise<User>
   rename(principal: UserPrincipal, name: string, context: RequestContext): Promise<User>

@@ -17,8 +17,8 @@ interface RegisterInput {
 }
 
 /**
- * Creates an unverified account, or tells the owner of a verified one by mail; the caller cannot tell which.
- * A later registration of an unverified address supersedes the earlier one and voids its link.
+ * Creates an unverified account, or mails the owner of an existing one; the caller cannot tell which.
+ * A later registration of an unverified address replaces the earlier one and voids its link.
  * @throws `password_too_weak`, {Overloaded}.
  */
 export async function register(
@@ -26,12 +26,12 @@ export async function register(
   input: RegisterInput,
   context: RequestContext,
 ): Promise<void> {
-  // Before the minimum duration begins: what the network takes would use up the time that hides the rest.
+  // Checked before the minimum duration begins: a slow network would use up the time that hides the rest.
   await uses.passwordPolicy.check(input.password, { email: input.email })
-  await withMinimumDuration(() => createOrTell(uses, input, context))
+  await withMinimumDuration(() => createOrNotify(uses, input, context))
 }
 
-async function createOrTell(
+async function createOrNotify(
   uses: RegisterUses,
   input: RegisterInput,
   context: RequestContext,
@@ -65,7 +65,7 @@ export async function sendVerification(
   const data = {
     link: links.verifyEmail(token),
     minutes: ONE_TIME_TTL.verify_email / 60,
-    // The last registration may be a stranger's: a reset link lets the mailbox's owner win.
+    // Somebody else may have made the last registration. A reset lets the mailbox's owner choose the password.
     resetLink: user.securityVersion > 1 ? links.forgotPassword() : undefined,
   }
   await mail.enqueue(tx, user.email, { template: 'verify_email', data })

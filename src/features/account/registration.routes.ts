@@ -12,7 +12,7 @@ export type RegistrationUses = RegisterUses & VerifyEmailUses
 const RegisterBody = Type.Object({ email: Email, password: Password, name: Type.Optional(Name) }, strict)
 const Sent = Type.Object({ status: Type.Literal('verification_sent') })
 
-/** Register, and verify the address. */
+/** Registration, and verification of the address. */
 export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = async (app, uses) => {
   const tags = ['account']
 
@@ -24,7 +24,7 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
         tags,
         summary: 'Create an account',
         description:
-          'The answer is the same whether or not the address has an account: the rest is in the mail.',
+          'The response is the same whether or not the address already has an account. The mail explains the rest.',
         body: RegisterBody,
         response: { 202: Sent },
         problems: ['password_too_weak', 'overloaded'],
@@ -43,7 +43,7 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
       config: { limit: 'resend_verification' },
       schema: {
         tags,
-        summary: 'Send the verification again',
+        summary: 'Send the verification mail again',
         body: Type.Object({ email: Email }, strict),
         response: { 202: Sent },
       },
@@ -58,10 +58,10 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
     path: '/auth/verify-email',
     limit: 'verify_email',
     tags,
-    summary: 'Verify the address',
+    summary: 'Verify an e-mail address',
     ask: {
       title: 'Confirm your e-mail address',
-      text: 'Press the button if it was you who created this account. If it was not, close this page.',
+      text: 'Press the button if you created this account. If you did not, close this page.',
       button: 'Confirm',
     },
     act: (token, context) => verifyEmail(uses, token, context),
@@ -70,6 +70,6 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
       text: 'You can close this page and sign in.',
       status: 'verified',
     },
-    stale: 'Ask for a new one where you signed up.',
+    stale: 'Request a new one where you signed up.',
   })
 }

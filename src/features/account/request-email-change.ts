@@ -12,13 +12,13 @@ export type RequestEmailChangeUses = Uses<
   'transact' | 'clock' | 'users' | 'oneTimeTokens' | 'stepUp' | 'mail' | 'links' | 'events'
 >
 
-// As many as mails of one kind are sent: beyond that the old address would no longer be told.
+// The same as the limit on mails of one kind: beyond it, the old address would get no notice.
 const REQUESTS_PER_HOUR = 10
 const HOUR_S = 3_600
 
 /**
- * Mails a link to the new address and tells the old one. An address that has an account gets a mail without a link;
- * the caller cannot tell which it was, neither from the answer nor from the account's activity.
+ * Mails a link to the new address and a notice to the old one. If the new address has an account, its mail has no
+ * link; the caller cannot tell the difference, neither from the response nor from the account's activity.
  * @throws those of `StepUp.require`, `too_many_attempts`.
  */
 export async function requestEmailChange(
@@ -37,9 +37,9 @@ export async function requestEmailChange(
       await oneTimeTokens.revoke(tx, user, 'change_email')
       const event = { type: 'email_change_request', outcome: 'success', userId: user.id } as const
       await events.record(tx, { ...event, sessionId: principal.sessionId }, context)
-      // The address it has already: that takes back what was requested before, and there is nothing to tell.
+      // Requesting the current address only cancels an earlier request.
       if (newEmail === user.email) return
-      await tellNewAddress(uses, tx, user, newEmail, context)
+      await mailNewAddress(uses, tx, user, newEmail, context)
       await mail.enqueue(tx, user.email, {
         template: 'email_change_requested',
         data: { newEmail, at: clock.now(), ip: context.ip, userAgent: context.userAgent },
@@ -48,7 +48,7 @@ export async function requestEmailChange(
   )
 }
 
-/** Nobody shall have this server write to strangers as often as they like. @throws `too_many_attempts`. */
+/** Limits how often a user can make this server send mail to strangers. @throws `too_many_attempts`. */
 async function requireBudget(
   { clock, events }: RequestEmailChangeUses,
   tx: Transaction,
@@ -60,7 +60,7 @@ async function requireBudget(
   throw new Problem('too_many_attempts', { reason: 'rate_limited', retryAfter: HOUR_S })
 }
 
-async function tellNewAddress(
+async function mailNewAddress(
   uses: RequestEmailChangeUses,
   tx: Transaction,
   user: LockedUser,
@@ -72,7 +72,7 @@ async function tellNewAddress(
   const holder = await users.findByEmail(tx, newEmail)
   if (holder?.emailVerifiedAt || holder?.disabledAt) {
     await mail.enqueue(tx, newEmail, { template: 'email_change_taken', data: { oldEmail } })
-    // In the holder's activity, not in that of the account that asked.
+    // Recorded for the account that has the address, not for the one that asked.
     const event = { type: 'email_change_request', outcome: 'failure', reason: 'address_taken' } as const
     await events.record(tx, { ...event, userId: holder.id }, context)
     return

@@ -18,7 +18,7 @@ export async function verifyEmail(
     const consumed = await oneTimeTokens.consume(tx, 'verify_email', token)
     if (!consumed) return false
     const user = await users.markVerified(tx, consumed.user)
-    // Strangers may have guessed at the address before it was anybody's: no mail told of that lock.
+    // Failed guesses from before the address belonged to this account: nobody was notified of such a lock.
     await lockout.unlock(tx, { email: user.email })
     await oneTimeTokens.revoke(tx, user, 'verify_email')
     await events.record(tx, { type: 'verify_email', outcome: 'success', userId: user.id }, context)
@@ -29,7 +29,7 @@ export async function verifyEmail(
   throw new Problem('token_invalid')
 }
 
-/** Sends the verification of an unverified registration again; silent about everything else. */
+/** Sends the verification of an unverified registration again; does nothing for other addresses. */
 export async function resendVerification(uses: VerifyEmailUses, email: string): Promise<void> {
   const { db, transact, users } = uses
   const found = await users.findByEmail(db, email)

@@ -11,7 +11,7 @@ export const Account = Type.Object(
   strict,
 )
 
-/** One account, with what an administrator needs to help its owner. */
+/** One account, with the details that an administrator needs to help its owner. */
 export const AccountDetail = Type.Object(
   {
     ...Account.properties,
@@ -20,10 +20,10 @@ export const AccountDetail = Type.Object(
     factors: Type.Object({
       totp: Type.Boolean(),
       passkeys: Type.Integer(),
-      recovery_codes: Type.Integer({ description: 'How many are left' }),
+      recovery_codes: Type.Integer({ description: 'The number of unused codes' }),
     }),
     mail: Type.Union([oneOf(['bounced', 'complained']), Type.Null()], {
-      description: 'Why no mail goes to the address',
+      description: 'Why mail to the address is suppressed',
     }),
   },
   strict,

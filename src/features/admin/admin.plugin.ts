@@ -29,7 +29,7 @@ const Event = Type.Object({
   user_id: Nullable,
   session_id: Nullable,
   actor: Type.Union([Type.String(), Type.Null()], {
-    description: 'Who did it, where that is not the account itself: an administrator, or the command line',
+    description: 'Who acted, if not the user: an administrator, or the command line',
   }),
   ip: Nullable,
   user_agent: Nullable,
@@ -40,7 +40,7 @@ const commands = {
   disable: {
     type: 'account_disable',
     run: disableUser,
-    summary: 'Disable an account, which ends its sessions',
+    summary: 'Disable an account and end its sessions',
     problems: ['not_found', 'own_account', 'revocation_pending'],
   },
   enable: {
@@ -58,18 +58,18 @@ const commands = {
   'require-password-reset': {
     type: 'password_reset_require',
     run: requirePasswordReset,
-    summary: 'Let nobody sign in to an account until its password has been reset',
+    summary: 'Block sign-ins to an account until its password has been reset',
     problems: ['not_found', 'own_account', 'revocation_pending'],
   },
 } as const
 
-/** What administrators see of, and do to, the accounts of others. */
+/** What administrators see and do across accounts. */
 export const admin: FastifyPluginAsyncTypebox<
   AdminUses & Uses<'factors' | 'oneTimeTokens' | 'links'>
 > = async (app, uses) => {
   const limit = 'admin'
   const tags = ['administration']
-  // An id has one spelling only where it is compared.
+  // Ids are compared as text, so they are brought into lower case.
   const target = (request: FastifyRequest<{ Params: { id: string } }>) => ({
     userId: request.params.id.toLowerCase(),
     actor: userOf(request).userId,
@@ -81,15 +81,15 @@ export const admin: FastifyPluginAsyncTypebox<
       config: { auth: { admin: 'account_search' }, limit },
       schema: {
         tags,
-        summary: 'Accounts, newest first',
+        summary: 'List accounts, newest first',
         querystring: Type.Object(
           {
-            // Postgres stores neither NUL nor half of a character.
+            // Postgres stores neither NUL nor half of a surrogate pair.
             query: Type.Optional(
               Type.String({
                 maxLength: 320,
                 pattern: '^[^\\p{Cc}\\p{Cs}]*$',
-                description: 'Part of the address or of the name',
+                description: 'Part of the address or the name',
               }),
             ),
             ...pageFields,
@@ -110,7 +110,7 @@ export const admin: FastifyPluginAsyncTypebox<
       config: { auth: { admin: 'account_view' }, limit },
       schema: {
         tags,
-        summary: 'One account',
+        summary: 'Get one account',
         params: OfUser,
         response: { 200: AccountDetail },
         problems: ['not_found'],
@@ -167,7 +167,7 @@ export const admin: FastifyPluginAsyncTypebox<
       config: { auth: { admin: 'audit_read' }, limit },
       schema: {
         tags,
-        summary: 'The audit trail, newest first',
+        summary: 'List the audit events, newest first',
         querystring: Type.Object(
           {
             user_id: Type.Optional(Uuid),

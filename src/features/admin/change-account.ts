@@ -5,13 +5,13 @@ import type { LockedUser } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import type { Transaction } from '../../platform/transact.ts'
 
-/** What the actions of administrators use: of sessions only the ledger, for the command line has no Redis. */
+/** The services for administrators' actions. They use only the ledger of sessions: the command line has no Redis. */
 export type AdminUses = Uses<'db' | 'transact' | 'clock' | 'users' | 'mail'> & {
   sessions: SessionLedger
   events: Pick<Uses<'events'>['events'], 'record' | 'list'>
 }
 
-/** Who does something to which account. */
+/** The account, and who acts on it. */
 export interface Target {
   userId: string
   /** An administrator's user id, or the name of the command line. */
@@ -19,12 +19,12 @@ export interface Target {
 }
 
 export interface Change {
-  /** False when it was in effect already. */
+  /** False when the account was in the requested state already. */
   changed: boolean
   revocations: readonly Revocation[]
 }
 
-/** The actions that change an account, and may find that it was so already. */
+/** The actions that change an account, and may find it unchanged. */
 type ChangingAction = Extract<
   AdminAction,
   | 'account_disable'
@@ -35,7 +35,7 @@ type ChangingAction = Extract<
   | 'role_revoke'
 >
 
-/** Changes an account under its lock, and records who did it. @throws `not_found`. */
+/** Changes an account under its lock and records who did it. @throws `not_found`. */
 export async function changeAccount(
   uses: Pick<AdminUses, 'db' | 'transact' | 'users' | 'events'>,
   type: ChangingAction,
@@ -45,7 +45,7 @@ export async function changeAccount(
 ): Promise<Change> {
   const { transact, users, events } = uses
   const done = await transact(async (tx) => {
-    // A sign-in under way waits for this lock, and then finds the account as it is.
+    // A sign-in in progress waits for this lock and then finds the changed account.
     const user = await users.lock(tx, target.userId, { disabled: true })
     if (!user) return null
     const made = await change(tx, user)
@@ -56,7 +56,7 @@ export async function changeAccount(
   return done ?? refuse(uses, { type, outcome: 'failure', reason: 'not_found' }, target, context)
 }
 
-/** The actions that nobody can do to their own account. */
+/** The actions that administrators cannot take on their own accounts. */
 type ActionOnOthers = {
   [T in AdminAction]: 'own_account' extends ReasonOf<T, 'failure'> ? T : never
 }[AdminAction]
@@ -76,7 +76,7 @@ type Refusal = Extract<AuditEvent, { type: AdminAction; outcome: 'failure' }> & 
   reason: 'not_found' | 'own_account' | 'email_not_verified'
 }
 
-/** Records a refusal, and throws it. */
+/** Records a refusal and throws it. */
 export async function refuse(
   { db, events }: Pick<AdminUses, 'db' | 'events'>,
   refusal: Refusal,

@@ -7,7 +7,7 @@ const ADMIN = 'admin'
 export async function grantAdmin(uses: AdminUses, target: Target, context: RequestContext): Promise<Change> {
   const { db, users } = uses
   const found = await users.find(db, target.userId)
-  // Who registered an address they cannot read must not rule. What is verified stays so: no lock is needed.
+  // The address must be verified. It never becomes unverified again, so no lock is needed.
   if (found && !found.emailVerifiedAt) {
     const refusal = { type: 'role_grant', outcome: 'failure', reason: 'email_not_verified' } as const
     await refuse(uses, refusal, target, context)
@@ -19,7 +19,7 @@ export async function grantAdmin(uses: AdminUses, target: Target, context: Reque
   })
 }
 
-/** Takes the role away, and ends the sessions whose access tokens claim it. @throws `not_found`, `revocation_pending`. */
+/** Removes the role and ends the sessions whose access tokens contain it. @throws `not_found`, `revocation_pending`. */
 export function revokeAdmin(uses: AdminUses, target: Target, context: RequestContext): Promise<Change> {
   const { users, sessions } = uses
   return changeAccount(uses, 'role_revoke', target, context, async (tx, user) => {

@@ -4,7 +4,7 @@ import type { Revocation } from '../../core/sessions/sessions.ts'
 import { type AdminUses, refuse, requireOther, type Target } from './change-account.ts'
 
 /**
- * Deletes an account with everything of it.
+ * Deletes an account and all of its data.
  * @throws `not_found`, `own_account`, `revocation_pending` (deleted; its sessions end within a second).
  */
 export async function deleteUser(

@@ -16,7 +16,7 @@ export async function disableUser(
   return changeAccount(uses, 'account_disable', target, context, async (tx, user) => {
     const changed = user.disabledAt === null
     if (changed) {
-      // What is under way, links and tickets, must not come back to life with the account.
+      // Links and tickets that are still valid must not work again when the account is enabled.
       await oneTimeTokens.revoke(tx, user)
       await users.disable(tx, user)
     }
@@ -24,7 +24,7 @@ export async function disableUser(
   })
 }
 
-/** Enables an account again; what has ended stays ended. @throws `not_found`. */
+/** Enables an account again. Its ended sessions stay ended. @throws `not_found`. */
 export function enableUser(uses: AdminUses, target: Target, context: RequestContext): Promise<Change> {
   return changeAccount(uses, 'account_enable', target, context, async (tx, user) => {
     const changed = user.disabledAt !== null

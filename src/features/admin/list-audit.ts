@@ -3,9 +3,9 @@ import { cutPage, pageOf } from '../../http/cursor.ts'
 import type { AdminUses } from './change-account.ts'
 
 /**
- * A page of the audit events, of everybody or of one account, newest first. Also of accounts that are gone.
- * @param query.limit of the page; a number as text.
- * @throws `validation_failed` when the cursor is none of this list's.
+ * A page of the audit events of all accounts or of one, newest first. Deleted accounts are included.
+ * @param query.limit the size of the page; a number as text.
+ * @throws `validation_failed` when the cursor does not belong to this list.
  */
 export async function listAudit(
   { transact, events }: Pick<AdminUses, 'transact' | 'events'>,

@@ -4,7 +4,7 @@ import type { Uses } from '../../core/uses.ts'
 import { type AdminUses, type Change, changeAccount, requireOther, type Target } from './change-account.ts'
 
 /**
- * Lets nobody sign in until the password has been reset, ends the sessions and mails a link, once.
+ * Blocks sign-ins until the password has been reset, ends the sessions and mails a link, once.
  * @throws `not_found`, `own_account`, `revocation_pending` (required; the sessions end within a second).
  */
 export async function requirePasswordReset(
@@ -17,9 +17,9 @@ export async function requirePasswordReset(
   return changeAccount(uses, 'password_reset_require', target, context, async (tx, user) => {
     const revocations = await sessions.revoke(tx, { userId: user.id }, 'reset_required')
     if (user.resetRequiredAt) return { changed: false, revocations }
-    // The version rises as well: a sign-in that has checked the password already must not finish.
+    // This raises the security version, so that a sign-in that has already checked the password cannot finish.
     const required = await users.requireReset(tx, user)
-    // None while the account is disabled: its owner asks for a link once it is enabled.
+    // A disabled account gets no link; its owner can ask for one once it is enabled.
     const token = await oneTimeTokens.issue(tx, 'reset_password', required)
     if (token) {
       const data = { link: links.resetPassword(token), minutes: ONE_TIME_TTL.reset_password / 60 }

@@ -5,9 +5,9 @@ import { presentAccount } from './account.ts'
 import type { AdminUses } from './change-account.ts'
 
 /**
- * A page of the accounts whose address or name contains a text, whatever its case, newest first.
- * @param query.limit of the page; a number as text.
- * @throws `validation_failed` when the cursor is none of this search's.
+ * A page of the accounts whose address or name contains a text, in any case, newest first.
+ * @param query.limit the size of the page; a number as text.
+ * @throws `validation_failed` when the cursor does not belong to this search.
  */
 export async function searchUsers(
   uses: Pick<AdminUses, 'transact' | 'users' | 'events'> & {

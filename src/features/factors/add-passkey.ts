@@ -9,7 +9,7 @@ import type { Uses } from '../../core/uses.ts'
 export type AddPasskeyUses = Uses<'db' | 'transact' | 'users' | 'factors' | 'stepUp' | 'events'>
 
 /**
- * What the browser needs to make a passkey, once it is clear who asks.
+ * Checks a step-up and returns what the browser needs to create a passkey.
  * @throws those of `StepUp.require`, and `too_many_passkeys`.
  */
 export async function offerPasskey(
@@ -24,7 +24,7 @@ export async function offerPasskey(
 }
 
 /**
- * Keeps a new passkey; with an account's first second factor come its recovery codes.
+ * Stores a new passkey. If it is the account's first second factor, also creates recovery codes.
  * @throws `passkey_invalid`, `too_many_passkeys`, `access_token_invalid`.
  */
 export function addPasskey(
@@ -37,13 +37,13 @@ export function addPasskey(
   const { userId, sessionId } = principal
   return recordingRefusals(uses, principal, context, () =>
     transact(async (tx) => {
-      // Two factors at once must not both be the first: the codes of one would void those of the other.
+      // Locked, so that two factors added at once are not both the first: each would replace the other's codes.
       const user = await users.lock(tx, userId)
       if (!user) throw new Problem('access_token_invalid')
       const isFirst = !hasSecondFactor(await factors.of(tx, userId))
       const passkey = await factors.passkeys.register(tx, user, input)
       const codes = isFirst ? await factors.recoveryCodes.replace(tx, user) : undefined
-      // An enrolment that began with the password alone would have to show this passkey now.
+      // An enrolment that began without this factor would no longer pass the step-up.
       if (isFirst) await factors.totp.abandon(tx, user)
       await factors.notifyOwner(tx, user, 'passkey_added', context)
       const success = { outcome: 'success', userId, sessionId } as const

@@ -6,8 +6,8 @@ import type { Uses } from '../../core/uses.ts'
 export type ConfirmTotpUses = Uses<'db' | 'transact' | 'users' | 'factors' | 'lockout' | 'events'>
 
 /**
- * Turns the enrolled authenticator app on; its answer is ten new recovery codes.
- * @throws `mfa_invalid`, `mfa_already_enabled`, `not_found` (nothing is being enrolled), `too_many_attempts`.
+ * Turns the enrolled authenticator app on and returns ten new recovery codes.
+ * @throws `mfa_invalid`, `mfa_already_enabled`, `not_found` (no enrolment), `too_many_attempts`.
  */
 export async function confirmTotp(
   { db, transact, users, factors, lockout, events }: ConfirmTotpUses,
@@ -37,7 +37,7 @@ export async function confirmTotp(
       )
       return codes
     })
-  // A thief who guesses this right takes the account's recovery codes, and its owner's way in.
+  // A thief who guessed the code would get the recovery codes and lock the owner out.
   const guess = { what: 'step_up_factor', account: userId, owner: userId, context, device: null } as const
   const codes = await lockout.guess(guess, confirm)
   if (codes) return codes

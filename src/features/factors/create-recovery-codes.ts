@@ -8,8 +8,8 @@ import type { Uses } from '../../core/uses.ts'
 export type CreateRecoveryCodesUses = Uses<'db' | 'transact' | 'factors' | 'stepUp' | 'events'>
 
 /**
- * Ten new recovery codes in place of the old ones.
- * @throws `not_found` without a second factor to recover from, and what a step-up throws.
+ * Replaces the recovery codes with ten new ones.
+ * @throws `not_found` without a second factor, and what a step-up throws.
  */
 export async function createRecoveryCodes(
   { db, transact, factors, stepUp, events }: CreateRecoveryCodesUses,

@@ -9,9 +9,9 @@ import { requireStandalone } from './require-standalone.ts'
 export type DisableTotpUses = Uses<'db' | 'transact' | 'factors' | 'passwordPolicy' | 'stepUp' | 'events'>
 
 /**
- * Turns the authenticator app off; the recovery codes go with the last factor.
- * @throws `not_found` without one, `password_too_weak` (the last factor, and a password that needs one), and what a
- * step-up throws.
+ * Turns the authenticator app off. If it was the last factor, also deletes the recovery codes.
+ * @throws `not_found` without one, `password_too_weak` (it is the last factor, and the password is too short without
+ * one), and what a step-up throws.
  */
 export async function disableTotp(
   uses: DisableTotpUses,
@@ -29,7 +29,7 @@ export async function disableTotp(
     const user = await stepUp.lock(tx, proven)
     if (!(await factors.totp.disable(tx, user))) throw new Problem('not_found')
     if (!hasSecondFactor(await factors.of(tx, userId))) {
-      // The last one after all: the passkey went a moment ago.
+      // It became the last one: a passkey was removed in the meantime.
       requireStandalone(uses, proof)
       await factors.recoveryCodes.clear(tx, user)
     }

@@ -7,7 +7,7 @@ import type { Uses } from '../../core/uses.ts'
 export type EnrolTotpUses = Uses<'db' | 'transact' | 'factors' | 'stepUp'>
 
 /**
- * Hands out a secret; it counts once a code of it was confirmed.
+ * Creates the secret of an authenticator app. It takes effect once a code from it was confirmed.
  * @throws `mfa_already_enabled`, and what a step-up throws.
  */
 export async function enrolTotp(
@@ -16,7 +16,7 @@ export async function enrolTotp(
   proof: StepUpProof,
   context: RequestContext,
 ): Promise<{ secret: string; otpauthUri: string; qrSvg: string }> {
-  // Before a factor is used up for nothing.
+  // Checked first, so that no factor is used up for nothing.
   if ((await factors.of(db, principal.userId)).totp) throw new Problem('mfa_already_enabled')
   const user = await stepUp.require(principal, proof, context, 'totp_enable')
   const enrolment = await transact(async (tx) => factors.totp.enrol(tx, await stepUp.lock(tx, user)))

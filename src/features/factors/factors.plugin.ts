@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { type PasskeysUses, passkeyRoutes } from './passkeys.routes.ts'
 import { type TotpUses, totpRoutes } from './totp.routes.ts'
 
-/** The second factors of a person's account. */
+/** The second factors of a user's own account. */
 export async function factors(app: FastifyInstance, uses: TotpUses & PasskeysUses): Promise<void> {
   await app.register(totpRoutes, uses)
   await app.register(passkeyRoutes, uses)

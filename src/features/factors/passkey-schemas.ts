@@ -1,9 +1,11 @@
 import { Type } from 'typebox'
 import { PasskeyDescriptor } from '../../http/schemas.ts'
 
-/** What `PublicKeyCredential.parseCreationOptionsFromJSON` takes (WebAuthn Level 3, §5.1.8). */
+/** The input of `PublicKeyCredential.parseCreationOptionsFromJSON` (WebAuthn Level 3, §5.1.8), with its ticket. */
 export const CreationChallenge = Type.Object({
-  challenge_token: Type.String({ description: 'Comes back with the credential; five minutes, once' }),
+  challenge_token: Type.String({
+    description: 'Send it back with the credential: it works once, for five minutes',
+  }),
   options: Type.Object({
     rp: Type.Object({ id: Type.Optional(Type.String()), name: Type.String() }),
     user: Type.Object({ id: Type.String(), name: Type.String(), displayName: Type.String() }),
@@ -23,7 +25,7 @@ export const CreationChallenge = Type.Object({
   }),
 })
 
-/** What a new credential's `toJSON` gives; what is in it is checked where it is verified. */
+/** The output of a new credential's `toJSON`. Its content is checked when it is verified. */
 export const NewCredential = Type.Object(
   {
     id: Type.String({ minLength: 1, maxLength: 2048 }),

@@ -24,14 +24,16 @@ export type PasskeysUses = AddPasskeyUses & RemovePasskeyUses
 const Passkey = Type.Object({
   id: Type.String({ format: 'uuid' }),
   name: Type.String(),
-  backed_up: Type.Boolean({ description: 'Whether copies of it are kept elsewhere' }),
+  backed_up: Type.Boolean({
+    description: 'Whether the passkey is backed up, for example synced to other devices',
+  }),
   created_at: Type.String({ format: 'date-time' }),
   last_used_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
 })
 const Added = Type.Object({
   passkey: Passkey,
   recovery_codes: Type.Optional(
-    Type.Array(Type.String(), { description: 'With the first second factor; shown once' }),
+    Type.Array(Type.String(), { description: 'Only with the first second factor, and shown only once' }),
   ),
 })
 const AddBody = Type.Object(
@@ -44,7 +46,7 @@ const AddBody = Type.Object(
 )
 const DEFAULT_NAME = 'Passkey'
 
-/** The passkeys of an account: add, list, remove, and a challenge to prove again who is there. */
+/** The passkeys of a user's own account: add, list, remove, and get a challenge for a step-up. */
 export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app, uses) => {
   const { db } = uses
   const { passkeys } = uses.factors
@@ -56,8 +58,8 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
       config: { auth: 'user', limit: 'password_check' },
       schema: {
         tags,
-        summary: 'Begin to add a passkey',
-        description: `Give \`options\` to the browser, then go on at \`POST /auth/passkeys\`. ${STEP_UP}`,
+        summary: 'Start adding a passkey',
+        description: `Pass \`options\` to the browser, then call \`POST /auth/passkeys\`. ${STEP_UP}`,
         body: StepUpBody,
         response: { 200: CreationChallenge },
         problems: [...stepUpProblems, 'too_many_passkeys'],
@@ -79,8 +81,8 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
         tags,
         summary: 'Add a passkey',
         description:
-          'The credential that the browser made of `POST /auth/passkeys/options`. With the first second factor of the ' +
-          'account `recovery_codes` come along: show them, they are told this once.',
+          'Send the credential that the browser created from `POST /auth/passkeys/options`. If this is the first ' +
+          'second factor of the account, the response includes `recovery_codes`: show them, they are returned only once.',
         body: AddBody,
         response: { 201: Added },
         problems: ['passkey_invalid', 'too_many_passkeys'],
@@ -103,7 +105,7 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
       config: { auth: 'user' },
       schema: {
         tags,
-        summary: 'The passkeys of this account',
+        summary: 'List the passkeys of your account',
         response: { 200: Type.Object({ passkeys: Type.Array(Passkey) }) },
       },
     },
@@ -118,7 +120,7 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
         tags,
         summary: 'Remove a passkey',
         params: Type.Object({ id: Uuid }),
-        description: `The last second factor takes the recovery codes with it. ${STEP_UP}`,
+        description: `Removing the last second factor also deletes the recovery codes. ${STEP_UP}`,
         body: StepUpBody,
         response: { 204: NoContent },
         problems: [...stepUpProblems, 'password_too_weak', 'not_found'],
@@ -136,9 +138,9 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
       config: { auth: 'user', limit: 'passkey' },
       schema: {
         tags,
-        summary: 'A challenge for a call that asks for a second factor',
+        summary: 'Get a challenge for a call that asks for a second factor',
         description:
-          'What the browser makes of it is the `passkey` of that call. 404 for an account without passkeys.',
+          'Send the browser’s answer to it as `passkey` in that call. Returns 404 if the account has no passkeys.',
         body: Type.Object({}, strict),
         response: { 200: PasskeyChallenge },
         problems: ['not_found'],

@@ -9,9 +9,9 @@ import { requireStandalone } from './require-standalone.ts'
 export type RemovePasskeyUses = Uses<'db' | 'transact' | 'factors' | 'passwordPolicy' | 'stepUp' | 'events'>
 
 /**
- * Removes a passkey; the recovery codes go with the last second factor.
- * @throws `not_found`, `password_too_weak` (the last factor, and a password that needs one), those of
- * `StepUp.require`, `invalid_credentials` also when the password changed since.
+ * Removes a passkey. If it was the last second factor, also deletes the recovery codes.
+ * @throws `not_found`, `password_too_weak` (it is the last factor, and the password is too short without one), those
+ * of `StepUp.require`; `invalid_credentials` also when the password has changed since.
  */
 export async function removePasskey(
   uses: RemovePasskeyUses,
@@ -22,7 +22,7 @@ export async function removePasskey(
 ): Promise<void> {
   const { db, transact, factors, stepUp, events } = uses
   const { userId, sessionId } = principal
-  // Before a factor is used up for nothing.
+  // Checked first, so that no factor is used up for nothing.
   const passkeys = await factors.passkeys.list(db, userId)
   if (!passkeys.some(({ id }) => id === passkeyId.toLowerCase())) throw new Problem('not_found')
   const isLast = passkeys.length === 1 && !(await factors.of(db, userId)).totp
@@ -32,7 +32,7 @@ export async function removePasskey(
     const user = await stepUp.lock(tx, proven)
     if (!(await factors.passkeys.remove(tx, user, passkeyId))) throw new Problem('not_found')
     if (!hasSecondFactor(await factors.of(tx, userId))) {
-      // The last one after all: the other went a moment ago.
+      // It became the last one: another factor was removed in the meantime.
       requireStandalone(uses, proof)
       await factors.recoveryCodes.clear(tx, user)
     }

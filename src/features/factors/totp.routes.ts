@@ -14,16 +14,16 @@ const ConfirmBody = Type.Object({ code: TotpCode }, strict)
 const Factors = Type.Object({
   totp: Type.Boolean({ description: 'Whether an authenticator app is in use' }),
   passkeys: Type.Integer(),
-  recovery_codes: Type.Integer({ description: 'How many are left' }),
+  recovery_codes: Type.Integer({ description: 'The number of unused codes' }),
 })
 const Enrolment = Type.Object({
-  secret: Type.String({ description: 'Base32, to type in where no camera is' }),
-  otpauth_uri: Type.String({ description: 'What the QR code says' }),
+  secret: Type.String({ description: 'The secret in base32, to type in on a device without a camera' }),
+  otpauth_uri: Type.String({ description: 'The content of the QR code' }),
   qr_svg: Type.String({ description: 'The QR code as an SVG image, black on white' }),
 })
-const Codes = Type.Object({ recovery_codes: Type.Array(Type.String(), { description: 'Shown this once' }) })
+const Codes = Type.Object({ recovery_codes: Type.Array(Type.String(), { description: 'Shown only once' }) })
 
-/** The authenticator app and the recovery codes of an account. */
+/** The authenticator app and the recovery codes of a user's own account. */
 export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses) => {
   const config = { auth: 'user', limit: 'password_check' } as const
   const tags = ['second factor']
@@ -32,7 +32,7 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
     '/auth/mfa',
     {
       config: { auth: 'user' },
-      schema: { tags, summary: 'The second factors of this account', response: { 200: Factors } },
+      schema: { tags, summary: 'Get the second factors of your account', response: { 200: Factors } },
     },
     async (request) => {
       const { totp, passkeys, recoveryCodes } = await uses.factors.of(uses.db, userOf(request).userId)
@@ -46,8 +46,8 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
       config,
       schema: {
         tags,
-        summary: 'Begin to set up an authenticator app',
-        description: `It counts once \`POST /auth/mfa/totp/confirm\` had a code of it. ${STEP_UP}`,
+        summary: 'Start setting up an authenticator app',
+        description: `It takes effect after \`POST /auth/mfa/totp/confirm\` with a code from it. ${STEP_UP}`,
         body: StepUpBody,
         response: { 200: Enrolment },
         problems: [...stepUpProblems, 'mfa_already_enabled'],
@@ -66,8 +66,8 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
       config,
       schema: {
         tags,
-        summary: 'Turn the authenticator app on with a code of it',
-        description: '404 where no authenticator app is being set up.',
+        summary: 'Turn the authenticator app on with a code from it',
+        description: 'Returns 404 if no authenticator app is being set up.',
         body: ConfirmBody,
         response: { 200: Codes },
         problems: ['mfa_invalid', 'mfa_already_enabled', 'not_found', 'too_many_attempts'],
@@ -86,7 +86,7 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
       schema: {
         tags,
         summary: 'Turn the authenticator app off',
-        description: `404 where there is none. The last second factor takes the recovery codes with it. ${STEP_UP}`,
+        description: `Returns 404 without one. Removing the last second factor also deletes the recovery codes. ${STEP_UP}`,
         body: StepUpBody,
         response: { 204: NoContent },
         problems: [...stepUpProblems, 'password_too_weak', 'not_found'],
@@ -104,8 +104,8 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
       config,
       schema: {
         tags,
-        summary: 'New recovery codes in place of the old ones',
-        description: `404 for an account without a second factor. ${STEP_UP}`,
+        summary: 'Replace the recovery codes',
+        description: `Returns 404 if the account has no second factor. ${STEP_UP}`,
         body: StepUpBody,
         response: { 200: Codes },
         problems: [...stepUpProblems, 'not_found'],

@@ -9,9 +9,9 @@ import { checkRedis } from '../../platform/redis.ts'
 import { withTimeout } from '../../platform/timeout.ts'
 
 export type HealthUses = Uses<'db' | 'redis' | 'databaseBreaker' | 'redisBreaker' | 'keyRing'> & {
-  /** Names of the migrations this build expects. */
+  /** Names of the migrations that this build expects. */
   migrations: readonly string[]
-  /** True once the process is about to end. */
+  /** True once the process is shutting down. */
   draining(): boolean
 }
 
@@ -22,7 +22,7 @@ const Ready = Type.Object({
 })
 const PROBE_MS = 1_000
 
-/** Alive and ready, for an orchestrator. */
+/** Liveness and readiness, for an orchestrator. */
 export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Promise<void> {
   const { db, redis, keyRing } = uses
   const tags = ['operations']
@@ -33,7 +33,7 @@ export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Prom
     {
       schema: {
         tags,
-        summary: 'The process is alive',
+        summary: 'Check that the process is alive',
         querystring,
         response: { 200: Type.Object({ status: Type.Literal('ok') }) },
       },
@@ -45,7 +45,12 @@ export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Prom
     '/readyz',
     {
       config: { limit: 'public' },
-      schema: { tags, summary: 'The process can serve', querystring, response: { 200: Ready, 503: Ready } },
+      schema: {
+        tags,
+        summary: 'Check that the process can serve requests',
+        querystring,
+        response: { 200: Ready, 503: Ready },
+      },
     },
     async (_request, reply) => {
       const [postgres, cache, migrations, keys] = await Promise.all([
@@ -54,7 +59,7 @@ export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Prom
         probe(checkMigrations),
         probe(async () => keyRing.signer()),
       ])
-      // Every node shares its stores: taking all of them out of rotation would make half an outage a whole one.
+      // All nodes share the stores: refusing readiness on all of them would turn a partial outage into a full one.
       const ready = (postgres.ok || cache.ok) && migrations.ok && keys.ok && !uses.draining()
       const whole = postgres.ok && cache.ok
       if (!ready) reply.header('retry-after', '1')
@@ -69,7 +74,7 @@ export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Prom
   app.addHook('onReady', () => checkMigrations().catch(() => {}))
 
   async function checkMigrations(): Promise<void> {
-    // What was applied once stays applied, also while Postgres cannot be asked.
+    // Applied migrations stay applied, so a success is remembered while Postgres is unavailable.
     if (migrated) return
     const applied = await appliedMigrations(db)
     if (uses.migrations.some((name) => !applied.has(name))) throw new Error('migrations are missing')
@@ -77,7 +82,7 @@ export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Prom
   }
 }
 
-/** A store that answers again serves only once its circuit breaker has closed. */
+/** Measures a check. A store whose circuit breaker is open is not ok, even if it answers. */
 async function probe(
   check: () => Promise<unknown>,
   breaker?: CircuitBreaker,

@@ -6,20 +6,20 @@ import { readEvent } from './read-mail-provider-event.ts'
 import { verifySignature } from './verify-signature.ts'
 
 export type MailProviderEventsUses = Uses<'db' | 'clock' | 'metrics'> & {
-  /** `whsec_…`; without it there is no such route. */
+  /** `whsec_…`; without it the route does not exist. */
   webhookSecret: string | undefined
 }
 
-/** An event can quote what the receiving server said, and a whole list of recipients. */
+/** An event can contain the receiving server's response and a long list of recipients. */
 const BODY_LIMIT = 256 * 1024
 
-/** Where Resend reports what became of mail. What is signed is true; what is not changes nothing. */
+/** The webhook for Resend's delivery reports. Only signed events are applied. */
 export async function mailProviderEventsRoutes(
   app: FastifyInstance,
   { db, clock, metrics, webhookSecret }: MailProviderEventsUses,
 ): Promise<void> {
   if (webhookSecret === undefined) return
-  // The signature is over the bytes: nothing reads them before it has been checked. For this route only.
+  // The signature covers the raw bytes, so this route's parser leaves them unparsed.
   app.removeContentTypeParser('application/json')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes, done) =>
     done(null, bytes),
@@ -32,7 +32,7 @@ export async function mailProviderEventsRoutes(
       config: { limit: 'webhooks' },
       schema: {
         tags: ['operations'],
-        summary: 'Events of the mail provider, signed by it',
+        summary: 'Receive a signed event from the mail provider',
         response: { 204: NoContent },
         problems: ['signature_invalid', 'body_too_large', 'unsupported_media_type'],
       },

@@ -6,18 +6,18 @@ import { problemDetails } from '../../http/problem-details.ts'
 export type MetricsUses = Uses<'metrics'> & {
   /** The address to listen on. */
   host: string
-  /** Where metrics are served: a port of their own, the one of everything else, or nowhere. */
+  /** Where metrics are served: on a separate port, on the main one, or nowhere. */
   metricsPort: number | 'same' | undefined
 }
 
-/** `GET /metrics` for Prometheus. Not for strangers: its counters say what became of a request. */
+/** `GET /metrics` for Prometheus. Not for the public: the counters reveal the results of requests. */
 export async function metricsRoutes(
   app: FastifyInstance,
   { metrics, host, metricsPort: port }: MetricsUses,
 ): Promise<void> {
   if (port === 'same') serveMetrics(app, metrics)
   if (typeof port !== 'number') return
-  // A scraper keeps its connection open between two scrapes: closing does not wait for it.
+  // A scraper keeps its connection open between scrapes; closing must not wait for it.
   const own = fastify({ bodyLimit: 1024, requestTimeout: 10_000, forceCloseConnections: true })
   await own.register(problemDetails)
   serveMetrics(own, metrics)

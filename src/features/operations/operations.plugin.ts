@@ -4,7 +4,7 @@ import { type JwksUses, jwksRoutes } from './jwks.routes.ts'
 import { type MailProviderEventsUses, mailProviderEventsRoutes } from './mail-provider-events.routes.ts'
 import { type MetricsUses, metricsRoutes } from './metrics.routes.ts'
 
-/** What operators, orchestrators, verifiers of tokens and the mail provider ask for. */
+/** Routes for operators, orchestrators, verifiers of tokens and the mail provider. */
 export async function operations(
   app: FastifyInstance,
   uses: JwksUses & HealthUses & MetricsUses & MailProviderEventsUses,

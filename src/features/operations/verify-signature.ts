@@ -2,14 +2,14 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Resend } from 'resend'
 import { Problem } from '../../core/problems/problems.ts'
 
-// Only the check of signatures is used, which needs no key of the API.
+// Only the signature check is used, and it needs no API key.
 const { webhooks } = new Resend('re_unused')
-// A lenient decoder would let bytes pass that nobody signed.
+// A lenient decoder would accept bytes that were not signed.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * The JSON in a body that Resend signed within the last five minutes (Standard Webhooks; one fitting signature
- * of several is enough, as there are while a secret is rotated). Undefined if what was signed is no JSON.
+ * Returns the JSON of a body that Resend signed within the last five minutes (Standard Webhooks; while a secret is
+ * rotated there are several signatures, and one valid one is enough). Undefined if the signed body is not JSON.
  * @throws `signature_invalid`.
  */
 export function verifySignature(secret: string, body: unknown, headers: IncomingHttpHeaders): unknown {
@@ -24,7 +24,7 @@ export function verifySignature(secret: string, body: unknown, headers: Incoming
       webhookSecret: secret,
     })
   } catch (error) {
-    // The body is parsed last, once its signature has been found to fit.
+    // The body is parsed only after its signature was verified.
     if (error instanceof SyntaxError) return undefined
     throw new Problem('signature_invalid', {}, { cause: error })
   }

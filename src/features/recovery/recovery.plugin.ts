@@ -11,7 +11,7 @@ import { escapeHtml } from '../../platform/html.ts'
 import { type RequestPasswordResetUses, requestPasswordReset } from './request-password-reset.ts'
 import { type ResetPasswordUses, resetPassword } from './reset-password.ts'
 
-/** A forgotten password: ask for a link, set a new one. */
+/** Recovery of a forgotten password: request a link, set a new password. */
 export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & ResetPasswordUses> = async (
   app,
   uses,
@@ -24,7 +24,7 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
       config: { limit: 'request_password_reset' },
       schema: {
         tags,
-        summary: 'Ask for a link',
+        summary: 'Request a link to reset the password',
         body: Type.Object({ email: Email }, strict),
         response: { 202: Type.Object({ status: Type.Literal('reset_sent') }) },
       },
@@ -37,21 +37,21 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
   )
 
   await app.register(async (scope) => {
-    // Forms are welcome here only: the page works without JavaScript.
+    // Forms are accepted only here, so that the pages work without JavaScript.
     await scope.register(formbody)
     const pages = scope.withTypeProvider<TypeBoxTypeProvider>()
     pages.get(
       '/auth/forgot-password',
       {
         config: { limit: 'reset_password' },
-        schema: { tags, summary: 'The page where a person asks for a link', response: { 200: Page } },
+        schema: { tags, summary: 'Show the page to request a link', response: { 200: Page } },
       },
       async (_request, reply) =>
         sendPage(
           reply,
           200,
           'Forgot your password?',
-          `<p>Type your address, and a link to choose a new one is mailed to you.</p>
+          `<p>Enter your e-mail address, and we will send you a link to choose a new password.</p>
 <form method="post" action="/auth/forgot-password"><label for="email">E-mail address</label>
 <input id="email" name="email" type="email" autocomplete="email" required><button type="submit">Send the link</button></form>`,
         ),
@@ -63,8 +63,8 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
         config: { limit: 'request_password_reset' },
         schema: {
           tags,
-          summary: 'The form of that page',
-          description: 'An app calls `POST /auth/request-password-reset` instead.',
+          summary: 'Submit the form of that page',
+          description: 'Apps call `POST /auth/request-password-reset` instead.',
           consumes,
           body: Type.Object({ email: Email }, strict),
           response: { 200: Page },
@@ -76,8 +76,8 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
         return sendPage(
           reply,
           200,
-          'Look into your mail',
-          '<p>If there is an account with that address, a link is on its way.</p>',
+          'Check your e-mail',
+          '<p>If there is an account with that address, we have sent it a link.</p>',
         )
       },
     )
@@ -88,7 +88,7 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
         config: { limit: 'reset_password' },
         schema: {
           tags,
-          summary: 'The page a reset link opens',
+          summary: 'Show the page of a reset link',
           querystring: Type.Object({ token: OneTimeToken }, strict),
           response: { 200: Page },
         },
@@ -103,7 +103,7 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
         schema: {
           tags,
           summary: 'Set a new password',
-          description: 'Signs out everywhere. The form of the page gets a page back, JSON gets a 204.',
+          description: 'Ends every session of the account. A form gets a page in response; JSON gets 204.',
           consumes,
           body: Type.Object({ token: OneTimeToken, password: Password }, strict),
           response: { 200: Page, 204: NoContent },
@@ -124,7 +124,7 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
             reply,
             400,
             'This link no longer works',
-            '<p>It is wrong, used or expired. Ask for a new one.</p>',
+            '<p>It is wrong, used or expired. Request a new one.</p>',
           )
         }
         if (fromPage) return changed(reply)
@@ -137,7 +137,7 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
     sendPage(
       reply,
       200,
-      'Your password is changed',
+      'Your password was changed',
       '<p>You are signed out everywhere. Sign in with the new password.</p>',
     )
 
@@ -146,7 +146,7 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
       title: 'Choose a new password',
       text: fault
         ? `<strong>${escapeHtml(fault)}</strong>`
-        : `It replaces the old one, and signs you out everywhere. ${uses.passwordPolicy.rule}`,
+        : `It replaces the old one and signs you out everywhere. ${uses.passwordPolicy.rule}`,
       action: '/auth/reset-password',
       button: 'Change password',
       token,

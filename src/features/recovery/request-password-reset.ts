@@ -6,14 +6,14 @@ export type RequestPasswordResetUses = Uses<
   'transact' | 'users' | 'oneTimeTokens' | 'mail' | 'links' | 'events'
 >
 
-/** Mails a link to the stored address, if there is one; silent about everything else. `email` is canonical. */
+/** Mails a link if the address has an account; the caller cannot tell whether it has. `email` is canonical. */
 export async function requestPasswordReset(
   { transact, users, oneTimeTokens, mail, links, events }: RequestPasswordResetUses,
   email: string,
   context: RequestContext,
 ): Promise<void> {
   await transact(async (tx) => {
-    // Locked by its address: a link must not go to one that the account leaves at this very moment.
+    // Locked by address: no link may go to an address that the account is changing away from.
     const user = await users.tryLockByEmail(tx, email)
     if (user === 'busy') return
     const event = { type: 'password_reset_request', userId: user?.id } as const

@@ -22,7 +22,7 @@ export type ResetPasswordUses = Uses<
 >
 
 /**
- * Sets a new password and ends all sessions. A mail that arrived also proves the address.
+ * Sets a new password and ends all sessions. The mailed token also verifies the address.
  * @throws `token_invalid`; `password_too_weak` without using up the token; `revocation_pending` (reset; the sessions end
  * within a second).
  */
@@ -38,7 +38,7 @@ export async function resetPassword(
     throw new Problem('token_invalid')
   }
 
-  // Looked up first, used up last: a stranger without a link learns nothing by the passwords that are refused.
+  // The token is checked first, so that only its holder learns which passwords are refused. It is used up last.
   const owner = await oneTimeTokens.find(db, 'reset_password', input.token)
   if (!owner) return refuse()
   const hasFactor = hasSecondFactor(await factors.of(db, owner.id))
@@ -51,7 +51,7 @@ export async function resetPassword(
     const consumed = await oneTimeTokens.consume(tx, 'reset_password', input.token)
     if (!consumed) return false
     const owned = await factors.of(tx, consumed.user.id)
-    // The factor that let a short password pass may be gone by now; its removal takes the same lock.
+    // The factor that allowed a short password may have been removed since; removing it takes the same lock.
     if (!hasSecondFactor(owned)) passwordPolicy.checkLength(input.password)
     const user = await users.resetPassword(tx, consumed.user, passwordHash)
     const { id: userId, email } = user
@@ -69,13 +69,13 @@ export async function resetPassword(
   if (!isReset) await refuse()
 }
 
-/** An administrator who requires a reset has reason to fear that the password is known. @throws `password_too_weak`. */
+/** After a required reset the password must be a new one: the old one may be known. @throws `password_too_weak`. */
 async function requireAnother(
   { passwords }: ResetPasswordUses,
   { resetRequiredAt, passwordHash }: User,
   password: string,
 ): Promise<void> {
   if (!resetRequiredAt || !(await passwords.verify(passwordHash, password))) return
-  const detail = 'This is the password that has to be replaced: choose another one.'
+  const detail = 'This is your old password. Choose a different one.'
   throw new Problem('password_too_weak', { reasons: ['same_as_before'], detail })
 }

@@ -4,8 +4,8 @@ import type { Uses } from '../../core/uses.ts'
 const ENDED_DAYS = 30
 
 /**
- * A person's sessions, last used first: the live ones, and with `ended` those that ended or ran out within 30 days.
- * What ran out before it was ended counts as expired.
+ * A user's sessions, last used first: the live ones and, with `ended`, those that ended or expired within 30 days.
+ * A session that expired before it was ended counts as expired.
  */
 export async function listSessions(
   { db, sessions, clock }: Uses<'db' | 'sessions' | 'clock'>,

@@ -6,7 +6,7 @@ import type { Uses } from '../../core/uses.ts'
 export type RefreshUses = Uses<'transact' | 'retryQueue' | 'clock' | 'users' | 'sessions' | 'mail' | 'events'>
 
 /**
- * Rotates a refresh token. `refused` is called with every refusal, and may answer it otherwise.
+ * Rotates a refresh token. `refused` is called for every refusal and may throw another error.
  * @throws `refresh_token_invalid`, `session_ended` with its reason, `refresh_superseded`, `unavailable`.
  */
 export async function refresh(
@@ -37,7 +37,7 @@ export async function refresh(
     case 'reuse': {
       const { sub, sid } = result.claims
       if (result.pending === 'ledger') {
-        // The tombstone in Redis holds until then; should Redis lose it too, this process still knows.
+        // Until then the tombstone in Redis applies. If Redis loses it, this process still has the task.
         let isNew = false
         retryQueue.add(async () => {
           isNew ||= (await sessions.endReused(token)).isNew
@@ -46,7 +46,7 @@ export async function refresh(
       } else {
         await reportReuse(uses, sub, sid, context)
       }
-      // A client that reads that the session has ended may rely on it, at every node.
+      // `session_ended` must be true on every node, so a client gets it only once every node knows.
       if (result.pending !== 'no') throw new Problem('unavailable', { retryAfter: 2 })
       throw new Problem('session_ended', { reason: 'reuse_detected' })
     }

@@ -32,7 +32,11 @@ const RefreshBody = Type.Object(
 )
 const RefreshHeaders = Type.Object({
   'idempotency-key': Type.Optional(
-    Type.String({ minLength: 1, maxLength: 255, description: 'The same for every retry of one refresh' }),
+    Type.String({
+      minLength: 1,
+      maxLength: 255,
+      description: 'Use the same key for every retry of one refresh',
+    }),
   ),
 })
 const SessionView = Type.Object({
@@ -50,7 +54,7 @@ const SessionView = Type.Object({
     enum: [...ENDED_REASONS, 'expired', null],
   }),
 })
-/** Stay signed in, see and end sessions. */
+/** Refreshing, listing and ending sessions. */
 export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, uses) => {
   const { origins, limits, respond } = uses
   const cookies = uses.cookies.refresh
@@ -64,10 +68,10 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
         tags,
         summary: 'Rotate the refresh token',
         description:
-          'The token comes in its cookie, with an empty body or `{}`, or as `refresh_token` in the body; the next one ' +
-          'goes back the same way. By cookie it needs a JSON content type and an `Origin` that is allowed. Send an ' +
-          '`Idempotency-Key`, the same for every retry: an answer that was lost is then given again. Only refusals ' +
-          'count towards a limit.',
+          'Send the token in its cookie, with an empty body or `{}`, or as `refresh_token` in the body; the response ' +
+          'returns the next one in the same way. With a cookie, the request needs a JSON content type and an allowed ' +
+          '`Origin`. Send an `Idempotency-Key`, the same for every retry: if a response was lost, a retry then gets ' +
+          'the same token again. Only refusals count towards the rate limit.',
         headers: RefreshHeaders,
         body: RefreshBody,
         response: { 200: TokenResponse },
@@ -100,7 +104,8 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
         tags,
         summary: 'End this session',
         description:
-          'Of the refresh token, in cookie or body, of the access token, or of both. 204 whatever they are.',
+          'Ends the session of the refresh token, in cookie or body, of the access token, or of both. Returns 204 ' +
+          'even if a token is not valid.',
         body: RefreshBody,
         response: { 204: NoContent },
         problems: ['origin_not_allowed', 'revocation_pending'],
@@ -141,7 +146,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
       config: { auth: 'user' },
       schema: {
         tags,
-        summary: 'The sessions of this account',
+        summary: 'List the sessions of your account',
         querystring: Type.Object({ ended: Type.Optional(oneOf(['true', 'false'])) }, strict),
         response: { 200: Type.Object({ sessions: Type.Array(SessionView) }) },
       },
@@ -190,7 +195,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     },
   )
 
-  /** The refresh token of a call; a cookie counts only from this server's or an allowed origin. */
+  /** The refresh token of a request. A cookie is accepted only from this server's origin or an allowed one. */
   function presented(request: FastifyRequest<{ Body: { refresh_token?: string } }>) {
     const inBody = request.body.refresh_token
     if (inBody !== undefined) return { token: inBody, transport: 'body' as const }
@@ -199,7 +204,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     return { token, transport: 'cookie' as const }
   }
 
-  /** The session of a bearer token; null for a token that is not, or no more, valid: then there is nothing to end. */
+  /** The session of a bearer token; null for an invalid token, which has no session to end. */
   async function sessionOf(bearer: string): Promise<RevocationScope | null> {
     try {
       const principal = await uses.accessTokens.verify(bearer)

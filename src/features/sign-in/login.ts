@@ -17,13 +17,13 @@ export interface LoginInput {
   device: DeviceToken
 }
 
-/** What people sign in to: their own account. */
+/** The client and scope of a sign-in to the user's own account. */
 export const OWN_ACCOUNT = { clientId: FIRST_PARTY_CLIENT, scope: ACCOUNT_SCOPE } as const
 
 const NOBODY = '00000000-0000-0000-0000-000000000000'
 
 /**
- * The password's half of a sign-in, and all of it for an account without a second factor.
+ * Signs in with a password; the first step of two if the account has a second factor.
  * @throws `invalid_credentials` (unknown, wrong and disabled alike), `too_many_attempts`, {Overloaded}; after a right
  * password `email_not_verified`, `password_reset_required`, `mfa_required` with the ticket for the second step.
  */
@@ -42,13 +42,13 @@ export async function login(uses: LoginUses, input: LoginInput, context: Request
   await renewHash(uses, user, input.password)
 
   const completed = await transact(async (tx) => {
-    // A share keeps factors and password as they are: whoever changes them takes the whole lock.
+    // A shared lock keeps factors and password unchanged: changing them takes the exclusive lock.
     const locked = await users.lock(tx, userId, { securityVersion, mode: 'share' })
     const means = { ...OWN_ACCOUNT, transport, device, isKnown, amr: ['pwd'] }
     return locked && signIn.complete(tx, locked, means, context)
   })
   if (!completed) {
-    // The password changed, or the account went, while the hash was computed.
+    // The password changed, or the account was deleted, while the hash was computed.
     const event = { type: 'login', outcome: 'failure', reason: 'account_changed', userId } as const
     await events.record(db, event, context)
     throw new Problem('invalid_credentials')
@@ -64,7 +64,7 @@ async function checkPassword(
   context: RequestContext,
 ): Promise<{ user: User; isKnown: boolean }> {
   const user = await users.findByEmail(db, email)
-  // Also for an address that nobody has: one query less would tell.
+  // Queried for unknown addresses too: skipping the query would reveal them.
   const isKnown = await devices.isKnown(db, user?.id ?? NOBODY, device)
   const guess = {
     what: 'password',
@@ -84,7 +84,7 @@ async function checkPassword(
   throw new Problem('invalid_credentials')
 }
 
-/** Parameters rise over the years; the password is known only here. */
+/** Hashes the password again if the parameters have been raised since: only here the password is known. */
 async function renewHash({ db, users, passwords }: LoginUses, user: User, password: string): Promise<void> {
   if (user.passwordHash === null || !passwords.isOutdated(user.passwordHash)) return
   await users.replaceHash(db, user, await passwords.hash(password))

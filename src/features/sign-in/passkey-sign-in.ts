@@ -10,8 +10,8 @@ export type PasskeySignInUses = Uses<
 >
 
 /**
- * A challenge for a passkey of anybody or, with the ticket of a first step, of that account.
- * @throws `mfa_invalid` when the ticket is over.
+ * A challenge for a passkey of any account or, with the ticket of a first step, of that account.
+ * @throws `mfa_invalid` when the ticket is not valid.
  */
 export async function passkeyOptions(uses: PasskeySignInUses, mfaToken: string | undefined) {
   const { db, factors, tickets } = uses
@@ -21,11 +21,11 @@ export async function passkeyOptions(uses: PasskeySignInUses, mfaToken: string |
   return factors.passkeys.assertionOptions(db, 'second_factor', ticket.userId)
 }
 
-/** Possession and user verification: two factors in one (RFC 8176). */
+/** Possession and user verification: two factors at once (RFC 8176). */
 const AMR = ['pop', 'user', 'mfa']
 
 /**
- * A sign-in without a password.
+ * Signs in with a passkey alone.
  * @throws `passkey_invalid` (unknown, wrong, used, expired and disabled alike), `password_reset_required`.
  */
 export async function passkeySignIn(

@@ -12,19 +12,19 @@ export type SecondStepUses = Uses<
   'db' | 'transact' | 'users' | 'factors' | 'tickets' | 'devices' | 'lockout' | 'signIn' | 'events'
 >
 
-/** What an access token says of each (RFC 8176). */
+/** The authentication methods in the access token for each factor (RFC 8176). */
 const AMR: Record<FactorMethod, readonly string[]> = {
   totp: ['pwd', 'otp', 'mfa'],
   passkey: ['pwd', 'pop', 'mfa'],
   recovery_code: ['pwd', 'otp', 'mfa'],
 }
 
-/** Undoes what the transaction did so far, so that the ticket serves another try. */
+/** Thrown to roll the transaction back, so that the ticket can be used for another try. */
 const WRONG = new Error('wrong factor')
 
 /**
- * The second factor's half of a sign-in.
- * @throws `mfa_invalid` (wrong, used and expired alike, ticket and proof), `too_many_attempts`.
+ * Completes a sign-in with the second factor.
+ * @throws `mfa_invalid` (for a wrong, used or expired ticket or proof), `too_many_attempts`.
  */
 export async function secondStep(
   uses: SecondStepUses,
@@ -47,7 +47,7 @@ export async function secondStep(
 
   async function prove(tx: Transaction, { id, securityVersion }: User): Promise<SignedIn | null> {
     const locked = await users.lock(tx, id, { securityVersion })
-    // The ticket before the factor: one that is spent must not use up a code.
+    // The ticket is spent before the factor is checked: a spent ticket must not use up a code.
     if (!locked || !(await tickets.spend(tx, 'mfa', mfaToken))) return null
     const method = await factors.verify(tx, locked, proof, 'second_factor')
     if (!method) throw WRONG

@@ -35,7 +35,7 @@ export type SignInUses = LoginUses &
   Uses<'clock'> & { origins: TrustedOrigins; cookies: SessionCookies; respond: RespondWithTokens }
 
 const DeviceTokenText = Type.Optional(
-  Type.String({ maxLength: 64, description: 'Of an earlier sign-in, in body transport' }),
+  Type.String({ maxLength: 64, description: 'The token from an earlier sign-in; only for body transport' }),
 )
 const MfaToken = Type.String({ minLength: 1, maxLength: 1024 })
 const LoginBody = Type.Object(
@@ -51,10 +51,10 @@ const PasskeyBody = Type.Object(
   { ...PasskeyAnswer.properties, transport: Type.Optional(Transport), device_token: DeviceTokenText },
   strict,
 )
-// As long as browsers keep a cookie.
+// The longest time for which browsers keep a cookie.
 const DEVICE_MS = 400 * 86_400_000
 
-/** Sign in: with a password, with a password and a second factor, with a passkey alone. */
+/** Signing in with a password, with a password and a second factor, or with a passkey alone. */
 export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) => {
   const { origins, devices, clock, cookies, respond } = uses
   const tags = ['sign in']
@@ -69,10 +69,11 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
         tags,
         summary: 'Sign in with a password',
         description:
-          'An account with a second factor answers `mfa_required` with `mfa_token` and `methods`: go on at ' +
-          '`POST /auth/login/mfa`, for a passkey by way of `POST /auth/login/passkey/options`. A browser keeps the ' +
-          'tokens in cookies, by default. In body transport the answer holds `refresh_token`, and `device_token`: keep ' +
-          'it, and send it with every later sign-in, so that guesses of strangers do not lock this device out.',
+          'For an account with a second factor the response is `mfa_required` with `mfa_token` and `methods`: continue ' +
+          'with `POST /auth/login/mfa`; for a passkey, call `POST /auth/login/passkey/options` first. By default the ' +
+          'tokens are set as cookies. With body transport the response has `refresh_token` and `device_token`: store ' +
+          'the `device_token` and send it with every later sign-in, so that other people’s failed guesses do not lock ' +
+          'this device out.',
         body: LoginBody,
         response: { 200: TokenResponse },
         problems: [
@@ -102,11 +103,11 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
       config: { limit: 'login_mfa' },
       schema: {
         tags,
-        summary: 'The second factor, after a right password',
+        summary: 'Complete a sign-in with a second factor',
         description:
-          'With exactly one of `code`, `recovery_code` and `passkey`. The `mfa_token` remembers the transport of the ' +
-          'first step; a `device_token` has to be sent again. It lasts five minutes, survives wrong factors, and is ' +
-          'used up by the success.',
+          'Send exactly one of `code`, `recovery_code` and `passkey`. The transport is that of the first step; a ' +
+          '`device_token` has to be sent again. The `mfa_token` is valid for five minutes; a wrong factor does not use ' +
+          'it up, a success does.',
         body: SecondStepBody,
         response: { 200: TokenResponse },
         problems: ['mfa_invalid', 'origin_not_allowed', 'too_many_attempts'],
@@ -129,10 +130,10 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
       config: { limit: 'login_passkey' },
       schema: {
         tags,
-        summary: 'A challenge for a passkey, alone or with `mfa_token` as second factor',
+        summary: 'Get a challenge for a passkey',
         description:
-          'With `{}` for a sign-in with a passkey alone: answer at `POST /auth/login/passkey`. With ' +
-          '`{ "mfa_token": … }` for the second step: the passkeys are those of the account, and the answer goes to ' +
+          'Send `{}` to sign in with a passkey alone, and the answer to `POST /auth/login/passkey`. Send ' +
+          '`{ "mfa_token": … }` to use a passkey of the account as the second factor, and the answer to ' +
           '`POST /auth/login/mfa` as `passkey`.',
         body: PasskeyOptionsBody,
         response: { 200: PasskeyChallenge },
@@ -153,7 +154,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
         tags,
         summary: 'Sign in with a passkey alone',
         description:
-          'It counts as two factors. Transport and `device_token` are those of `POST /auth/login`.',
+          'It counts as two factors. `transport` and `device_token` work as in `POST /auth/login`.',
         body: PasskeyBody,
         response: { 200: TokenResponse },
         problems: ['passkey_invalid', 'password_reset_required', 'origin_not_allowed'],
@@ -171,7 +172,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
 
   const isForeign = ({ headers: { origin } }: FastifyRequest) => origin !== undefined && !origins.has(origin)
 
-  /** Only this server's pages and listed origins may set, or replace, a session in a browser. */
+  /** Only pages of this server and of the allowed origins may set or replace a session in a browser. */
   function requireOwnPage(request: FastifyRequest, transport: 'cookie' | 'body'): void {
     if (transport === 'cookie' && isForeign(request)) throw new Problem('origin_not_allowed')
   }
@@ -179,7 +180,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
   const kept = (request: FastifyRequest, name: string) =>
     isForeign(request) ? undefined : request.cookies[name]
 
-  /** No script may read the cookie: a call that wants its tokens in the body is not told of it. */
+  /** The device token of a request. With body transport the cookie is ignored, because no script may read it. */
   const deviceOf = (request: FastifyRequest, transport: 'cookie' | 'body', inBody: string | undefined) =>
     devices.tokenFrom(transport === 'body' ? inBody : kept(request, cookies.device.name))
 

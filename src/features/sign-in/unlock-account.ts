@@ -4,7 +4,7 @@ import type { Uses } from '../../core/uses.ts'
 
 export type UnlockUses = Uses<'db' | 'transact' | 'oneTimeTokens' | 'lockout' | 'events'>
 
-/** Lifts every lock of the account that the link was mailed to. @throws `token_invalid`. */
+/** Lifts all locks of the account that the link was mailed to. @throws `token_invalid`. */
 export async function unlockAccount(uses: UnlockUses, token: string, context: RequestContext): Promise<void> {
   const { db, transact, oneTimeTokens, lockout, events } = uses
   const isUnlocked = await transact(async (tx) => {

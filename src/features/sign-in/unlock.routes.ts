@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { linkPage } from '../../http/link-page.ts'
 import { type UnlockUses, unlockAccount } from './unlock-account.ts'
 
-/** The link of the mail about too many failed sign-ins. */
+/** The link in the mail about too many failed sign-ins. */
 export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Promise<void> {
   await linkPage(app, {
     path: '/auth/unlock',
@@ -11,7 +11,7 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Prom
     summary: 'Unlock an account',
     ask: {
       title: 'Unlock your account',
-      text: 'Press the button if it was you who could not sign in. If it was not, close this page: your account is safe.',
+      text: 'Press the button if you could not sign in. If it was not you, close this page: your account is safe.',
       button: 'Unlock',
     },
     act: (token, context) => unlockAccount(uses, token, context),
@@ -20,6 +20,6 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Prom
       text: 'You can close this page and sign in.',
       status: 'unlocked',
     },
-    stale: 'Locks open by themselves after ten minutes, or with a new password.',
+    stale: 'A lock ends after ten minutes, or when you set a new password.',
   })
 }

@@ -21,13 +21,13 @@ t.test('the first administrator is made here, of a verified account', async (t) 
     'admin',
   ])
 
-  t.match(await users('revoke-admin', admin.email), 'is no administrator any more; 1 session ends')
+  t.match(await users('revoke-admin', admin.email), 'is no longer an administrator; 1 session ends')
   await eventually(async () => (await meAs(admin.bearer)) === 401)
   const refresh = () => server.post('/auth/refresh', { refresh_token: admin.refresh_token })
   await eventually(async () => (await refresh()).body.reason === 'role_changed')
   t.strictSame((await server.db.user.findUniqueOrThrow({ where: { id: admin.id } })).roles, ['editor'])
   const back = await server.login(admin.account)
-  t.match(await users('revoke-admin', admin.email), 'was no administrator')
+  t.match(await users('revoke-admin', admin.email), 'was not an administrator')
   t.equal(await meAs(back.access_token), 200, 'what changes nothing ends nothing')
 
   const email = server.freshEmail()
@@ -109,13 +109,13 @@ t.test('an account is deleted only by whoever says yes', async (t) => {
   const person = await createPerson(server)
   await t.rejects(users('delete', person.email), {
     message: new RegExp(
-      `this would delete ${person.email}, of 20.*, with 1 live session, for good; --yes does it`,
+      `this would permanently delete ${person.email}, created 20.*, with 1 live session; confirm with --yes`,
     ),
   })
   t.equal(await meAs(person.bearer), 200)
   t.equal(
     await users('delete', person.email, '--yes'),
-    'deleted; 1 session ends within a second; no mail tells of it\n',
+    'deleted; 1 session ends within a second; the owner gets no mail about it\n',
   )
   await eventually(async () => (await meAs(person.bearer)) === 401)
   t.equal(await server.db.user.count({ where: { id: person.id } }), 0)

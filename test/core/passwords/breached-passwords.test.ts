@@ -74,7 +74,7 @@ t.test('a server that hangs costs a second once, then nothing for half a minute'
   t.equal(await breached.has(SECRET), true)
   t.equal(lines.length, 2)
   t.match(lines[0], /bundled list/)
-  t.match(lines[1], /known again/)
+  t.match(lines[1], /online again/)
   for (const part of [SECRET, HASH, HASH.slice(0, 5), HASH.slice(5)])
     t.notOk(lines.join().includes(part), 'nothing secret')
 })

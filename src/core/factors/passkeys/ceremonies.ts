@@ -7,7 +7,7 @@ import {
 import { decodeClientDataJSON, isoCBOR } from '@simplewebauthn/server/helpers'
 import { ALGORITHMS, isUsableKey } from './public-key.ts'
 
-/** Whom passkeys answer: the domain they belong to, and the origins that may ask. */
+/** The domain that passkeys belong to, and the origins that may use them. */
 export interface RelyingParty {
   rpId: string
   origins: readonly string[]
@@ -17,7 +17,7 @@ type Bytes = Uint8Array<ArrayBuffer>
 
 const TRANSPORTS = ['ble', 'hybrid', 'internal', 'nfc', 'smart-card', 'usb']
 
-/** What is to be kept of a new credential (WebAuthn §7.1); null when the answer does not fit the challenge. */
+/** Checks a new credential and returns what to store (WebAuthn §7.1); null when it does not match the challenge. */
 export function checkRegistration(
   { rpId, origins }: RelyingParty,
   credential: RegistrationResponseJSON,
@@ -59,7 +59,7 @@ export function checkRegistration(
   })
 }
 
-/** What has changed about a credential by its use (WebAuthn §7.2); null when the answer does not fit. */
+/** Checks the use of a credential and returns what has changed about it (WebAuthn §7.2); null when it is not valid. */
 export function checkAssertion(
   { rpId, origins }: RelyingParty,
   credential: AuthenticationResponseJSON,
@@ -77,7 +77,7 @@ export function checkAssertion(
       expectedChallenge: challenge,
       expectedOrigin: [...origins],
       expectedRPID: rpId,
-      // A counter that does not rise is refused in there: the authenticator has been copied.
+      // The library refuses a counter that does not rise: the authenticator may have been copied.
       credential: { id: credential.id, publicKey: known.publicKey, counter: Number(known.counter) },
       requireUserVerification,
     })
@@ -86,14 +86,14 @@ export function checkAssertion(
   })
 }
 
-/** The bytes of a base64url text; null for anything but their one spelling. */
+/** The bytes of a base64url text; null unless it is in canonical form. */
 export function bytesOf(text: unknown): Bytes | null {
   if (typeof text !== 'string' || text === '') return null
   const bytes = Buffer.from(text, 'base64url')
   return bytes.toString('base64url') === text ? new Uint8Array(bytes) : null
 }
 
-/** Nothing in a check is ours to fail: the library throws plain errors at whatever it cannot read. */
+/** Turns every error into null: the library throws plain errors for input that it cannot read. */
 async function nullUnlessValid<T>(check: () => Promise<T | null>): Promise<T | null> {
   try {
     return await check()
@@ -102,12 +102,12 @@ async function nullUnlessValid<T>(check: () => Promise<T | null>): Promise<T | n
   }
 }
 
-/** False for what is no client data, and where a foreign page has put ours into a frame. */
+/** False for invalid client data, and when another origin has embedded our page in a frame. */
 function isOwnPage(clientDataJSON: string): boolean {
   return bytesOf(clientDataJSON) !== null && !decodeClientDataJSON(clientDataJSON).crossOrigin
 }
 
-// It was not asked for, so it is not looked at: its certificates would name addresses for the server to fetch.
+// No attestation was requested, so it is removed: its certificates could make the server fetch foreign URLs.
 function withoutAttestation(attestationObject: Bytes): string {
   const authData = isoCBOR.decodeFirst<Map<string, Uint8Array>>(attestationObject).get('authData')
   const none = isoCBOR.encode(

@@ -18,7 +18,7 @@ import type { LockedUser, Users } from '../../users/users.ts'
 import { bytesOf, checkAssertion, checkRegistration, type RelyingParty } from './ceremonies.ts'
 import { ALGORITHMS } from './public-key.ts'
 
-/** A passkey's answer to a challenge, with the ticket that the challenge came with. */
+/** A passkey's answer to a challenge, with the challenge's ticket. */
 export interface PasskeyAnswer {
   challenge_token: string
   credential: AuthenticationResponseJSON
@@ -32,7 +32,7 @@ export interface PasskeyView {
   lastUsedAt: Date | null
 }
 
-/** Passkeys (WebAuthn Level 3). Challenges are tickets: nothing is stored until an answer fits, and each works once. */
+/** Passkeys (WebAuthn Level 3). A challenge is a ticket: it works once, and nothing is stored until it is answered. */
 export interface Passkeys {
   /** @throws `too_many_passkeys`. */
   registrationOptions(
@@ -45,16 +45,16 @@ export interface Passkeys {
     user: LockedUser,
     input: { challengeToken: string; credential: RegistrationResponseJSON; name: string },
   ): Promise<PasskeyView>
-  /** With `userId` only that account's passkeys fit. */
+  /** With `userId`, only that account's passkeys are accepted. */
   assertionOptions(
     db: Queryable,
     use: PasskeyUse,
     userId: string | null,
   ): Promise<{ challengeToken: string; options: PublicKeyCredentialRequestOptionsJSON }>
   /**
-   * Whose passkey answered, with a share of that user's lock; null when the answer does not fit. A sign-in with a
-   * passkey alone asks for user verification; beside a password, presence is enough. Whether the account may sign in
-   * is not looked at.
+   * Finds the user whose passkey answered, under a shared lock; null when the answer is not valid. A sign-in with a
+   * passkey alone requires user verification; as a second factor, user presence is enough. The caller checks whether
+   * the account may sign in.
    */
   verify(
     tx: Transaction,
@@ -67,7 +67,7 @@ export interface Passkeys {
 }
 
 export const MAX_PASSKEYS = 20
-/** Seconds a challenge may be answered. */
+/** Seconds for which a challenge may be answered. */
 export const CHALLENGE_TTL = 300
 
 export function createPasskeys(
@@ -116,7 +116,7 @@ export function createPasskeys(
       const spent = await tickets.spend(tx, 'passkey_registration', challengeToken)
       if (!spent) throw new Problem('passkey_invalid')
       const row = { id: uuidv7(), userId, name, ...created, createdAt: new Date(clock.now()) }
-      // Whoever has this credential id, this account or another, keeps it.
+      // A credential id that is registered already stays with its account.
       const { count } = await tx.passkey.createMany({ data: [row], skipDuplicates: true })
       if (count === 0) throw new Problem('passkey_invalid')
       return viewOf({ ...row, lastUsedAt: null })
@@ -143,11 +143,11 @@ export function createPasskeys(
       const known = { ...passkey, userHandle: handleOf(passkey.userId) }
       const used = await checkAssertion(relyingParty, credential, asked.challenge, known, use === 'sign_in')
       if (!used) return null
-      // Shared: a caller that holds it shared as well could not raise it beside another without a deadlock.
+      // Shared, because the caller may hold a shared lock: two transactions that upgrade one would deadlock.
       const user = await users.lock(tx, passkey.userId, { mode: 'share', disabled: true })
       if (!user) return null
       if (!(await tickets.spend(tx, 'passkey_assertion', challengeToken))) return null
-      // Two answers to two challenges may have been checked against one counter.
+      // Two answers to two challenges may have been checked against the same counter.
       const { count } = await tx.passkey.updateMany({
         where: { id: passkey.id, counter: used.counter === 0 ? 0 : { lt: used.counter } },
         data: { ...used, lastUsedAt: new Date(clock.now()) },
@@ -166,7 +166,7 @@ export function createPasskeys(
   }
 }
 
-/** The user handle: the bytes of the account's UUID, which say nothing about the person (WebAuthn §14.6.1). */
+/** The user handle: the bytes of the user's UUID, which hold no personal data (WebAuthn §14.6.1). */
 const handleOf = (userId: string) => new Uint8Array(Buffer.from(userId.replaceAll('-', ''), 'hex'))
 
 const viewOf = ({

@@ -1,24 +1,24 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto'
 import { cose, decodeCredentialPublicKey } from '@simplewebauthn/server/helpers'
 
-/** EdDSA, ES256, RS256: what browsers and authenticators speak, best first. */
+/** EdDSA, ES256 and RS256: the algorithms that browsers and authenticators support, best first. */
 export const ALGORITHMS: readonly number[] = [cose.COSEALG.EdDSA, cose.COSEALG.ES256, cose.COSEALG.RS256]
 
 /**
- * Whether signatures can ever be verified with a COSE key. The library finds out only when the passkey is first
- * used, and a factor that cannot be used locks its owner out. @throws when it is no key at all.
+ * Whether a COSE key can verify signatures. The library checks that only when the passkey is first used, and a factor
+ * that does not work locks its owner out. @throws when it is not a key.
  */
 export function isUsableKey(publicKey: Uint8Array): boolean {
   const key = decodeCredentialPublicKey(new Uint8Array(publicKey)) as unknown as Map<number, unknown>
   const jwk = toJwk(key)
   if (!jwk) return false
-  // Refuses points that are not on the curve.
+  // Throws for a point that is not on the curve.
   const { asymmetricKeyDetails } = createPublicKey({ key: jwk, format: 'jwk' })
   const bits = asymmetricKeyDetails?.modulusLength
   return bits === undefined || (bits >= 2048 && bits <= 8192)
 }
 
-/** Null unless key type, curve and algorithm belong together (RFC 9053 §7, RFC 8230 §4). */
+/** Null unless key type, curve and algorithm match (RFC 9053 §7, RFC 8230 §4). */
 function toJwk(key: Map<number, unknown>): JsonWebKey | null {
   const { COSEALG, COSECRV, COSEKEYS, COSEKTY } = cose
   const is = (kty: number, crv?: number) =>

@@ -1,16 +1,16 @@
 import type { EndedReason, SessionEndedReason } from '../../reasons/reasons.ts'
 
-/** What a store remembers of a family. Times are milliseconds since the epoch, by that store's clock. */
+/** A family as a store keeps it. Times are in milliseconds since the epoch, by that store's clock. */
 export interface FamilyState {
   generation: number
   rotatedAt: number
-  /** Re-issues of the current generation under the grace window. */
+  /** Re-issues of the current generation within the grace window. */
   reissues: number
   /** Grace credits left. */
   credits: number
-  /** Generations without a grace re-issue since the last credit came back. */
+  /** Generations without a grace re-issue since the last credit was restored. */
   clean: number
-  /** Hashes of the last rotations' `Idempotency-Key`s, newest first, a space between them. */
+  /** Hashes of the `Idempotency-Key`s of the last rotations, newest first, separated by spaces. */
   attempts: string
   idleExpiresAt: number
   absoluteExpiresAt: number
@@ -27,7 +27,7 @@ export interface RotationRequest {
   attempt: string
   /** Thumbprint of the key the client proved to hold, or ''. */
   proven: string
-  /** How long ago the request came, in milliseconds: it is judged as of then. */
+  /** How long ago the request arrived, in milliseconds: the decision is made as of that time. */
   waitedMs: number
   /** Milliseconds. */
   graceMs: number
@@ -40,25 +40,25 @@ export type Decision =
   | { outcome: 'reuse'; state: FamilyState & { ended: EndedReason } }
   | { outcome: 'ended'; reason: SessionEndedReason }
 
-/** What a rotation left behind. Times in milliseconds since the epoch. */
+/** A family after a rotation. Times in milliseconds since the epoch. */
 export interface RotatedFamily {
   generation: number
   rotatedAt: number
   idleExpiresAt: number
   absoluteExpiresAt: number
-  /** What an access token of this session says, as JSON. */
+  /** The claims of the session's access tokens, as JSON. */
   claims: string
   credits: number
   clean: number
   attempts: string
 }
 
-/** A decision as a store carries it out and reports it. */
+/** The result of a decision that a store has applied. */
 export type Verdict =
   | ({ outcome: 'rotate' | 'fast_forward' | 'reissue' } & RotatedFamily)
   | { outcome: 'superseded' }
   | { outcome: 'ended'; reason: SessionEndedReason }
-  /** No more tokens for this family; the ledger may have yet to record it. */
+  /** The family has ended; the ledger may not have recorded that yet. */
   | { outcome: 'reuse'; claims: string }
 
 export const MAX_CREDITS = 5
@@ -68,8 +68,8 @@ export const ATTEMPT_MS = 24 * 3600 * 1000
 export const KEPT_ATTEMPTS = 4
 
 /**
- * What becomes of a presented refresh token. Pure; ROTATE in `scripts.lua.ts` is its twin, and a property test
- * holds the two together.
+ * Decides what to do with a presented refresh token. A pure function; ROTATE in `scripts.lua.ts` implements the same
+ * rules, and a property test compares the two.
  */
 export function decide(state: FamilyState, request: RotationRequest, now: number): Decision {
   if (state.ended) return { outcome: 'ended', reason: state.ended }
@@ -83,9 +83,9 @@ export function decide(state: FamilyState, request: RotationRequest, now: number
   }
 
   const age = now - request.waitedMs - state.rotatedAt
-  // The store that rotated and the one that decides now may differ by a few seconds, in either direction.
+  // The clocks of the store that rotated and of the one that decides may differ by seconds in either direction.
   const inGrace = Math.abs(age) <= request.graceMs
-  // The rotation that superseded this token was made by this very attempt: it is repeated, or arrived late.
+  // The rotation that superseded this token had the same key: the request is a retry, or it arrived late.
   const known = words(state.attempts)[behind - 1]
   const sameAttempt = request.attempt !== '' && request.attempt === known && age <= ATTEMPT_MS
   if (behind === 1) {

@@ -7,34 +7,34 @@ import type { SessionClaims } from '../claims.ts'
 import { bytes, text } from '../family-hash.ts'
 import { decide, type FamilyState, type RotationRequest, type Verdict } from './decide.ts'
 
-/** A family as the ledger knows it. Times in milliseconds since the epoch, by Postgres's clock. */
+/** A family in the ledger. Times in milliseconds since the epoch, by Postgres's clock. */
 export interface LedgerFamily extends FamilyState {
   sessionId: string
-  /** What an access token of this session says, as JSON. */
+  /** The claims of the session's access tokens, as JSON. */
   claims: string
   /** When it was read. */
   now: number
-  /** Ended so recently that a node which still reaches Redis may not have told it yet. */
+  /** The revocation is so recent that Redis may not have received it yet. */
   settling: boolean
 }
 
-/** A family that the ledger has rotated, up to which generation. */
+/** A family that was rotated on the ledger, and its generation. */
 export interface RotatedOnLedger {
   sessionId: string
   familyHash: string
   rotatedTo: number
 }
 
-/** The ledger's view of a family, ended or not; null when it never was. */
+/** Reads a family, ended or not; null when there is no such family. */
 export const readFamily = (db: Database, familyHash: string) => selectFamily(db, familyHash, Prisma.empty)
 
-// Longer than it takes the reconciler of any node that reaches Redis.
+// Longer than the reconciler of a node that reaches Redis needs.
 const SETTLE_MS = 2_000
 
 /**
- * The ratchet without Redis: the same decision, under the row's lock, by Postgres's clock. A reuse ends the
- * session in the same transaction. Null when there is no such family.
- * @throws {StoreUnavailable} as long as a revocation is so recent that another node might still rotate the family.
+ * Rotates without Redis: the same decision, under the lock of the row, by Postgres's clock. A reuse ends the session
+ * in the same transaction. Null when there is no such family.
+ * @throws {StoreUnavailable} while a revocation is so recent that another node might still rotate the family.
  */
 export function rotateOnLedger(
   db: Database,
@@ -69,7 +69,7 @@ export function rotateOnLedger(
   })
 }
 
-/** Families whose entry in Redis is older than what the ledger has rotated them to. */
+/** Families that were rotated on the ledger, so that their entries in Redis are out of date. */
 export async function rotatedOnLedger(db: Database, limit: number): Promise<RotatedOnLedger[]> {
   const rows = await db.$queryRaw<{ id: string; family_hash: Uint8Array; turned_to: number }[]>`
     SELECT id, family_hash, turned_to FROM sessions WHERE turned_to IS NOT NULL LIMIT ${limit}`
@@ -80,16 +80,16 @@ export async function rotatedOnLedger(db: Database, limit: number): Promise<Rota
   }))
 }
 
-/** Writes down that Redis has forgotten them; one that was rotated again meanwhile keeps its mark. */
+/** Records that Redis's entries were invalidated. A family that was rotated again in the meantime stays listed. */
 export async function markInvalidated(db: Database, families: readonly RotatedOnLedger[]): Promise<void> {
   const rows = JSON.stringify(families.map(({ sessionId, rotatedTo }) => ({ id: sessionId, to: rotatedTo })))
   await db.$executeRaw`
-    WITH cooled AS (
+    WITH invalidated AS (
       SELECT s.id FROM sessions s JOIN jsonb_to_recordset(${rows}::jsonb) AS v(id uuid, "to" int)
         ON s.id = v.id AND s.turned_to = v."to"
       ORDER BY s.id FOR UPDATE OF s
     )
-    UPDATE sessions s SET turned_to = NULL FROM cooled WHERE s.id = cooled.id`
+    UPDATE sessions s SET turned_to = NULL FROM invalidated WHERE s.id = invalidated.id`
 }
 
 async function writeRotation(tx: Queryable, sessionId: string, state: FamilyState): Promise<void> {

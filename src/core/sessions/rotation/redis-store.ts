@@ -12,19 +12,19 @@ import {
   toArguments,
 } from './wire.ts'
 
-/** What a family is brought up with. Times in milliseconds since the epoch. */
+/** A family to merge into Redis. Times in milliseconds since the epoch. */
 export type MergedFamily = Omit<FamilyState, 'ended'> & {
-  /** Opaque to the store: what an access token of this session says. */
+  /** The claims of the session's access tokens; opaque to the store. */
   claims: string
 }
 
-/** How far a command may be believed. */
-export interface Standing {
-  /** Stands in for the id of a server that has none. */
+/** The conditions under which a command may run and use what it finds. */
+export interface Conditions {
+  /** Replaces the incarnation of a server that reports none. */
   incarnation: string
-  /** Names the caller's merge, '' if it made none. */
+  /** The id of the caller's merge, or '' without one. */
   merge: string
-  /** Milliseconds by Redis's clock after which the command, still on its way, must do nothing. */
+  /** Milliseconds by Redis's clock. A command that arrives later does nothing. */
   deadline: number
 }
 
@@ -37,12 +37,12 @@ export interface Tombstone {
   absoluteExpiresAt: number
 }
 
-/** The hot path. Every method costs one round trip. @throws {StoreUnavailable} what ran too late, and did nothing. */
+/** The hot path: every method takes one round trip. @throws {StoreUnavailable} when a command arrives too late. */
 export interface RefreshTokenStore {
-  rotate(familyHash: string, request: RotationRequest, standing: Standing): Promise<StoreAnswer>
-  merge(familyHash: string, family: MergedFamily, standing: Standing): Promise<'merged' | 'ended'>
+  rotate(familyHash: string, request: RotationRequest, conditions: Conditions): Promise<StoreAnswer>
+  merge(familyHash: string, family: MergedFamily, conditions: Conditions): Promise<'merged' | 'ended'>
   writeTombstones(tombstones: readonly Tombstone[]): Promise<void>
-  /** Makes families come up cold; tombstones stay. */
+  /** Marks families as cold, so that they are merged again; tombstones stay. */
   invalidate(familyHashes: readonly string[]): Promise<void>
 }
 
@@ -55,7 +55,7 @@ interface Scripts {
   ratchetInvalidate(key: string): Promise<unknown>
 }
 
-// The braces keep a family on one Cluster slot, whatever is stored beside it later.
+// The braces put all keys of a family into the same Cluster slot.
 const keyOf = (familyHash: string) => `rt:{${familyHash}}`
 
 export function createRedisStore(redis: RedisClient): RefreshTokenStore {
@@ -98,11 +98,11 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
         deadline,
       })
       const outcome = await scripts.ratchetMerge(keyOf(familyHash), ...args)
-      if (outcome === 'late') throw new StoreUnavailable('redis', new Error('the merge came too late'))
+      if (outcome === 'late') throw new StoreUnavailable('redis', new Error('the merge arrived too late'))
       return outcome
     },
 
-    // One by one, each on its node of a Cluster: what is asked in one turn of the event loop is sent at once.
+    // One command each, because a Cluster spreads the keys over nodes. Pipelining sends them together.
     async writeTombstones(tombstones) {
       await Promise.all(
         tombstones.map(({ familyHash, reason, absoluteExpiresAt }) => {
@@ -122,7 +122,7 @@ function readAnswer(answer: readonly [outcome: string, ...unknown[]]): StoreAnsw
   const [outcome, detail] = answer
   switch (outcome) {
     case 'late':
-      throw new StoreUnavailable('redis', new Error('the command came too late'))
+      throw new StoreUnavailable('redis', new Error('the command arrived too late'))
     case 'cold':
     case 'superseded':
       return { outcome }
@@ -147,6 +147,6 @@ function readAnswer(answer: readonly [outcome: string, ...unknown[]]): StoreAnsw
       }
     }
     default:
-      throw new Error(`the rotation script gave an answer that its caller does not know: ${outcome}`)
+      throw new Error(`the rotation script returned an unknown outcome: ${outcome}`)
   }
 }

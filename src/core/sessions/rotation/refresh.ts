@@ -14,7 +14,7 @@ import type { WriteBehind } from './write-behind.ts'
 export type RotationOutcome =
   | ({ outcome: 'rotated' | 'reissued' } & IssuedSession)
   | { outcome: 'superseded' }
-  /** Ended just now; `pending` while a node, or for want of Postgres the ledger, does not know it yet. */
+  /** The family ends now; `pending` says whether other nodes, or without Postgres the ledger, do not know it yet. */
   | { outcome: 'reuse'; claims: SessionClaims; pending: 'no' | 'nodes' | 'ledger' }
   | { outcome: 'ended'; reason: SessionEndedReason }
 
@@ -27,17 +27,17 @@ export interface RefreshDeps extends UsesPlatform<'transact' | 'log'> {
   lifetimes: { idleTtl: number; grace: number }
 }
 
-// 128 bits and a little: several are kept with each family.
+// Just over 128 bits: several are stored with each family.
 const ATTEMPT_CHARS = 22
 
-/** What the stores decide of a token, turned into tokens, an end, or the end of a family that was reused. */
+/** Rotates a refresh token: issues tokens by the stores' verdict, or ends a family whose token was reused. */
 export function createRefresh(deps: RefreshDeps) {
   const { transact, revoke, format, writeBehind, log, lifetimes } = deps
   const graceMs = lifetimes.grace * 1000
   const idleTtlMs = lifetimes.idleTtl * 1000
 
   async function rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome> {
-    // Where the client sends no key, one of this server's makes repeating a lost command harmless.
+    // Without a key from the client, a random one makes it safe to repeat a command whose answer was lost.
     const attempt = idempotencyKey
       ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS)
       : randomBytes(16).toString('base64url')
@@ -58,15 +58,15 @@ export function createRefresh(deps: RefreshDeps) {
       }
       case 'reuse': {
         const claims = parseClaims(verdict.claims)
-        const ending = await endReused(token).catch((error: unknown) => {
+        const recorded = await endReused(token).catch((error: unknown) => {
           if (by === 'redis' && isStoreUnavailable(error)) return null
           throw error
         })
-        if (!ending) return { outcome: 'reuse', claims, pending: 'ledger' }
-        const pending = ending.pending ? 'nodes' : 'no'
-        // The ledger says so once only, in the transaction that ends the session.
-        if (by === 'ledger' || ending.isNew) return { outcome: 'reuse', claims, pending }
-        if (ending.pending) throw new Problem('unavailable', { retryAfter: 2 })
+        if (!recorded) return { outcome: 'reuse', claims, pending: 'ledger' }
+        const pending = recorded.pending ? 'nodes' : 'no'
+        // The ledger's verdict is `reuse` only once: in the transaction that ends the session.
+        if (by === 'ledger' || recorded.isNew) return { outcome: 'reuse', claims, pending }
+        if (recorded.pending) throw new Problem('unavailable', { retryAfter: 2 })
         return { outcome: 'ended', reason: 'reuse_detected' }
       }
       default:
@@ -87,7 +87,7 @@ export function createRefresh(deps: RefreshDeps) {
   function logFastForward(sessionId: string, generation: number, store: string): void {
     log.warn(
       { session_id: sessionId, generation, store },
-      'a store had lost writes: the family was moved forward to a newer generation',
+      'a store had lost writes: the family was fast-forwarded to a newer generation',
     )
   }
 

@@ -10,46 +10,46 @@ import type { WriteBehind } from './write-behind.ts'
 export interface RotationDeps extends UsesPlatform<'db' | 'redisBreaker'> {
   store: RefreshTokenStore
   writeBehind: Pick<WriteBehind, 'flush'>
-  /** Stands in for the replication id of a Redis that has none. */
+  /** Replaces the replication id of a Redis that has none. */
   incarnation: string | undefined
 }
 
 export type Presented = Omit<RotationRequest, 'waitedMs'>
 
-/** Asks the stores what becomes of a token. */
+/** Gets the verdict on a token from Redis or, if that fails, from the ledger. */
 export type Rotate = (
   familyHash: string,
   request: Presented,
 ) => Promise<{ verdict: Verdict; by: 'redis' | 'ledger' }>
 
-// A family that stays cold belongs to a Redis that forgets faster than it is told.
+// A family that is still cold after these tries is rotated on the ledger: Redis keeps losing it.
 const MAX_TRIES = 3
 
 export function createRotate(deps: RotationDeps): Rotate {
   const { db, store, redisBreaker, writeBehind } = deps
 
   return async (familyHash, presented) => {
-    const came = performance.now()
-    const request = () => ({ ...presented, waitedMs: Math.round(performance.now() - came) })
+    const arrived = performance.now()
+    const request = () => ({ ...presented, waitedMs: Math.round(performance.now() - arrived) })
     try {
       const answer = await onRedis(familyHash, request)
       if (answer.outcome !== 'cold') return { verdict: answer, by: 'redis' }
     } catch (error) {
       if (!(error instanceof StoreUnavailable && error.store === 'redis')) throw error
     }
-    // A rotation that Redis may have made, and whose answer was lost, is made again here: it gives the same token.
+    // Redis may have rotated and its answer been lost. Rotating again here gives the same token.
     return { verdict: await onLedger(familyHash, request), by: 'ledger' }
   }
 
   async function onRedis(familyHash: string, request: () => RotationRequest): Promise<StoreAnswer> {
     let merge = ''
-    // A server without an id is believed only right after we told it everything.
-    const standing = () => ({
+    // A server without an id is trusted only right after a merge.
+    const conditions = () => ({
       merge,
       incarnation: deps.incarnation ?? merge,
       deadline: redisBreaker.deadline(),
     })
-    const rotate = () => redisBreaker.run(() => store.rotate(familyHash, request(), standing()))
+    const rotate = () => redisBreaker.run(() => store.rotate(familyHash, request(), conditions()))
     let answer = await rotate()
     for (let tries = 0; answer.outcome === 'cold' && tries < MAX_TRIES; tries += 1) {
       merge = randomBytes(16).toString('hex')
@@ -57,12 +57,12 @@ export function createRotate(deps: RotationDeps): Rotate {
       if (!family) return { outcome: 'ended', reason: 'unknown' }
       const reason = endOf(family)
       if (reason) return ended(familyHash, family, reason)
-      await redisBreaker.run(() => store.merge(familyHash, family, standing()))
-      // What the ledger learnt between the reading and the merge, Redis may have been told before the merge.
+      await redisBreaker.run(() => store.merge(familyHash, family, conditions()))
+      // A change between the read and the merge may have reached Redis before the merge and been overwritten by it.
       const again = await readFamily(db, familyHash)
       if (again?.ended) return ended(familyHash, again, again.ended)
       if (again && again.generation > family.generation) {
-        await redisBreaker.run(() => store.merge(familyHash, again, standing()))
+        await redisBreaker.run(() => store.merge(familyHash, again, conditions()))
       }
       answer = await rotate()
     }
@@ -82,10 +82,10 @@ export function createRotate(deps: RotationDeps): Rotate {
   }
 
   async function onLedger(familyHash: string, request: () => RotationRequest): Promise<Verdict> {
-    // What this process knows and the ledger does not is written first.
+    // Rotations that the ledger does not know yet are written first.
     await writeBehind.flush()
     const verdict = await rotateOnLedger(db, familyHash, request())
-    // Redis came back while the ledger rotated: what it holds of this family is old now.
+    // If Redis is available again, its entry of this family is now out of date.
     if (!redisBreaker.isOpen) await redisBreaker.run(() => store.invalidate([familyHash])).catch(() => {})
     return verdict ?? { outcome: 'ended', reason: 'unknown' }
   }

@@ -10,7 +10,7 @@ import {
   TOMBSTONE_ARGUMENTS,
 } from './wire.ts'
 
-// Each script reads Redis's own clock and incarnation, so that no clock and no failover can race with it.
+// Each script reads Redis's clock and incarnation itself, so that no other clock and no failover can race with it.
 const PRELUDE = `${INCARNATION}
 local key = KEYS[1]
 local function now_ms()
@@ -20,15 +20,15 @@ end
 `
 
 /**
- * The twin of `decide.ts`, atomically on the stored family.
+ * Implements `decide.ts`, atomically on the stored family.
  *
  * KEYS[1] the family's hash
- * ARGV    ROTATE_ARGUMENTS of `wire.ts`. `fallback_incarnation`: of a server that has no such id ('' if unknown: then
- *         always cold). `merge`: the caller's ('' if it made none). `deadline`: until when this may run (ms).
- *         `waited_ms`: how long ago the request came.
+ * ARGV    ROTATE_ARGUMENTS of `wire.ts`. `fallback_incarnation`: for a server without an id ('' if unknown: then
+ *         always cold). `merge`: the id of the caller's merge ('' without one). `deadline`: the latest time at which
+ *         this may run (ms). `waited_ms`: how long ago the request arrived.
  * Returns {'late'} | {'cold'} | {'ended', reason} | {'superseded'}
  *       | {'rotate' | 'fast_forward' | 'reissue', then ISSUED_REPLY of `wire.ts`}
- *       | {'reuse', claims}, and so for every call until TOMBSTONE tells that the ledger holds it
+ *       | {'reuse', claims}, repeated for every call until TOMBSTONE reports that the ledger has recorded it
  */
 export const ROTATE = `${PRELUDE}
 ${luaArguments(ROTATE_ARGUMENTS)}
@@ -99,11 +99,11 @@ return { 'reuse', claims }
 `
 
 /**
- * Brings a family up from the ledger, by maximum. A tombstone wins over any merge. The family stays cold until a ROTATE
- * names this merge: its caller looks at the ledger again first, for a revocation that came in between.
+ * Merges a family from the ledger; the higher generation wins, and a tombstone wins over any merge. The family stays
+ * cold until a ROTATE names this merge: before that, the caller checks the ledger again for a revocation.
  *
  * KEYS[1] the family's hash
- * ARGV    MERGE_ARGUMENTS of `wire.ts`. `merge`: a name for this merge. `deadline`: until when this may run (ms).
+ * ARGV    MERGE_ARGUMENTS of `wire.ts`. `merge`: an id for this merge. `deadline`: the latest time to run (ms).
  * Returns 'late' | 'ended' | 'merged'
  */
 export const MERGE = `${PRELUDE}
@@ -124,7 +124,7 @@ local ahead = (tonumber(known.generation) or -1) - tonumber(generation)
 if ahead >= 0 and tonumber(known.idle_expires_at) > tonumber(idle_expires_at) then
   idle_expires_at = known.idle_expires_at
 end
--- A credit that either has spent is spent.
+-- The lower count of credits wins, so that spent credits stay spent.
 redis.call('HSET', key, 'credits', math.min(tonumber(known.credits) or ${MAX_CREDITS}, tonumber(credits)))
 if ahead == 0 then
   redis.call('HSET', key, 'reissues', math.max(tonumber(known.reissues), tonumber(reissues)))
@@ -140,7 +140,7 @@ return 'merged'
 `
 
 /**
- * Makes a family come up cold: the ledger has rotated it meanwhile. A tombstone stays.
+ * Marks a family as cold, because the ledger has rotated it. A tombstone stays.
  *
  * KEYS[1] the family's hash
  */
@@ -152,7 +152,7 @@ return 1
 `
 
 /**
- * Leaves a tombstone until the family's absolute expiry. The first reason stays.
+ * Writes a tombstone that lasts until the family's absolute expiry. The first reason stays.
  *
  * KEYS[1] the family's hash
  * ARGV    TOMBSTONE_ARGUMENTS of `wire.ts`

@@ -3,12 +3,12 @@ import type { Secrets } from '../../../platform/secrets.ts'
 
 /**
  * The refresh token: `rt1_` + base64url(key id (1) ‖ family (16) ‖ generation (4) ‖ tag (32)).
- * The successor of a token is a function of the token, so it is never stored and can always be made again.
+ * The successor of a token is a function of the token, so it is never stored and can always be computed again.
  */
 export interface RefreshToken {
   /** 16 random bytes, secret; stores know only its hash. */
   family: Buffer
-  /** base64url SHA-256 of the family: the name the stores know it by. */
+  /** base64url SHA-256 of the family: its key in the stores. */
   familyHash: string
   generation: number
 }
@@ -16,7 +16,7 @@ export interface RefreshToken {
 export interface RefreshTokenFormat {
   newFamily(): Pick<RefreshToken, 'family' | 'familyHash'>
   encode(family: Buffer, generation: number): string
-  /** The token, or null unless it is exactly one that this deployment made. */
+  /** Null unless the text is exactly a token that this deployment issued. */
   parse(text: string): RefreshToken | null
 }
 
@@ -26,7 +26,7 @@ const PAYLOAD_BYTES = 1 + 16 + 4
 const TOKEN_BYTES = PAYLOAD_BYTES + 32
 const TOKEN_CHARS = PREFIX.length + Math.ceil((TOKEN_BYTES * 4) / 3)
 
-/** @throws when two secrets share a key id (one chance in 256 a pair): replace the newer one. */
+/** @throws when two secrets have the same key id (a chance of 1 in 256 per pair): replace the newer one. */
 export function createRefreshTokenFormat(secrets: Secrets): RefreshTokenFormat {
   const keys = new Map<number, KeyObject>()
   const ids = secrets.derive('refresh-key-id', 1).map((id) => id[0] as number)
@@ -64,7 +64,7 @@ export function createRefreshTokenFormat(secrets: Secrets): RefreshTokenFormat {
       // An unknown key id costs the same HMAC as a known one.
       const tag = tagOf(key ?? (keys.get(newest) as KeyObject), payload)
       const authentic = timingSafeEqual(tag, bytes.subarray(PAYLOAD_BYTES))
-      // base64url of 53 bytes leaves two slack bits: only the canonical spelling is the token.
+      // 53 bytes leave unused bits in their base64url text: only the canonical spelling is accepted.
       if (!authentic || !key || bytes.toString('base64url') !== text.slice(PREFIX.length)) return null
       const family = Buffer.from(bytes.subarray(1, 17))
       return { family, familyHash: hashFamily(family), generation: bytes.readUInt32BE(17) }

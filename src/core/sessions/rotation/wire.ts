@@ -1,6 +1,6 @@
 /**
- * The names that the Redis scripts and their caller share, each list in the order in which it travels. Neither side
- * counts positions: the script gets its arguments as local variables of these names, the caller its reply as an object.
+ * The names that the Redis scripts and their caller share, each list in the order of transmission. Neither side counts
+ * positions: the script gets its arguments as local variables with these names, the caller its reply as an object.
  */
 export const ROTATE_ARGUMENTS = [
   'presented',
@@ -32,7 +32,7 @@ export const MERGE_ARGUMENTS = [
 
 export const TOMBSTONE_ARGUMENTS = ['reason', 'absolute_expires_at'] as const
 
-/** What follows the outcome when a token is issued. */
+/** The values after the outcome when a token is issued. */
 export const ISSUED_REPLY = [
   'generation',
   'rotated_at',
@@ -72,7 +72,7 @@ export function toArguments<const Names extends readonly string[]>(
   return names.map((name) => values[name as Names[number]])
 }
 
-/** Names the values of a reply, whose first one is the outcome. */
+/** Names the values of a reply; the first one, the outcome, is left out. */
 export function fromReply<const Names extends readonly string[]>(
   names: Names,
   reply: readonly unknown[],

@@ -3,14 +3,14 @@ import { createDropReport } from '../../../platform/drop-report.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
 import type { RotatedFamily } from './decide.ts'
 
-/** A rotation that the ledger has yet to learn. */
+/** A rotation that is not in the ledger yet. */
 export type Rotation = Omit<RotatedFamily, 'claims' | 'absoluteExpiresAt'> & {
   sessionId: string
 }
 
 export interface WriteBehind extends Background {
   add(rotation: Rotation): void
-  /** Writes everything added so far; rejects, keeping it, when the ledger cannot be written. */
+  /** Writes everything added so far. Rejects, and keeps it, when the ledger cannot be written. */
   flush(): Promise<void>
   /** Flushes once more. */
   stop(): Promise<void>
@@ -20,10 +20,10 @@ export interface WriteBehindOptions extends UsesPlatform<'db' | 'log' | 'metrics
   intervalMs?: number
 }
 
-// A rotation that is dropped beyond this is a lower bound, which the client's own token replaces.
+// A dropped rotation is only a lower bound: the family is fast-forwarded by the client's next token.
 const MAX_PENDING = 100_000
 
-/** Writes generations to the ledger in batches; a process that is killed loses only lower bounds. */
+/** Writes rotations to the ledger in batches. A process that is killed loses only lower bounds of generations. */
 export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOptions): WriteBehind {
   const { db } = deps
   const full = createDropReport('write_behind', deps)
@@ -32,7 +32,7 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
   function add(rotation: Rotation): void {
     const known = pending.get(rotation.sessionId)
     if (known && known.generation > rotation.generation) return
-    // A re-issue moves nothing but the credits.
+    // A re-issue changes only the credits.
     if (known?.generation === rotation.generation)
       rotation.credits = Math.min(rotation.credits, known.credits)
     if (!known && pending.size >= MAX_PENDING) full.dropped()
@@ -43,7 +43,7 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
     if (pending.size === 0) return
     const batch = pending
     pending = new Map()
-    // One order for all nodes, so that two batches cannot deadlock.
+    // The same order on all nodes, so that two batches cannot deadlock.
     const rows = [...batch.values()].sort((a, b) => (a.sessionId < b.sessionId ? -1 : 1))
     try {
       for (let at = 0; at < rows.length; at += 1_000) {

@@ -14,11 +14,11 @@ export interface Credentials {
   email: string
   password: string
   passwordHash: string
-  /** Access tokens of as many sessions, all valid. */
+  /** Valid access tokens, each of another session. */
   accessTokens: string[]
 }
 
-/** One account, and access tokens of it signed as the server signs them, with the key it has made. */
+/** Creates one account, and access tokens for it that are signed with the server's key. */
 export async function createAccount(config: Config, tokens: number): Promise<Credentials> {
   const { email, password } = await seedDemoUser(config)
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
@@ -46,7 +46,7 @@ export async function createAccount(config: Config, tokens: number): Promise<Cre
   }
 }
 
-/** The refresh tokens of as many new sessions, each turned once, so that Redis knows its family. */
+/** Starts sessions and returns their refresh tokens, each rotated once, so that Redis knows the family. */
 export async function signIn(url: string, account: Credentials, sessions: number): Promise<string[]> {
   const { email, password } = account
   const connections = await Promise.all(Array.from({ length: sessions }, () => openConnection(url)))
