@@ -1,4 +1,5 @@
 import t from 'tap'
+import { insist } from '../../support/failover.ts'
 import { startServer, twenty } from '../../support/server.ts'
 
 const server = await startServer(t)
@@ -20,7 +21,8 @@ t.test('every use rotates, and the new tokens work', async (t) => {
 
 t.test('50 parallel uses of one token give one distinct successor', async (t) => {
   const session = await server.login(account)
-  const answers = await Promise.all(Array.from({ length: 50 }, () => refresh(session.refresh_token)))
+  // A busy machine answers some with 503.
+  const answers = await Promise.all(Array.from({ length: 50 }, () => insist(server, session.refresh_token)))
   const tokens = new Set(
     answers.filter((answer) => answer.status === 200).map((answer) => answer.body.refresh_token),
   )
