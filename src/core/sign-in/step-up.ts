@@ -44,6 +44,11 @@ export interface StepUp {
     context: RequestContext,
     type?: StepUpEvent,
   ): Promise<User>
+  /**
+   * Refuses a proof without the password of an account that has one, as a shape that is wrong: before anything else is
+   * looked at. @throws `validation_failed`.
+   */
+  requireShape(principal: UserPrincipal, proof: StepUpProof): Promise<void>
   /** Locks the user who was proven. @throws `invalid_credentials` if the user has changed since, or is gone. */
   lock(tx: Transaction, user: User): Promise<LockedUser>
 }
@@ -100,6 +105,12 @@ export function createStepUp(deps: StepUpDeps): StepUp {
     return guess(principal, check, wrong, context)
   }
 
+  async function requireShape({ userId }: UserPrincipal, proof: StepUpProof): Promise<void> {
+    if (proof.password !== undefined) return
+    const user = await users.find(db, userId)
+    if (user && user.passwordHash !== null) throw new Problem('validation_failed', PASSWORD_MISSING)
+  }
+
   /** Returns the user, after checking the password if the account has one. */
   async function knownUser(
     principal: UserPrincipal,
@@ -108,14 +119,15 @@ export function createStepUp(deps: StepUpDeps): StepUp {
     type: StepUpEvent,
   ): Promise<User> {
     if (candidate !== undefined) return password(principal, candidate, context, type)
+    await requireShape(principal, {})
     const user = await users.find(db, principal.userId)
     if (!user || user.disabledAt) throw new Problem('invalid_credentials')
-    if (user.passwordHash !== null) throw new Problem('validation_failed', PASSWORD_MISSING)
     return user
   }
 
   return {
     password,
+    requireShape,
     async require(principal, { password: candidate, ...proof }, context, type = 'step_up') {
       const user = await knownUser(principal, candidate, context, type)
       const methods = methodsOf(await factors.of(db, user.id))

@@ -18,6 +18,7 @@ export async function createRecoveryCodes(
   context: RequestContext,
 ): Promise<string[]> {
   const { userId, sessionId } = principal
+  await stepUp.requireShape(principal, proof)
   if (!hasSecondFactor(await factors.of(db, userId))) throw new Problem('not_found')
   const proven = await stepUp.require(principal, proof, context, 'recovery_codes_create')
   return transact(async (tx) => {

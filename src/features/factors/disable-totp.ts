@@ -21,6 +21,7 @@ export async function disableTotp(
 ): Promise<void> {
   const { db, transact, factors, stepUp, events } = uses
   const { userId, sessionId } = principal
+  await stepUp.requireShape(principal, proof)
   const owned = await factors.of(db, userId)
   if (!owned.totp) throw new Problem('not_found')
   if (owned.passkeys === 0) requireStandalone(uses, proof)

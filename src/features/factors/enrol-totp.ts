@@ -16,6 +16,7 @@ export async function enrolTotp(
   proof: StepUpProof,
   context: RequestContext,
 ): Promise<{ secret: string; otpauthUri: string; qrSvg: string }> {
+  await stepUp.requireShape(principal, proof)
   // Checked first, so that no factor is used up for nothing.
   if ((await factors.of(db, principal.userId)).totp) throw new Problem('mfa_already_enabled')
   const user = await stepUp.require(principal, proof, context, 'totp_enable')

@@ -22,6 +22,7 @@ export async function removePasskey(
 ): Promise<void> {
   const { db, transact, factors, stepUp, events } = uses
   const { userId, sessionId } = principal
+  await stepUp.requireShape(principal, proof)
   // Checked first, so that no factor is used up for nothing.
   const passkeys = await factors.passkeys.list(db, userId)
   if (!passkeys.some(({ id }) => id === passkeyId.toLowerCase())) throw new Problem('not_found')
