@@ -124,7 +124,7 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     subject: `Confirm your new e-mail address for ${brand}`,
     heading: 'Confirm your new e-mail address',
     paragraphs: [
-      `Someone asked to change the e-mail address of the account ${oldEmail} at ${brand} to this address. ` +
+      `Someone asked to move the account at ${brand} that belongs to ${oldEmail} to this address. ` +
         'If it is your account, confirm the change:',
     ],
     action: { label: 'Confirm the new address', link },
@@ -138,8 +138,8 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     subject: `This address has an account at ${brand} already`,
     heading: 'This address already has an account',
     paragraphs: [
-      `Someone, probably you, asked to change the e-mail address of the account ${oldEmail} at ${brand} to this ` +
-        'address. This address has its own account, so nothing has changed.',
+      `Someone, probably you, asked to move the account at ${brand} that belongs to ${oldEmail} to this address. ` +
+        'This address has its own account, so nothing has changed.',
     ],
     notes: ['If this was not you, you need not do anything: nobody has got into your account.'],
   }),
