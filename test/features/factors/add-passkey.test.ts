@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import { uuidv7 } from 'uuidv7'
+import type { UserPrincipal } from '../../../src/core/principals/principals.ts'
+import { type AddPasskeyUses, addPasskey as store } from '../../../src/features/factors/add-passkey.ts'
 import { createAuthenticator } from '../../support/authenticator.ts'
 import { addPasskey, answerPasskey } from '../../support/passkeys.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
@@ -25,7 +28,7 @@ async function eventsOf(userId: string) {
     .filter((event) => /passkey|recovery/.test(event))
 }
 
-t.test('the first passkey: kept, listed, mailed about, and with recovery codes', async (t) => {
+t.test('the first passkey is stored and listed, sends a mail, and creates recovery codes', async (t) => {
   const { email, password, bearer, userId } = await setUp()
   t.strictSame(await list(bearer), [])
   const offered = await offer(bearer, { password })
@@ -66,13 +69,13 @@ t.test('from then on a password alone does not sign in', async (t) => {
   t.match(answer, { status: 401, body: { code: 'mfa_required', methods: ['passkey', 'recovery_code'] } })
 })
 
-t.test('a second one: the first proves who asks, and there are no codes', async (t) => {
+t.test('adding a second passkey requires the first, and creates no codes', async (t) => {
   const { password, bearer, userId } = await setUp()
   const first = createAuthenticator()
   await addPasskey(server, password, bearer, first)
   const bare = await offer(bearer, { password })
   t.match(bare, { status: 401, body: { code: 'mfa_required', methods: ['passkey', 'recovery_code'] } })
-  t.notOk(bare.body.mfa_token, 'nothing that would open a sign-in')
+  t.notOk(bare.body.mfa_token, 'no ticket for a sign-in')
 
   const passkey = await answerPasskey(server, '/auth/passkeys/challenge', first, { bearer })
   const offered = await offer(bearer, { password, passkey })
@@ -89,14 +92,14 @@ t.test('a second one: the first proves who asks, and there are no codes', async 
   t.ok((await eventsOf(userId)).includes('passkey_add failure wrong_factor'))
 })
 
-t.test('a wrong password begins nothing', async (t) => {
+t.test('a wrong password gets no challenge', async (t) => {
   const { bearer, userId } = await setUp()
   const answer = await offer(bearer, { password: 'not this one, surely' })
   t.match(answer, { status: 401, body: { code: 'invalid_credentials' } })
   t.strictSame(await eventsOf(userId), ['passkey_add failure wrong_password'])
 })
 
-t.test('an answer is for the account that asked, for five minutes, once', async (t) => {
+t.test('an answer works for the account that asked, for five minutes, once', async (t) => {
   const { password, bearer, userId } = await setUp()
   const stranger = await setUp()
   const { challenge_token, options } = (await offer(bearer, { password })).body
@@ -117,7 +120,7 @@ t.test('an answer is for the account that asked, for five minutes, once', async 
   t.strictSame(await eventsOf(stranger.userId), ['passkey_add failure passkey_invalid'])
 })
 
-t.test('an app whose setting up began without the passkey does not come in beside it', async (t) => {
+t.test('an app whose setup began before the passkey was added cannot be confirmed', async (t) => {
   const { password, bearer, userId } = await setUp()
   const { secret } = (await server.post('/auth/mfa/totp', { password }, { bearer })).body
   await addPasskey(server, password, bearer, createAuthenticator())
@@ -126,7 +129,7 @@ t.test('an app whose setting up began without the passkey does not come in besid
   t.equal(await server.db.totpFactor.count({ where: { userId } }), 0)
 })
 
-t.test('two first passkeys at once are one first and one second', async (t) => {
+t.test('of two simultaneous first passkeys, one is the first and the other the second', async (t) => {
   const { password, bearer, userId } = await setUp()
   const bodies = await Promise.all(
     [1, 2, 3, 4].map(async () => {
@@ -143,16 +146,16 @@ t.test('two first passkeys at once are one first and one second', async (t) => {
   t.equal(await server.db.recoveryCode.count({ where: { userId } }), 10)
 })
 
-t.test('a credential that another account has', async (t) => {
+t.test('a credential of another account is refused', async (t) => {
   const [one, two] = [await setUp(), await setUp()]
   const authenticator = createAuthenticator()
   await addPasskey(server, one.password, one.bearer, authenticator)
   await t.rejects(addPasskey(server, two.password, two.bearer, authenticator), /passkey_invalid/)
   t.strictSame(await list(two.bearer), [])
-  t.equal(await server.db.recoveryCode.count({ where: { userId: two.userId } }), 0, 'and no codes either')
+  t.equal(await server.db.recoveryCode.count({ where: { userId: two.userId } }), 0, 'no codes either')
 })
 
-t.test('twenty are enough', async (t) => {
+t.test('an account has at most twenty', async (t) => {
   const { password, bearer, userId } = await setUp()
   const authenticator = createAuthenticator()
   await addPasskey(server, password, bearer, authenticator)
@@ -170,7 +173,24 @@ t.test('twenty are enough', async (t) => {
   t.equal((await eventsOf(userId)).at(-1), 'passkey_add failure too_many_passkeys')
 })
 
-t.test('what a browser adds is let pass, what we do not know of ours is not', async (t) => {
+t.test('a deleted account cannot add a passkey', async (t) => {
+  const { db, transact, users, factors } = server.app.services
+  const user = { id: uuidv7(), email: 'gone@example.test', name: null }
+  const { challengeToken, options } = await factors.passkeys.registrationOptions(db, user)
+  const credential = createAuthenticator().create(options)
+  // The use case finds no row when it locks the user.
+  const uses = { db, transact, users, factors, events: { record: async () => {} } }
+  const principal = { kind: 'user', userId: user.id, sessionId: uuidv7() }
+  const adding = store(
+    uses as unknown as AddPasskeyUses,
+    principal as UserPrincipal,
+    { challengeToken, credential, name: 'Passkey' },
+    { requestId: 'test', ip: '192.0.2.1', userAgent: undefined },
+  )
+  await t.rejects(adding, { code: 'access_token_invalid' })
+})
+
+t.test('unknown members from a browser are accepted, unknown fields of our own are not', async (t) => {
   const { password, bearer } = await setUp()
   const { challenge_token, options } = (await offer(bearer, { password })).body
   const valid = createAuthenticator('RS256').create(options)
@@ -182,7 +202,7 @@ t.test('what a browser adds is let pass, what we do not know of ours is not', as
       prf: { enabled: true },
     },
     another: [{ nested: true }],
-    // What Chromium's toJSON sends along; an RS256 key of 2048 bits as Windows Hello makes it.
+    // With what Chromium's toJSON adds, and an RS256 key of 2048 bits as Windows Hello creates it.
     response: {
       ...valid.response,
       publicKey: 'A'.repeat(400),
@@ -191,10 +211,10 @@ t.test('what a browser adds is let pass, what we do not know of ours is not', as
       transports: ['internal', 'of-the-future'],
     },
   }
-  t.ok(JSON.stringify({ challenge_token, credential }).length < 4096, 'a quarter of what a body may have')
+  t.ok(JSON.stringify({ challenge_token, credential }).length < 4096, 'a quarter of the body limit')
   const body = { challenge_token, credential }
   const refused: [string, unknown][] = [
-    ['a field of ours', { ...body, user_id: randomUUID() }],
+    ['an unknown field', { ...body, user_id: randomUUID() }],
     ['no ticket', { credential }],
     ['a ticket that is a list', { ...body, challenge_token: [challenge_token] }],
     ['a huge ticket', { ...body, challenge_token: 'A'.repeat(1025) }],
@@ -233,10 +253,10 @@ t.test('what a browser adds is let pass, what we do not know of ours is not', as
     status: 400,
     body: { code: 'passkey_invalid' },
   })
-  t.equal((await add(bearer, body)).status, 201, 'and the real one still passes')
+  t.equal((await add(bearer, body)).status, 201, 'the valid one is still accepted')
 })
 
-t.test('the proof has a shape, and every call needs a bearer', async (t) => {
+t.test('a malformed proof is refused, and every call needs a bearer token', async (t) => {
   const { password, bearer } = await setUp()
   for (const body of [
     {},
@@ -266,7 +286,7 @@ t.test('the proof has a shape, and every call needs a bearer', async (t) => {
   }
 })
 
-t.test('no secret of a ceremony is logged or audited', async (t) => {
+t.test('no secret of a registration is logged or audited', async (t) => {
   const { password, bearer, userId } = await setUp()
   const { challenge_token, options } = (await offer(bearer, { password })).body
   const credential = createAuthenticator().create(options)

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { noBrowser, openPage, servePage, startBrowser } from '../../support/browser.ts'
 import { startServer } from '../../support/server.ts'
 
-/** An app on an origin of its own: it talks to the API with fetch, and to the authenticator. */
+/** An app on its own origin, which calls the API with fetch and uses the authenticator. */
 const APP = `<!doctype html><title>App</title><script>
   const run = {
     async call(method, url, body, bearer) {
@@ -24,12 +24,12 @@ const APP = `<!doctype html><title>App</title><script>
   }
 </script>`
 
-/** What the page's own script makes of it. */
+/** The result of the page's own script. */
 const run = (page: Page | Frame, task: 'call' | 'create' | 'get', ...args: unknown[]) =>
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the browser or the server answered
+  // biome-ignore lint/suspicious/noExplicitAny: any answer of the browser or the server
   page.evaluate<any>(`run.${task}(...${JSON.stringify(args)})`)
 
-/** A browser on a listed app, and somebody who is signed in. */
+/** A browser on a listed app, with a signed-in person. */
 async function setUp(t: Test) {
   const app = await servePage(t, APP)
   const server = await startServer(t, { env: { ALLOWED_ORIGINS: app.origin } })
@@ -43,7 +43,7 @@ async function setUp(t: Test) {
   const post = (path: string, body: unknown, bearer?: string) => call('POST', path, body, bearer)
   const signIn = () => post('/auth/login', { email, password, transport: 'body' })
 
-  /** Asks for a challenge and answers it. */
+  /** Requests a challenge and answers it. */
   async function answer(path: string, body: unknown, bearer?: string, from: Page | Frame = page) {
     const asked = await post(path, body, bearer)
     t.equal(asked.status, 200, `a challenge from ${path}`)
@@ -63,54 +63,57 @@ async function setUp(t: Test) {
 }
 
 t.test('passkeys in Chromium', { skip: noBrowser }, async (t) => {
-  t.test('added, listed, used alone, as second factor and to step up, removed', async (t) => {
-    const { email, password, bearer, ...browser } = await setUp(t)
-    const { call, post, signIn, answer, add } = browser
-    const added = await add(bearer)
-    t.equal(added.status, 201)
-    t.match(added.body.passkey, { name: 'This laptop', last_used_at: null })
-    t.equal(added.body.recovery_codes.length, 10)
-    const [kept] = await browser.credentials()
-    t.match(kept, { isResidentCredential: true, rpId: 'localhost' })
-    const { id } = added.body.passkey
+  t.test(
+    'a passkey can be added, listed, used alone, as second factor and to step up, and removed',
+    async (t) => {
+      const { email, password, bearer, ...browser } = await setUp(t)
+      const { call, post, signIn, answer, add } = browser
+      const added = await add(bearer)
+      t.equal(added.status, 201)
+      t.match(added.body.passkey, { name: 'This laptop', last_used_at: null })
+      t.equal(added.body.recovery_codes.length, 10)
+      const [kept] = await browser.credentials()
+      t.match(kept, { isResidentCredential: true, rpId: 'localhost' })
+      const { id } = added.body.passkey
 
-    const alone = await answer('/auth/login/passkey/options', {})
-    const signedIn = await post('/auth/login/passkey', { ...alone, transport: 'body' })
-    t.equal(signedIn.status, 200)
-    t.equal(signedIn.body.user.email, email)
-    const again = await post('/auth/login/passkey', { ...alone, transport: 'body' })
-    t.match(again, { status: 400, body: { code: 'passkey_invalid' } }, 'an answer works once')
+      const alone = await answer('/auth/login/passkey/options', {})
+      const signedIn = await post('/auth/login/passkey', { ...alone, transport: 'body' })
+      t.equal(signedIn.status, 200)
+      t.equal(signedIn.body.user.email, email)
+      const again = await post('/auth/login/passkey', { ...alone, transport: 'body' })
+      t.match(again, { status: 400, body: { code: 'passkey_invalid' } }, 'an answer works once')
 
-    const first = await signIn()
-    t.match(first, { status: 401, body: { code: 'mfa_required', methods: ['passkey', 'recovery_code'] } })
-    const { mfa_token } = first.body
-    const passkey = await answer('/auth/login/passkey/options', { mfa_token })
-    const second = await post('/auth/login/mfa', { mfa_token, passkey })
-    t.equal(second.status, 200)
-    const fresh = second.body.access_token
+      const first = await signIn()
+      t.match(first, { status: 401, body: { code: 'mfa_required', methods: ['passkey', 'recovery_code'] } })
+      const { mfa_token } = first.body
+      const passkey = await answer('/auth/login/passkey/options', { mfa_token })
+      const second = await post('/auth/login/mfa', { mfa_token, passkey })
+      t.equal(second.status, 200)
+      const fresh = second.body.access_token
 
-    const list = () => call('GET', '/auth/passkeys', undefined, fresh)
-    const listed = (await list()).body.passkeys
-    t.match(listed, [{ id, name: 'This laptop', last_used_at: /^2/ }])
-    await t.rejects(
-      add(fresh, { passkey: await answer('/auth/passkeys/challenge', {}, fresh) }),
-      /InvalidStateError/,
-      'the same authenticator makes no second passkey for the account',
-    )
+      const list = () => call('GET', '/auth/passkeys', undefined, fresh)
+      const listed = (await list()).body.passkeys
+      t.match(listed, [{ id, name: 'This laptop', last_used_at: /^2/ }])
+      await t.rejects(
+        add(fresh, { passkey: await answer('/auth/passkeys/challenge', {}, fresh) }),
+        /InvalidStateError/,
+        'the same authenticator creates no second passkey for the account',
+      )
 
-    const proof = { password, passkey: await answer('/auth/passkeys/challenge', {}, fresh) }
-    const removed = await call('DELETE', `/auth/passkeys/${id}`, proof, fresh)
-    t.equal(removed.status, 204)
-    t.strictSame((await list()).body.passkeys, [])
+      const proof = { password, passkey: await answer('/auth/passkeys/challenge', {}, fresh) }
+      const removed = await call('DELETE', `/auth/passkeys/${id}`, proof, fresh)
+      t.equal(removed.status, 204)
+      t.strictSame((await list()).body.passkeys, [])
 
-    // The authenticator does not know that it is of no more use.
-    const late = await answer('/auth/login/passkey/options', {})
-    const refused = await post('/auth/login/passkey', { ...late, transport: 'body' })
-    t.match(refused, { status: 400, body: { code: 'passkey_invalid' } })
-    t.equal((await signIn()).status, 200, 'a password is enough again')
-  })
+      // The authenticator does not know that its passkey was removed.
+      const late = await answer('/auth/login/passkey/options', {})
+      const refused = await post('/auth/login/passkey', { ...late, transport: 'body' })
+      t.match(refused, { status: 400, body: { code: 'passkey_invalid' } })
+      t.equal((await signIn()).status, 200, 'a password is enough again')
+    },
+  )
 
-  t.test('an authenticator that cannot tell its user does not sign in alone', async (t) => {
+  t.test('an authenticator without user verification cannot sign in alone', async (t) => {
     const { bearer, add, answer, post, signIn, setUserVerified } = await setUp(t)
     t.equal((await add(bearer)).status, 201)
     await setUserVerified(false)
@@ -121,7 +124,7 @@ t.test('passkeys in Chromium', { skip: noBrowser }, async (t) => {
     t.equal((await post('/auth/login/mfa', { mfa_token, passkey })).status, 200)
   })
 
-  t.test('a page that is not listed', async (t) => {
+  t.test('a page that is not listed is refused', async (t) => {
     const { server, context, page, password, bearer, api, add } = await setUp(t)
     const evil = await servePage(t, APP)
     const elsewhere = await openPage(context, evil.origin)
@@ -133,17 +136,21 @@ t.test('passkeys in Chromium', { skip: noBrowser }, async (t) => {
     )
     const credential = await run(elsewhere.page, 'create', options)
     const refused = await server.post('/auth/passkeys', { challenge_token, credential }, { bearer })
-    t.match(refused, { status: 400, body: { code: 'passkey_invalid' } }, 'its origin is in what is signed')
+    t.match(
+      refused,
+      { status: 400, body: { code: 'passkey_invalid' } },
+      'the signed data contains its origin',
+    )
 
     // Another domain does not even get that far.
     await elsewhere.page.goto(`http://127.0.0.1:${evil.port}`)
     await t.rejects(run(elsewhere.page, 'create', options), /SecurityError/)
 
     await page.bringToFront()
-    t.equal((await add(bearer)).status, 201, 'the listed page still does')
+    t.equal((await add(bearer)).status, 201, 'the listed page still succeeds')
   })
 
-  t.test('the listed page in the frame of another', async (t) => {
+  t.test('the listed page is refused in a frame of another page', async (t) => {
     const { server, app, context, bearer, add, credentials } = await setUp(t)
     t.equal((await add(bearer)).status, 201)
     const frame = `<!doctype html><title>Prizes</title><iframe src="${app.origin}"
@@ -166,10 +173,10 @@ t.test('passkeys in Chromium', { skip: noBrowser }, async (t) => {
     t.match(
       said,
       { origin: app.origin, crossOrigin: true },
-      'the origin is ours, and the person does not see it',
+      'the origin is ours, but the person does not see it',
     )
     t.match(answer, { status: 400, body: { code: 'passkey_invalid' } })
     await framing.page.goto(app.origin)
-    t.equal((await signIn(framing.page)).answer.status, 200, 'by itself the same page does')
+    t.equal((await signIn(framing.page)).answer.status, 200, 'outside the frame the same page succeeds')
   })
 })

@@ -5,7 +5,7 @@ import { totpCode } from '../../support/totp.ts'
 const clock = movableClock()
 const server = await startServer(t, { clock })
 
-/** With an authenticator app; `code` is a fresh one at each call. */
+/** An account with an authenticator app; `code` returns a fresh code at each call. */
 async function withApp() {
   const account = await server.createAccount()
   const { access_token: bearer } = await server.login(account)
@@ -27,7 +27,7 @@ async function withApp() {
   }
 }
 
-t.test('new codes replace the old ones, for password and factor', async (t) => {
+t.test('new codes replace the old ones, and require password and factor', async (t) => {
   const ada = await withApp()
   t.match((await ada.renew({})).body, {
     status: 401,
@@ -46,7 +46,7 @@ t.test('new codes replace the old ones, for password and factor', async (t) => {
   t.equal(await ada.left(), 10)
   t.match((await ada.renew({ recovery_code: ada.codes[0] })).body, { code: 'mfa_invalid' }, 'an old one')
   const again = await ada.renew({ recovery_code: fresh[0] })
-  t.equal(again.status, 200, 'a code is a factor, here too')
+  t.equal(again.status, 200, 'a recovery code is a factor here too')
   t.match((await ada.renew({ recovery_code: fresh[0] })).body, { code: 'mfa_invalid' })
   t.match((await ada.renew({ recovery_code: fresh[1] })).body, { code: 'mfa_invalid' })
   const events = await server.db.auditEvent.findMany({
@@ -63,25 +63,25 @@ t.test('new codes replace the old ones, for password and factor', async (t) => {
   for (const code of [...fresh, ...again.body.recovery_codes]) t.notOk(told.includes(code))
 })
 
-t.test('there are none without a second factor', async (t) => {
+t.test('an account without a second factor gets no codes', async (t) => {
   const account = await server.createAccount()
   const { access_token: bearer } = await server.login(account)
   const renew = (password: string) => server.post('/auth/mfa/recovery-codes', { password }, { bearer })
   t.match((await renew(account.password)).body, { status: 404, code: 'not_found' })
-  // An app that is only being set up is none.
+  // An unconfirmed app is not a second factor.
   await server.post('/auth/mfa/totp', { password: account.password }, { bearer })
   t.match((await renew(account.password)).body, { status: 404, code: 'not_found' })
   t.match((await server.call('GET', '/auth/mfa', { bearer })).body, { totp: false, recovery_codes: 0 })
 })
 
-t.test('of 20 parallel uses of a code one succeeds, and leaves one set', async (t) => {
+t.test('of 20 parallel renewals with one code one succeeds, which leaves one set', async (t) => {
   const ada = await withApp()
   const answers = await twenty(() => ada.renew({ recovery_code: ada.codes[0] }))
   t.equal(answers.filter(({ status }) => status === 200).length, 1)
   t.equal(await ada.left(), 10)
 })
 
-t.test('parallel renewals with a code each leave one set of ten', async (t) => {
+t.test('parallel renewals with different codes leave one set of ten', async (t) => {
   const ada = await withApp()
   const answers = await Promise.all(ada.codes.map((recovery_code) => ada.renew({ recovery_code })))
   const done = answers.filter(({ status }) => status === 200)
@@ -90,10 +90,10 @@ t.test('parallel renewals with a code each leave one set of ten', async (t) => {
   const works = await Promise.all(
     done.map(async ({ body }) => (await ada.renew({ recovery_code: body.recovery_codes[0] })).status === 200),
   )
-  t.equal(works.filter(Boolean).length, 1, 'the last one’s')
+  t.equal(works.filter(Boolean).length, 1, 'only the codes of the last renewal work')
 })
 
-t.test('codes go with the account', async (t) => {
+t.test('codes are deleted with the account', async (t) => {
   const ada = await withApp()
   await server.db.user.delete({ where: { id: ada.id } })
   t.equal(await server.db.recoveryCode.count({ where: { userId: ada.id } }), 0)

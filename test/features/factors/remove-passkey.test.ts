@@ -25,7 +25,7 @@ const prove = ({ authenticator, bearer }: Owner) =>
 const remove = ({ bearer }: Owner, id: string, body: unknown) =>
   server.call('DELETE', `/auth/passkeys/${id}`, { bearer, body })
 
-t.test('the last factor goes with its recovery codes, and a password is enough again', async (t) => {
+t.test('removing the last factor removes the recovery codes, and a password is enough again', async (t) => {
   const owner = await setUp()
   const { email, password, bearer, id } = owner
   const removed = await remove(owner, id, { password, passkey: await prove(owner) })
@@ -40,7 +40,7 @@ t.test('the last factor goes with its recovery codes, and a password is enough a
   t.ok((await server.login({ email, password })).access_token)
 })
 
-t.test('while another factor is left the codes stay', async (t) => {
+t.test('the codes stay while another factor is left', async (t) => {
   const owner = await setUp()
   const { email, password, bearer, id } = owner
   const second = createAuthenticator()
@@ -52,13 +52,13 @@ t.test('while another factor is left the codes stay', async (t) => {
   t.match(answer, { status: 401, body: { code: 'mfa_required' } })
 })
 
-t.test('a lost passkey is removed with a recovery code', async (t) => {
+t.test('a lost passkey can be removed with a recovery code', async (t) => {
   const owner = await setUp()
   const { password, id, codes } = owner
   t.equal((await remove(owner, id, { password, recovery_code: codes[0] })).status, 204)
 })
 
-t.test('a session alone removes nothing', async (t) => {
+t.test('a session alone cannot remove a passkey', async (t) => {
   const owner = await setUp()
   const { password, id, bearer } = owner
   t.match(await remove(owner, id, { password }), { status: 401, body: { code: 'mfa_required' } })
@@ -75,7 +75,7 @@ t.test('a session alone removes nothing', async (t) => {
   t.equal((await server.call('GET', '/auth/passkeys', { bearer })).body.passkeys.length, 1)
 })
 
-t.test('what is not there, or of somebody else, is not found', async (t) => {
+t.test('an unknown passkey, or one of another account, is not found', async (t) => {
   const [owner, stranger] = [await setUp(), await setUp()]
   const { password } = owner
   const passkey = await prove(owner)
@@ -88,12 +88,12 @@ t.test('what is not there, or of somebody else, is not found', async (t) => {
     t.match(answer, { status: 400, body: { code: 'validation_failed' } }, id)
   }
   const removed = await remove(owner, owner.id.toUpperCase(), { password, passkey })
-  t.equal(removed.status, 204, 'and the proof was not used up')
+  t.equal(removed.status, 204, 'the proof was not used up')
   const { bearer } = stranger
   t.equal((await server.call('GET', '/auth/passkeys', { bearer })).body.passkeys.length, 1)
 })
 
-t.test('twenty removals with one proof are one', async (t) => {
+t.test('of twenty removals with one proof one succeeds', async (t) => {
   const owner = await setUp()
   const { password, id, email } = owner
   const passkey = await prove(owner)
@@ -104,7 +104,7 @@ t.test('twenty removals with one proof are one', async (t) => {
   t.equal(mails.filter(({ subject }) => /passkey was removed/.test(subject)).length, 1)
 })
 
-t.test('of factors removed at once the last one stays, while the password needs it', async (t) => {
+t.test('parallel removals leave the last factor if the password needs it', async (t) => {
   const owner = await setUp()
   const { bearer, codes, id } = owner
   const second = await addPasskey(server, owner.password, bearer, createAuthenticator(), {
@@ -123,7 +123,7 @@ t.test('of factors removed at once the last one stays, while the password needs 
   t.equal(await server.db.recoveryCode.count({ where: { user: { email: owner.email } } }), 7)
 })
 
-t.test('without a passkey there is no challenge for one', async (t) => {
+t.test('an account without a passkey gets no challenge', async (t) => {
   const { access_token: bearer } = await server.login(await server.createAccount())
   const answer = await server.post('/auth/passkeys/challenge', {}, { bearer })
   t.match(answer, { status: 404, body: { code: 'not_found' } })

@@ -7,7 +7,7 @@ const clock = movableClock()
 const server = await startServer(t, { clock })
 const STEP_MS = 30_000
 
-/** What an app shows; a step later, so that it is another code than any before. */
+/** What an app shows, one step later, so that the code differs from all earlier ones. */
 function shown(secret: string): string {
   clock.advance(STEP_MS)
   return totpCode(secret, clock.now())
@@ -44,7 +44,7 @@ const events = async (userId: string, type: string) =>
   )
 const subjects = async (address: string) => (await server.mailsTo(address)).map(({ subject }) => subject)
 
-t.test('an app is set up: a secret, a code of it, ten recovery codes', async (t) => {
+t.test('setting up an app takes a secret and a code, and creates ten recovery codes', async (t) => {
   const ada = await person()
   t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
   const enrolment = await ada.enrol()
@@ -71,7 +71,7 @@ t.test('an app is set up: a secret, a code of it, ten recovery codes', async (t)
   t.match((await subjects(ada.email)).at(-1), /^An authenticator app was set up/)
 })
 
-t.test('whoever signs in is told whether there is a second factor', async (t) => {
+t.test('a sign-in says whether the account has a second factor', async (t) => {
   const ada = await person()
   const { email, password } = ada
   const login = () => server.post('/auth/login', { email, password, transport: 'body' })
@@ -89,21 +89,24 @@ t.test('whoever signs in is told whether there is a second factor', async (t) =>
   t.match(renamed.body, { name: 'Grace', mfa_enabled: true, roles: ['editor', 'a "quoted" one'] })
 })
 
-t.test('a wrong code turns nothing on, and is told apart from nothing to confirm', async (t) => {
-  const ada = await person()
-  t.match((await ada.confirm('123456')).body, { status: 404, code: 'not_found' })
-  const { secret } = (await ada.enrol()).body
-  for (const code of [wrong(secret), '１２３４５６', '1e5', '-12345', ' ', '12345', '\u0000', '😀']) {
-    t.match((await ada.confirm(code)).body, { status: 401, code: 'mfa_invalid' }, code)
-  }
-  t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
-  t.equal((await ada.confirm(shown(secret))).status, 200)
-  t.strictSame(await events(ada.id, 'totp_enable'), [...Array(8).fill('failure wrong_code'), 'success'])
-  t.match((await ada.confirm(shown(secret))).body, { status: 409, code: 'mfa_already_enabled' })
-  t.match((await ada.enrol()).body, { status: 409, code: 'mfa_already_enabled' })
-})
+t.test(
+  'a wrong code does not turn the app on; its error differs from that for a missing enrolment',
+  async (t) => {
+    const ada = await person()
+    t.match((await ada.confirm('123456')).body, { status: 404, code: 'not_found' })
+    const { secret } = (await ada.enrol()).body
+    for (const code of [wrong(secret), '１２３４５６', '1e5', '-12345', ' ', '12345', '\u0000', '😀']) {
+      t.match((await ada.confirm(code)).body, { status: 401, code: 'mfa_invalid' }, code)
+    }
+    t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
+    t.equal((await ada.confirm(shown(secret))).status, 200)
+    t.strictSame(await events(ada.id, 'totp_enable'), [...Array(8).fill('failure wrong_code'), 'success'])
+    t.match((await ada.confirm(shown(secret))).body, { status: 409, code: 'mfa_already_enabled' })
+    t.match((await ada.enrol()).body, { status: 409, code: 'mfa_already_enabled' })
+  },
+)
 
-t.test('setting up asks for the password, counts wrong ones and records them', async (t) => {
+t.test('setup requires the password, and counts and records wrong ones', async (t) => {
   const ada = await person()
   t.match((await ada.enrol({ password: 'not the password' })).body, {
     status: 401,
@@ -113,7 +116,7 @@ t.test('setting up asks for the password, counts wrong ones and records them', a
   t.equal(await server.db.totpFactor.count({ where: { userId: ada.id } }), 0)
 })
 
-t.test('where there is a passkey, an app needs it as well', async (t) => {
+t.test('an account with a passkey needs it to add an app', async (t) => {
   const ada = await person()
   await server.db.passkey.create({
     data: {
@@ -132,14 +135,14 @@ t.test('where there is a passkey, an app needs it as well', async (t) => {
   await eventually(ada.mfaEnabled)
 })
 
-t.test('guesses at the code are capped, and the owner hears of it', async (t) => {
+t.test('guesses at the code are capped, and the owner is notified', async (t) => {
   const ada = await person()
   const { secret } = (await ada.enrol()).body
   const guess = wrong(secret)
   const answers = await twenty(() => ada.confirm(guess))
   t.equal(answers.filter(({ body }) => body.code === 'mfa_invalid').length, 10)
   t.equal(answers.filter(({ status }) => status === 429).length, 10)
-  t.equal((await ada.confirm(shown(secret))).status, 429, 'the right one comes too late')
+  t.equal((await ada.confirm(shown(secret))).status, 429, 'the right code comes too late')
   t.strictSame(await events(ada.id, 'lock'), ['success step_up_factor_here'])
   t.match((await subjects(ada.email)).at(-1), /^Too many/)
   t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
@@ -155,7 +158,7 @@ t.test('a right password does not clear the count of wrong factors', async (t) =
   t.strictSame(await events(ada.id, 'lock'), ['success step_up_factor_here'])
 })
 
-t.test('of 20 parallel confirmations one succeeds, with the one set of codes', async (t) => {
+t.test('of 20 parallel confirmations one succeeds, with the only set of codes', async (t) => {
   const ada = await person()
   const { secret } = (await ada.enrol()).body
   const code = shown(secret)
@@ -169,13 +172,13 @@ t.test('of 20 parallel confirmations one succeeds, with the one set of codes', a
   t.equal((await subjects(ada.email)).filter((subject) => /authenticator/.test(subject)).length, 1)
 })
 
-t.test('of 20 parallel enrolments one secret confirms', async (t) => {
+t.test('of 20 parallel enrolments one secret can be confirmed', async (t) => {
   const ada = await person()
   const answers = await twenty(() => ada.enrol())
   for (const { status } of answers) t.equal(status, 200)
   const { sealedSecret } = await server.db.totpFactor.findUniqueOrThrow({ where: { userId: ada.id } })
   let confirmed = 0
-  // One after the other, and within the cap: the last is asked first.
+  // One after the other and below the cap; the last secret is tried first.
   for (const { body } of answers) {
     const { status } = await ada.confirm(totpCode(body.secret, clock.now()))
     if (status === 200) confirmed += 1
@@ -187,7 +190,7 @@ t.test('of 20 parallel enrolments one secret confirms', async (t) => {
 })
 
 t.test(
-  'enrolling while it is confirmed never leaves an app in use that its owner has not seen',
+  'an enrolment during a confirmation never leaves an app in use that its owner has not seen',
   async (t) => {
     const ada = await person()
     const { secret } = (await ada.enrol()).body
@@ -204,7 +207,7 @@ t.test(
   },
 )
 
-t.test('an app is turned off with password and factor, and the codes go with it', async (t) => {
+t.test('an app is turned off with password and factor, and its codes are removed', async (t) => {
   const ada = await withApp()
   const { password } = ada
   t.match((await ada.disable({ password })).body, {
@@ -233,7 +236,7 @@ t.test('an app is turned off with password and factor, and the codes go with it'
   t.match((await ada.disable({ password, code: shown(ada.secret) })).body, { code: 'not_found' })
   const again = await ada.enrol()
   t.not(again.body.secret, ada.secret)
-  t.equal((await ada.confirm(shown(ada.secret))).status, 401, 'the old secret is worth nothing')
+  t.equal((await ada.confirm(shown(ada.secret))).status, 401, 'the old secret no longer works')
   t.equal((await ada.confirm(shown(again.body.secret))).status, 200)
 })
 
@@ -264,7 +267,7 @@ t.test('of 20 parallel attempts to turn it off with one code, one succeeds', asy
   t.equal((await events(ada.id, 'totp_disable')).filter((event) => event === 'success').length, 1)
 })
 
-t.test('a code that confirmed, or was used, opens nothing again', async (t) => {
+t.test('a code that confirmed or was used does not work again', async (t) => {
   const ada = await person()
   const { secret } = (await ada.enrol()).body
   const code = shown(secret)
@@ -278,7 +281,7 @@ t.test('a code that confirmed, or was used, opens nothing again', async (t) => {
   t.match((await ada.disable({ password: ada.password, code: used })).body, { code: 'mfa_invalid' })
 })
 
-t.test('input of another shape is refused, and so is a stranger', async (t) => {
+t.test('malformed input is refused, and so are calls without a bearer token', async (t) => {
   const ada = await person()
   const { bearer, password } = ada
   const refused = [
@@ -320,7 +323,7 @@ t.test('input of another shape is refused, and so is a stranger', async (t) => {
   t.equal(await server.db.totpFactor.count({ where: { userId: ada.id } }), 0)
 })
 
-t.test('no secret and no code is in a log or an event', async (t) => {
+t.test('no log line and no event contains a secret or a code', async (t) => {
   const ada = await withApp()
   const code = shown(ada.secret)
   await ada.disable({ password: ada.password, code: wrong(ada.secret) })
@@ -330,7 +333,7 @@ t.test('no secret and no code is in a log or an event', async (t) => {
   for (const secret of [ada.secret, ...ada.codes, 'otpauth:']) t.notOk(told.includes(secret))
 })
 
-t.test('a password that is long enough only beside a second factor keeps the last one', async (t) => {
+t.test('the last factor stays if the password is long enough only with a second factor', async (t) => {
   const ada = await withApp()
   const short = 'nine ch r'
   const change = { current_password: ada.password, new_password: short }

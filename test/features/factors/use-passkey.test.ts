@@ -16,7 +16,7 @@ const claimsOf = (token: string) =>
   JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
 const OPTIONS = '/auth/login/passkey/options'
 
-t.test('signing in with a passkey alone', async (t) => {
+t.test('a passkey alone signs in', async (t) => {
   for (const alg of ['ES256', 'EdDSA', 'RS256'] as const) {
     const { authenticator, email } = await setUp(alg)
     const answer = await answerPasskey(server, OPTIONS, authenticator)
@@ -27,7 +27,7 @@ t.test('signing in with a passkey alone', async (t) => {
   }
 })
 
-t.test('a passkey as second step', async (t) => {
+t.test('a passkey works as second step', async (t) => {
   const { authenticator, email, password } = await setUp()
   const { mfa_token } = (await server.post('/auth/login', { email, password, transport: 'body' })).body
   const passkey = await answerPasskey(server, OPTIONS, authenticator, { mfa_token }, { flags: 0b001 })
@@ -36,7 +36,7 @@ t.test('a passkey as second step', async (t) => {
   t.strictSame(claimsOf(signedIn.body.access_token).amr, ['pwd', 'pop', 'mfa'])
 })
 
-t.test('twenty uses of one answer sign in once, and nothing locks crosswise', async (t) => {
+t.test('twenty uses of one answer sign in once, without a deadlock', async (t) => {
   const { authenticator, email, password } = await setUp()
   const alone = await answerPasskey(server, OPTIONS, authenticator)
   const answers = await twenty(() => server.post('/auth/login/passkey', { ...alone, transport: 'body' }))
@@ -50,7 +50,7 @@ t.test('twenty uses of one answer sign in once, and nothing locks crosswise', as
   t.notOk(steps.some(({ status }) => status >= 500))
 })
 
-t.test('an answer for one use is none for another', async (t) => {
+t.test('an answer for one use does not work for another', async (t) => {
   const { authenticator, email, password, bearer } = await setUp()
   const { mfa_token } = (await server.post('/auth/login', { email, password, transport: 'body' })).body
   const alone = await answerPasskey(server, OPTIONS, authenticator)
@@ -70,7 +70,7 @@ t.test('an answer for one use is none for another', async (t) => {
   }
 })
 
-t.test('alone it takes a verified user; and a page of ours', async (t) => {
+t.test('signing in with a passkey alone requires user verification and a listed origin', async (t) => {
   const { authenticator } = await setUp()
   for (const forgery of [
     { flags: 0b001 },
@@ -85,7 +85,7 @@ t.test('alone it takes a verified user; and a page of ours', async (t) => {
   }
 })
 
-t.test('the challenge for anybody tells nothing about anybody', async (t) => {
+t.test('the challenge without an account reveals nothing about any account', async (t) => {
   const { body } = await server.post(OPTIONS, {})
   t.notOk('allowCredentials' in body.options)
   t.match(body.options, { rpId: 'localhost', userVerification: 'required' })

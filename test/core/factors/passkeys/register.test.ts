@@ -1,19 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { RegistrationResponseJSON } from '@simplewebauthn/server'
 import t from 'tap'
-import { uuidv7 } from 'uuidv7'
 import { MAX_PASSKEYS } from '../../../../src/core/factors/passkeys/passkeys.ts'
-import type { UserPrincipal } from '../../../../src/core/principals/principals.ts'
-import { type AddPasskeyUses, addPasskey } from '../../../../src/features/factors/add-passkey.ts'
 import { createAuthenticator, type Forgery, makeKey } from '../../../support/authenticator.ts'
 import { setUpPasskeys } from '../../../support/passkeys.ts'
 import { twenty } from '../../../support/server.ts'
 
-const { db, transact, users, passkeys, tickets, clock, createUser, withLock, count, register, close } =
-  await setUpPasskeys()
+const { db, passkeys, tickets, clock, createUser, withLock, count, register, close } = await setUpPasskeys()
 t.teardown(close)
 
-/** What comes of an answer to a fresh challenge. */
+/** The outcome of an answer to a fresh challenge. */
 async function outcomeOf(forge: (valid: RegistrationResponseJSON) => unknown, forgery: Forgery = {}) {
   const user = await createUser()
   const { challengeToken, options } = await passkeys.registrationOptions(db, user)
@@ -26,36 +22,39 @@ async function outcomeOf(forge: (valid: RegistrationResponseJSON) => unknown, fo
 }
 const same = (valid: RegistrationResponseJSON) => valid
 
-t.test('the options: discoverable, no attestation, the handle says nothing', async (t) => {
-  const user = await createUser({ name: 'Ada' })
-  const { options } = await passkeys.registrationOptions(db, user)
-  t.match(options, {
-    rp: { id: 'localhost', name: 'Ratchet' },
-    user: { name: user.email, displayName: 'Ada' },
-    attestation: 'none',
-    timeout: 300_000,
-    authenticatorSelection: {
-      residentKey: 'required',
-      requireResidentKey: true,
-      userVerification: 'preferred',
-    },
-    excludeCredentials: [],
-  })
-  t.equal(Buffer.from(options.user.id, 'base64url').toString('hex'), user.id.replaceAll('-', ''))
-  t.strictSame(
-    options.pubKeyCredParams.map(({ alg }) => alg),
-    [-8, -7, -257],
-  )
-  const first = createAuthenticator()
-  await register(user, first)
-  const { options: again } = await passkeys.registrationOptions(db, user)
-  t.strictSame(again.excludeCredentials, [
-    { id: first.id, type: 'public-key', transports: ['hybrid', 'internal'] },
-  ])
-  t.not(again.challenge, options.challenge)
-})
+t.test(
+  'the options ask for a discoverable credential without attestation; the handle reveals nothing',
+  async (t) => {
+    const user = await createUser({ name: 'Ada' })
+    const { options } = await passkeys.registrationOptions(db, user)
+    t.match(options, {
+      rp: { id: 'localhost', name: 'Ratchet' },
+      user: { name: user.email, displayName: 'Ada' },
+      attestation: 'none',
+      timeout: 300_000,
+      authenticatorSelection: {
+        residentKey: 'required',
+        requireResidentKey: true,
+        userVerification: 'preferred',
+      },
+      excludeCredentials: [],
+    })
+    t.equal(Buffer.from(options.user.id, 'base64url').toString('hex'), user.id.replaceAll('-', ''))
+    t.strictSame(
+      options.pubKeyCredParams.map(({ alg }) => alg),
+      [-8, -7, -257],
+    )
+    const first = createAuthenticator()
+    await register(user, first)
+    const { options: again } = await passkeys.registrationOptions(db, user)
+    t.strictSame(again.excludeCredentials, [
+      { id: first.id, type: 'public-key', transports: ['hybrid', 'internal'] },
+    ])
+    t.not(again.challenge, options.challenge)
+  },
+)
 
-t.test('each algorithm, and a passkey as it is kept', async (t) => {
+t.test('each algorithm can be registered; the stored passkey has the expected values', async (t) => {
   for (const alg of ['ES256', 'EdDSA', 'RS256'] as const) {
     const user = await createUser()
     const authenticator = createAuthenticator(alg)
@@ -69,7 +68,7 @@ t.test('each algorithm, and a passkey as it is kept', async (t) => {
   }
 })
 
-t.test('what was not asked for does no harm', async (t) => {
+t.test('members that we did not ask for are ignored', async (t) => {
   t.equal(await outcomeOf(same, { flags: 0b1 }), 'registered', 'user verification is preferred')
   t.equal(await outcomeOf(same, { transports: [] }), 'registered')
   t.equal(
@@ -85,10 +84,10 @@ t.test('what was not asked for does no harm', async (t) => {
   }
 })
 
-t.test('a forged answer', async (t) => {
+t.test('a forged answer is refused', async (t) => {
   const cases: [name: string, forgery: Forgery][] = [
     ['wrong origin', { origin: 'https://evil.example' }],
-    ['an origin that only begins like ours', { origin: 'http://localhost:8080.evil.example' }],
+    ['an origin that only starts like ours', { origin: 'http://localhost:8080.evil.example' }],
     ['another port', { origin: 'http://localhost:81' }],
     ['no origin', { client: { origin: undefined } }],
     ['from within a frame', { client: { crossOrigin: true } }],
@@ -96,15 +95,15 @@ t.test('a forged answer', async (t) => {
     ['wrong challenge', { challenge: randomBytes(32).toString('base64url') }],
     ['empty challenge', { challenge: '' }],
     ['an assertion', { type: 'webauthn.get' }],
-    ['nobody present', { flags: 0b100 }],
-    ['backed up, and cannot be', { flags: 0b10101 }],
+    ['user not present', { flags: 0b100 }],
+    ['backed up, but not eligible for backup', { flags: 0b10101 }],
     ['trailing bytes', { trailing: Buffer.from([0]) }],
     ['an empty credential id', { credentialId: Buffer.alloc(0) }],
   ]
   for (const [name, forgery] of cases) t.equal(await outcomeOf(same, forgery), 'passkey_invalid', name)
 })
 
-t.test('a key that is none, or of another kind', async (t) => {
+t.test('an invalid key, or one of another kind, is refused', async (t) => {
   const es256 = makeKey('ES256').coseKey
   const changed = (...changes: [number, number | string | Uint8Array | null][]) =>
     new Map([...es256, ...changes])
@@ -128,7 +127,7 @@ t.test('a key that is none, or of another kind', async (t) => {
   for (const [name, coseKey] of cases) t.equal(await outcomeOf(same, { coseKey }), 'passkey_invalid', name)
 })
 
-t.test('garbage of every kind is the same answer', async (t) => {
+t.test('every kind of malformed input gets the same error', async (t) => {
   const response = (changes: object) => (valid: RegistrationResponseJSON) => ({
     ...valid,
     response: { ...valid.response, ...changes },
@@ -185,7 +184,7 @@ t.test('garbage of every kind is the same answer', async (t) => {
   t.equal(await outcomeOf(response({ transports: { includes: 1 } })), 'registered', 'transports are a hint')
 })
 
-t.test('tickets: of this account, of this kind, for five minutes, once', async (t) => {
+t.test('a ticket works for its account and its kind, for five minutes, once', async (t) => {
   const user = await createUser()
   const stranger = await createUser()
   const authenticator = createAuthenticator()
@@ -211,7 +210,7 @@ t.test('tickets: of this account, of this kind, for five minutes, once', async (
   await t.rejects(use(user.id, challengeToken), { code: 'passkey_invalid' }, 'replayed')
 })
 
-t.test('twenty uses of one answer are one passkey', async (t) => {
+t.test('using one answer twenty times adds one passkey', async (t) => {
   const user = await createUser()
   const { challengeToken, options } = await passkeys.registrationOptions(db, user)
   const credential = createAuthenticator().create(options)
@@ -228,7 +227,7 @@ t.test('twenty uses of one answer are one passkey', async (t) => {
   t.equal(await count(user.id), 1)
 })
 
-t.test('a credential id is registered once, whoever tries', async (t) => {
+t.test('a credential id can be registered once, by any account', async (t) => {
   const user = await createUser()
   const authenticator = createAuthenticator()
   await register(user, authenticator)
@@ -245,11 +244,11 @@ t.test('a credential id is registered once, whoever tries', async (t) => {
   t.strictSame(
     outcomes.sort(),
     [...Array.from({ length: 19 }, () => 'passkey_invalid'), 'registered'],
-    'and never a violated constraint',
+    'no request fails on the database constraint',
   )
 })
 
-t.test('at most twenty, also when they come at once', async (t) => {
+t.test('an account has at most twenty, even if they are added at the same time', async (t) => {
   const user = await createUser()
   for (let i = 0; i < MAX_PASSKEYS - 2; i += 1) await register(user, createAuthenticator())
   const asked = await twenty(async () => {
@@ -270,23 +269,7 @@ t.test('at most twenty, also when they come at once', async (t) => {
   await t.rejects(passkeys.registrationOptions(db, user), { code: 'too_many_passkeys' })
 })
 
-t.test('an account that is gone gets none', async (t) => {
-  const user = { id: uuidv7(), email: 'gone@example.test', name: null }
-  const { challengeToken, options } = await passkeys.registrationOptions(db, user)
-  const credential = createAuthenticator().create(options)
-  // Whoever registers one locks the user, and finds out there.
-  const uses = { db, transact, users, factors: { passkeys }, events: { record: async () => {} } }
-  const principal = { kind: 'user', userId: user.id, sessionId: uuidv7() }
-  const adding = addPasskey(
-    uses as unknown as AddPasskeyUses,
-    principal as UserPrincipal,
-    { challengeToken, credential, name: 'Passkey' },
-    { requestId: 'test', ip: '192.0.2.1', userAgent: undefined },
-  )
-  await t.rejects(adding, { code: 'access_token_invalid' })
-})
-
-t.test('removing is for the owner, and works once', async (t) => {
+t.test('only the owner can remove a passkey, once', async (t) => {
   const user = await createUser()
   const { id } = await register(user, createAuthenticator())
   const remove = (userId: string) => withLock(userId, (tx, locked) => passkeys.remove(tx, locked, id))

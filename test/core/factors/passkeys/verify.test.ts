@@ -15,7 +15,7 @@ interface Ask {
   userId: string | null
 }
 
-/** Whose passkey answered, and which. */
+/** The account and the passkey that answered. */
 async function verify(challenge_token: string, credential: unknown, { use = 'step_up', userId: of }: Ask) {
   const given = { challenge_token, credential: credential as AuthenticationResponseJSON }
   const found = await transact((tx) => passkeys.verify(tx, given, { use, userId: of }))
@@ -24,7 +24,7 @@ async function verify(challenge_token: string, credential: unknown, { use = 'ste
   return { userId, passkeyId }
 }
 
-/** Asks and answers in one go. */
+/** Requests a challenge and answers it. */
 async function answer(authenticator: Authenticator, ask: Ask, forgery: Forgery = {}) {
   const { challengeToken, options } = await passkeys.assertionOptions(db, ask.use ?? 'step_up', ask.userId)
   return verify(challengeToken, authenticator.get(options, forgery), ask)
@@ -37,7 +37,7 @@ async function setUp(alg: 'ES256' | 'EdDSA' | 'RS256' = 'ES256', forgery: Forger
   return { user, userId: user.id, authenticator, passkeyId: id }
 }
 
-t.test('the options say who, and how sure', async (t) => {
+t.test('the options name the allowed credentials and the required user verification', async (t) => {
   const { userId, authenticator } = await setUp()
   const { options } = await passkeys.assertionOptions(db, 'second_factor', userId)
   t.match(options, { rpId: 'localhost', userVerification: 'preferred', timeout: 300_000 })
@@ -50,7 +50,7 @@ t.test('the options say who, and how sure', async (t) => {
   t.equal(Buffer.from(anybody.challenge, 'base64url').length, 32)
 })
 
-t.test('each algorithm, for each use', async (t) => {
+t.test('each algorithm works for each use', async (t) => {
   for (const alg of ['ES256', 'EdDSA', 'RS256'] as const) {
     const { userId, authenticator, passkeyId } = await setUp(alg)
     const found = { userId, passkeyId }
@@ -60,7 +60,7 @@ t.test('each algorithm, for each use', async (t) => {
   }
 })
 
-t.test('a use is remembered', async (t) => {
+t.test('a use is stored', async (t) => {
   const { userId, authenticator, passkeyId } = await setUp()
   const read = () => db.passkey.findUniqueOrThrow({ where: { id: passkeyId } })
   t.match(await read(), { counter: 0n, backedUp: false, lastUsedAt: null })
@@ -70,43 +70,43 @@ t.test('a use is remembered', async (t) => {
   t.ok(Math.abs((lastUsedAt?.getTime() ?? 0) - clock.now()) < 10_000)
 })
 
-t.test('verification of the user is for signing in, presence for everything', async (t) => {
+t.test('signing in requires user verification; every use requires user presence', async (t) => {
   const { userId, authenticator } = await setUp()
   t.equal(await answer(authenticator, { use: 'sign_in', userId: null }, { flags: 0b001 }), null)
   t.ok(await answer(authenticator, { use: 'second_factor', userId }, { flags: 0b001 }))
   t.ok(await answer(authenticator, { use: 'step_up', userId }, { flags: 0b001 }))
   for (const ask of [{ use: 'sign_in', userId: null } as const, { userId }]) {
-    t.equal(await answer(authenticator, ask, { flags: 0b100 }), null, 'verified, and not present')
+    t.equal(await answer(authenticator, ask, { flags: 0b100 }), null, 'verified, but not present')
     t.equal(await answer(authenticator, ask, { flags: 0 }), null)
   }
 })
 
-t.test('the counter only rises; without one there is nothing to compare', async (t) => {
+t.test('the counter must rise; an authenticator without one is accepted', async (t) => {
   const { userId, authenticator } = await setUp()
   t.ok(await answer(authenticator, { userId }, { counter: 10 }))
-  t.equal(await answer(authenticator, { userId }, { counter: 9 }), null, 'goes back')
-  t.equal(await answer(authenticator, { userId }, { counter: 10 }), null, 'stands still')
-  t.equal(await answer(authenticator, { userId }, { counter: 0 }), null, 'is gone')
+  t.equal(await answer(authenticator, { userId }, { counter: 9 }), null, 'lower')
+  t.equal(await answer(authenticator, { userId }, { counter: 10 }), null, 'unchanged')
+  t.equal(await answer(authenticator, { userId }, { counter: 0 }), null, 'missing')
   t.ok(await answer(authenticator, { userId }, { counter: 11 }))
 
   const without = await setUp('ES256', { counter: 0 })
   for (let i = 0; i < 3; i += 1) t.ok(await answer(without.authenticator, { userId: without.userId }))
 })
 
-t.test('twenty copies of an authenticator that come at once with one counter are one', async (t) => {
+t.test('of twenty simultaneous copies of an authenticator with the same counter one succeeds', async (t) => {
   const { userId, authenticator } = await setUp()
   t.ok(await answer(authenticator, { userId }, { counter: 5 }))
   const answers = await twenty(() => answer(authenticator, { userId }, { counter: 6 }))
   t.equal(answers.filter((found) => found !== null).length, 1)
 })
 
-t.test('a forged answer', async (t) => {
+t.test('a forged answer is refused', async (t) => {
   const { userId, authenticator } = await setUp()
   const stranger = await setUp()
   const handleOf = (id: string) => Buffer.from(id.replaceAll('-', ''), 'hex').toString('base64url')
   const cases: [name: string, forgery: Forgery][] = [
     ['wrong origin', { origin: 'https://evil.example' }],
-    ['an origin that only begins like ours', { origin: 'http://localhost:8080.evil.example' }],
+    ['an origin that only starts like ours', { origin: 'http://localhost:8080.evil.example' }],
     ['null origin', { origin: 'null' }],
     ['from within a frame', { client: { crossOrigin: true } }],
     ['from within a named frame', { client: { crossOrigin: true, topOrigin: 'https://evil.example' } }],
@@ -115,15 +115,15 @@ t.test('a forged answer', async (t) => {
     ['empty challenge', { challenge: '' }],
     ['a registration', { type: 'webauthn.create' }],
     ['signature of something else', { tamper: true }],
-    ['user handle of another', { userHandle: handleOf(stranger.userId) }],
+    ['user handle of another account', { userHandle: handleOf(stranger.userId) }],
     ['empty user handle', { userHandle: '' }],
     ['user handle in another spelling', { userHandle: `${handleOf(userId)}==` }],
-    ['backed up, and cannot be', { flags: 0b10101 }],
+    ['backed up, but not eligible for backup', { flags: 0b10101 }],
     ['trailing bytes', { trailing: Buffer.from([0]) }],
-    ['extensions announced, and missing', { flags: 0b10000101 }],
-    ['a key announced, and missing', { flags: 0b1000101 }],
+    ['extensions announced, but missing', { flags: 0b10000101 }],
+    ['a key announced, but missing', { flags: 0b1000101 }],
     ['unknown credential', { credentialId: randomBytes(16) }],
-    ['credential of another', { credentialId: Buffer.from(stranger.authenticator.id, 'base64url') }],
+    ['credential of another account', { credentialId: Buffer.from(stranger.authenticator.id, 'base64url') }],
   ]
   for (const [name, forgery] of cases) {
     t.equal(await answer(authenticator, { userId }, forgery), null, name)
@@ -132,11 +132,11 @@ t.test('a forged answer', async (t) => {
   t.ok(await answer(authenticator, { userId }, { origin: 'android:apk-key-hash:abc' }), 'a listed app')
   t.ok(
     await answer(authenticator, { userId }, { userHandle: undefined }),
-    'no handle: the id names the account',
+    'no handle: the credential id identifies the account',
   )
 })
 
-t.test('the passkey of another account', async (t) => {
+t.test('the passkey of another account is refused', async (t) => {
   const { userId } = await setUp()
   const stranger = await setUp()
   t.equal(await answer(stranger.authenticator, { use: 'second_factor', userId }), null)
@@ -147,14 +147,14 @@ t.test('the passkey of another account', async (t) => {
   })
 })
 
-t.test('a passkey that was removed', async (t) => {
+t.test('a removed passkey is refused', async (t) => {
   const { userId, authenticator, passkeyId } = await setUp()
   const { challengeToken, options } = await passkeys.assertionOptions(db, 'step_up', userId)
   t.ok(await withLock(userId, (tx, locked) => passkeys.remove(tx, locked, passkeyId)))
   t.equal(await verify(challengeToken, authenticator.get(options), { userId }), null)
 })
 
-t.test('tickets: of this account, of this use, for five minutes, once', async (t) => {
+t.test('a ticket works for its account and its use, for five minutes, once', async (t) => {
   const { userId, authenticator } = await setUp()
   const stranger = await setUp()
   const uses: PasskeyUse[] = ['sign_in', 'second_factor', 'step_up']
@@ -173,9 +173,13 @@ t.test('tickets: of this account, of this use, for five minutes, once', async (t
   t.equal(await verify(challengeToken, credential, { userId: stranger.userId }), null, 'another account')
   t.equal(await verify(challengeToken, credential, { userId: null }), null, 'anybody')
   const theirs = await passkeys.assertionOptions(db, 'step_up', stranger.userId)
-  t.equal(await verify(theirs.challengeToken, credential, { userId }), null, 'the ticket of another')
+  t.equal(await verify(theirs.challengeToken, credential, { userId }), null, 'the ticket of another account')
   const free = await passkeys.assertionOptions(db, 'step_up', null)
-  t.equal(await verify(free.challengeToken, authenticator.get(free.options), { userId }), null, 'for anybody')
+  t.equal(
+    await verify(free.challengeToken, authenticator.get(free.options), { userId }),
+    null,
+    'a ticket without an account',
+  )
   const { challenge } = options
   const registration = tickets.issue('passkey_registration', { userId, challenge }, 300)
   t.equal(await verify(registration, credential, { userId }), null, 'of another kind')
@@ -184,12 +188,16 @@ t.test('tickets: of this account, of this use, for five minutes, once', async (t
   clock.advance(300_000)
   t.equal(await verify(challengeToken, credential, { userId }), null, 'expired')
   clock.advance(-300_000)
-  t.ok(await verify(challengeToken, credential, { userId }), 'and none of that has used it up')
+  t.ok(await verify(challengeToken, credential, { userId }), 'none of these attempts used it up')
   t.equal(await verify(challengeToken, credential, { userId }), null, 'replayed')
-  t.equal(await verify(challengeToken, authenticator.get(options), { userId }), null, 'another answer to it')
+  t.equal(
+    await verify(challengeToken, authenticator.get(options), { userId }),
+    null,
+    'another answer to the same challenge',
+  )
 })
 
-t.test('twenty uses of one answer are one, whether the authenticator counts or not', async (t) => {
+t.test('an answer that is used twenty times succeeds once, with or without a counter', async (t) => {
   for (const forgery of [{}, { counter: 0 }]) {
     const { userId, authenticator } = await setUp('ES256', forgery)
     const { challengeToken, options } = await passkeys.assertionOptions(db, 'sign_in', null)
@@ -203,7 +211,7 @@ t.test('twenty uses of one answer are one, whether the authenticator counts or n
   }
 })
 
-t.test('a transaction that fails uses nothing up', async (t) => {
+t.test('a rolled-back transaction uses up neither ticket nor counter', async (t) => {
   const { userId, authenticator } = await setUp()
   const { challengeToken, options } = await passkeys.assertionOptions(db, 'step_up', userId)
   const credential = authenticator.get(options)
@@ -217,7 +225,7 @@ t.test('a transaction that fails uses nothing up', async (t) => {
   t.ok(await verify(challengeToken, credential, { userId }))
 })
 
-t.test('garbage of every kind is the same answer', async (t) => {
+t.test('every kind of malformed input gets the same answer', async (t) => {
   const { userId, authenticator } = await setUp()
   const response = (changes: object) => (valid: AuthenticationResponseJSON) => ({
     ...valid,
@@ -256,7 +264,7 @@ t.test('garbage of every kind is the same answer', async (t) => {
     const { challengeToken, options } = await passkeys.assertionOptions(db, 'step_up', userId)
     t.equal(await verify(challengeToken, forge(authenticator.get(options)), { userId }), null, name)
   }
-  t.ok(await answer(authenticator, { userId }), 'and the passkey still works')
+  t.ok(await answer(authenticator, { userId }), 'the passkey still works')
 })
 
 // Without it, tap waits for the store's idle connections before it tears down.
