@@ -1,6 +1,6 @@
 import t from 'tap'
 import { until } from '../support/eventually.ts'
-import { insist, keyOfFamily, refresh, survives, turn } from '../support/failover.ts'
+import { insist, keyOfFamily, refresh, rotate, survives } from '../support/failover.ts'
 import { noRedis, type RedisServer } from '../support/redis-servers.ts'
 import { cutOff, reunite, says, startCluster } from '../support/redis-topologies.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -12,23 +12,23 @@ t.test('Redis Cluster', { skip: noRedis }, async (t) => {
   const account = await server.createAccount()
   const masters = cluster.nodes.slice(0, 3)
 
-  t.test('serves what one server serves, with sessions on every master', async (t) => {
+  t.test('a cluster serves everything that one server serves, with sessions on every master', async (t) => {
     const sessions = await Promise.all(Array.from({ length: 30 }, () => server.login(account)))
-    const turned = await Promise.all(sessions.map((session) => turn(server, session.refresh_token)))
-    for (const { client } of masters) t.ok((await client.dbsize()) > 0, 'this master has some')
+    const rotated = await Promise.all(sessions.map((session) => rotate(server, session.refresh_token)))
+    for (const { client } of masters) t.ok((await client.dbsize()) > 0, 'this master has sessions')
     const [first, second] = sessions as [(typeof sessions)[0], (typeof sessions)[0]]
     t.equal((await server.call('POST', '/auth/logout', { bearer: first.access_token })).status, 204)
-    t.match((await refresh(server, turned[0] as string)).body, { code: 'session_ended', reason: 'logout' })
+    t.match((await refresh(server, rotated[0] as string)).body, { code: 'session_ended', reason: 'logout' })
 
     const out = await server.call('POST', '/auth/logout-all', { bearer: second.access_token })
     t.equal(out.status, 204)
-    for (const token of turned.slice(1)) {
+    for (const token of rotated.slice(1)) {
       t.match((await refresh(server, token)).body, { code: 'session_ended', reason: 'logout_all' })
     }
     t.equal((await server.call('GET', '/readyz')).body.status, 'ready')
   })
 
-  t.test('counts limits for all nodes together', async (t) => {
+  t.test('rate limits are counted for all nodes together', async (t) => {
     const options = { databaseUrl: server.databaseUrl, env: { ...env, RATE_LIMITS: 'true' } }
     const nodes = await Promise.all([startServer(t, options), startServer(t, options)])
     const attempt = () => ({ email: server.freshEmail(), password: 'whatever it is' })
@@ -39,12 +39,12 @@ t.test('Redis Cluster', { skip: noRedis }, async (t) => {
     t.equal(answers.filter(({ status }) => status === 429).length, 10)
   })
 
-  t.test('scripts that the masters forget are sent again', async (t) => {
+  t.test('scripts that the masters no longer have are sent again', async (t) => {
     const sessions = await Promise.all(Array.from({ length: 9 }, () => server.login(account)))
-    const turned = await Promise.all(sessions.map((session) => turn(server, session.refresh_token)))
+    const rotated = await Promise.all(sessions.map((session) => rotate(server, session.refresh_token)))
     await Promise.all(masters.map(({ client }) => client.script('FLUSH')))
     t.same(
-      (await Promise.all(turned.map((token) => refresh(server, token)))).map(({ status }) => status),
+      (await Promise.all(rotated.map((token) => refresh(server, token)))).map(({ status }) => status),
       Array(9).fill(200),
     )
     await Promise.all(masters.map(({ client }) => client.script('FLUSH')))
@@ -52,14 +52,14 @@ t.test('Redis Cluster', { skip: noRedis }, async (t) => {
     t.equal((await server.call('POST', '/auth/logout-all', { bearer })).status, 204)
   })
 
-  t.test('a master that moved on and came back does not bring ended sessions back', async (t) => {
+  t.test('a master that was replaced and promoted again does not restore ended sessions', async (t) => {
     const { master, replica, sessions } = await shard(server)
     const [ended, robbed] = sessions as [(typeof sessions)[0], (typeof sessions)[0]]
-    const token = await turn(server, ended.refresh_token)
-    const stolen = await turn(server, robbed.refresh_token)
+    const token = await rotate(server, ended.refresh_token)
+    const stolen = await rotate(server, robbed.refresh_token)
     await cutOff(master, replica)
     t.equal((await server.call('POST', '/auth/logout', { bearer: ended.access_token })).status, 204)
-    await turn(server, await turn(server, stolen))
+    await rotate(server, await rotate(server, stolen))
     await server.app.services.sessions.flush()
     const strict = await startServer(t, {
       databaseUrl: server.databaseUrl,
@@ -74,7 +74,7 @@ t.test('Redis Cluster', { skip: noRedis }, async (t) => {
     await reunite(master, replica)
   })
 
-  t.test('a master is killed, and its replica had fallen behind', async (t) => {
+  t.test('a master is killed while its replica lags behind', async (t) => {
     const { master, replica, sessions } = await shard(server)
     await survives(t, server, cluster.url, {
       sessions,
@@ -101,18 +101,18 @@ t.test('Redis Cluster', { skip: noRedis }, async (t) => {
 
   t.test('all nodes are killed and come back empty', async (t) => {
     const session = await server.login(account)
-    const token = await turn(server, session.refresh_token)
+    const token = await rotate(server, session.refresh_token)
     await Promise.all(cluster.nodes.map((node) => node.kill()))
     t.equal((await server.call('GET', '/readyz')).body.status, 'degraded')
     t.equal((await server.call('GET', '/me', { bearer: session.access_token })).status, 200)
-    const away = startServer(t, { databaseUrl: server.databaseUrl, env })
+    const starting = startServer(t, { databaseUrl: server.databaseUrl, env })
     await Promise.all(cluster.nodes.map((node) => node.start()))
     t.equal((await insist(server, token)).status, 200)
-    const late = await away
+    const late = await starting
     await until('ready', async () => (await late.call('GET', '/readyz')).body.status === 'ready')
   })
 
-  /** A master with a replica in step, and four or more new sessions that it holds. */
+  /** A master with a replica in sync, and four or more new sessions on it. */
   async function shard(server: TestServer) {
     await cluster.whole()
     const sessions = await Promise.all(Array.from({ length: 12 }, () => server.login(account)))

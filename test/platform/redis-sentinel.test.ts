@@ -1,6 +1,6 @@
 import t from 'tap'
 import { until } from '../support/eventually.ts'
-import { insist, refresh, survives, turn } from '../support/failover.ts'
+import { insist, refresh, rotate, survives } from '../support/failover.ts'
 import { noRedis, type RedisServer } from '../support/redis-servers.ts'
 import { cutOff, reunite, startSentinels } from '../support/redis-topologies.ts'
 import { startServer } from '../support/server.ts'
@@ -18,7 +18,7 @@ t.test('Redis Sentinel', { skip: noRedis }, async (t) => {
 
   await t.test('the master is found, and serves', async (t) => {
     const [session, other] = await login()
-    const token = await turn(server, session?.refresh_token as string)
+    const token = await rotate(server, session?.refresh_token as string)
     t.ok((await (await set.master()).client.dbsize()) > 0)
     t.equal((await server.call('GET', '/readyz')).body.status, 'ready')
     const out = await server.call('POST', '/auth/logout-all', { bearer: other?.access_token as string })
@@ -26,12 +26,12 @@ t.test('Redis Sentinel', { skip: noRedis }, async (t) => {
     t.match((await refresh(server, token)).body, { code: 'session_ended', reason: 'logout_all' })
   })
 
-  // The first master's process lives on while another is master, and is promoted again by the second test.
+  // The first master's process keeps running while another is master; the second test promotes it again.
   const sessions = await login()
   const [ended] = await login()
-  const token = await turn(server, ended?.refresh_token as string)
+  const token = await rotate(server, ended?.refresh_token as string)
 
-  t.test('a master hangs, and its replica had fallen behind', async (t) => {
+  t.test('a master hangs while its replica lags behind', async (t) => {
     const { master, replica } = await pair()
     await survives(t, server, set.url, {
       sessions,
@@ -40,7 +40,7 @@ t.test('Redis Sentinel', { skip: noRedis }, async (t) => {
         const bearer = ended?.access_token as string
         t.equal((await server.call('POST', '/auth/logout', { bearer })).status, 204)
       },
-      // The sentinel that the server asks first goes with it, as when both are on one machine.
+      // The sentinel that the server asks first fails too, as if both were on one machine.
       async leave() {
         set.sentinels[0]?.pause()
         master.pause()
@@ -50,7 +50,7 @@ t.test('Redis Sentinel', { skip: noRedis }, async (t) => {
     await set.sentinels[0]?.start()
     t.equal(await set.master(), replica)
     master.resume()
-    // What the sentinels would do, but only after having watched it for eight seconds.
+    // The sentinels would do this too, but only after observing it for eight seconds.
     await master.client.replicaof('127.0.0.1', replica.port)
     await reunite(replica, master)
   })
@@ -66,7 +66,7 @@ t.test('Redis Sentinel', { skip: noRedis }, async (t) => {
     t.match((await insist(server, token)).body, { code: 'session_ended', reason: 'logout' })
   })
 
-  t.test('no sentinel answers: the master goes on serving', async (t) => {
+  t.test('the master continues to serve while no sentinel answers', async (t) => {
     const [session] = await login()
     for (const sentinel of set.sentinels) await sentinel.kill()
     t.equal((await refresh(server, session?.refresh_token as string)).status, 200)

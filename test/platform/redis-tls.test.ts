@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { type Certificates, makeCertificates, noOpenssl } from '../support/certificates.ts'
 import { until } from '../support/eventually.ts'
-import { insist, refresh, turn } from '../support/failover.ts'
+import { insist, refresh, rotate } from '../support/failover.ts'
 import { noRedis, PASSWORD, startRedisServer } from '../support/redis-servers.ts'
 import { startCluster, startSentinels } from '../support/redis-topologies.ts'
 import { startServer } from '../support/server.ts'
@@ -14,7 +14,7 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
     const server = await startServer(t, { env: { REDIS_URL: url, REDIS_CA: caFile } })
     const account = await server.createAccount()
     const [first, second] = await Promise.all([server.login(account), server.login(account)])
-    const token = await turn(server, await turn(server, first.refresh_token))
+    const token = await rotate(server, await rotate(server, first.refresh_token))
     t.equal((await server.call('GET', '/readyz')).body.status, 'ready')
     const out = await server.call('POST', '/auth/logout-all', { bearer: second.access_token })
     t.equal(out.status, 204)
@@ -25,13 +25,13 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
     )
   }
 
-  /** The server is up, Redis is out of reach, and the log says why: once, and without the password. */
+  /** The server runs, Redis is unreachable, and the log says why: once, and without the password. */
   async function refuses(t: Test, env: Record<string, string>, reason: RegExp) {
     const server = await startServer(t, { env: { RATE_LIMITS: 'true', ...env } })
     const { access_token, refresh_token } = await server.login(await server.createAccount())
     t.equal((await server.call('GET', '/me', { bearer: access_token })).status, 200)
     t.equal((await server.call('GET', '/readyz')).body.status, 'degraded')
-    t.equal((await refresh(server, refresh_token)).status, 200, 'the ledger turns')
+    t.equal((await refresh(server, refresh_token)).status, 200, 'the ledger rotates')
     const lines = server.logs.filter((line) => line.includes('a Redis server is unavailable'))
     t.equal(lines.length, 1)
     t.match(JSON.parse(lines[0] as string).reason, reason)
@@ -44,9 +44,11 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
     `${scheme}://${user}:${password}@127.0.0.1:${port}`
   const REDIS_CA = certificates.caFile
 
-  t.test('a server signed by the given authority', (t) => serves(t, url('ratchet', PASSWORD), certificates))
+  t.test('a server with a certificate of the given authority is accepted', (t) =>
+    serves(t, url('ratchet', PASSWORD), certificates),
+  )
 
-  t.test('whatever is wrong is said once, and nothing is sent', { jobs: 3 }, async (t) => {
+  t.test('each fault is logged once, and nothing is sent', { jobs: 3 }, async (t) => {
     const [others, misnamed] = await Promise.all([
       makeCertificates(t),
       makeCertificates(t, 'DNS:elsewhere.example'),
@@ -63,7 +65,7 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
       ],
       ['TLS to a plain port', { REDIS_URL: url('', PASSWORD, plain.port), REDIS_CA }, /ETIMEDOUT|closed/],
       [
-        'no TLS where it is wanted',
+        'no TLS where it is required',
         { REDIS_URL: url('ratchet', PASSWORD, redis.port, 'redis') },
         /closed|ECONN/,
       ],
@@ -75,19 +77,19 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
     )
   })
 
-  t.test('a cluster', async (t) => {
+  t.test('a cluster works with TLS', async (t) => {
     const cluster = await startCluster(t, { replicas: false, tls: certificates })
     await serves(t, cluster.url, certificates)
   })
 
-  t.test('sentinels and their master', async (t) => {
+  t.test('sentinels and their master work with TLS', async (t) => {
     const set = await startSentinels(t, { replicas: 0, sentinels: 1, tls: certificates })
     await serves(t, set.url, certificates)
   })
 })
 
 t.test(
-  'a server that starts before its Redis serves as soon as that is there',
+  'a server that starts before its Redis uses it as soon as it is available',
   { skip: noRedis },
   async (t) => {
     const redis = await startRedisServer(t)

@@ -5,7 +5,7 @@ import { type Answer, startServer, type TestServer } from './server.ts'
 
 type Login = Awaited<ReturnType<TestServer['login']>>
 
-/** The name of a session's family in Redis. */
+/** The Redis key of a session's family. */
 export async function keyOfFamily(server: TestServer, { session }: Login): Promise<string> {
   const { familyHash } = await server.db.session.findUniqueOrThrow({ where: { id: session.id } })
   return `rt:{${Buffer.from(familyHash).toString('base64url')}}`
@@ -16,13 +16,13 @@ export async function refresh(server: TestServer, token: string, idempotencyKey?
   return server.post('/auth/refresh', { refresh_token: token }, { headers })
 }
 
-export async function turn(server: TestServer, token: string): Promise<string> {
+export async function rotate(server: TestServer, token: string): Promise<string> {
   const answer = await refresh(server, token)
   if (answer.status !== 200) throw new Error(`refresh failed: ${answer.text}`)
   return answer.body.refresh_token
 }
 
-/** Presents the same token until it is served or refused: while Redis is away, 503 is neither. */
+/** Presents the same token until it is served or refused: a 503 while Redis is unavailable is neither. */
 export async function insist(server: TestServer, token: string, idempotencyKey?: string): Promise<Answer> {
   let answer: Answer | undefined
   await until('an answer other than 503', async () => {
@@ -33,26 +33,26 @@ export async function insist(server: TestServer, token: string, idempotencyKey?:
 }
 
 export interface Failover {
-  /** Of one master, four or more. */
+  /** Four or more sessions of one master. */
   sessions: readonly Login[]
-  /** From here on the replica misses what the master is told. */
+  /** From now on the replica does not get the writes of the master. */
   lag(): Promise<void>
-  /** The master leaves. */
+  /** Takes down the master. */
   leave(): Promise<void>
 }
 
-/** Nobody honest is signed out, no ended session comes back, no superseded token passes for the current one. */
+/** Checks that honest clients stay signed in, ended sessions stay ended, and old tokens stay superseded. */
 export async function survives(t: Test, server: TestServer, redisUrl: string, failover: Failover) {
   const ended = failover.sessions[3] as Login
   const env = { REDIS_URL: redisUrl, REFRESH_GRACE: '0' }
   const strict = await startServer(t, { databaseUrl: server.databaseUrl, env })
-  const first = await Promise.all(failover.sessions.map(({ refresh_token }) => turn(server, refresh_token)))
+  const first = await Promise.all(failover.sessions.map(({ refresh_token }) => rotate(server, refresh_token)))
   const [plain1, keyed1, stolen, ended1] = first as [string, string, string, string]
 
   await failover.lag()
-  const plain2 = await turn(server, plain1)
-  const keyed2 = await turn(server, keyed1)
-  const owned = await turn(server, await turn(server, stolen))
+  const plain2 = await rotate(server, plain1)
+  const keyed2 = await rotate(server, keyed1)
+  const owned = await rotate(server, await rotate(server, stolen))
   t.equal((await server.call('POST', '/auth/logout', { bearer: ended.access_token })).status, 204)
   await server.app.services.sessions.flush()
 
@@ -71,7 +71,7 @@ export async function survives(t: Test, server: TestServer, redisUrl: string, fa
   t.same(
     (await insist(server, keyed2, key)).body.refresh_token,
     ofKeyed.body.refresh_token,
-    'one successor, however often it is asked for',
+    'one successor, however often it is requested',
   )
   t.match(ofEnded.body, { code: 'session_ended', reason: 'logout' })
   t.match(ofThief.body, { code: 'session_ended', reason: 'reuse_detected' })
@@ -79,7 +79,7 @@ export async function survives(t: Test, server: TestServer, redisUrl: string, fa
   for (const other of others as Answer[]) t.equal(other.status, 200, other.body.code)
 
   for (const { body } of [ofPlain, ofKeyed]) {
-    t.equal((await insist(server, body.refresh_token)).status, 200, 'and it goes on')
+    t.equal((await insist(server, body.refresh_token)).status, 200, 'the session continues')
   }
   await until('ready again', async () => (await server.call('GET', '/readyz')).body.status === 'ready')
 }

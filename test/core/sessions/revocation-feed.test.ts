@@ -13,7 +13,7 @@ const skip = process.env.TEST_REDIS_INCARNATION
 
 const me = async (server: TestServer, bearer: string) => (await server.call('GET', '/me', { bearer })).status
 
-/** A second after an acknowledged ending no node accepts the access token any more; each refuses it in the end. */
+/** Checks that no node accepts the token a second after the revocation, and that each finally refuses it. */
 async function refusedEverywhere(t: Test, what: string, nodes: readonly TestServer[], bearer: string) {
   const ended = performance.now()
   let accepted = 0
@@ -24,11 +24,11 @@ async function refusedEverywhere(t: Test, what: string, nodes: readonly TestServ
     return status === 401
   }
   await Promise.all(nodes.map((node) => eventually(() => refuses(node))))
-  t.equal(accepted, 0, `${what}: nowhere accepted after a second`)
+  t.equal(accepted, 0, `${what}: no node accepts it after a second`)
 }
 
 t.test(
-  'every node refuses an ended session within a second, whichever store fails it',
+  'every node refuses an ended session within a second, even if one store fails',
   { skip },
   async (t) => {
     const first = await startServer(t)
@@ -39,20 +39,20 @@ t.test(
     const [, second, third] = nodes as [TestServer, TestServer, TestServer]
     const account = await first.createAccount()
 
-    async function endAndWatch(what: string): Promise<void> {
+    async function endAndExpectRefusal(what: string): Promise<void> {
       const { access_token: bearer } = await first.login(account)
-      for (const node of nodes) t.equal(await me(node, bearer), 200, `${what}: accepted everywhere`)
+      for (const node of nodes) t.equal(await me(node, bearer), 200, `${what}: every node accepts it`)
       t.equal((await first.call('POST', '/auth/logout', { bearer })).status, 204)
       await refusedEverywhere(t, what, nodes, bearer)
     }
-    await endAndWatch('both stores there')
+    await endAndExpectRefusal('both stores available')
     second.proxies.redis.cut()
     third.proxies.redis.hang()
-    await endAndWatch('no stream')
+    await endAndExpectRefusal('no stream')
     await Promise.all([second.proxies.redis.heal(), third.proxies.redis.heal()])
-    await endAndWatch('the stream is back')
+    await endAndExpectRefusal('the stream is available again')
     await first.redis.flushdb()
-    await endAndWatch('the stream was emptied')
+    await endAndExpectRefusal('the stream was emptied')
 
     const { access_token: bearer } = await first.login(account)
     for (const node of [second, third]) await me(node, bearer)
@@ -64,7 +64,7 @@ t.test(
   },
 )
 
-t.test('a node that starts knows what ended before', async (t) => {
+t.test('a node that starts knows the sessions that ended before', async (t) => {
   const first = await startServer(t)
   const account = await first.createAccount()
   const ended = await Promise.all(Array.from({ length: 5 }, () => first.login(account)))
@@ -78,13 +78,13 @@ t.test('a node that starts knows what ended before', async (t) => {
   t.equal(await me(second, kept.access_token), 200)
 })
 
-t.test('a stream that cannot be read is logged when that begins and when it ends', async (t) => {
-  let away = true
+t.test('an unreadable stream is logged once, and again when it can be read', async (t) => {
+  let unavailable = true
   let reads = 0
   const redis = {
     async xrevrange() {
       reads += 1
-      if (away) throw new Error('redis is away')
+      if (unavailable) throw new Error('redis is unavailable')
       return [['1-1', []]]
     },
     eval: async () => ['incarnation', 1],
@@ -104,17 +104,17 @@ t.test('a stream that cannot be read is logged when that begins and when it ends
   } as unknown as RevocationFeedDeps)
   await feed.start()
   t.teardown(() => feed.stop())
-  const lost = ['warn', { reason: 'redis is away' }, 'the stream of revocations cannot be read']
+  const lost = ['warn', { reason: 'redis is unavailable' }, 'the stream of revocations cannot be read']
   const found = ['info', {}, 'the stream of revocations is read again']
   await eventually(() => reads > 3)
   t.strictSame(logged, [lost])
-  away = false
+  unavailable = false
   await eventually(() => logged.length > 1)
   t.strictSame(logged, [lost, found])
 })
 
 t.test(
-  'a gap: what ended while a node was deaf is known before it believes the stream again',
+  'a node that missed revocations reads them from the ledger before it trusts the stream again',
   { skip },
   async (t) => {
     const redis = await startRedis()
@@ -129,12 +129,13 @@ t.test(
     second.proxies.postgres.hang()
     t.equal((await first.call('POST', '/auth/logout', { bearer })).status, 204)
     await eventually(async () => (await me(second, bearer)) === 503)
-    // Only the stream is back, and what this node has missed is no longer in it: it proves nothing yet.
+    // Only the stream is back, and it no longer contains what this node missed: it proves nothing yet.
     const stream = new Redis(redis.url)
     t.teardown(() => stream.disconnect())
     t.ok(await stream.xtrim('ratchet:revocations', 'MAXLEN', 0))
     await second.proxies.redis.heal()
-    for (let look = 0; look < 20; look += 1) t.equal(await me(second, bearer), 503, 'not believed')
+    for (let look = 0; look < 20; look += 1)
+      t.equal(await me(second, bearer), 503, 'the stream alone is not trusted')
     await second.proxies.postgres.heal()
     await eventually(async () => (await me(second, bearer)) === 401)
   },

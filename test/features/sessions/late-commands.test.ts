@@ -5,9 +5,9 @@ import { createFaultProxy } from '../../support/fault-proxy.ts'
 import { redisUrl, startServer } from '../../support/server.ts'
 
 const GRACE_MS = 1_000
-// No command may be executed later than this after it was sent.
+// The longest time after sending in which Redis may execute a command.
 const COMMAND_MS = 1_000
-// What a node has given up may still be on its way: TCP sends again until a partition is over.
+// A command that a node has given up may still arrive: TCP resends it until a partition is over.
 const env = { REFRESH_GRACE: '1' }
 
 /** Two nodes on the same stores, the first behind a proxy in front of Redis. */
@@ -21,14 +21,15 @@ async function setUp(t: Test) {
     server.post('/auth/refresh', { refresh_token }, { headers: key ? { 'idempotency-key': key } : {} })
   const warm = await refresh(far, session.refresh_token)
 
-  /** Until the far node has sent a command about the family, and then until Redis may no longer execute it. */
+  /** Resolves once the far node has sent a command about the family. */
   const sent = () => eventually(() => proxy.held.includes('rt:{'))
+  /** Resolves once Redis may no longer execute that command. */
   async function tooLate(): Promise<void> {
     const now = async () => Number((await near.redis.time())[0]) * 1_000
     const deadline = (await now()) + COMMAND_MS
     await eventually(async () => (await now()) > deadline)
   }
-  /** Redis receives what was held up, and has dealt with it: it answers what came before another two calls. */
+  /** Delivers the delayed commands; Redis has processed them once it has answered two later ones. */
   async function arrive(): Promise<void> {
     await proxy.heal()
     for (let call = 0; call < 2; call += 1) await near.redis.ping()
@@ -37,13 +38,13 @@ async function setUp(t: Test) {
 }
 
 t.test(
-  'a command that Redis receives late, after its client was served elsewhere, ends nothing',
+  'a command that reaches Redis late, after another node served its client, ends no session',
   async (t) => {
     const { proxy, near, far, refresh, token, sent, tooLate, arrive } = await setUp(t)
     proxy.stall()
     const lost = refresh(far, token)
     await sent()
-    // The client hangs up on the silent node and asks the other one, well within the grace window.
+    // The client gives up on the silent node and asks the other one, well inside the grace window.
     const retried = await refresh(near, token)
     t.equal(retried.status, 200)
     await tooLate()
@@ -54,7 +55,7 @@ t.test(
   },
 )
 
-t.test('so with an Idempotency-Key, when the client has gone on twice', async (t) => {
+t.test('the same with an Idempotency-Key, after the client has refreshed twice', async (t) => {
   const { proxy, near, far, refresh, token, sent, tooLate, arrive } = await setUp(t)
   proxy.stall()
   const key = randomUUID()
@@ -74,11 +75,11 @@ t.test('so with an Idempotency-Key, when the client has gone on twice', async (t
   )
 })
 
-t.test('a merge that Redis receives late brings no ended session back', async (t) => {
+t.test('a merge that reaches Redis late does not restore an ended session', async (t) => {
   const { proxy, near, far, refresh, token, sent, tooLate, arrive } = await setUp(t)
   await near.redis.flushdb()
   await near.app.services.sessions.flush()
-  // The far node reads a living family from the ledger; its merge is held up on the way to Redis.
+  // The far node reads a live family from the ledger; its merge is delayed on the way to Redis.
   const { db } = far.app.services
   const { $queryRaw } = db
   let reads = 0

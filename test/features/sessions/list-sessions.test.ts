@@ -3,7 +3,7 @@ import { startServer } from '../../support/server.ts'
 
 const server = await startServer(t)
 
-t.test('a person sees and ends sessions, and nobody else can', async (t) => {
+t.test('a person can list and end their own sessions, and nobody else can', async (t) => {
   const account = await server.createAccount()
   const stranger = await server.login(await server.createAccount())
   const [phone, laptop, tablet] = await Promise.all([
@@ -53,7 +53,7 @@ t.test('a person sees and ends sessions, and nobody else can', async (t) => {
   t.equal((await server.call('GET', '/me', { bearer: stranger.access_token })).status, 200)
 })
 
-t.test('what ran out is told for 30 days, with when that was', async (t) => {
+t.test('an expired session is listed for 30 days, with the time of its expiry', async (t) => {
   const account = await server.createAccount()
   const day = 86_400_000
   const now = Date.now()
@@ -75,7 +75,7 @@ t.test('what ran out is told for 30 days, with when that was', async (t) => {
     await session(-1, 5, -4),
     await session(-6, 5, -1),
   ]
-  // Told no more: it ran out longer ago than that, whether or not it was ended since.
+  // No longer: it expired more than 30 days ago, whether or not it was ended since.
   await session(-31, 5)
   await session(-31, 5, -1)
   const list = async (query: string) => {
@@ -99,7 +99,7 @@ t.test('what ran out is told for 30 days, with when that was', async (t) => {
   })
 })
 
-t.test('logout is a 204 whatever it is given, and also takes a superseded token', async (t) => {
+t.test('logout answers 204 to any token, and also accepts a superseded one', async (t) => {
   const session = await server.login(await server.createAccount())
   t.equal((await server.call('POST', '/auth/logout')).status, 204)
   t.equal((await server.post('/auth/logout', { refresh_token: 'nonsense' })).status, 204)
@@ -112,7 +112,7 @@ t.test('logout is a 204 whatever it is given, and also takes a superseded token'
   t.equal((await server.post('/auth/logout', { refresh_token: session.refresh_token })).status, 204)
 })
 
-t.test('an ended session stays ended after a restart with Redis emptied', async (t) => {
+t.test('an ended session stays ended after a restart with an empty Redis', async (t) => {
   const session = await server.login(await server.createAccount())
   await server.call('POST', '/auth/logout', { bearer: session.access_token })
   await server.redis.flushdb()

@@ -7,7 +7,7 @@ const account = await server.createAccount()
 const refresh = (refresh_token: string, headers: Record<string, string> = {}) =>
   server.post('/auth/refresh', { refresh_token }, { headers })
 
-t.test('every use rotates, and the new tokens work', async (t) => {
+t.test('every refresh rotates, and the new tokens work', async (t) => {
   const session = await server.login(account)
   const first = await refresh(session.refresh_token)
   t.equal(first.status, 200)
@@ -19,26 +19,26 @@ t.test('every use rotates, and the new tokens work', async (t) => {
   t.equal((await server.call('GET', '/me', { bearer: second.body.access_token })).status, 200)
 })
 
-t.test('50 parallel uses of one token give one distinct successor', async (t) => {
+t.test('50 parallel uses of one token yield a single successor', async (t) => {
   const session = await server.login(account)
-  // A busy machine answers some with 503.
+  // On a busy machine some are answered with 503.
   const answers = await Promise.all(Array.from({ length: 50 }, () => insist(server, session.refresh_token)))
   const tokens = new Set(
     answers.filter((answer) => answer.status === 200).map((answer) => answer.body.refresh_token),
   )
   t.equal(tokens.size, 1)
   t.strictSame([...new Set(answers.map((answer) => answer.status))].sort(), [200, 409])
-  t.equal((await refresh([...tokens][0])).status, 200, 'and the family lives')
+  t.equal((await refresh([...tokens][0])).status, 200, 'the session is still active')
 })
 
-t.test('a lost answer: the retry gets the same token', async (t) => {
+t.test('after a lost answer the retry gets the same token', async (t) => {
   const session = await server.login(account)
   const lost = await refresh(session.refresh_token)
   const retried = await refresh(session.refresh_token)
   t.equal(retried.body.refresh_token, lost.body.refresh_token)
 })
 
-t.test('with an Idempotency-Key a retry is honest for a day, and after Redis forgot', async (t) => {
+t.test('with an Idempotency-Key a retry is accepted for a day, even if Redis lost its data', async (t) => {
   const session = await server.login(account)
   const key = { 'idempotency-key': 'attempt-1' }
   const lost = await refresh(session.refresh_token, key)
@@ -51,36 +51,43 @@ t.test('with an Idempotency-Key a retry is honest for a day, and after Redis for
   t.match(other.body, { code: 'session_ended', reason: 'reuse_detected' })
 })
 
-t.test('reuse after the window ends the session for everybody, and its owner is told', async (t) => {
-  const owner = await server.createAccount()
-  const session = await server.login(owner)
-  const next = await refresh(session.refresh_token)
-  await server.age(11_000)
-  const reuse = await refresh(session.refresh_token)
-  t.equal(reuse.status, 401)
-  t.match(reuse.body, { code: 'session_ended', reason: 'reuse_detected' })
-  t.match((await refresh(next.body.refresh_token)).body, { code: 'session_ended', reason: 'reuse_detected' })
-  t.equal((await server.call('GET', '/me', { bearer: next.body.access_token })).status, 401)
-  const mails = await server.mailsTo(owner.email)
-  t.equal(
-    mails.filter((mail) => /token|session|sign/i.test(mail.subject) && !/Confirm/.test(mail.subject)).length,
-    1,
-  )
-  await server.redis.flushdb()
-  t.match(
-    (await refresh(next.body.refresh_token)).body,
-    { code: 'session_ended', reason: 'reuse_detected' },
-    'also after Redis forgot',
-  )
-  t.equal(
-    await server.db.outboxMessage.count({
-      where: { recipient: owner.email, topic: 'refresh_reuse_detected' },
-    }),
-    1,
-  )
-})
+t.test(
+  'reuse after the grace window ends the session for everybody, and the owner is notified',
+  async (t) => {
+    const owner = await server.createAccount()
+    const session = await server.login(owner)
+    const next = await refresh(session.refresh_token)
+    await server.age(11_000)
+    const reuse = await refresh(session.refresh_token)
+    t.equal(reuse.status, 401)
+    t.match(reuse.body, { code: 'session_ended', reason: 'reuse_detected' })
+    t.match((await refresh(next.body.refresh_token)).body, {
+      code: 'session_ended',
+      reason: 'reuse_detected',
+    })
+    t.equal((await server.call('GET', '/me', { bearer: next.body.access_token })).status, 401)
+    const mails = await server.mailsTo(owner.email)
+    t.equal(
+      mails.filter((mail) => /token|session|sign/i.test(mail.subject) && !/Confirm/.test(mail.subject))
+        .length,
+      1,
+    )
+    await server.redis.flushdb()
+    t.match(
+      (await refresh(next.body.refresh_token)).body,
+      { code: 'session_ended', reason: 'reuse_detected' },
+      'also if Redis lost its data',
+    )
+    t.equal(
+      await server.db.outboxMessage.count({
+        where: { recipient: owner.email, topic: 'refresh_reuse_detected' },
+      }),
+      1,
+    )
+  },
+)
 
-t.test('two generations behind within the window is a straggler, not a thief', async (t) => {
+t.test('a token two generations behind in the grace window is superseded, not reused', async (t) => {
   const session = await server.login(account)
   const second = await refresh(session.refresh_token)
   const third = await refresh(second.body.refresh_token)
@@ -91,22 +98,25 @@ t.test('two generations behind within the window is a straggler, not a thief', a
   t.equal((await refresh(third.body.refresh_token)).status, 200)
 })
 
-t.test('Redis emptied: the family comes up cold, also with writes the ledger had not seen', async (t) => {
-  const session = await server.login(account)
-  let token = session.refresh_token
-  for (let turn = 0; turn < 3; turn += 1) token = (await refresh(token)).body.refresh_token
-  await server.redis.flushdb()
-  const fastForwarded = await refresh(token)
-  t.equal(fastForwarded.status, 200)
-  t.equal(
-    (await refresh(token)).body.refresh_token,
-    fastForwarded.body.refresh_token,
-    'a lost answer there too',
-  )
-  t.equal((await refresh(fastForwarded.body.refresh_token)).status, 200)
-})
+t.test(
+  'after Redis is emptied, the family is read from the ledger, even with unflushed writes',
+  async (t) => {
+    const session = await server.login(account)
+    let token = session.refresh_token
+    for (let round = 0; round < 3; round += 1) token = (await refresh(token)).body.refresh_token
+    await server.redis.flushdb()
+    const fastForwarded = await refresh(token)
+    t.equal(fastForwarded.status, 200)
+    t.equal(
+      (await refresh(token)).body.refresh_token,
+      fastForwarded.body.refresh_token,
+      'a lost answer is repeated there too',
+    )
+    t.equal((await refresh(fastForwarded.body.refresh_token)).status, 200)
+  },
+)
 
-t.test('idle expiry, and absolute expiry that no refresh extends', async (t) => {
+t.test('a session has an idle expiry, and an absolute expiry that no refresh extends', async (t) => {
   const idle = await server.login(account)
   await server.age(15 * 86_400_000)
   t.match((await refresh(idle.refresh_token)).body, { code: 'session_ended', reason: 'expired' })
@@ -123,7 +133,7 @@ t.test('idle expiry, and absolute expiry that no refresh extends', async (t) => 
   t.match((await refresh(token)).body, { code: 'session_ended', reason: 'expired' })
 })
 
-t.test('what is not exactly a token of ours changes nothing and revokes nothing', async (t) => {
+t.test('a malformed token changes nothing and revokes nothing', async (t) => {
   const session = await server.login(account)
   const token = session.refresh_token
   const flipped = (at: number) => token.slice(0, at) + (token[at] === 'A' ? 'B' : 'A') + token.slice(at + 1)
@@ -149,13 +159,13 @@ t.test('what is not exactly a token of ours changes nothing and revokes nothing'
   t.equal((await refresh(token)).status, 200)
 })
 
-t.test('an ending beats 20 concurrent refreshes', async (t) => {
+t.test('a logout wins over 20 concurrent refreshes', async (t) => {
   const session = await server.login(account)
-  const [ending, ...answers] = await Promise.all([
+  const [logout, ...answers] = await Promise.all([
     server.call('POST', '/auth/logout', { bearer: session.access_token }),
     ...(await Promise.all([twenty(async () => refresh(session.refresh_token))])).flat(),
   ])
-  t.equal(ending.status, 204)
+  t.equal(logout.status, 204)
   for (const answer of answers) t.ok([200, 401, 409].includes(answer.status))
   const late = await Promise.all(
     answers.filter((answer) => answer.status === 200).map((answer) => refresh(answer.body.refresh_token)),
@@ -163,19 +173,19 @@ t.test('an ending beats 20 concurrent refreshes', async (t) => {
   for (const answer of late) t.match(answer.body, { code: 'session_ended', reason: 'logout' })
 })
 
-t.test('a warm refresh asks Postgres for nothing', async (t) => {
+t.test('a warm refresh does not query Postgres', async (t) => {
   const session = await server.login(account)
   const warm = await refresh(session.refresh_token)
   await server.app.services.sessions.flush()
-  await server.db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_away`
-  await server.db.$executeRaw`ALTER TABLE users RENAME TO users_away`
+  await server.db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_renamed`
+  await server.db.$executeRaw`ALTER TABLE users RENAME TO users_renamed`
   const answer = await refresh(warm.body.refresh_token)
-  await server.db.$executeRaw`ALTER TABLE sessions_away RENAME TO sessions`
-  await server.db.$executeRaw`ALTER TABLE users_away RENAME TO users`
+  await server.db.$executeRaw`ALTER TABLE sessions_renamed RENAME TO sessions`
+  await server.db.$executeRaw`ALTER TABLE users_renamed RENAME TO users`
   t.equal(answer.status, 200)
 })
 
-t.test('20 uses of a stolen token at once are one reuse: one event, one mail', async (t) => {
+t.test('20 parallel uses of a stolen token are one reuse, with one event and one mail', async (t) => {
   const owner = await server.createAccount()
   const session = await server.login(owner)
   await refresh(session.refresh_token)

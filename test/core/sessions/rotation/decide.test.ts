@@ -15,7 +15,7 @@ import { claims, ledgerTwin, newUser, redisKey, redisTwin, standing } from './mo
 const redis = new Redis(redisUrl, { enableAutoPipelining: true })
 const store = createRedisStore(redis)
 const incarnation = process.env.TEST_REDIS_INCARNATION ?? ''
-// Nobody after us has to walk over so many families.
+// So that later tests do not scan this many families.
 t.teardown(async () => {
   await redis.flushdb()
   redis.disconnect()
@@ -23,7 +23,7 @@ t.teardown(async () => {
 
 const newHash = () => randomBytes(32).toString('base64url')
 
-/** Many histories at a time, all on one connection: what is sent in one turn of the loop goes out at once. */
+/** Many histories in parallel on one connection: commands of one event-loop tick are sent together. */
 const agree = (twin: Twin, atOnce: number, bound: boolean) =>
   fc.asyncProperty(
     fc.array(history(bound), { minLength: atOnce, maxLength: atOnce }),
@@ -85,7 +85,7 @@ t.test('a merge takes the maximum, and a tombstone wins over any merge', async (
     t.equal(
       (await store.rotate(hash, { ...request, presented: 7 }, standing(incarnation))).outcome,
       'cold',
-      'a restarted Redis is not believed',
+      'state from before a restart is not trusted',
     )
   await store.writeTombstones([{ familyHash: hash, reason: 'logout', absoluteExpiresAt: now + 2 * DAY }])
   t.equal(await merge({ generation: 50 }), 'ended')
@@ -100,48 +100,55 @@ t.test('a merge takes the maximum, and a tombstone wins over any merge', async (
   await merge()
   const other = { ...standing(incarnation), merge: 'of another node' }
   const asks = (as: typeof other) => store.rotate(hash, { ...request, presented: 5 }, as)
-  t.equal((await asks(other)).outcome, 'cold', 'only who made a merge believes it at first')
+  t.equal((await asks(other)).outcome, 'cold', 'at first only the node that made a merge trusts it')
   await store.invalidate([hash])
-  t.equal((await asks(standing(incarnation))).outcome, 'cold', 'and not once it was cooled')
+  t.equal((await asks(standing(incarnation))).outcome, 'cold', 'no node trusts it once it was invalidated')
   await merge()
   t.equal((await asks(standing(incarnation))).outcome, 'rotate')
-  t.equal((await store.rotate(hash, { ...request, presented: 6 }, other)).outcome, 'rotate', 'then everybody')
+  t.equal(
+    (await store.rotate(hash, { ...request, presented: 6 }, other)).outcome,
+    'rotate',
+    'then every node trusts it',
+  )
   const late = { ...standing(incarnation), deadline: now - 1 }
-  await t.rejects(asks(late), StoreUnavailable, 'what comes too late does nothing')
+  await t.rejects(asks(late), StoreUnavailable, 'a command past its deadline does nothing')
   await t.rejects(store.merge(hash, ledger, late), StoreUnavailable)
 })
 
-t.test('nobody rides along on the grace window: five credits, one back for 20 clean turns', async (t) => {
-  let state: FamilyState = {
-    generation: 0,
-    rotatedAt: 0,
-    reissues: 0,
-    credits: 5,
-    clean: 0,
-    attempts: '',
-    idleExpiresAt: DAY,
-    absoluteExpiresAt: DAY,
-    binding: '',
-    ended: '',
-  }
-  let now = 0
-  const tick = () => {
-    now += 1_000
-    return now
-  }
-  const ask = (presented: number, now: number) =>
-    decide(state, { presented, attempt: '', proven: '', waitedMs: 0, graceMs: 10_000, idleTtlMs: DAY }, now)
-  const take = (decision: ReturnType<typeof decide>) => {
-    if ('state' in decision) state = decision.state
-    return decision.outcome
-  }
-  for (let turn = 0; turn < 5; turn += 1) {
-    t.equal(take(ask(turn, tick())), 'rotate')
-    for (let retry = 0; retry < 10; retry += 1) t.equal(take(ask(turn, now + 10)), 'reissue')
-    t.equal(take(ask(turn, now + 10)), 'superseded', 'the eleventh')
-  }
-  take(ask(5, tick()))
-  t.equal(take(ask(5, now)), 'superseded', 'no credit left')
-  for (let turn = 6; turn < 27; turn += 1) take(ask(turn, tick()))
-  t.equal(take(ask(26, now)), 'reissue', 'one credit came back')
-})
+t.test(
+  'a thief cannot live on the grace window: five credits, one returned for 20 clean rotations',
+  async (t) => {
+    let state: FamilyState = {
+      generation: 0,
+      rotatedAt: 0,
+      reissues: 0,
+      credits: 5,
+      clean: 0,
+      attempts: '',
+      idleExpiresAt: DAY,
+      absoluteExpiresAt: DAY,
+      binding: '',
+      ended: '',
+    }
+    let now = 0
+    const tick = () => {
+      now += 1_000
+      return now
+    }
+    const ask = (presented: number, now: number) =>
+      decide(state, { presented, attempt: '', proven: '', waitedMs: 0, graceMs: 10_000, idleTtlMs: DAY }, now)
+    const take = (decision: ReturnType<typeof decide>) => {
+      if ('state' in decision) state = decision.state
+      return decision.outcome
+    }
+    for (let generation = 0; generation < 5; generation += 1) {
+      t.equal(take(ask(generation, tick())), 'rotate')
+      for (let retry = 0; retry < 10; retry += 1) t.equal(take(ask(generation, now + 10)), 'reissue')
+      t.equal(take(ask(generation, now + 10)), 'superseded', 'the eleventh re-issue')
+    }
+    take(ask(5, tick()))
+    t.equal(take(ask(5, now)), 'superseded', 'no credit left')
+    for (let generation = 6; generation < 27; generation += 1) take(ask(generation, tick()))
+    t.equal(take(ask(26, now)), 'reissue', 'one credit came back')
+  },
+)

@@ -3,14 +3,14 @@ import fc from 'fast-check'
 import t from 'tap'
 import { check } from '../../../support/property.ts'
 import { startCluster } from './model/cluster.ts'
-import { createWorld, type Round, round } from './model/simulation.ts'
+import { createSimulation, type Round, round } from './model/simulation.ts'
 
 const skip =
   spawnSync('redis-server', ['--version']).status === 0
     ? false
-    : 'no Redis that can lose what it knows: install redis-server'
+    : 'the JavaScript Redis cannot lose data: install redis-server'
 
-// A run takes about a second and a half: many more need tap's --timeout=0.
+// A run takes about 1.5 seconds: many more of them need tap's --timeout=0.
 const RUNS = Number(process.env.MODEL_RUNS ?? 30)
 
 t.test('two nodes, honest clients and thieves, and stores that fail', { skip }, async (t) => {
@@ -20,13 +20,14 @@ t.test('two nodes, honest clients and thieves, and stores that fail', { skip }, 
   let runs = 0
   let rounds = 0
 
-  class Step implements fc.AsyncCommand<object, Awaited<ReturnType<typeof createWorld>>> {
+  class Step implements fc.AsyncCommand<object, Awaited<ReturnType<typeof createSimulation>>> {
     readonly round: Round
     constructor(round: Round) {
       this.round = round
     }
     check = () => true
-    run = (_model: object, world: Awaited<ReturnType<typeof createWorld>>) => world.run(this.round)
+    run = (_model: object, simulation: Awaited<ReturnType<typeof createSimulation>>) =>
+      simulation.run(this.round)
     toString = () => JSON.stringify(this.round)
   }
 
@@ -36,16 +37,16 @@ t.test('two nodes, honest clients and thieves, and stores that fail', { skip }, 
     const trace = (line: string) => void lines.push(line)
     try {
       await cluster.heal()
-      const world = await createWorld(cluster, trace)
-      await fc.asyncModelRun(() => ({ model: {}, real: world }), steps)
-      await world.finish()
+      const simulation = await createSimulation(cluster, trace)
+      await fc.asyncModelRun(() => ({ model: {}, real: simulation }), steps)
+      await simulation.finish()
     } catch (error) {
       throw new Error(`${(error as Error).message}\n${lines.join('\n')}`, { cause: error })
     }
     runs += 1
     rounds += [...steps].length
   })
-  // A smaller counterexample costs minutes: ask for it with FC_SHRINK.
+  // Shrinking a counterexample takes minutes: FC_SHRINK turns it on.
   await check(t, property, { numRuns: RUNS, endOnFailure: !process.env.FC_SHRINK })
   t.pass(`${runs} runs, ${rounds} rounds`)
 })

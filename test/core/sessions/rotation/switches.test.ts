@@ -11,7 +11,7 @@ import { newUser } from './model/twins.ts'
 
 const AT_ONCE = 10
 
-t.test('a family that changes between the stores keeps every promise, whatever they lose', async (t) => {
+t.test('a family that moves between the stores keeps every invariant, whatever data they lose', async (t) => {
   const database = await createTestDatabase()
   const { db, close } = openDatabase({ url: database.url })
   const redis = new Redis(redisUrl, { enableAutoPipelining: true })

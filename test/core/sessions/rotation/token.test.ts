@@ -7,7 +7,7 @@ const OLD = 'the-older-secret-of-at-least-thirty-two-bytes'
 const NEW = 'the-newer-secret-of-at-least-thirty-two-bytes'
 const format = createRefreshTokenFormat(createSecrets([OLD]))
 
-t.test('a token is a function of family and generation, and comes back whole', (t) => {
+t.test('a token is a function of family and generation, and parsing returns both', (t) => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 0xffffffff }), (generation) => {
       const { family, familyHash } = format.newFamily()
@@ -25,7 +25,7 @@ t.test('a token is a function of family and generation, and comes back whole', (
   t.end()
 })
 
-t.test('any other string is refused', (t) => {
+t.test('the parser refuses any other string', (t) => {
   const { family } = format.newFamily()
   const token = format.encode(family, 7)
   fc.assert(

@@ -4,15 +4,15 @@ import type { CallOptions, Cluster } from './cluster.ts'
 import type { createChecks, Session } from './session.ts'
 
 export type Action =
-  /** Its owner refreshes; `lost` answers never arrive. */
+  /** The owner refreshes; `lost` answers never arrive. */
   | { do: 'refresh'; node: number; lost: number }
   | { do: 'steal'; behind: number }
   | { do: 'use'; node: number }
   | { do: 'access'; node: number }
   | { do: 'forge'; node: number; bit: number }
-  | { do: 'end'; node: number; how: (typeof ENDINGS)[number] }
+  | { do: 'end'; node: number; how: (typeof WAYS_TO_END)[number] }
 
-const ENDINGS = ['token', 'bearer', 'all', 'delete', 'others', 'password'] as const
+const WAYS_TO_END = ['token', 'bearer', 'all', 'delete', 'others', 'password'] as const
 const node = fc.integer({ min: 0, max: 1 })
 
 export const action: fc.Arbitrary<Action> = fc.oneof(
@@ -30,12 +30,12 @@ export const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('forge' as const), node, bit: fc.nat(53 * 8 - 1) }) },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant('end' as const), node, how: fc.constantFrom(...ENDINGS) }),
+    arbitrary: fc.record({ do: fc.constant('end' as const), node, how: fc.constantFrom(...WAYS_TO_END) }),
   },
 )
 
 const TRIES = 3
-// A client without a key relies on the window: what it has not heard by then, it may never.
+// A client without a key relies on the grace window: an answer it has not got by then, it may never get.
 const PATIENCE_MS = 7_000
 
 export type Actors = ReturnType<typeof createActors>
@@ -49,8 +49,8 @@ export function createActors(
   const { must, present, access, forged } = checks
   let attempts = 0
 
-  /** Whoever has no key and has waited too long may be taken for a thief. */
-  function loseHope(session: Session, waited = 0): void {
+  /** A client without a key that waited too long may be taken for a thief. */
+  function expirePending(session: Session, waited = 0): void {
     const { pending } = session
     if (pending && !pending.key && performance.now() - pending.since + waited > PATIENCE_MS) {
       session.mayEnd = true
@@ -59,7 +59,7 @@ export function createActors(
   }
 
   async function refresh(session: Session, first: number, lost: number): Promise<void> {
-    loseHope(session)
+    expirePending(session)
     if (session.kind === 'tabs') return inTwoTabs(session)
     attempts += 1
     const key = session.kind === 'keyed' ? `attempt ${attempts}` : ''
@@ -69,8 +69,8 @@ export function createActors(
     for (let tries = 0; tries < TRIES + lost; tries += 1) {
       const repeated = pending.key !== '' && (again || tries > 0)
       const reply = await present(session, (first + tries) % 2, pending.generation, pending.key, repeated)
-      const heard = tries >= lost || (!pending.key && session.mercies >= 4)
-      if (!heard) session.mercies += 1
+      const heard = tries >= lost || (!pending.key && session.creditsUsed >= 4)
+      if (!heard) session.creditsUsed += 1
       else if (reply.status === 200) {
         session.held = pending.generation + 1
         session.pending = undefined
@@ -80,11 +80,11 @@ export function createActors(
       }
       if (reply.status === 401) return
     }
-    session.mercies += 1
-    if (!pending.key && session.mercies > 4) session.mayEnd = true
+    session.creditsUsed += 1
+    if (!pending.key && session.creditsUsed > 4) session.mayEnd = true
   }
 
-  /** Two that share what is stored, each with a key of its own; a 409 means to read it again. */
+  /** Two tabs share one stored token, each with its own key; after a 409 they read the token again. */
   async function inTwoTabs(session: Session): Promise<void> {
     const generation = session.held
     attempts += 1
@@ -95,19 +95,19 @@ export function createActors(
       session.held = generation + 1
       session.pending = undefined
     } else session.pending ??= { generation, key: '', since: performance.now() }
-    session.mercies += 1
-    if (session.pending && session.mercies > 4) session.mayEnd = true
+    session.creditsUsed += 1
+    if (session.pending && session.creditsUsed > 4) session.mayEnd = true
   }
 
-  /** A thief uses a token: from then on its owner may be out. */
+  /** A thief uses a token: from then on the owner may be signed out. */
   async function use(session: Session, node: number): Promise<void> {
-    if (session.loot === undefined) return
+    if (session.stolen === undefined) return
     session.mayEnd = true
-    const { status } = await present(session, node, session.loot)
-    if (status === 200) session.loot += 1
+    const { status } = await present(session, node, session.stolen)
+    if (status === 200) session.stolen += 1
   }
 
-  async function end(session: Session, node: number, how: (typeof ENDINGS)[number]): Promise<void> {
+  async function end(session: Session, node: number, how: (typeof WAYS_TO_END)[number]): Promise<void> {
     const siblings = sessions.filter((other) => other.user === session.user && other !== session)
     const bearer = session.bearers.at(-1)
     const concerned = {
@@ -136,10 +136,10 @@ export function createActors(
     trace(
       `${session.name} ends ${concerned.map(({ name }) => name)} (${how}) on ${node}: ${status} ${body?.code ?? ''}`,
     )
-    must([0, 204, 401, 503].includes(status), `an ending answered ${status} ${JSON.stringify(body)}`)
+    must([0, 204, 401, 503].includes(status), `a revocation answered ${status} ${JSON.stringify(body)}`)
     const refused = status === 401 && body.code !== 'invalid_credentials'
-    must(!refused || session.mayEnd, `an ending was refused: ${JSON.stringify(body)}`)
-    // A bearer that is refused ends nothing, and by token or bearer it is no error.
+    must(!refused || session.mayEnd, `a revocation was refused: ${JSON.stringify(body)}`)
+    // A refused bearer ends nothing, and logging out with an ended token or bearer is not an error.
     const proven = how !== 'bearer' || session.over === undefined
     if (status === 503 && body.code === 'revocation_pending')
       for (const each of concerned) each.pendingEnd = true
@@ -148,7 +148,7 @@ export function createActors(
     await Promise.all(concerned.flatMap((each) => [0, 1].map((node) => untilRefused(each, node))))
   }
 
-  /** An ended session's access token: a node that cannot be asked may have a second to hear of it. */
+  /** Waits until a node refuses an ended session's access token: a cut-off node may take a second. */
   async function untilRefused(session: Session, node: number): Promise<void> {
     const isLong = () => performance.now() - (session.over as number) > 1_000
     for (let asked = false; !asked; ) {
@@ -159,11 +159,11 @@ export function createActors(
   }
 
   return {
-    loseHope,
+    expirePending,
     refresh,
     async run(session: Session, action: Action): Promise<void> {
       if (action.do === 'refresh') await refresh(session, action.node, action.lost)
-      else if (action.do === 'steal') session.loot = Math.max(0, session.held - action.behind)
+      else if (action.do === 'steal') session.stolen = Math.max(0, session.held - action.behind)
       else if (action.do === 'use') await use(session, action.node)
       else if (action.do === 'access') await access(session, action.node)
       else if (action.do === 'forge') await forged(session, action.node, action.bit)

@@ -16,14 +16,14 @@ export type Cluster = Awaited<ReturnType<typeof startCluster>>
 export interface Reply {
   /** 0 when there was no answer. */
   status: number
-  // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever the server answered
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads any answer of the server
   body: any
 }
 
 export const GRACE_MS = 10_000
 const PASSWORD = 'a perfectly long passphrase'
 
-/** Two nodes in processes of their own on one Postgres and one Redis, each behind proxies. */
+/** Two nodes in separate processes on one Postgres and one Redis, each behind its own proxies. */
 export async function startCluster(t: Parameters<typeof startRedisServer>[0]) {
   const database = await createTestDatabase()
   const { db, close } = openDatabase({ url: database.url, poolSize: 4 })
@@ -48,7 +48,7 @@ export async function startCluster(t: Parameters<typeof startRedisServer>[0]) {
       redisUrl: `redis://:${REDIS_PASSWORD}@127.0.0.1:${redisServer.port}`,
       env,
     })
-  // One after the other: the first creates the signing key.
+  // One after the other, because the first creates the signing key.
   const nodes: [Node, Node] = [await start(), await start()]
   const passwords = await createPasswords({
     memoryKib: 1024,
@@ -80,15 +80,15 @@ export async function startCluster(t: Parameters<typeof startRedisServer>[0]) {
     }
   }
 
-  async function isWhole(node: number): Promise<boolean> {
+  async function isReady(node: number): Promise<boolean> {
     return (await call(node, 'GET', '/readyz')).body?.status === 'ready'
   }
 
-  /** Redis has been told all that only the ledger knew. */
+  /** Resolves once Redis has everything that only the ledger had. */
   const reconciled = () =>
     eventually(async () => {
-      const endings = { tombstonedAt: null, endedAt: { not: null } }
-      return (await db.session.count({ where: { OR: [endings, { rotatedTo: { not: null } }] } })) === 0
+      const revocations = { tombstonedAt: null, endedAt: { not: null } }
+      return (await db.session.count({ where: { OR: [revocations, { rotatedTo: { not: null } }] } })) === 0
     })
 
   return {
@@ -107,19 +107,19 @@ export async function startCluster(t: Parameters<typeof startRedisServer>[0]) {
       return { id, email, password: PASSWORD }
     },
 
-    /** Everything runs, is connected and has told Redis what it missed. */
+    /** Starts and connects everything, and waits until Redis has what it missed. */
     async heal(): Promise<void> {
       if (redis.status !== 'ready') await redisServer.restart('saved')
       for (const node of nodes) {
         await Promise.all([node.proxies.redis.heal(), node.proxies.postgres.heal()])
         if (!node.url) await node.start()
       }
-      await eventually(async () => (await isWhole(0)) && (await isWhole(1)), 20_000)
+      await eventually(async () => (await isReady(0)) && (await isReady(1)), 20_000)
       await reconciled()
     },
 
-    /** What the two stores know of a family: undefined in Redis when it is not there, or cannot be asked. */
-    async know(familyHash: string) {
+    /** The state of a family in both stores; undefined for Redis if it is missing there or cannot be read. */
+    async stateOf(familyHash: string) {
       const row = await db.session.findUniqueOrThrow({ where: { familyHash: bytes(familyHash) } })
       const ledger = { generation: row.generation, rotatedAt: row.rotatedAt.getTime() }
       const hash = await redis.hgetall(redisKey(familyHash)).catch(() => ({}) as Record<string, string>)
@@ -130,7 +130,7 @@ export async function startCluster(t: Parameters<typeof startRedisServer>[0]) {
       return { ledger, redis: { generation: Number(generation), rotatedAt: Number(rotated_at), hot } }
     },
 
-    /** As if `ms` had passed for everything stored; false when a node keeps something to itself. */
+    /** Moves everything stored `ms` into the past; false if a node could not flush its rotations. */
     async age(ms: number): Promise<boolean> {
       for (const node of nodes) if (node.url && !(await node.flush())) return false
       if (redis.status !== 'ready') return false

@@ -6,11 +6,11 @@ import {
 } from '../../../../../src/core/sessions/rotation/decide.ts'
 import type { StoreAnswer } from '../../../../../src/core/sessions/rotation/redis-store.ts'
 
-/** A store that has to decide as `decide` does. */
+/** A store that must decide as `decide` does. */
 export interface Twin {
-  /** By the store's own clock, in milliseconds since the epoch. */
+  /** The time by the store's own clock, in milliseconds since the epoch. */
   now(): Promise<number>
-  /** Makes a family be in a state. */
+  /** Puts a family into a state. */
   put(familyHash: string, state: FamilyState): Promise<void>
   get(familyHash: string): Promise<FamilyState>
   rotate(familyHash: string, request: RotationRequest): Promise<StoreAnswer | null>
@@ -20,10 +20,10 @@ export interface Twin {
 
 export const DAY = 86_400_000
 const GRACE = 10_000
-// The clock runs on between a reading and the decision: a busy machine has this long.
+// How long a busy machine may take between reading the clock and deciding.
 const SLACK = 4_000
 
-// Each keeps SLACK away from every boundary.
+// Each is at least SLACK from every boundary.
 const age = fc.constantFrom(
   -60_000,
   -GRACE - SLACK,
@@ -44,7 +44,7 @@ export interface History {
   steps: { behind: number; attempt: string; proven: string; waitedMs: number; age: number }[]
 }
 
-/** @param bound whether the store keeps the key that a family is bound to. */
+/** @param bound whether the store keeps the key to which a family is bound. */
 export const history = (bound: boolean): fc.Arbitrary<History> =>
   fc.record({
     start: fc.record({
@@ -67,10 +67,10 @@ export const history = (bound: boolean): fc.Arbitrary<History> =>
     ),
   })
 
-/** The machine stood still for so long that the two did not decide at the same time. */
+/** The machine stalled for so long that the two did not decide at the same time. */
 class Stalled extends Error {}
 
-/** Lives through a history in a store and in `decide`. @throws where the two part, with the history. */
+/** Replays a history in a store and in `decide`. @throws where the two differ, with the history. */
 export async function replay(twin: Twin, newHash: () => string, history: History): Promise<void> {
   const once = () =>
     replayOnce(twin, newHash(), history).then(
@@ -85,14 +85,14 @@ export async function replay(twin: Twin, newHash: () => string, history: History
 
 async function replayOnce(twin: Twin, familyHash: string, history: History): Promise<void> {
   const { start, steps } = history
-  const born = await twin.now()
+  const createdAt = await twin.now()
   const { idle, ...remembered } = start
   let state: FamilyState = {
     ...remembered,
     generation: 10,
-    rotatedAt: born,
-    idleExpiresAt: born + idle,
-    absoluteExpiresAt: born + 90 * DAY,
+    rotatedAt: createdAt,
+    idleExpiresAt: createdAt + idle,
+    absoluteExpiresAt: createdAt + 90 * DAY,
     ended: '',
   }
   for (const [index, { behind, age, ...rest }] of steps.entries()) {
@@ -111,13 +111,13 @@ async function replayOnce(twin: Twin, familyHash: string, history: History): Pro
     if (actual?.outcome !== expected.outcome) fail(`${actual?.outcome} instead of ${expected.outcome}`)
     const stored = await twin.get(familyHash)
     const after = 'state' in expected ? expected.state : state
-    const turned = expected.outcome === 'rotate' || expected.outcome === 'fast_forward'
+    const rotated = expected.outcome === 'rotate' || expected.outcome === 'fast_forward'
     for (const name of ['generation', 'reissues', 'credits', 'clean', 'attempts', 'ended'] as const) {
       if (stored[name] !== after[name]) fail(`${name} is ${stored[name]} instead of ${after[name]}`)
     }
     for (const name of ['rotatedAt', 'idleExpiresAt'] as const) {
       const drift = Math.abs(stored[name] - after[name])
-      if (drift > (turned ? SLACK : 0)) fail(`${name} is off by ${drift} ms`)
+      if (drift > (rotated ? SLACK : 0)) fail(`${name} is off by ${drift} ms`)
     }
     if (actual && 'generation' in actual) {
       for (const name of ['generation', 'rotatedAt', 'idleExpiresAt', 'credits', 'clean'] as const) {
@@ -129,7 +129,7 @@ async function replayOnce(twin: Twin, familyHash: string, history: History): Pro
     state = stored
     if (state.ended) {
       const next = await twin.rotate(familyHash, { ...request, presented: state.generation })
-      if (next?.outcome !== twin.afterReuse) fail(`${next?.outcome} after a reuse`)
+      if (next?.outcome !== twin.afterReuse) fail(`${next?.outcome} after reuse`)
       return
     }
   }

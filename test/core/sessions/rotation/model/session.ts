@@ -3,29 +3,29 @@ import { type Cluster, GRACE_MS, type Reply } from './cluster.ts'
 
 export type Kind = 'keyed' | 'plain' | 'tabs'
 
-/** What the test knows of one session, and what it may expect of it. */
+/** What the test knows about one session, and what it may expect from it. */
 export interface Session {
   name: string
   kind: Kind
   id: string
   user: { id: string; email: string; password: string }
   familyHash: string
-  /** By generation: whatever any node ever issued. */
+  /** Every token that any node issued, by generation. */
   tokens: string[]
   bearers: string[]
-  /** The generation its owner holds. */
+  /** The generation that the owner holds. */
   held: number
-  /** A refresh whose answer the owner has yet to hear; `key` is '' without one. */
+  /** A refresh that the owner has no answer to yet; `key` is '' if it was sent without one. */
   pending: { generation: number; key: string; since: number } | undefined
-  /** Grace credits its owner may have used up. */
-  mercies: number
-  /** The generation a thief holds. */
-  loot: number | undefined
-  /** Its owner may find it ended: somebody tried to end it, or used what was not theirs. */
+  /** Grace credits that the owner may have used. */
+  creditsUsed: number
+  /** The generation that a thief holds. */
+  stolen: number | undefined
+  /** The owner may find it ended: there was an attempt to end it, or a thief used a token. */
   mayEnd: boolean
-  /** A node has answered that it will be ended. */
+  /** A node has answered that the session will be ended. */
   pendingEnd: boolean
-  /** When an ending was acknowledged, or seen: from then on nothing yields. */
+  /** When a revocation was acknowledged or seen: from then on no refresh succeeds. */
   over: number | undefined
 }
 
@@ -33,21 +33,21 @@ export const familyOf = (token: string) =>
   hash('sha256', Buffer.from(token.slice(4), 'base64url').subarray(1, 17), 'base64url')
 export const generationOf = (token: string) => Buffer.from(token.slice(4), 'base64url').readUInt32BE(17)
 
-/** Every answer to a call, checked against what must hold whatever happens. */
+/** Makes calls and checks every answer against the invariants. */
 export function createChecks(cluster: Cluster, trace: (line: string) => void) {
   function must(holds: boolean, what: string): void {
     if (!holds) throw new Error(what)
   }
 
-  /** Without a key, a superseded token outside the window has to be refused by either store. */
+  /** Without a key, either store must refuse a superseded token outside the grace window. */
   async function isSpent(session: Session, generation: number): Promise<boolean> {
-    const { ledger, redis } = await cluster.know(session.familyHash)
+    const { ledger, redis } = await cluster.stateOf(session.familyHash)
     const spent = (store: typeof ledger) =>
       store.generation > generation && Math.abs(Date.now() - store.rotatedAt) > GRACE_MS + 3_000
     return spent(ledger) && (!redis || spent(redis))
   }
 
-  /** One refresh, by whomever; `again` when the key has been used before. */
+  /** One refresh, by the owner or a thief; `again` if the key was used before. */
   async function present(session: Session, node: number, generation: number, key = '', again = false) {
     const wasOver = session.over !== undefined
     const spent = !again && (await isSpent(session, generation))
@@ -60,11 +60,11 @@ export function createChecks(cluster: Cluster, trace: (line: string) => void) {
     trace(`${session.name} T(${generation})${key && ` ${key}`} on ${node}: ${status} ${body?.code ?? ''}`)
     must([0, 200, 401, 409, 503].includes(status), `a refresh answered ${status} ${JSON.stringify(body)}`)
     if (status === 200) {
-      must(!wasOver, `${session.name} yielded after its end`)
-      must(!spent, `${session.name}: generation ${generation} was superseded long ago, and yielded`)
+      must(!wasOver, `${session.name} was refreshed after its end`)
+      must(!spent, `${session.name}: generation ${generation} was superseded long ago, but was refreshed`)
       const next = body.refresh_token as string
       const to = generationOf(next)
-      must(to === generation + 1, `${session.name}: generation ${generation} yielded ${to}`)
+      must(to === generation + 1, `${session.name}: generation ${generation} was refreshed to ${to}`)
       must((session.tokens[to] ?? next) === next, `${session.name}: two tokens of generation ${to}`)
       session.tokens[to] = next
       session.bearers.push(body.access_token)
@@ -77,7 +77,7 @@ export function createChecks(cluster: Cluster, trace: (line: string) => void) {
     return reply
   }
 
-  /** One call with an access token: the status it is answered with. */
+  /** Makes one call with an access token and returns its status. */
   async function access(session: Session, node: number): Promise<number> {
     const { over } = session
     const longOver = over !== undefined && performance.now() - over > 1_000
@@ -89,7 +89,7 @@ export function createChecks(cluster: Cluster, trace: (line: string) => void) {
     return reply.status
   }
 
-  /** A token that nobody issued, made out of one that was. */
+  /** Presents a token that no node issued, made from one that was issued. */
   async function forged(session: Session, node: number, bit: number): Promise<void> {
     const bytes = Buffer.from((session.tokens[session.held] as string).slice(4), 'base64url')
     const at = Math.floor(bit / 8)

@@ -12,9 +12,9 @@ export type Event =
   | { event: 'age' | 'flushAll' | 'save' | 'rollBack' | 'restartEmpty' | 'killRedis' }
 
 export interface Round {
-  /** Strikes while the actions are under way. */
+  /** Happens during the actions. */
   event: Event | null
-  /** At once, each on another session. */
+  /** All at the same time, each on another session. */
   actions: [session: number, action: Action][]
 }
 
@@ -62,7 +62,7 @@ export const round: fc.Arbitrary<Round> = fc.record({
 })
 
 /** Two people with two sessions each, and everything that can happen to them. */
-export async function createWorld(cluster: Cluster, trace: (line: string) => void) {
+export async function createSimulation(cluster: Cluster, trace: (line: string) => void) {
   const checks = createChecks(cluster, trace)
   const users = [await cluster.newUser(), await cluster.newUser()] as const
   const sessions: Session[] = []
@@ -71,7 +71,7 @@ export async function createWorld(cluster: Cluster, trace: (line: string) => voi
     const { email, password } = user
     const body = { email, password, transport: 'body' }
     let { status, body: answer } = await cluster.call(index % 2, 'POST', '/auth/login', { body })
-    // A store that the life before has harmed may just be coming back.
+    // A store that the previous run took down may still be coming back.
     while (status === 503)
       ({ status, body: answer } = await cluster.call(index % 2, 'POST', '/auth/login', { body }))
     sessions.push({
@@ -80,14 +80,14 @@ export async function createWorld(cluster: Cluster, trace: (line: string) => voi
       familyHash: familyOf(answer.refresh_token),
       tokens: [answer.refresh_token],
       bearers: [answer.access_token],
-      ...{ held: 0, mercies: 0, mayEnd: false, pendingEnd: false },
-      ...{ pending: undefined, loot: undefined, over: undefined },
+      ...{ held: 0, creditsUsed: 0, mayEnd: false, pendingEnd: false },
+      ...{ pending: undefined, stolen: undefined, over: undefined },
     })
   }
   const actors = createActors(cluster, checks, sessions, trace)
   let starting: Promise<void> = Promise.resolve()
 
-  async function strike(event: Event): Promise<void> {
+  async function trigger(event: Event): Promise<void> {
     trace(JSON.stringify(event))
     const { redis, redisServer, nodes } = cluster
     if (event.event === 'fault') nodes[event.node]?.proxies[event.store][event.fault]()
@@ -105,45 +105,45 @@ export async function createWorld(cluster: Cluster, trace: (line: string) => voi
     await Promise.all([proxies?.redis.heal(), proxies?.postgres.heal()])
   }
 
-  /** Killed at once; a new one takes its place as soon as it can. */
+  /** Kills a node at once and starts a new one as soon as possible. */
   async function replace(node: number): Promise<void> {
     await starting
     await cluster.nodes[node]?.kill()
     await healProxies(node)
-    // It may be cut off before it stands: the end of the run starts it again.
+    // A fault may interrupt the start: the end of the run then starts it again.
     starting = cluster.nodes[node]?.start().catch(() => {}) ?? starting
   }
 
   async function age(): Promise<void> {
-    for (const session of sessions) actors.loseHope(session, 20_000)
-    if (!(await cluster.age(20_000))) trace('not aged: a node keeps something to itself')
+    for (const session of sessions) actors.expirePending(session, 20_000)
+    if (!(await cluster.age(20_000))) trace('not aged: a node could not flush')
   }
 
-  /** Once Redis has been told, it knows as much of an honest family as the ledger, or is not believed. */
-  async function believesNothingOld(session: Session): Promise<void> {
-    const { ledger, redis } = await cluster.know(session.familyHash)
+  /** Once reconciled, Redis is as new as the ledger about an honest family, or it is not trusted. */
+  async function trustsNothingOld(session: Session): Promise<void> {
+    const { ledger, redis } = await cluster.stateOf(session.familyHash)
     const behind = redis?.hot && redis.generation < ledger.generation
-    checks.must(!behind, `${session.name}: Redis is believed, and behind the ledger`)
+    checks.must(!behind, `${session.name}: Redis is trusted, but behind the ledger`)
   }
 
-  /** Everything healed: who is honest goes on, what has ended stays so, and no store is believed that is behind. */
+  /** After healing, honest clients continue, ended sessions stay ended, and no outdated store is trusted. */
   async function finish(): Promise<void> {
     await starting
     await cluster.heal()
     trace('healed')
     for (const session of sessions) {
-      actors.loseHope(session)
+      actors.expirePending(session)
       if (session.pendingEnd || session.over !== undefined) {
         for (const node of [0, 1]) {
           const { status } = await checks.present(session, node, session.held, '', true)
-          checks.must(status === 401, `${session.name} has ended, and a refresh answers ${status}`)
+          checks.must(status === 401, `${session.name} has ended, but a refresh answered ${status}`)
         }
       } else if (session.mayEnd) {
         for (const node of [0, 1]) await checks.present(session, node, session.held, '', true)
       } else {
-        await believesNothingOld(session)
+        await trustsNothingOld(session)
         await actors.refresh(session, 0, 0)
-        checks.must(session.pending === undefined, `${session.name} is honest, and cannot go on`)
+        checks.must(session.pending === undefined, `${session.name} is honest, but cannot continue`)
       }
     }
     for (const session of sessions) for (const node of [0, 1]) await checks.access(session, node)
@@ -154,10 +154,10 @@ export async function createWorld(cluster: Cluster, trace: (line: string) => voi
     async run({ event, actions }: Round): Promise<void> {
       trace('--')
       const alone = event?.event === 'age' || event?.event === 'save'
-      if (event && alone) await strike(event)
-      const striking = event && !alone ? strike(event) : undefined
+      if (event && alone) await trigger(event)
+      const triggered = event && !alone ? trigger(event) : undefined
       await Promise.all([
-        striking,
+        triggered,
         ...actions.map(([index, action]) => actors.run(sessions[index] as Session, action)),
       ])
     },

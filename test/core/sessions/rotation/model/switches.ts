@@ -15,27 +15,27 @@ import { createCircuitBreaker } from '../../../../../src/platform/circuit-breake
 import type { Database } from '../../../../../src/platform/database.ts'
 import { silentLog as log, silentMetrics as metrics } from '../../../../support/monitor.ts'
 import { DAY } from './histories.ts'
-import { newSession, redisKey, redisTwin, standing, turnOnLedger } from './twins.ts'
+import { newSession, redisKey, redisTwin, rotateOnSettledLedger, standing } from './twins.ts'
 
 const GRACE = 10_000
 
-/** Another node's write-behind is not this one's to flush. */
+/** 'ledger elsewhere': on another node, which cannot flush the write-behind queue of this one. */
 type Path = 'redis' | 'ledger' | 'ledger elsewhere'
 
 export type Switch =
-  /** A token is presented: how far behind the newest that was issued, under which key. */
+  /** Presents a token: how far behind the newest one issued, and with which key. */
   | { do: 'refresh'; on: Path; behind: number; attempt: string }
   | { do: 'retry'; on: Path }
   | { do: 'wait' }
   | { do: 'flush' }
-  /** A process is killed: what it had not flushed is lost. */
+  /** Kills the process: rotations that it had not flushed are lost. */
   | { do: 'kill' }
   | { do: 'empty' }
   | { do: 'save' }
   | { do: 'rollBack' }
-  | { do: 'cool' }
+  | { do: 'invalidate' }
   | { do: 'merge' }
-  | { do: 'end'; carried: boolean }
+  | { do: 'end'; tombstoned: boolean }
 
 const path = fc.constantFrom<Path>('redis', 'redis', 'redis', 'ledger', 'ledger elsewhere')
 const refresh = fc.record({
@@ -49,9 +49,9 @@ const retry = fc.record({
   on: path,
 })
 const plain = fc.record({
-  do: fc.constantFrom('wait', 'flush', 'flush', 'kill', 'empty', 'save', 'rollBack', 'cool', 'merge'),
+  do: fc.constantFrom('wait', 'flush', 'flush', 'kill', 'empty', 'save', 'rollBack', 'invalidate', 'merge'),
 })
-const end = fc.record({ do: fc.constant('end' as const), carried: fc.boolean() })
+const end = fc.record({ do: fc.constant('end' as const), tombstoned: fc.boolean() })
 
 export const switches = fc.array(
   fc.oneof(
@@ -70,13 +70,13 @@ export interface Stores {
   incarnation: string
 }
 
-/** One family's life between the two stores. @throws with the whole history where an invariant does not hold. */
+/** Runs one family's history on the two stores. @throws with the whole history where an invariant fails. */
 export async function live(stores: Stores, familyHash: string, steps: readonly Switch[]): Promise<void> {
   const { db, redis, userId, incarnation } = stores
   const key = redisKey(familyHash)
   const store = createRedisStore(redis)
   const hot = redisTwin(redis, incarnation)
-  // Never started, so every command is tried: which store is asked, the history says.
+  // Never started, so every command is tried: the history says which store is asked.
   const deadline = () => Number.MAX_SAFE_INTEGER
   const breaker = createCircuitBreaker({ name: 'redis', probe: async () => {}, monitor: { log, metrics } })
   const redisBreaker = Object.assign(breaker, { deadline })
@@ -110,25 +110,28 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     if (!family) throw new Error('the ledger lost a family')
     return family
   }
-  // An ended family may be a tombstone and nothing else.
+  // An ended family may consist of a tombstone only.
   const inRedis = async () =>
     (await redis.hexists(key, 'generation')) || (await redis.hexists(key, 'ended'))
       ? hot.get(familyHash)
       : undefined
 
-  /** What the reconciler does before anybody uses a Redis that was away. */
+  /** What the reconciler does before any node uses a Redis that was unavailable. */
   async function reconcile(): Promise<void> {
-    const turned = await rotatedOnLedger(db, 10_000)
-    const ours = turned.filter((family) => family.familyHash === familyHash)
+    const rotated = await rotatedOnLedger(db, 10_000)
+    const ours = rotated.filter((family) => family.familyHash === familyHash)
     if (ours.length > 0) await store.invalidate([familyHash])
     await markInvalidated(db, ours)
-    // To end what has ended only says what Redis has not been told yet.
+    // Recording a revocation again only returns the tombstones that Redis does not have yet.
     if (ended) await store.writeTombstones(await recordRevocations(db, { familyHash }, 'logout'))
   }
 
   async function decideOn(on: Path, request: Presented) {
     if (on === 'redis') return node.rotate(familyHash, request)
-    return { by: 'ledger' as const, verdict: await turnOnLedger(db, familyHash, { ...request, waitedMs: 0 }) }
+    return {
+      by: 'ledger' as const,
+      verdict: await rotateOnSettledLedger(db, familyHash, { ...request, waitedMs: 0 }),
+    }
   }
 
   async function ask(on: Path, presented: number, attempt: string): Promise<void> {
@@ -141,17 +144,17 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     if (on === 'ledger') await flush()
     const before = on === 'redis' ? await inRedis() : await inLedger()
     const { verdict, by } = await decideOn(on, request)
-    const yields = verdict !== null && 'generation' in verdict
-    must(yields || !honest, `an honest client was refused: ${JSON.stringify(verdict)}`)
-    if (yields) {
+    const succeeds = verdict !== null && 'generation' in verdict
+    must(succeeds || !honest, `an honest client was refused: ${JSON.stringify(verdict)}`)
+    if (succeeds) {
       const { generation, credits, clean, rotatedAt, idleExpiresAt, attempts, outcome } = verdict
-      must(!ended, `an ended family yielded ${generation}`)
-      must(generation === presented + 1, `generation ${presented} yielded ${generation}`)
+      must(!ended, `an ended family was rotated to ${generation}`)
+      must(generation === presented + 1, `generation ${presented} was rotated to ${generation}`)
       must(credits >= 0 && credits <= MAX_CREDITS, `${credits} credits`)
       if (outcome === 'reissue' && before?.generation === generation)
-        must(before.rotatedAt === rotatedAt, 'a re-issue moved the time')
+        must(before.rotatedAt === rotatedAt, 'a re-issue changed the time of the rotation')
       if (outcome !== 'reissue' && by === 'redis') {
-        note({ sessionId: session.id, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
+        remember({ sessionId: session.id, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
       }
       issued = Math.max(issued, generation)
       last = { presented, attempt }
@@ -172,7 +175,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     must(after.generation === Math.max(known, ledger.generation), 'a merge did not take the maximum')
     must(
       after.credits === Math.min(before?.credits ?? MAX_CREDITS, ledger.credits),
-      'a merge gave credits back',
+      'a merge returned credits',
     )
   }
 
@@ -180,15 +183,16 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     const before = await inLedger()
     await node.writeBehind.flush()
     const after = await inLedger()
-    must(after.generation >= before.generation, 'a flush went back')
-    must(after.ended === before.ended, 'a flush changed an ending')
+    must(after.generation >= before.generation, 'a flush lowered the generation')
+    must(after.ended === before.ended, 'a flush changed a revocation')
     must(after.credits <= MAX_CREDITS, `${after.credits} credits in the ledger`)
-    if (after.generation === before.generation) must(after.credits <= before.credits, 'a flush made credits')
-    else must(after.credits <= (unflushed?.credits ?? -1), 'a flush made credits')
+    if (after.generation === before.generation)
+      must(after.credits <= before.credits, 'a flush created credits')
+    else must(after.credits <= (unflushed?.credits ?? -1), 'a flush created credits')
     unflushed = undefined
   }
 
-  function note(rotation: Rotation): void {
+  function remember(rotation: Rotation): void {
     if (!unflushed || unflushed.generation < rotation.generation) unflushed = rotation
     node.writeBehind.add(rotation)
   }
@@ -201,7 +205,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
   async function wait(): Promise<void> {
     const waiting = unflushed
     kill()
-    if (waiting) note({ ...waiting, rotatedAt: waiting.rotatedAt - 3 * GRACE })
+    if (waiting) remember({ ...waiting, rotatedAt: waiting.rotatedAt - 3 * GRACE })
     if (await redis.hexists(key, 'rotated_at')) await redis.hincrby(key, 'rotated_at', -3 * GRACE)
     if (saved?.rotated_at) saved.rotated_at = String(Number(saved.rotated_at) - 3 * GRACE)
     await db.$executeRaw`
@@ -218,17 +222,17 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     else if (step.do === 'kill') kill()
     else if (step.do === 'empty') await redis.del(key)
     else if (step.do === 'save') saved = await redis.hgetall(key)
-    else if (step.do === 'cool') await store.invalidate([familyHash])
+    else if (step.do === 'invalidate') await store.invalidate([familyHash])
     else if (step.do === 'merge') await merge()
     else if (step.do === 'rollBack') {
       await redis.del(key)
-      // The server it comes back on is another.
+      // A server that restarts has another incarnation.
       if (saved && Object.keys(saved).length > 0) await redis.hset(key, { ...saved, incarnation: 'another' })
     } else if (step.do === 'end') {
-      const endings = await recordRevocations(db, { familyHash }, 'logout')
-      if (step.carried) {
-        await store.writeTombstones(endings)
-        await markTombstoned(db, endings)
+      const revocations = await recordRevocations(db, { familyHash }, 'logout')
+      if (step.tombstoned) {
+        await store.writeTombstones(revocations)
+        await markTombstoned(db, revocations)
       }
       ended = true
     }

@@ -11,14 +11,14 @@ import type { Twin } from './histories.ts'
 export const redisKey = (familyHash: string) => `rt:{${familyHash}}`
 export const claims = '{"sid":"s"}'
 
-/** What a node adds to its commands; always the same merge, so that every rotation believes it. */
+/** What a node adds to its commands: always the same merge, so that every rotation trusts it. */
 export const standing = (incarnation: string) => ({
   incarnation,
   merge: 'm',
   deadline: Number.MAX_SAFE_INTEGER,
 })
 
-/** A store's clock, which runs as this process's own does: it is asked once how far they are apart. */
+/** A store's clock, computed from this process's clock: their difference is read once. */
 function readOnce(read: () => Promise<number>): () => Promise<number> {
   let offset: Promise<number> | undefined
   return async () => {
@@ -38,7 +38,7 @@ export function redisTwin(redis: Redis, incarnation: string): Twin {
       return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
     }),
     async put(familyHash, state) {
-      // A merge believes in maxima only, and an expiry that has passed would take the key along.
+      // A merge only raises values, and an expiry in the past would delete the key.
       const alive = { ...state, idleExpiresAt: state.absoluteExpiresAt, claims }
       if (!known.has(familyHash)) await store.merge(familyHash, alive, standing(incarnation))
       known.add(familyHash)
@@ -96,23 +96,23 @@ export function ledgerTwin(db: Database, userId: string): Twin {
       if (!family) throw new Error('the ledger lost a family')
       return family
     },
-    rotate: (familyHash, request) => turnOnLedger(db, familyHash, request),
+    rotate: (familyHash, request) => rotateOnSettledLedger(db, familyHash, request),
   }
 }
 
-/** As a client reads it once an ending has settled. */
-export async function turnOnLedger(db: Database, familyHash: string, request: RotationRequest) {
+/** Rotates as a client sees it once a revocation is complete. */
+export async function rotateOnSettledLedger(db: Database, familyHash: string, request: RotationRequest) {
   try {
     return await rotateOnLedger(db, familyHash, request)
   } catch (error) {
     const family = error instanceof StoreUnavailable ? await readFamily(db, familyHash) : null
     if (!family?.ended) throw error
-    // It may have settled since the question.
+    // The revocation may have completed since the request.
     return { outcome: 'ended' as const, reason: family.ended }
   }
 }
 
-/** The columns of a session that have just begun. */
+/** The columns of a new session. */
 export function newSession(familyHash: string, userId: string, now = new Date()) {
   return {
     id: randomUUID(),
