@@ -9,7 +9,7 @@ const SRC = join(ROOT, 'src')
 
 const json = async (name: string) => JSON.parse(await readFile(join(ROOT, name), 'utf8'))
 
-/** Everything of src outside src/dev, the generated client included. */
+/** All files of src outside src/dev, including the generated client. */
 async function distributed(): Promise<string[]> {
   const entries = await readdir(SRC, { recursive: true, withFileTypes: true })
   return entries
@@ -18,7 +18,7 @@ async function distributed(): Promise<string[]> {
     .filter((file) => !file.startsWith('dev/'))
 }
 
-/** What a file imports, exports from elsewhere or loads when it runs; comments are no imports. */
+/** What a file imports, re-exports or loads at run time, comments excluded. */
 function specifiersOf(text: string): string[] {
   const code = text.replace(/^\s*(?:\/\/|\/?\*).*$/gm, '')
   const patterns = [
@@ -29,10 +29,10 @@ function specifiersOf(text: string): string[] {
   return patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => match[2] as string))
 }
 
-/** The package that a specifier names: `pg`, `@prisma/client`. */
+/** The package in a specifier: `pg`, `@prisma/client`. */
 const packageOf = (specifier: string) => specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
 
-t.test('what is distributed imports only Node, its own files and dependencies', async (t) => {
+t.test('distributed files import only Node, each other and dependencies', async (t) => {
   const { dependencies } = await json('package.json')
   const files = await distributed()
   t.ok(files.length > 100)
@@ -43,22 +43,22 @@ t.test('what is distributed imports only Node, its own files and dependencies', 
       if (specifier.startsWith('node:') && isBuiltin(specifier)) continue
       if (specifier.startsWith('.')) {
         const target = join(dirname(file), specifier)
-        t.notMatch(target, /^(?:dev(?:\/|$)|\.\.)/, `${file} may not import ${specifier}`)
+        t.notMatch(target, /^(?:dev(?:\/|$)|\.\.)/, `${file} must not import ${specifier}`)
         continue
       }
       used.add(packageOf(specifier))
-      t.ok(packageOf(specifier) in dependencies, `${file} may not import ${specifier}`)
+      t.ok(packageOf(specifier) in dependencies, `${file} must not import ${specifier}`)
     }
   }
   t.same([...used].sort(), Object.keys(dependencies).sort(), 'every dependency is used')
 })
 
-t.test('the build takes src without src/dev', async (t) => {
+t.test('the build compiles src without src/dev', async (t) => {
   const { include, exclude } = await json('tsconfig.build.json')
   t.same({ include, exclude }, { include: ['src'], exclude: ['src/dev'] })
 })
 
-t.test('the lock file gives the content of every package by its hash, and no host name', async (t) => {
+t.test('the lock file has a hash for every package, and no host name', async (t) => {
   const entries: [string, { integrity?: string; resolved?: string; link?: boolean }][] = Object.entries(
     (await json('package-lock.json')).packages,
   )
