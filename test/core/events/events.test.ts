@@ -25,7 +25,7 @@ t.test(
   },
 )
 
-t.test('a full queue drops events, and says so in the log and a metric', async (t) => {
+t.test('a full queue drops events, which is logged and counted', async (t) => {
   const database = await createTestDatabase()
   const { db, databaseBreaker, close } = openDatabase({ url: database.url })
   t.teardown(async () => {
@@ -47,8 +47,8 @@ t.test('a full queue drops events, and says so in the log and a metric', async (
   const refusal = { type: 'refresh', outcome: 'failure', reason: 'invalid' } as const
   for (let index = 0; index < 10_003; index += 1) events.recordSoon(refusal, context)
   t.strictSame(dropped, ['audit_events', 'audit_events', 'audit_events'])
-  t.strictSame(logged, [{ queue: 'audit_events' }], 'one line, not one for each')
+  t.strictSame(logged, [{ queue: 'audit_events' }], 'one line, not one per event')
   await events.stop()
-  t.equal(await db.auditEvent.count(), 10_000, 'what was taken is written')
+  t.equal(await db.auditEvent.count(), 10_000, 'every accepted event is written')
   t.match(logged[1], { queue: 'audit_events', lost: 3 })
 })

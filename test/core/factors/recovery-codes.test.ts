@@ -30,7 +30,7 @@ async function person() {
 }
 const first = (codes: string[]) => `${codes[0]}`
 
-t.test('ten codes without look-alikes, each good for one use', async (t) => {
+t.test('there are ten codes without look-alike characters, and each works once', async (t) => {
   const { id, use } = await person()
   const codes = await replace(id)
   t.equal(new Set(codes).size, 10)
@@ -43,7 +43,7 @@ t.test('ten codes without look-alikes, each good for one use', async (t) => {
   }
 })
 
-t.test('new codes replace the old ones, and clearing leaves none', async (t) => {
+t.test('new codes replace the old ones; clearing leaves none', async (t) => {
   const [one, other] = [await person(), await person()]
   const old = await replace(one.id)
   const others = await replace(other.id)
@@ -54,7 +54,7 @@ t.test('new codes replace the old ones, and clearing leaves none', async (t) => 
   await recoveryCodes.clear(tx, asLocked(one))
   t.equal(await count(one.id), 0)
   t.equal(await one.use(`${fresh[1]}`), false)
-  t.equal(await one.use(first(others)), false, 'nobody else’s')
+  t.equal(await one.use(first(others)), false, 'the code of another account')
   t.equal(await other.use(first(others)), true)
   t.equal((await db.recoveryCode.findFirstOrThrow()).createdAt.getTime(), NOW)
 })
@@ -81,7 +81,7 @@ t.test('every character is as likely as any other', async (t) => {
   for (const [character, count] of counts) t.ok(Math.abs(count - 200) < 97, `${character}: ${count}`)
 })
 
-t.test('a code is read however a person spells it', async (t) => {
+t.test('a code is accepted in any spelling', async (t) => {
   const { id, use } = await person()
   const spellings: ((code: string) => string)[] = [
     (code) => code.toUpperCase(),
@@ -106,7 +106,7 @@ t.test('a code is read however a person spells it', async (t) => {
   t.equal(await use('oO0o-lLIi-abcd-efgh'), true, 'look-alikes')
 })
 
-t.test('what is no code takes none', async (t) => {
+t.test('an invalid code uses up none', async (t) => {
   const { id, use } = await person()
   const code = first(await replace(id))
   for (const odd of [
@@ -137,11 +137,11 @@ t.test('of 20 parallel uses one succeeds', async (t) => {
   const [one, two] = await replace(id)
   t.equal((await twenty(() => use(`${one}`))).filter(Boolean).length, 1)
   const uses = await twenty(() => transact((tx) => recoveryCodes.use(tx, id, `${two}`)))
-  t.equal(uses.filter(Boolean).length, 1, 'in transactions too')
+  t.equal(uses.filter(Boolean).length, 1, 'also in transactions')
   t.equal(await count(id), 8)
 })
 
-t.test('a use that is rolled back has used nothing', async (t) => {
+t.test('a rolled-back use leaves the code usable', async (t) => {
   const { id, use } = await person()
   const code = first(await replace(id))
   await t.rejects(
@@ -154,7 +154,7 @@ t.test('a use that is rolled back has used nothing', async (t) => {
   t.equal(await use(code), true)
 })
 
-t.test('a dump holds nothing that works', async (t) => {
+t.test('a dump of the database contains no usable code', async (t) => {
   const { id, use } = await person()
   const codes = await replace(id)
   const [dump] = await db.$queryRaw<{ all: string }[]>`

@@ -12,7 +12,7 @@ import { twenty } from '../../support/server.ts'
 import { totpCode } from '../../support/totp.ts'
 import { asLocked, asTransaction } from '../../support/transaction.ts'
 
-// The middle of a step, so that a second more or less decides nothing.
+// The middle of a step, so that a second more or less makes no difference.
 const NOON = Math.floor(Date.UTC(2026, 5, 1, 12) / 30_000) * 30_000 + 15_000
 const STEP_MS = 30_000
 const OLD_SECRET = 'the secret of last year, of at least 32 bytes'
@@ -52,7 +52,7 @@ async function enrolled(user: { id: string; email: string }, ability = totp) {
   return enrolment
 }
 
-/** With an app that was set up a minute ago, so that every code around now is unused. */
+/** A user whose app was set up a minute ago, so that every code around now is unused. */
 async function withApp() {
   const user = await person()
   const { secret } = await enrolled(user)
@@ -83,7 +83,7 @@ t.test('the codes are those of RFC 6238', async (t) => {
   }
 })
 
-t.test('an enrolled secret counts for nothing until a code of it was seen', async (t) => {
+t.test('an enrolled secret is not a factor until one of its codes was confirmed', async (t) => {
   const user = await person()
   const { secret } = await enrolled(user)
   t.match(secret, /^[A-Z2-7]{32}$/, '160 bits')
@@ -94,9 +94,9 @@ t.test('an enrolled secret counts for nothing until a code of it was seen', asyn
   t.equal(await enabled(user.id), false)
   t.equal(await totp.confirm(tx, asLocked(user), shown(secret)), true)
   t.equal(await enabled(user.id), true)
-  t.equal(await totp.confirm(tx, asLocked(user), shown(secret, 1)), null, 'nothing is left to confirm')
-  t.equal(await totp.enrol(tx, asLocked(user)), null, 'nothing replaces an app that is in use')
-  t.equal(await totp.verify(tx, user.id, shown(secret)), false, 'the code that confirmed it is used up')
+  t.equal(await totp.confirm(tx, asLocked(user), shown(secret, 1)), null, 'there is nothing left to confirm')
+  t.equal(await totp.enrol(tx, asLocked(user)), null, 'an app in use cannot be replaced')
+  t.equal(await totp.verify(tx, user.id, shown(secret)), false, 'the confirming code is used up')
   t.equal(await totp.verify(tx, user.id, shown(secret, 1)), true)
   t.equal(await totp.disable(tx, asLocked(user)), true)
   t.equal(await totp.disable(tx, asLocked(user)), false)
@@ -104,7 +104,7 @@ t.test('an enrolled secret counts for nothing until a code of it was seen', asyn
   t.equal(await totp.confirm(tx, asLocked(user), shown(secret, 1)), null)
 })
 
-t.test('an enrolment is over after an hour, and a later one replaces it', async (t) => {
+t.test('an enrolment expires after an hour, and a later one replaces it', async (t) => {
   const user = await person()
   const first = await enrolled(user)
   const second = await enrolled(user)
@@ -117,7 +117,7 @@ t.test('an enrolment is over after an hour, and a later one replaces it', async 
   t.equal(await totp.confirm(tx, asLocked(user), shown(third.secret)), true)
 })
 
-t.test('clocks may differ by one step either way, not by two', async (t) => {
+t.test('the clocks may differ by one step in either direction, not by two', async (t) => {
   for (const [steps, fits] of [
     [-2, false],
     [-1, true],
@@ -140,16 +140,16 @@ t.test('clocks may differ by one step either way, not by two', async (t) => {
   t.equal(await late.verify(lateCode), false)
 })
 
-t.test('a code works once, and none before it does afterwards', async (t) => {
+t.test('a code works once, and earlier codes stop working', async (t) => {
   const { secret, verify } = await withApp()
   const [before, here, after] = [shown(secret, -1), shown(secret), shown(secret, 1)]
   t.equal(await verify(here), true)
   t.equal(await verify(here), false)
-  t.equal(await verify(before), false, 'an earlier step is over')
+  t.equal(await verify(before), false, 'an earlier step')
   t.equal(await verify(after), true)
   t.equal(await verify(after), false)
   now += STEP_MS
-  t.equal(await verify(after), false, 'also when its own step has come')
+  t.equal(await verify(after), false, 'also during its own step')
   t.equal(await verify(here), false)
   t.equal(await verify(shown(secret, 1)), true)
 })
@@ -164,26 +164,29 @@ t.test('of 20 parallel uses one succeeds', async (t) => {
   const { id, secret } = await withApp()
   const code = shown(secret)
   const uses = await twenty(() => transact((tx) => totp.verify(tx, id, code)))
-  t.equal(uses.filter(Boolean).length, 1, 'in transactions too')
+  t.equal(uses.filter(Boolean).length, 1, 'also in transactions')
 })
 
-t.test('20 parallel enrolments leave one secret that confirms; 20 confirmations are one', async (t) => {
-  const user = await person()
-  const enrolments = await twenty(() => totp.enrol(tx, asLocked(user)))
-  const secrets = enrolments.map((enrolment) => `${enrolment?.secret}`)
-  t.equal(new Set(secrets).size, 20)
-  const confirmed = await Promise.all(
-    secrets.map((secret) => totp.confirm(tx, asLocked(user), shown(secret))),
-  )
-  t.equal(confirmed.filter(Boolean).length, 1)
+t.test(
+  'of 20 parallel enrolments one secret can be confirmed; of 20 confirmations one succeeds',
+  async (t) => {
+    const user = await person()
+    const enrolments = await twenty(() => totp.enrol(tx, asLocked(user)))
+    const secrets = enrolments.map((enrolment) => `${enrolment?.secret}`)
+    t.equal(new Set(secrets).size, 20)
+    const confirmed = await Promise.all(
+      secrets.map((secret) => totp.confirm(tx, asLocked(user), shown(secret))),
+    )
+    t.equal(confirmed.filter(Boolean).length, 1)
 
-  const other = await person()
-  const { secret } = await enrolled(other)
-  const confirmations = await twenty(() => totp.confirm(tx, asLocked(other), shown(secret)))
-  t.equal(confirmations.filter(Boolean).length, 1)
-})
+    const other = await person()
+    const { secret } = await enrolled(other)
+    const confirmations = await twenty(() => totp.confirm(tx, asLocked(other), shown(secret)))
+    t.equal(confirmations.filter(Boolean).length, 1)
+  },
+)
 
-t.test('a code is six ASCII digits, and nothing that merely reads like them', async (t) => {
+t.test('a code is six ASCII digits, not other characters that look like digits', async (t) => {
   const { secret, verify } = await withApp()
   const code = shown(secret)
   const [left, right] = [code.slice(0, 3), code.slice(3)]
@@ -220,10 +223,10 @@ t.test('a code is six ASCII digits, and nothing that merely reads like them', as
   ]) {
     t.equal(await verify(odd), false, JSON.stringify(odd.slice(0, 30)))
   }
-  t.equal(await verify(`  ${left} ${right}\n`), true, 'as an app shows it, and a clipboard gives it')
+  t.equal(await verify(`  ${left} ${right}\n`), true, 'as an app shows it and a clipboard copies it')
 })
 
-t.test('a wrong code, another account’s code and no account are false', async (t) => {
+t.test('a wrong code, the code of another account and an unknown account are refused', async (t) => {
   const [one, two] = [await withApp(), await withApp()]
   const wrong = `${(Number(shown(one.secret)) + 1) % 1_000_000}`.padStart(6, '0')
   t.equal(await one.verify(wrong), false)
@@ -233,7 +236,7 @@ t.test('a wrong code, another account’s code and no account are false', async 
   t.equal(await one.verify(shown(one.secret)), true)
 })
 
-t.test('the URI names issuer and account, whatever characters they have', async (t) => {
+t.test('the URI names issuer and account, with any characters', async (t) => {
   for (const [email, label] of [
     ['ada@example.com', 'ada@example.com'],
     ["ada+tag&x=1?#%/'!*`~$^{}|@example.com", "ada+tag&x=1?#%/'!*`~$^{}|@example.com"],
@@ -269,39 +272,36 @@ t.test('the URI names issuer and account, whatever characters they have', async 
   }
 })
 
-t.test(
-  'the QR code is black on white with a quiet zone, plain SVG, and says what the URI says',
-  async (t) => {
-    const longest = `${'😀'.repeat(120)}@example.com`
-    for (const [email, brand] of [
-      ['ada@localhost.example', 'localhost'],
-      [longest, `${'a'.repeat(61)}.`.repeat(4).slice(0, 253)],
-    ] as const) {
-      const { otpauthUri, qrSvg } = await enrolled(await person(email), open([OLD_SECRET], brand))
-      const svg =
-        /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" viewBox="0 0 (\d+) (\d+)"><rect fill="white" width="(\d+)" height="(\d+)"\/><path fill="black" d="((?:M\d+,\d+h10v10h-10z)+)"\/><\/svg>$/
-      const [, width, height, rectWidth, rectHeight, path] = svg.exec(qrSvg) ?? []
-      t.ok(path, 'one rectangle, one path, and no script, text, style or reference')
-      const modules = Number(width) / 10
-      t.strictSame([width, width, width], [height, rectWidth, rectHeight])
-      const drawn = Array.from({ length: modules }, () => Array<boolean>(modules).fill(false))
-      for (const [, x, y] of `${path}`.matchAll(/M(\d+),(\d+)/g)) {
-        const row = drawn[Number(y) / 10]
-        if (row) row[Number(x) / 10] = true
-      }
-      const expected = encode(otpauthUri, { ecc: 'M', border: 4 })
-      t.equal(modules, expected.size)
-      t.strictSame(drawn, expected.data)
-      const rim = (index: number) => index < 4 || index >= modules - 4
-      t.notOk(
-        drawn.some((row, y) => row.some((black, x) => black && (rim(x) || rim(y)))),
-        'four white modules all round',
-      )
+t.test('the QR code is plain SVG, black on white with a quiet zone, and encodes the URI', async (t) => {
+  const longest = `${'😀'.repeat(120)}@example.com`
+  for (const [email, brand] of [
+    ['ada@localhost.example', 'localhost'],
+    [longest, `${'a'.repeat(61)}.`.repeat(4).slice(0, 253)],
+  ] as const) {
+    const { otpauthUri, qrSvg } = await enrolled(await person(email), open([OLD_SECRET], brand))
+    const svg =
+      /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" viewBox="0 0 (\d+) (\d+)"><rect fill="white" width="(\d+)" height="(\d+)"\/><path fill="black" d="((?:M\d+,\d+h10v10h-10z)+)"\/><\/svg>$/
+    const [, width, height, rectWidth, rectHeight, path] = svg.exec(qrSvg) ?? []
+    t.ok(path, 'one rectangle, one path, and no script, text, style or reference')
+    const modules = Number(width) / 10
+    t.strictSame([width, width, width], [height, rectWidth, rectHeight])
+    const drawn = Array.from({ length: modules }, () => Array<boolean>(modules).fill(false))
+    for (const [, x, y] of `${path}`.matchAll(/M(\d+),(\d+)/g)) {
+      const row = drawn[Number(y) / 10]
+      if (row) row[Number(x) / 10] = true
     }
-  },
-)
+    const expected = encode(otpauthUri, { ecc: 'M', border: 4 })
+    t.equal(modules, expected.size)
+    t.strictSame(drawn, expected.data)
+    const rim = (index: number) => index < 4 || index >= modules - 4
+    t.notOk(
+      drawn.some((row, y) => row.some((black, x) => black && (rim(x) || rim(y)))),
+      'four white modules on every side',
+    )
+  }
+})
 
-t.test('a secret opens with whichever APP_SECRET sealed it, and with no other', async (t) => {
+t.test('a secret is decrypted by the APP_SECRET that encrypted it, and by no other', async (t) => {
   const { id, secret } = await withApp()
   const rotated = open([NEW_SECRET, OLD_SECRET])
   t.equal(await rotated.verify(tx, id, shown(secret)), true)
@@ -310,13 +310,13 @@ t.test('a secret opens with whichever APP_SECRET sealed it, and with no other', 
   await t.rejects(
     totp.confirm(tx, asLocked(user), shown(fresh.secret)),
     /APP_SECRETS/,
-    'sealed with the newest',
+    'encrypted with the newest',
   )
   t.equal(await rotated.confirm(tx, asLocked(user), shown(fresh.secret)), true)
   await t.rejects(open([NEW_SECRET]).verify(tx, id, shown(secret, 1)), /APP_SECRETS/)
 })
 
-t.test('a dump holds no secret, and a row works for no other account', async (t) => {
+t.test('a dump contains no secret, and a row does not work for another account', async (t) => {
   const [victim, thief] = [await withApp(), await withApp()]
   const [dump] = await db.$queryRaw<{ all: string }[]>`
     SELECT string_agg(to_jsonb(f)::text || encode(sealed_secret, 'escape') || encode(sealed_secret, 'base64'), '')

@@ -18,7 +18,7 @@ const ticking = () => {
   return { now: () => now++ }
 }
 
-t.test('keeps the newest, newest first, across restarts', async (t) => {
+t.test('it keeps the newest mails, newest first, across restarts', async (t) => {
   const dir = join(t.testdir(), 'not', 'there', 'yet')
   const clock = ticking()
   const inbox = createInboxMailer({ dir, keep: 3, clock })
@@ -33,7 +33,7 @@ t.test('keeps the newest, newest first, across restarts', async (t) => {
   t.match(mails[0], { ...mail('c'), at: '1970-01-01T00:00:01.004Z' })
 })
 
-t.test('the same id arrives once, and nobody else may read it', async (t) => {
+t.test('a mail with the same id is stored once, in a file that only its owner can read', async (t) => {
   const dir = t.testdir()
   const inbox = createInboxMailer({ dir })
   await inbox.send(mail('a'))
@@ -42,7 +42,7 @@ t.test('the same id arrives once, and nobody else may read it', async (t) => {
   t.equal((await stat(join(dir, 'a.json'))).mode & 0o777, 0o600)
 })
 
-t.test('a stray file is no mail, and an id cannot leave the directory', async (t) => {
+t.test('other files are ignored, and an id cannot leave the directory', async (t) => {
   const dir = t.testdir()
   const inbox = createInboxMailer({ dir })
   await writeFile(join(dir, 'broken.json'), '{')
@@ -51,7 +51,7 @@ t.test('a stray file is no mail, and an id cannot leave the directory', async (t
   await t.rejects(inbox.send(mail('../../a')))
 })
 
-t.test('the page shows mails without letting them act', async (t) => {
+t.test('the page shows mails without running their content', async (t) => {
   const inbox = createInboxMailer({ dir: t.testdir(), clock: ticking() })
   const app = Fastify()
   t.teardown(() => app.close())

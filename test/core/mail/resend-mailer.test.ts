@@ -8,7 +8,7 @@ import { createResendMailer } from '../../../src/core/mail/resend-mailer.ts'
 const apiKey = 're_secret_1234567890'
 const mail = { id: 'mail-1', to: 'ann@example.test', subject: 'Hello', text: 'plain', html: '<p>rich</p>' }
 
-/** A provider that answers the same to everything and remembers what it was asked. */
+/** A provider that gives every request the same answer and records the requests. */
 async function provider(t: Test, status: number, answer: unknown) {
   const seen: { headers: IncomingHttpHeaders; url: string | undefined; body: unknown }[] = []
   const server = createServer(async (request, response) => {
@@ -33,7 +33,7 @@ const failure = (send: Promise<void>) =>
     (error: Error) => error,
   )
 
-t.test('sends with the mail id as idempotency key', async (t) => {
+t.test('it sends with the mail id as idempotency key', async (t) => {
   const { seen, mailer } = await provider(t, 200, { id: 'x' })
   await mailer.send(mail)
   t.equal(seen.length, 1)
@@ -50,7 +50,7 @@ t.test('sends with the mail id as idempotency key', async (t) => {
   })
 })
 
-t.test('an invalid mail is rejected for good, without its address in the message', async (t) => {
+t.test('an invalid mail is rejected permanently; the message does not contain its address', async (t) => {
   for (const status of [400, 422]) {
     const message = `Invalid to: ann@example.test ${apiKey}`
     const { mailer } = await provider(t, status, { statusCode: status, name: 'validation_error', message })
@@ -60,7 +60,7 @@ t.test('an invalid mail is rejected for good, without its address in the message
   }
 })
 
-t.test('everything else may be tried again, and no message holds a secret', async (t) => {
+t.test('every other failure can be retried, and no message contains a secret', async (t) => {
   const answers: [number, unknown][] = [
     [401, { statusCode: 401, name: 'invalid_api_key', message: `bad ${apiKey}` }],
     [403, { statusCode: 403, name: 'validation_error', message: 'domain not verified' }],
@@ -81,7 +81,7 @@ t.test('everything else may be tried again, and no message holds a secret', asyn
   }
 })
 
-t.test('a provider that is not there may be tried again', async (t) => {
+t.test('an unreachable provider can be retried', async (t) => {
   const mailer = createResendMailer({ apiKey, baseUrl: 'http://127.0.0.1:1', from: 'a@example.test' })
   const error = await failure(mailer.send(mail))
   t.notOk(error instanceof MailRejected)

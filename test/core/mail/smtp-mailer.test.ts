@@ -49,7 +49,7 @@ const failure = (send: Promise<void>) =>
 const from = 'Example <auth@example.test>'
 const anyone: SMTPServerOptions['onAuth'] = (_auth, _session, done) => done(null, { user: 'user' })
 
-t.test('sends both parts under a Message-ID made from the mail id', async (t) => {
+t.test('it sends both parts, with a Message-ID made from the mail id', async (t) => {
   const { url, received } = await smtp(t, { onAuth: anyone })
   const mailer = createSmtpMailer({ url, from, replyTo: 'help@example.test' })
   await mailer.send(mail)
@@ -65,7 +65,7 @@ t.test('sends both parts under a Message-ID made from the mail id', async (t) =>
   }
 })
 
-t.test('a refused recipient is final, a deferred one is not', async (t) => {
+t.test('a refused recipient is final, a deferred one can be retried', async (t) => {
   for (const [code, final] of [
     [550, true],
     [450, false],
@@ -77,7 +77,7 @@ t.test('a refused recipient is final, a deferred one is not', async (t) => {
   }
 })
 
-t.test('faults of the server or the configuration may be tried again', async (t) => {
+t.test('server and configuration errors can be retried', async (t) => {
   const cases: SMTPServerOptions[] = [
     { onAuth: (_auth, _session, done) => done(refusal(535)) },
     { onAuth: anyone, onMailFrom: (_from, _session, done) => done(refusal(553)) },

@@ -29,11 +29,11 @@ t.beforeEach(async () => {
   await db.outboxMessage.deleteMany()
 })
 
-t.test('the newest report counts, in whichever order they arrive', async (t) => {
+t.test('the newest report wins, in whatever order reports arrive', async (t) => {
   t.equal(await findSuppression(db, ann), undefined)
   t.equal(await mark(db, ann, 'complained', at(10)), true)
   t.equal(await mark(db, ann, 'bounced', at(9)), false, 'older')
-  t.equal(await lift(db, ann, at(10)), false, 'no newer')
+  t.equal(await lift(db, ann, at(10)), false, 'not newer')
   t.equal(await findSuppression(db, ann), 'complained')
   t.equal(await mark(db, ann, 'bounced', at(11)), true)
   t.equal(await mark(db, ann, 'complained', at(12)), false, 'weaker')
@@ -43,13 +43,13 @@ t.test('the newest report counts, in whichever order they arrive', async (t) => 
   t.equal(await findSuppression(db, ann), undefined)
   t.equal(await mark(db, ann, 'bounced', at(12)), false, 'from before it was lifted')
   t.equal(await findSuppression(db, ann), undefined)
-  t.equal(await mark(db, ann, 'complained', at(14)), true, 'a lifted bounce is no bounce')
+  t.equal(await mark(db, ann, 'complained', at(14)), true, 'a lifted bounce no longer counts')
   t.equal(await findSuppression(db, ann), 'complained')
   t.equal(await lift(db, 'bob@example.test', at(1)), false, 'there was nothing to lift')
   t.match(await listSuppressed(db), [{ address: ann, reason: 'complained', at: at(14) }])
 })
 
-t.test('twenty copies at once of one report are one', async (t) => {
+t.test('of twenty simultaneous copies of a report one counts', async (t) => {
   const results = await twenty(() => mark(db, ann, 'bounced', at(1)))
   t.equal(results.filter(Boolean).length, 1)
   t.strictSame(await db.mailSuppression.findMany(), [{ address: ann, reason: 'bounced', at: at(1) }])
@@ -57,7 +57,7 @@ t.test('twenty copies at once of one report are one', async (t) => {
     n % 2 ? lift(db, ann, at(n + 2)) : mark(db, ann, 'complained', at(n + 2)),
   )
   t.equal(mixed.length, 20)
-  t.strictSame((await db.mailSuppression.findMany())[0]?.at, at(21), 'and of different ones the newest stays')
+  t.strictSame((await db.mailSuppression.findMany())[0]?.at, at(21), 'of different reports the newest stays')
   t.equal(await findSuppression(db, ann), undefined)
 })
 
@@ -83,7 +83,7 @@ const notices: MailContent[] = [
   { template: 'factor_changed', data: { ...where, change: 'totp_enabled' } },
 ]
 
-/** Delivers one mail of each template with whichever mailer. */
+/** Delivers one mail of each template. */
 async function deliverAll(failure?: Error) {
   const sent: Mail[] = []
   const logged: object[] = []
@@ -110,7 +110,7 @@ async function deliverAll(failure?: Error) {
 const lines = (contents: readonly MailContent[], result: string) =>
   contents.map(({ template }) => `${template} ${result}`)
 
-t.test('nothing goes to an address that bounces', async (t) => {
+t.test('no mail is sent to an address that bounced', async (t) => {
   await mark(db, ann, 'bounced', at(0))
   const { sent, logged, counted } = await deliverAll()
   t.equal(sent.length, 0)
@@ -124,7 +124,7 @@ t.test('nothing goes to an address that bounces', async (t) => {
   }
 })
 
-t.test('to one that complained goes what is needed, and no notice', async (t) => {
+t.test('an address that complained gets the mails it needs, but no notices', async (t) => {
   await mark(db, ann, 'complained', at(0))
   const { sent, counted } = await deliverAll()
   t.equal(sent.length, needed.length)
@@ -132,13 +132,13 @@ t.test('to one that complained goes what is needed, and no notice', async (t) =>
   t.ok(needed.every(({ template }) => isHeldBack(template, 'bounced')))
 })
 
-t.test('everything goes again once the mark is lifted', async (t) => {
+t.test('all mails are sent again once the suppression is lifted', async (t) => {
   await mark(db, ann, 'bounced', at(0))
   await lift(db, ann, at(1))
   t.equal((await deliverAll()).sent.length, needed.length + notices.length)
 })
 
-t.test('what a mailer itself is refused marks no address', async (t) => {
+t.test('a rejection that is not about the address suppresses none', async (t) => {
   const { counted } = await deliverAll(new MailRejected('smtp delivery failed: EENVELOPE at RCPT TO 550'))
   t.strictSame(counted, lines([...needed, ...notices], 'given_up').sort())
   t.equal(await db.mailSuppression.count(), 0)

@@ -51,7 +51,7 @@ const all: MailContent[] = [
   { template: 'reset_required', data: { link, minutes: 60 } },
 ]
 
-t.test('every template is whole in both parts and loads nothing', async (t) => {
+t.test('every template is complete in both parts and loads nothing', async (t) => {
   for (const { template, data } of all) {
     const mail = renderMail(template, data, brand)
     t.match(mail.subject, /^[^\r\n]{10,80}$/, template)
@@ -62,7 +62,7 @@ t.test('every template is whole in both parts and loads nothing', async (t) => {
     t.notMatch(mail.html, /<(img|script|link|table|iframe)\b|url\(|@import|undefined|NaN/i, template)
     t.notMatch(mail.text, /undefined|NaN|<\w/)
     const withLink = 'link' in data || 'resetLink' in data
-    t.equal(mail.text.split('\n').includes(link), withLink, `${template}: the link alone on a line`)
+    t.equal(mail.text.split('\n').includes(link), withLink, `${template}: the link has a line of its own`)
     t.equal(
       mail.html.split(escapeHtml(link)).length - 1,
       withLink ? 3 : 0,
@@ -71,7 +71,7 @@ t.test('every template is whole in both parts and loads nothing', async (t) => {
   }
 })
 
-t.test('the verification warns whoever did not register', async (t) => {
+t.test('the verification mail warns a recipient who did not register', async (t) => {
   const { text, html } = renderMail('verify_email', { link, minutes: 60 }, brand)
   for (const part of [text, html]) {
     t.match(part, /ignore this message and do not press the button/)
@@ -80,7 +80,7 @@ t.test('the verification warns whoever did not register', async (t) => {
   }
 })
 
-t.test('a new password says what else still opens the account', async (t) => {
+t.test('the mail about a new password lists the other ways into the account', async (t) => {
   const text = (factors?: { totp: boolean; passkeys: number }) =>
     renderMail('password_changed', { at, factors }, brand).text
   t.match(text({ totp: true, passkeys: 2 }), /an authenticator app and 2 passkeys\. Sign in and remove/)
@@ -89,14 +89,14 @@ t.test('a new password says what else still opens the account', async (t) => {
   t.notMatch(text(), /Still set up/)
 })
 
-t.test('a button follows the sentence that leads to it, whatever facts there are', async (t) => {
+t.test('a button follows the sentence that introduces it, with any facts', async (t) => {
   for (const { template, data } of all) {
     const { text } = renderMail(template, data, brand)
     if ('link' in data && template !== 'reset_required') t.match(text, /:\n\n[A-Z][^:\n]*:\nhttps/, template)
   }
 })
 
-t.test('facts are told, and only what cannot be forged into prose', async (t) => {
+t.test('a mail states the facts, but only those that cannot be forged into prose', async (t) => {
   const userAgent = 'Call +1 555 0100 or see evil.test (Windows NT 10.0) Chrome/140.0'
   const { text } = renderMail('refresh_reuse_detected', { at, ip: 'evil.test', userAgent }, brand)
   t.match(text, 'When: 2026-03-01 14:05 UTC')
@@ -107,7 +107,7 @@ t.test('facts are told, and only what cannot be forged into prose', async (t) =>
 const plain = { resetLink: 'x', signInHint: 'x' }
 const usualTags = renderMail('already_registered', plain, brand).html.match(/<\/?[a-z!][^>]*>/gi)?.length
 
-t.test('no data breaks out of the markup or the subject', async () => {
+t.test('data cannot break out of the markup or the subject', async () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (hint, name) => {
       const nasty = `<script>"'>${hint}`

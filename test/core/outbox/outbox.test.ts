@@ -24,7 +24,7 @@ t.teardown(async () => {
   await database.drop()
 })
 
-/** A mailer that fails as told, and a log and a clock to look at. */
+/** A mailer that fails on request, with a recording log and a clock. */
 function setup(options: { pollMs?: number } = {}) {
   const state = {
     now: START,
@@ -54,7 +54,7 @@ t.beforeEach(async () => {
   await db.outboxMessage.deleteMany()
 })
 
-t.test('a provider that is down delays a mail and loses nothing', async (t) => {
+t.test('an unavailable provider delays a mail but loses none', async (t) => {
   const { state, outbox } = setup()
   await outbox.enqueue(to, verify)
   state.failure = new Error(`cannot reach ${to} with ${link}`)
@@ -82,7 +82,7 @@ t.test('a provider that is down delays a mail and loses nothing', async (t) => {
   t.notMatch(JSON.stringify(state.logged), /canary|ann@/)
 })
 
-t.test('what is stored holds no link', async (t) => {
+t.test('the stored row contains no readable link', async (t) => {
   const { outbox } = setup()
   await outbox.enqueue(to, verify)
   const dump = await db.$queryRaw<{ text: string }[]>`
@@ -91,7 +91,7 @@ t.test('what is stored holds no link', async (t) => {
   t.notMatch(dump[0]?.text, /canary|example\.test\/verify/)
 })
 
-t.test('a mail leaves only if its transaction commits', async (t) => {
+t.test('a mail is sent only if its transaction commits', async (t) => {
   const { state, outbox } = setup()
   const transaction = transact(async (tx) => {
     await outbox.enqueueIn(tx, to, verify)
@@ -102,7 +102,7 @@ t.test('a mail leaves only if its transaction commits', async (t) => {
   t.equal(state.sent.length, 0)
 })
 
-t.test('workers in parallel send each mail once', async (t) => {
+t.test('parallel workers send each mail once', async (t) => {
   const { state, create } = setup()
   const workers = [create(), create(), create()]
   for (let n = 0; n < 45; n++) await workers[0]?.enqueue(`user${n}@example.test`, verify)
@@ -116,7 +116,7 @@ t.test('workers in parallel send each mail once', async (t) => {
   t.equal(new Set(state.sent.map(({ to }) => to)).size, 45)
 })
 
-t.test('a worker that died is taken over from when its lease ends', async (t) => {
+t.test('another worker takes over when the lease of a crashed one expires', async (t) => {
   const { state, outbox } = setup()
   await outbox.enqueue(to, verify)
   await db.outboxMessage.updateMany({ data: { attempts: 1, nextAttemptAt: new Date(START + 60_000) } })
@@ -128,7 +128,7 @@ t.test('a worker that died is taken over from when its lease ends', async (t) =>
   t.equal(state.sent.length, 1)
 })
 
-t.test('a rejected mail is given up at once, and visibly', async (t) => {
+t.test('a rejected mail is given up at once, which is logged', async (t) => {
   const { state, outbox } = setup()
   await outbox.enqueue(to, verify)
   state.failure = new MailRejected('resend answered 422 validation_error')
@@ -144,7 +144,7 @@ t.test('a rejected mail is given up at once, and visibly', async (t) => {
   t.equal(state.sent.length, 0)
 })
 
-t.test('a mail is tried for a day, at least hourly, then given up', async (t) => {
+t.test('a mail is retried at least hourly for a day, then given up', async (t) => {
   const { state, outbox } = setup()
   await outbox.enqueue(to, verify)
   state.failure = new Error('down')
@@ -160,7 +160,7 @@ t.test('a mail is tried for a day, at least hourly, then given up', async (t) =>
   t.match(state.logged.at(-1), { code: 'mail_given_up', attempts })
 })
 
-t.test('nobody can be flooded, not by parallel requests either', async (t) => {
+t.test('no recipient can be flooded, not even by parallel requests', async (t) => {
   const { state, outbox } = setup()
   const ask = () =>
     db.$transaction((tx) => outbox.enqueueIn(asTransaction(tx), to, verify), {
@@ -177,7 +177,7 @@ t.test('nobody can be flooded, not by parallel requests either', async (t) => {
   t.equal(await db.outboxMessage.count(), 13)
 })
 
-t.test('a recipient cannot bring a header along', async (t) => {
+t.test('a recipient cannot inject a header', async (t) => {
   const { outbox } = setup()
   for (const bad of ['a@b.test\r\nBcc: c@d.test', 'a@b.test\n', 'a@b.test\0', '']) {
     await t.rejects(outbox.enqueue(bad, verify), TypeError)
@@ -185,7 +185,7 @@ t.test('a recipient cannot bring a header along', async (t) => {
   t.equal(await db.outboxMessage.count(), 0)
 })
 
-t.test('a started outbox sends when woken, when polled, and not once stopped', async (t) => {
+t.test('a started outbox sends when woken and when polled, but not after it was stopped', async (t) => {
   const woken = setup({ pollMs: HOUR })
   woken.outbox.start()
   await transact((tx) => woken.outbox.enqueueIn(tx, to, verify))
@@ -198,24 +198,24 @@ t.test('a started outbox sends when woken, when polled, and not once stopped', a
   await becomes(t, () => polled.state.sent.length === 1, 'polled')
   polled.state.delay = 100
   await polled.outbox.enqueue(to, verify)
-  await becomes(t, async () => (await rows()).some((row) => row.attempts && !row.sentAt), 'under way')
+  await becomes(t, async () => (await rows()).some((row) => row.attempts && !row.sentAt), 'in flight')
   await polled.outbox.stop()
-  t.equal(polled.state.sent.length, 2, 'what was under way is settled')
+  t.equal(polled.state.sent.length, 2, 'stop awaits the mail in flight')
   t.notOk((await rows()).some((row) => !row.sentAt))
   await transact((tx) => polled.outbox.enqueueIn(tx, to, verify))
-  // Were anything under way, it would be settled by this.
+  // This would await anything in flight.
   await polled.outbox.stop()
   t.equal(polled.state.sent.length, 2)
 })
 
-t.test('a database that fails is logged and asked again', async (t) => {
+t.test('a database failure is logged and the query is retried', async (t) => {
   const { state, outbox } = setup({ pollMs: 20 })
-  await db.$executeRaw`ALTER TABLE outbox_messages RENAME TO outbox_away`
+  await db.$executeRaw`ALTER TABLE outbox_messages RENAME TO outbox_renamed`
   outbox.start()
-  await becomes(t, () => state.logged.length >= 2, 'logged, more than once')
-  await db.$executeRaw`ALTER TABLE outbox_away RENAME TO outbox_messages`
+  await becomes(t, () => state.logged.length >= 2, 'more than one failure is logged')
+  await db.$executeRaw`ALTER TABLE outbox_renamed RENAME TO outbox_messages`
   await outbox.enqueue(to, verify)
-  await becomes(t, () => state.sent.length === 1, 'and sent once it is back')
+  await becomes(t, () => state.sent.length === 1, 'the mail is sent once the database is back')
   await outbox.stop()
   t.match(state.logged[0], { code: 'outbox_unavailable' })
 })

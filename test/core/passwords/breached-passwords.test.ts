@@ -18,38 +18,41 @@ async function setUp(t: { teardown(task: () => unknown): unknown }) {
   return { range, clock, lines, breached: createBreachedPasswords({ url: range.url, clock, log }) }
 }
 
-t.test('only five hex digits leave, with padding; a count of zero is no breach', async (t) => {
-  const { range, breached, lines } = await setUp(t)
-  range.knows(SECRET)
-  range.knows('only there as padding', 0)
-  t.equal(await breached.has(SECRET), true)
-  t.equal(await breached.has('nobody has heard of this'), false)
-  t.equal(await breached.has('only there as padding'), false)
-  t.equal(range.asked.length, 3)
-  for (const { path, headers } of range.asked) {
-    t.match(path, /^\/range\/[0-9A-F]{5}(\?mode=sha1)?$/)
-    t.equal(headers['add-padding'], 'true')
-    t.equal(headers.authorization, undefined)
-    t.equal(headers.cookie, undefined)
-  }
-  t.equal(range.asked[0]?.path.slice(7, 12), HASH.slice(0, 5))
-  t.notOk(JSON.stringify(range.asked).includes(HASH.slice(5)))
-  t.strictSame(lines, [])
-})
+t.test(
+  'the request contains only five hex digits and asks for padding; a count of zero is not a breach',
+  async (t) => {
+    const { range, breached, lines } = await setUp(t)
+    range.knows(SECRET)
+    range.knows('only there as padding', 0)
+    t.equal(await breached.has(SECRET), true)
+    t.equal(await breached.has('nobody has heard of this'), false)
+    t.equal(await breached.has('only there as padding'), false)
+    t.equal(range.asked.length, 3)
+    for (const { path, headers } of range.asked) {
+      t.match(path, /^\/range\/[0-9A-F]{5}(\?mode=sha1)?$/)
+      t.equal(headers['add-padding'], 'true')
+      t.equal(headers.authorization, undefined)
+      t.equal(headers.cookie, undefined)
+    }
+    t.equal(range.asked[0]?.path.slice(7, 12), HASH.slice(0, 5))
+    t.notOk(JSON.stringify(range.asked).includes(HASH.slice(5)))
+    t.strictSame(lines, [])
+  },
+)
 
-t.test('one password has one hash, however it is composed', async (t) => {
+t.test('a password has the same hash in every Unicode composition', async (t) => {
   const { range, breached } = await setUp(t)
   range.knows('d\u00e9j\u00e0 vu d\u00e9j\u00e0')
   t.equal(await breached.has('de\u0301ja\u0300 vu de\u0301ja\u0300'), true)
 })
 
-t.test('without an address nobody is asked', async (t) => {
+t.test('without a URL no request is made', async (t) => {
   const log = { info: () => t.fail('logged'), warn: () => t.fail('logged') }
   const breached = createBreachedPasswords({ url: undefined, clock: movableClock(), log })
   t.equal(await breached.has('password'), false)
 })
 
-t.test('a server that hangs costs a second once, then nothing for half a minute', async (t) => {
+t.test('a server that hangs costs one second, then nothing for half a minute', async (t) => {
   const { range, breached, clock, lines } = await setUp(t)
   range.knows(SECRET)
   range.behaviour = () => {}
@@ -64,9 +67,9 @@ t.test('a server that hangs costs a second once, then nothing for half a minute'
 
   clock.advance(2_000)
   await twenty(() => breached.has(SECRET))
-  t.equal(range.asked.length, 2, 'one finds out for all')
+  t.equal(range.asked.length, 2, 'one request finds out for all')
   t.strictSame(deadlines, [[1_000], [1_000]])
-  t.equal(lines.length, 1, 'an outage is one line')
+  t.equal(lines.length, 1, 'an outage is logged in one line')
 
   range.behaviour = range.well
   clock.advance(30_001)
@@ -76,10 +79,10 @@ t.test('a server that hangs costs a second once, then nothing for half a minute'
   t.match(lines[0], /bundled list/)
   t.match(lines[1], /online again/)
   for (const part of [SECRET, HASH, HASH.slice(0, 5), HASH.slice(5)])
-    t.notOk(lines.join().includes(part), 'nothing secret')
+    t.notOk(lines.join().includes(part), 'no secret is logged')
 })
 
-t.test('whatever else is no answer is an outage too', async (t) => {
+t.test('every other invalid answer counts as an outage', async (t) => {
   const line = '0123456789ABCDEF0123456789ABCDEF012:1\r\n'
   const faults: Record<string, (path: string, response: ServerResponse) => void> = {
     'a 500': (_, response) => void response.writeHead(500).end('oops'),
@@ -110,14 +113,14 @@ t.test('whatever else is no answer is an outage too', async (t) => {
     t.equal(await breached.has(SECRET), false, name)
     t.strictSame(deadlines, [[1_000]], `${name}: waited for at most a second`)
     t.equal(lines.length, 1, name)
-    t.notOk(lines.join().includes(HASH.slice(0, 5)), `${name}: nothing secret`)
+    t.notOk(lines.join().includes(HASH.slice(0, 5)), `${name}: no secret is logged`)
     const before = range.asked.length
     await breached.has(SECRET)
     t.equal(range.asked.length, before, `${name}: not asked again`)
   }
 })
 
-t.test('an endless answer is cut off, a huge one is no range', async (t) => {
+t.test('an endless answer is cut off, and a huge one is not a range', async (t) => {
   const { range, breached, clock, lines } = await setUp(t)
   range.behaviour = (_, response) => {
     const chunk = Buffer.from('0123456789ABCDEF0123456789ABCDEF012:1\r\n'.repeat(1_000))
@@ -136,7 +139,7 @@ t.test('an endless answer is cut off, a huge one is no range', async (t) => {
   t.equal(lines.length, 1)
 })
 
-t.test('nobody listens', async (t) => {
+t.test('a refused connection counts as an outage', async (t) => {
   const lines: string[] = []
   const write = (_details: object, message: string) => void lines.push(message)
   const log = { info: write, warn: write }

@@ -12,21 +12,21 @@ const sections = page
     return { code, status: Number(status), title, text: section }
   })
 
-t.test('docs/errors.md tells every code with the status and the title that clients get', async (t) => {
+t.test('docs/errors.md lists every code with the status and the title that clients get', async (t) => {
   t.strictSame(
     sections.map(({ code, status, title }) => [code, status, title]),
     Object.entries(problems).map(([code, [status, title]]) => [code, status, title]),
   )
 })
 
-t.test('docs/errors.md says when each happens and what to do about it', async (t) => {
+t.test('docs/errors.md says when each problem happens and what to do about it', async (t) => {
   for (const { code, text } of sections) {
     t.match(text, /^\*\*When\.\*\* \S/m, `${code}: when`)
     t.match(text, /^\*\*Do\.\*\* \S/m, `${code}: what to do`)
   }
 })
 
-t.test('a problem carries the status of its code', async (t) => {
+t.test('a problem has the status of its code', async (t) => {
   for (const [code, [status]] of Object.entries(problems)) {
     const problem = new Problem(code as ProblemCode)
     t.equal(problem.status, status)

@@ -73,7 +73,7 @@ const session = (absoluteExpiresAt: Date, ended?: Date) => ({
 const event = (at: Date) => ({ id: uuidv7(), at, type: 'login', outcome: 'success' })
 const many = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make)
 
-/** Old rows in every table; says how many. */
+/** Creates old rows in every table and returns how many. */
 async function plant(counts: { mails: number; tokens: number; sessions: number; events: number }) {
   await db.outboxMessage.createMany({ data: many(counts.mails, () => mail({ sentAt: ago(8) })) })
   await db.oneTimeToken.createMany({ data: many(counts.tokens, () => token(ago(2))) })
@@ -95,7 +95,7 @@ t.beforeEach(async () => {
   await db.auditEvent.deleteMany()
 })
 
-t.test('what is old goes, what is young stays, to the millisecond', async (t) => {
+t.test('old rows are deleted and younger ones kept, to the millisecond', async (t) => {
   const mails = {
     sent: mail({ sentAt: ago(7) }),
     sentBefore: mail({ sentAt: ago(7, 1) }),
@@ -123,21 +123,21 @@ t.test('what is old goes, what is young stays, to the millisecond', async (t) =>
   t.strictSame(
     ids(await db.outboxMessage.findMany()),
     ids([mails.sent, mails.givenUp, mails.queued]),
-    'mail that still has to leave is never old',
+    'mail that is still to be sent is never deleted',
   )
   t.strictSame(ids(await db.oneTimeToken.findMany()), ids([tokens.expired, tokens.valid]))
   t.strictSame(
     ids(await db.session.findMany()),
     ids([sessions.expired, sessions.endedLongAgo, sessions.live]),
-    'an ended session stays while its tokens would live',
+    'an ended session stays as long as its tokens would be valid',
   )
   t.strictSame(ids(await db.auditEvent.findMany()), ids([events.old, events.fresh]))
-  t.equal(await retention.run(), 0, 'and nothing is left to do')
+  t.equal(await retention.run(), 0, 'nothing is left to delete')
   t.strictSame(warnings, [])
   t.equal(await db.user.count(), 1)
 })
 
-t.test('of failed guesses only the count that no waiting lifts stays for long', async (t) => {
+t.test('of failed guesses only the count behind the lasting lock is kept for long', async (t) => {
   const counter = (bucket: string, updatedAt: Date, resetsAt: Date | null = updatedAt) => ({
     account: new Uint8Array(32),
     bucket,
@@ -162,14 +162,14 @@ t.test('of failed guesses only the count that no waiting lifts stays for long', 
   await db.guessCounter.deleteMany()
 })
 
-t.test('more rows than a batch go in one run, a full last batch too', async (t) => {
+t.test('one run deletes more rows than a batch, even if the last batch is full', async (t) => {
   const total = await plant({ mails: 1_000, tokens: 1_001, sessions: 2_000, events: 2_500 })
   await db.auditEvent.create({ data: event(ago(1)) })
   t.equal(await setup().retention.run(), total)
   t.equal(await left(), 1)
 })
 
-t.test('two nodes at once delete everything once, and neither fails', async (t) => {
+t.test('two nodes at the same time delete each row once, and neither fails', async (t) => {
   const total = await plant({ mails: 1_500, tokens: 2_500, sessions: 1_200, events: 3_000 })
   const nodes = [setup(), setup({ db: two.db }), setup(), setup({ db: two.db })]
   const deleted = await Promise.all(nodes.map(({ retention }) => retention.run()))
@@ -181,7 +181,7 @@ t.test('two nodes at once delete everything once, and neither fails', async (t) 
   for (const { warnings } of nodes) t.strictSame(warnings, [])
 })
 
-t.test('while another node is at it, this one leaves it alone', async (t) => {
+t.test('a run deletes nothing while another node is deleting', async (t) => {
   const total = await plant({ mails: 1, tokens: 1, sessions: 1, events: 1 })
   const { retention, warnings } = setup()
   await two.db.$transaction(async (tx) => {
@@ -193,7 +193,7 @@ t.test('while another node is at it, this one leaves it alone', async (t) => {
   t.strictSame(warnings, [])
 })
 
-t.test('a row that a request holds waits for the next run, and nobody waits for it', async (t) => {
+t.test('a locked row is left to the next run, and nothing waits for it', async (t) => {
   const total = await plant({ mails: 3, tokens: 3, sessions: 3, events: 3 })
   const { retention, warnings } = setup()
   await two.db.$transaction(async (tx) => {
@@ -204,26 +204,26 @@ t.test('a row that a request holds waits for the next run, and nobody waits for 
   t.strictSame(warnings, [])
 })
 
-t.test('a failure is logged, spoils nothing else, and is mended by the next run', async (t) => {
+t.test('a failure is logged and affects no other table; the next run makes up for it', async (t) => {
   const total = await plant({ mails: 2, tokens: 2, sessions: 2, events: 2 })
   const { retention, warnings } = setup()
-  await db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_away`
+  await db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_renamed`
   t.equal(await retention.run(), total - 2)
   t.match(warnings, [{ table: 'sessions', reason: /Error/ }])
-  await db.$executeRaw`ALTER TABLE sessions_away RENAME TO sessions`
+  await db.$executeRaw`ALTER TABLE sessions_renamed RENAME TO sessions`
   t.equal(await retention.run(), 2)
   t.equal(warnings.length, 1)
 })
 
-t.test('a database that is away is logged, never thrown', async (t) => {
-  const away = openDatabase({ url: 'postgresql://nobody@127.0.0.1:1/none' })
-  t.after(away.close)
-  const { retention, warnings } = setup({ db: away.db })
+t.test('an unavailable database is logged, never thrown', async (t) => {
+  const unavailable = openDatabase({ url: 'postgresql://nobody@127.0.0.1:1/none' })
+  t.after(unavailable.close)
+  const { retention, warnings } = setup({ db: unavailable.db })
   t.equal(await retention.run(), 0)
   t.match(warnings[0], { table: 'outbox_messages' })
 })
 
-t.test('stop() in the middle settles the batch under way and begins no other', async (t) => {
+t.test('stop() awaits the batch in flight and starts no other', async (t) => {
   const total = await plant({ mails: 2_500, tokens: 10, sessions: 10, events: 10 })
   let batches = 0
   let stopped: Promise<void> | undefined
@@ -239,17 +239,17 @@ t.test('stop() in the middle settles the batch under way and begins no other', a
   await stopped
   t.equal(batches, 2)
   t.equal(await left(), total - 2_000)
-  t.equal(await retention.run(), 0, 'stopped is stopped')
+  t.equal(await retention.run(), 0, 'nothing runs after stop()')
   t.strictSame(warnings, [])
-  t.equal(await setup().retention.run(), total - 2_000, 'the next process carries on')
+  t.equal(await setup().retention.run(), total - 2_000, 'the next process continues')
 })
 
-t.test('started, it runs again and again, until it is stopped', async (t) => {
+t.test('once started, it runs repeatedly until it is stopped', async (t) => {
   const { retention } = setup({ intervalMs: 20 })
   retention.start()
   for (const round of ['first', 'second']) {
     await plant({ mails: 1, tokens: 1, sessions: 1, events: 1 })
-    await becomes(t, async () => (await left()) === 0, `the ${round} rows go by themselves`)
+    await becomes(t, async () => (await left()) === 0, `the ${round} rows are deleted without a call`)
   }
   await retention.stop()
   const total = await plant({ mails: 1, tokens: 1, sessions: 1, events: 1 })
@@ -257,7 +257,7 @@ t.test('started, it runs again and again, until it is stopped', async (t) => {
   t.equal(await left(), total)
 })
 
-t.test('a lifted mark outlives late reports, and no more; what is held back stays so', async (t) => {
+t.test('a lifted suppression is kept for late reports, then deleted; an active one stays', async (t) => {
   const rows = [
     { address: 'a@example.test', reason: 'lifted', at: ago(30) },
     { address: 'b@example.test', reason: 'lifted', at: ago(30, 1) },

@@ -13,7 +13,7 @@ const context: RequestContext = { ip: '192.0.2.1', userAgent: 'a test', requestI
 const UNPROVEN = { code: 'invalid_credentials' }
 const PASSWORD_MISSING = { code: 'validation_failed', members: { errors: [{ pointer: '/password' }] } }
 
-/** A person who is signed in; without a password when somebody else vouches for them. */
+/** A person who is signed in; without a password if an identity provider signs them in. */
 async function createPerson({ passkey, hasPassword }: { passkey: boolean; hasPassword: boolean }) {
   const account = await server.createAccount()
   const { access_token: bearer } = await server.login(account)
@@ -35,14 +35,14 @@ const failures = (userId: string) =>
     orderBy: { at: 'asc' },
   })
 
-t.test('an account without a password is proven by its passkey alone', async (t) => {
+t.test('an account without a password is confirmed by its passkey alone', async (t) => {
   const { principal, answer } = await createPerson({ passkey: true, hasPassword: false })
   const user = await stepUp.require(principal, { passkey: await answer() }, context)
   t.match(user, { id: principal.userId, passwordHash: null })
   t.strictSame(await failures(principal.userId), [])
 })
 
-t.test('an account without a password is asked for its passkey where it shows none', async (t) => {
+t.test('an account without a password is asked for its passkey if it sends none', async (t) => {
   const { principal } = await createPerson({ passkey: true, hasPassword: false })
   await t.rejects(stepUp.require(principal, {}, context), {
     code: 'mfa_required',
@@ -50,7 +50,7 @@ t.test('an account without a password is asked for its passkey where it shows no
   })
 })
 
-t.test('the passkey of an account without a password has to fit, and works once', async (t) => {
+t.test('the passkey of an account without a password must match, and works once', async (t) => {
   const { principal, answer } = await createPerson({ passkey: true, hasPassword: false })
   const wrong = { passkey: await answer({ tamper: true }) }
   await t.rejects(stepUp.require(principal, wrong, context), { code: 'mfa_invalid' })
@@ -67,7 +67,7 @@ t.test('the passkey of another account proves nothing', async (t) => {
   await t.rejects(stepUp.require(principal, proof, context), { code: 'mfa_invalid' })
 })
 
-t.test('no password fits an account that has none, also not with the right passkey', async (t) => {
+t.test('an account without a password accepts none, not even with the right passkey', async (t) => {
   const { principal, answer } = await createPerson({ passkey: true, hasPassword: false })
   for (const guess of [password, '', 'nobody']) {
     const proof = { password: guess, passkey: await answer() }
@@ -77,7 +77,7 @@ t.test('no password fits an account that has none, also not with the right passk
   t.equal((await failures(principal.userId)).length, 6)
 })
 
-t.test('an account with a password is proven with it, whatever else it shows', async (t) => {
+t.test('an account with a password needs it, whatever else is sent', async (t) => {
   const { principal, answer } = await createPerson({ passkey: true, hasPassword: true })
   await t.rejects(stepUp.require(principal, { passkey: await answer() }, context), PASSWORD_MISSING)
   await t.rejects(stepUp.require(principal, {}, context), PASSWORD_MISSING)
@@ -86,14 +86,14 @@ t.test('an account with a password is proven with it, whatever else it shows', a
   t.equal(user.id, principal.userId)
 })
 
-t.test('an account with a password and nothing else is proven by it alone', async (t) => {
+t.test('an account with only a password is confirmed by it alone', async (t) => {
   const { principal } = await createPerson({ passkey: false, hasPassword: true })
   await t.rejects(stepUp.require(principal, {}, context), PASSWORD_MISSING)
   await t.rejects(stepUp.require(principal, { password: 'wrong' }, context), UNPROVEN)
   t.equal((await stepUp.require(principal, { password }, context)).id, principal.userId)
 })
 
-t.test('an account with neither can prove nothing again', async (t) => {
+t.test('an account with neither cannot step up', async (t) => {
   const { principal, answer } = await createPerson({ passkey: false, hasPassword: false })
   const borrowed = await createPerson({ passkey: true, hasPassword: false })
   await t.rejects(answer(), /no challenge/, 'there is no passkey to ask for')
@@ -102,7 +102,7 @@ t.test('an account with neither can prove nothing again', async (t) => {
   }
 })
 
-t.test('an account that was disabled or has gone proves nothing', async (t) => {
+t.test('a disabled or deleted account cannot step up', async (t) => {
   const { principal, answer } = await createPerson({ passkey: true, hasPassword: false })
   const passkey = await answer()
   await server.db.user.update({ where: { id: principal.userId }, data: { disabledAt: new Date() } })
@@ -111,7 +111,7 @@ t.test('an account that was disabled or has gone proves nothing', async (t) => {
   await t.rejects(stepUp.require(principal, { passkey }, context), UNPROVEN)
 })
 
-t.test('nobody signs in with a password to an account that has none', async (t) => {
+t.test('an account without a password cannot sign in with one', async (t) => {
   for (const passkey of [true, false]) {
     const { account } = await createPerson({ passkey, hasPassword: false })
     for (const guess of [password, '', 'nobody', 'null']) {

@@ -10,12 +10,12 @@ import { movableClock, startServer } from '../../support/server.ts'
 const clock = movableClock()
 const server = await startServer(t, { clock })
 const { keyRing } = server.app.services
-// Where the server of the tests says it is.
+// The PUBLIC_URL of the test server.
 const ISSUER = 'http://localhost:8080'
 const TTL = 600
 const REVOKED = { code: 'access_token_invalid', members: { detail: 'The token has been revoked.' } }
 
-/** Access tokens over the server's keys, with revocations that the test makes. */
+/** Access tokens with the server's keys and the test's own revocations. */
 function setUp() {
   const revoked = createRevokedTokens(clock, 660_000)
   const revocations = { isFresh: true, catchUp: async () => {}, has: revoked.has }
@@ -25,7 +25,7 @@ function setUp() {
 
 const seconds = () => Math.floor(clock.now() / 1000)
 
-/** Signs claims with the server's key, whatever they are. */
+/** Signs any claims with the server's key. */
 function signByHand(claims: object): string {
   const { kid, alg, privateKey: key } = keyRing.signer()
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -34,7 +34,7 @@ function signByHand(claims: object): string {
   return `${input}.${signature.toString('base64url')}`
 }
 
-/** A token that a client got for itself: nobody's session. */
+/** A token that a client got for itself, without a session. */
 function clientToken(clientId: string, { iat = seconds(), ...claims }: { iat?: number; sub?: string } = {}) {
   return signByHand({
     iss: ISSUER,
@@ -65,10 +65,10 @@ t.test("a client's own token needs no session", async (t) => {
   const token = clientToken('robot')
   const principal = { kind: 'client', clientId: 'robot', scope: ['reports:read', 'reports:write'] }
   t.strictSame(await accessTokens.verify(token), principal)
-  t.strictSame(accessTokens.verify(token), principal, 'a second time without looking at the signature')
+  t.strictSame(accessTokens.verify(token), principal, 'the second time without checking the signature')
 })
 
-t.test("a client's own tokens are refused by the moment of their issue", async (t) => {
+t.test("a client's own tokens are refused by their time of issue", async (t) => {
   const { accessTokens, revoked } = setUp()
   const earlier = clientToken('robot')
   const another = clientToken('another')
@@ -76,14 +76,14 @@ t.test("a client's own tokens are refused by the moment of their issue", async (
   clock.advance(2_000)
   const moment = seconds()
   revoked.addClient('robot', moment)
-  t.throws(() => accessTokens.verify(earlier), REVOKED, 'also one that was checked before')
+  t.throws(() => accessTokens.verify(earlier), REVOKED, 'also a token that was checked before')
   await t.rejects(async () => accessTokens.verify(clientToken('robot', { iat: moment - 1 })), REVOKED)
   t.match(await accessTokens.verify(clientToken('robot')), { kind: 'client', clientId: 'robot' })
   t.match(await accessTokens.verify(another), { kind: 'client', clientId: 'another' })
 })
 
 t.test(
-  "a client's token in a session is delegated: it carries no roles, and ends with the session",
+  "a client's token in a session is delegated: it has no roles, and ends with the session",
   async (t) => {
     const { accessTokens, revoked } = setUp()
     const claims = session({ client_id: 'a-mail-app', scope: 'profile mail' })
@@ -103,7 +103,7 @@ t.test(
   },
 )
 
-t.test('a first-party token is a person in a session of their own', async (t) => {
+t.test('a first-party token identifies a person in their own session', async (t) => {
   const { accessTokens } = setUp()
   const claims = session()
   const { accessToken, expiresIn } = accessTokens.sign(claims, clock.now() + 3_600_000)
@@ -120,27 +120,27 @@ t.test('a first-party token is a person in a session of their own', async (t) =>
   })
 })
 
-t.test('without a session nobody is a person, whatever the other claims say', async (t) => {
+t.test('a token without a session is never a person, whatever the other claims say', async (t) => {
   const { accessTokens } = setUp()
   const token = clientToken(FIRST_PARTY_CLIENT, { sub: uuidv7() })
   t.match(await accessTokens.verify(token), { kind: 'client' })
 })
 
-t.test('a token without a scope may do nothing; it is not an error of the server', async (t) => {
+t.test('a token without a scope has no rights; it does not cause a server error', async (t) => {
   const { accessTokens } = setUp()
   const claims = { iss: ISSUER, aud: ISSUER, sub: 'robot', client_id: 'robot', jti: randomUUID() }
   const token = signByHand({ ...claims, iat: seconds(), exp: seconds() + TTL })
   t.strictSame(await accessTokens.verify(token), { kind: 'client', clientId: 'robot', scope: [] })
 })
 
-t.test('over HTTP only a token of the person opens the account', async (t) => {
+t.test('over HTTP only a first-party token of the person gives access to the account', async (t) => {
   const { access_token: own } = await server.login(await server.createAccount())
   const me = (bearer: string) => server.call('GET', '/me', { bearer })
   t.equal((await me(own)).status, 200)
   const payload = JSON.parse(Buffer.from(own.split('.')[1] ?? '', 'base64url').toString())
   const { sid, ...withoutSession } = payload
   t.ok(sid)
-  t.equal((await me(signByHand(payload))).status, 200, 'what is signed by hand is accepted')
+  t.equal((await me(signByHand(payload))).status, 200, 'a token signed by the test is accepted')
   const refused = {
     delegated: { ...payload, client_id: 'a-mail-app' },
     'delegated, without the scope': { ...payload, client_id: 'a-mail-app', scope: 'mail' },

@@ -18,7 +18,7 @@ import { recordingMonitor } from '../../support/recording-monitor.ts'
 
 const APP_SECRET = 'a-secret-for-tests-of-at-least-32-bytes'
 const TTL = 600
-// What a key goes on verifying beyond its last token: for clocks that differ and for a node that still has to look.
+// How long a key verifies beyond its last token: for clock differences, and for nodes yet to reload.
 const TOLERANCE = 60
 
 async function setUp(t: { teardown(end: () => Promise<unknown>): void }) {
@@ -49,7 +49,7 @@ async function setUp(t: { teardown(end: () => Promise<unknown>): void }) {
     reloadMs: 5,
   }
 
-  /** What `keys rotate` does; the new key signs from `activatesInMs` on. */
+  /** Does what `keys rotate` does; the new key signs after `activatesInMs`. */
   async function rotate(activatesInMs: number): Promise<string> {
     // No two keys become active at the same moment.
     clock.advance(1)
@@ -67,7 +67,7 @@ async function setUp(t: { teardown(end: () => Promise<unknown>): void }) {
 
 const kids = (ring: KeyRing) => ring.jwks().keys.map(({ kid }) => kid)
 
-t.test('rings that are opened at once make the first key between them, once', async (t) => {
+t.test('rings that are opened at the same time create the first key once', async (t) => {
   const { db, open } = await setUp(t)
   const rings = await Promise.all(Array.from({ length: 5 }, () => open()))
   const stored = await db.signingKey.findMany()
@@ -76,13 +76,13 @@ t.test('rings that are opened at once make the first key between them, once', as
     t.equal(ring.signer().kid, stored[0]?.kid)
     t.strictSame(kids(ring), [stored[0]?.kid])
   }
-  t.equal((await open()).signer().kid, stored[0]?.kid, 'whoever comes later takes it')
+  t.equal((await open()).signer().kid, stored[0]?.kid, 'a ring that opens later uses the same key')
   const eddsa = await open({ alg: 'EdDSA' })
-  t.equal(eddsa.signer().alg, 'EdDSA', 'another algorithm gets a key of its own')
-  t.equal(kids(eddsa).length, 2, 'and the key of the first one goes on verifying')
+  t.equal(eddsa.signer().alg, 'EdDSA', 'another algorithm gets its own key')
+  t.equal(kids(eddsa).length, 2, 'the key of the first algorithm still verifies')
 })
 
-t.test('its public half verifies what its private half signed; no private member is published', async (t) => {
+t.test('the public key verifies what the private key signed; no private member is published', async (t) => {
   const { open } = await setUp(t)
   const ring = await open()
   const { kid, privateKey } = ring.signer()
@@ -93,12 +93,12 @@ t.test('its public half verifies what its private half signed; no private member
   t.equal(ring.verifier('unknown'), undefined)
 })
 
-t.test('a key that is published but not active yet verifies, and does not sign', async (t) => {
+t.test('a key that is published but not yet active verifies, but does not sign', async (t) => {
   const { clock, open, rotate } = await setUp(t)
   const ring = await open()
   const { kid: first } = ring.signer()
   const second = await rotate(600_000)
-  t.strictSame(kids(ring), [first], 'nobody has looked yet')
+  t.strictSame(kids(ring), [first], 'the ring has not reloaded yet')
   await ring.reload()
   t.strictSame(kids(ring), [second, first])
   t.ok(ring.verifier(second))
@@ -106,11 +106,11 @@ t.test('a key that is published but not active yet verifies, and does not sign',
   clock.advance(599_999)
   t.equal(ring.signer().kid, first)
   clock.advance(1)
-  t.equal(ring.signer().kid, second, 'from its moment on, without another look')
+  t.equal(ring.signer().kid, second, 'from its activation on, without a reload')
   t.ok(ring.verifier(first))
 })
 
-t.test('a retired key signs no more, and verifies until its last token can have expired', async (t) => {
+t.test('a retired key no longer signs, and verifies until its last token must have expired', async (t) => {
   const { clock, open, rotate, retire } = await setUp(t)
   const ring = await open()
   const { kid: first } = ring.signer()
@@ -121,16 +121,16 @@ t.test('a retired key signs no more, and verifies until its last token can have 
   clock.advance((TTL + TOLERANCE) * 1000 - 1)
   t.ok(ring.verifier(first))
   t.strictSame(kids(ring), [second, first])
-  t.ok((await open()).verifier(first), 'also for a node that starts now')
+  t.ok((await open()).verifier(first), 'also on a node that starts now')
   clock.advance(1)
-  t.equal(ring.verifier(first), undefined, 'without another look')
+  t.equal(ring.verifier(first), undefined, 'without a reload')
   await ring.reload()
   t.strictSame(kids(ring), [second])
   t.equal((await open()).verifier(first), undefined)
   t.ok(ring.verifier(second))
 })
 
-t.test('with the last key retired, a node that starts makes a new one', async (t) => {
+t.test('if the last key is retired, a node that starts creates a new one', async (t) => {
   const { open, retire } = await setUp(t)
   const { kid: first } = (await open()).signer()
   await retire(first)
@@ -139,7 +139,7 @@ t.test('with the last key retired, a node that starts makes a new one', async (t
   t.equal(kids(ring).length, 2)
 })
 
-t.test('a running ring finds a key that was rotated elsewhere', async (t) => {
+t.test('a running ring finds a key that another node created', async (t) => {
   const { open, rotate } = await setUp(t)
   const ring = await open()
   await ring.start()
@@ -152,24 +152,24 @@ t.test('while Postgres cannot be read, the keys in memory stay; that is logged a
   const { db, deps, monitor } = await setUp(t)
   let fails = false
   const findMany: typeof db.signingKey.findMany = ((args: object) =>
-    fails ? Promise.reject(new Error('postgres is away')) : db.signingKey.findMany(args)) as never
+    fails ? Promise.reject(new Error('postgres is unavailable')) : db.signingKey.findMany(args)) as never
   const ring = await openKeyRing({ ...deps, db: { signingKey: { findMany } } as unknown as Database })
   const { kid } = ring.signer()
   fails = true
   await ring.start()
   await eventually(() => monitor.failures.length > 1)
-  await t.rejects(ring.reload(), { message: 'postgres is away' }, 'who asks for a look learns of it')
+  await t.rejects(ring.reload(), { message: 'postgres is unavailable' }, 'the caller gets the failure')
   await ring.stop()
   t.equal(ring.signer().kid, kid)
   t.ok(ring.verifier(kid))
   t.strictSame(new Set(monitor.failures), new Set(['key_ring']))
   t.match(monitor.lines[0], {
-    fields: { reason: 'postgres is away' },
+    fields: { reason: 'postgres is unavailable' },
     message: 'signing keys could not be read again',
   })
 })
 
-t.test('stop awaits the look in flight, so that nothing asks a database that is closed', async (t) => {
+t.test('stop awaits the reload in flight, so that nothing queries a closed database', async (t) => {
   const { db, deps, rotate } = await setUp(t)
   const released = deferred()
   let looks = 0
@@ -180,7 +180,7 @@ t.test('stop awaits the look in flight, so that nothing asks a database that is 
     return rows
   }
   const ring = await openKeyRing({ ...deps, db: { signingKey: { findMany } } as unknown as Database })
-  t.equal(looks, 2, 'one look, and one more for the key it made')
+  t.equal(looks, 2, 'one read, and one more for the key it created')
   const second = await rotate(0)
   await ring.start()
   await eventually(() => looks === 3)
@@ -192,11 +192,11 @@ t.test('stop awaits the look in flight, so that nothing asks a database that is 
   t.equal(stopped, false)
   released.resolve()
   await stopping
-  t.equal(ring.signer().kid, second, 'what was read counts')
+  t.equal(ring.signer().kid, second, 'the reload in flight took effect')
   t.equal(looks, 3)
 })
 
-t.test('a private key is sealed: only whoever has the secret can read it', async (t) => {
+t.test('a private key is encrypted: reading it takes the secret', async (t) => {
   const { db, deps, open } = await setUp(t)
   const { kid } = (await open()).signer()
   const stored = await db.signingKey.findUniqueOrThrow({ where: { kid } })
@@ -206,10 +206,7 @@ t.test('a private key is sealed: only whoever has the secret can read it', async
   t.type(d, 'string')
   for (const secret of [d, Buffer.from(d, 'base64url')]) t.notOk(sealed.includes(secret))
   t.notOk(JSON.stringify(stored.publicJwk).includes(d))
-  t.throws(
-    () => deps.secrets.open('signing-key', 'another kid', sealed),
-    'a row cannot be passed off as another',
-  )
+  t.throws(() => deps.secrets.open('signing-key', 'another kid', sealed), 'a row cannot stand in for another')
   const others = createSecrets([createHash('sha256').update('another secret').digest('hex')])
   await t.rejects(open({ secrets: others }), /APP_SECRETS/)
 })

@@ -11,7 +11,7 @@ const b64 = (value: unknown) =>
 const me = async (bearer: string) => (await server.call('GET', '/me', { bearer })).status
 const jwks = async () => (await server.call('GET', '/.well-known/jwks.json')).body as { keys: JWK[] }
 
-t.test('anybody can verify it through JWKS; it is an RFC 9068 token', async (t) => {
+t.test('an access token is an RFC 9068 token that JWKS verifies', async (t) => {
   const { access_token: token, session } = await server.login(account)
   const keys = await jwks()
   for (const key of keys.keys) t.notOk('d' in key, 'no private key is published')
@@ -80,7 +80,7 @@ t.test('forged, stripped and redirected tokens are refused', async (t) => {
   t.equal(await me(token), 200)
 })
 
-t.test('it expires, also in the cache, and never outlives its session', async (t) => {
+t.test('a token expires, also in the cache, and never outlives its session', async (t) => {
   const { access_token: token } = await server.login(account)
   t.equal(await me(token), 200)
   clock.advance(631_000)
@@ -94,7 +94,7 @@ t.test('it expires, also in the cache, and never outlives its session', async (t
 })
 
 for (const alg of ['EdDSA', 'RS256']) {
-  t.test(`${alg} by configuration; ten nodes that start together make one key`, async (t) => {
+  t.test(`${alg} by configuration; ten nodes that start together create one key`, async (t) => {
     const nodes = await Promise.all(
       Array.from({ length: 4 }, () =>
         startServer(t, { env: { ACCESS_TOKEN_ALG: alg }, databaseUrl: server.databaseUrl }),
