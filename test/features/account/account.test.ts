@@ -4,7 +4,7 @@ import { startServer, twenty } from '../../support/server.ts'
 const server = await startServer(t)
 const refresh = (refresh_token: string) => server.post('/auth/refresh', { refresh_token })
 
-t.test('the own record: read, rename, nothing else', async (t) => {
+t.test('a user can read and rename their account, and change nothing else', async (t) => {
   const account = await server.createAccount()
   const { access_token: bearer } = await server.login(account)
   const me = await server.call('GET', '/me', { bearer })
@@ -28,12 +28,12 @@ t.test('the own record: read, rename, nothing else', async (t) => {
   t.equal(
     (await server.call('GET', `/me?access_token=${bearer}`)).status,
     401,
-    'tokens are not taken from a URL',
+    'tokens in a URL are not accepted',
   )
   t.equal((await server.call('GET', '/me?x=1', { bearer })).status, 400)
 })
 
-t.test('a changed password ends the other sessions, keeps this one, and tells the owner', async (t) => {
+t.test('a password change ends the other sessions, keeps this one, and notifies the owner', async (t) => {
   const account = await server.createAccount()
   const [here, there] = [await server.login(account), await server.login(account)]
   const change = (current_password: string, new_password: string) =>
@@ -53,7 +53,7 @@ t.test('a changed password ends the other sessions, keeps this one, and tells th
   t.match((await server.mailsTo(account.email)).at(-1)?.subject, /password/i)
 })
 
-t.test('of 20 parallel changes one wins', async (t) => {
+t.test('of 20 parallel changes one succeeds', async (t) => {
   const account = await server.createAccount()
   const { access_token: bearer } = await server.login(account)
   const answers = await twenty((index) =>
@@ -72,26 +72,21 @@ t.test('of 20 parallel changes one wins', async (t) => {
   )
 })
 
-t.test(
-  'deleting ten times at once, while a reset is asked for, deletes once and breaks nothing',
-  async (t) => {
-    const account = await server.createAccount()
-    const { access_token: bearer } = await server.login(account)
-    const answers = await Promise.all([
-      ...Array.from({ length: 10 }, () =>
-        server.call('DELETE', '/me', { bearer, body: { password: account.password } }),
-      ),
-      ...Array.from({ length: 4 }, () =>
-        server.post('/auth/request-password-reset', { email: account.email }),
-      ),
-    ])
-    t.equal(answers.slice(0, 10).filter((answer) => answer.status === 204).length, 1)
-    t.equal(answers.slice(0, 10).filter((answer) => answer.status === 401).length, 9)
-    for (const answer of answers.slice(10)) t.equal(answer.status, 202)
-  },
-)
+t.test('ten parallel deletions during a reset request delete once and cause no error', async (t) => {
+  const account = await server.createAccount()
+  const { access_token: bearer } = await server.login(account)
+  const answers = await Promise.all([
+    ...Array.from({ length: 10 }, () =>
+      server.call('DELETE', '/me', { bearer, body: { password: account.password } }),
+    ),
+    ...Array.from({ length: 4 }, () => server.post('/auth/request-password-reset', { email: account.email })),
+  ])
+  t.equal(answers.slice(0, 10).filter((answer) => answer.status === 204).length, 1)
+  t.equal(answers.slice(0, 10).filter((answer) => answer.status === 401).length, 9)
+  for (const answer of answers.slice(10)) t.equal(answer.status, 202)
+})
 
-t.test('a deleted account is gone, with its sessions; nothing signs in while it goes', async (t) => {
+t.test('a deleted account is gone with its sessions; nobody can sign in during the deletion', async (t) => {
   const account = await server.createAccount()
   const session = await server.login(account)
   const bearer = session.access_token
@@ -126,7 +121,7 @@ t.test('a deleted account is gone, with its sessions; nothing signs in while it 
   t.equal(await server.db.user.count({ where: { email: account.email } }), 1, 'the address can be used again')
 })
 
-t.test('a deletion and generations that are written behind lock in one order', async (t) => {
+t.test('a deletion and a write-behind flush lock in the same order', async (t) => {
   const account = await server.createAccount()
   for (let round = 0; round < 3; round += 1) {
     const sessions = await twenty(() => server.login(account))

@@ -20,7 +20,7 @@ const list = (bearer: string, query = '') => server.call('GET', `/auth/activity$
 const refresh = (refresh_token: string) => server.post('/auth/refresh', { refresh_token })
 const told = ({ type, outcome, reason }: Event) => [type, outcome, reason].filter(Boolean).join(' ')
 
-/** The newest page once it has every one of these; refusals are written a moment after their answer. */
+/** The newest page once it has all of these events; refusals are written just after their answer. */
 async function eventsWith(t: Test, bearer: string, wanted: string[]): Promise<Event[]> {
   let events: Event[] = []
   const complete = async () => {
@@ -30,7 +30,7 @@ async function eventsWith(t: Test, bearer: string, wanted: string[]): Promise<Ev
       if (missing.includes(told(event))) missing.splice(missing.indexOf(told(event)), 1)
     return missing.length === 0
   }
-  await eventually(complete).catch(() => t.strictSame(events.map(told), wanted, 'all events turn up'))
+  await eventually(complete).catch(() => t.strictSame(events.map(told), wanted, 'all events are there'))
   return events
 }
 
@@ -62,11 +62,11 @@ async function plant(userId: string, count: number, at = Date.now() - 60_000): P
   await server.db.auditEvent.createMany({ data })
 }
 
-t.test('what happened to an account shows, with its outcome, its reason and its session', async (t) => {
+t.test('the activity of an account is listed with outcome, reason and session', async (t) => {
   const email = server.freshEmail()
   const account = { email, password: server.password }
   const wrong = { ...account, password: 'not the password at all' }
-  // Nobody's yet, and nobody's later.
+  // There is no account yet, so these never belong to one.
   await server.post('/auth/login', wrong)
   await server.post('/auth/request-password-reset', { email })
 
@@ -157,7 +157,7 @@ t.test('what happened to an account shows, with its outcome, its reason and its 
     'register success',
   ]
   const events = await eventsWith(t, last.access_token, wanted)
-  t.strictSame(events.map(told), wanted, 'nothing else, newest first')
+  t.strictSame(events.map(told), wanted, 'no other events, newest first')
 
   const sessionsOf = (what: string) =>
     events.filter((event) => told(event) === what).map((event) => event.session_id)
@@ -189,10 +189,10 @@ t.test('what happened to an account shows, with its outcome, its reason and its 
   const secrets = [email, ...Object.values(wrong), reset.password, reset.token]
   for (const { access_token, refresh_token } of [byToken, stolen, here, last])
     secrets.push(access_token, refresh_token)
-  for (const secret of secrets) t.notOk(answer.text.includes(secret), 'no secret is told')
+  for (const secret of secrets) t.notOk(answer.text.includes(secret), 'no secret is shown')
 })
 
-t.test('a network address is one, whatever a stranger writes into a header that is trusted', async (t) => {
+t.test('only a valid network address is recorded, whatever a trusted header contains', async (t) => {
   const behind = await startServer(t, { env: { TRUST_PROXY: 'true' } })
   const account = await behind.createAccount()
   const { access_token: bearer } = await behind.login(account)
@@ -208,7 +208,7 @@ t.test('a network address is one, whatever a stranger writes into a header that 
   }
 })
 
-t.test('only the owner of an account sees its events, and only with a bearer', async (t) => {
+t.test('only the owner of an account sees its events, and only with a bearer token', async (t) => {
   const [ada, ben] = [await server.createAccount(), await server.createAccount()]
   const [hers, his] = [await server.login(ada), await server.login(ben)]
   await server.post('/auth/logout', { refresh_token: (await server.login(ada)).refresh_token })
@@ -224,7 +224,7 @@ t.test('only the owner of an account sees its events, and only with a bearer', a
   t.equal((await list(his.access_token, '?user_id=1')).status, 400)
 })
 
-t.test('pages hold each event once and in order, whatever is recorded meanwhile', async (t) => {
+t.test('pages contain each event once and in order, even while others are recorded', async (t) => {
   const session = await server.login(await server.createAccount())
   const bearer = session.access_token
   const userId = await userIdOf(bearer)
@@ -235,14 +235,14 @@ t.test('pages hold each event once and in order, whatever is recorded meanwhile'
   t.strictSame(order, [...order].sort().reverse())
 
   for (let limit = 1; limit <= known.length + 1; limit += 1)
-    t.strictSame(await readAll(bearer, limit), known, `${limit} to a page`)
+    t.strictSame(await readAll(bearer, limit), known, `${limit} per page`)
   const exact = await list(bearer, `?limit=${known.length}`)
-  t.equal(exact.body.next_cursor, null, 'a full last page leads nowhere')
+  t.equal(exact.body.next_cursor, null, 'a full last page has no next one')
 
   for (const limit of [1, 2, 5]) {
     const before = await readAll(bearer, 100)
     const seen = await readAll(bearer, limit, () => plant(userId, 2, Date.now()))
-    t.strictSame(seen, before, `${limit} to a page while new ones come in`)
+    t.strictSame(seen, before, `${limit} per page while new ones are recorded`)
   }
 
   await plant(userId, 60)
@@ -258,7 +258,7 @@ t.test('a cursor outlives its event', async (t) => {
   t.match(next.body.events, [{ type: 'verify_email' }])
 })
 
-t.test('a cursor or a limit that is none of ours is a 400', async (t) => {
+t.test('an invalid cursor or limit is a 400', async (t) => {
   const { access_token: bearer } = await server.login(await server.createAccount())
   const stranger = await server.login(await server.createAccount())
   const cursor: string = (await list(bearer, '?limit=1')).body.next_cursor

@@ -5,7 +5,7 @@ import { movableClock, startServer, twenty } from '../../support/server.ts'
 const clock = movableClock()
 const server = await startServer(t, { clock })
 
-/** Somebody signed in, with the link of a change to `newEmail`. */
+/** Somebody who is signed in, with the link for a change to `newEmail`. */
 async function moving(newEmail = server.freshEmail()) {
   const account = await server.createAccount()
   const session = await server.login(account)
@@ -24,7 +24,7 @@ const signIn = async (email: string, password = server.password) =>
 const register = (email: string, password = server.password) =>
   server.post('/auth/register', { email, password })
 
-t.test('the account moves, its sessions stay, the old address is told', async (t) => {
+t.test('the address changes, the sessions stay, and the old address is notified', async (t) => {
   const ada = await moving()
   t.strictSame((await confirm(ada.token)).body, { status: 'changed' })
   t.equal(await signIn(ada.newEmail), 200)
@@ -44,13 +44,13 @@ t.test('the account moves, its sessions stay, the old address is told', async (t
   t.equal(
     await server.db.auditEvent.count({ where: { type: 'email_change', outcome: 'failure' } }),
     1,
-    'a failure is an event as well',
+    'a failure is an event too',
   )
   t.equal((await register(ada.email)).status, 202)
-  t.equal(await server.db.user.count({ where: { email: ada.email } }), 1, 'the old one is free')
+  t.equal(await server.db.user.count({ where: { email: ada.email } }), 1, 'the old address is free')
 })
 
-t.test('looking at the link consumes nothing; its page works without a script', async (t) => {
+t.test('opening the link does not use it up; its page works without scripts', async (t) => {
   const { id, email, newEmail, token } = await moving()
   const path = `/auth/confirm-email-change?token=${token}`
   for (const method of ['HEAD', 'GET', 'GET']) t.equal((await server.call(method, path)).status, 200)
@@ -71,7 +71,7 @@ t.test('looking at the link consumes nothing; its page works without a script', 
   t.match(again.text, /no longer works/)
 })
 
-t.test('20 at once: one success, and never a 5xx', async (t) => {
+t.test('of 20 parallel confirmations one succeeds, without a 5xx', async (t) => {
   const { id, token, newEmail } = await moving()
   const answers = await twenty(() => confirm(token))
   t.equal(answers.filter((answer) => answer.status === 200).length, 1)
@@ -79,7 +79,7 @@ t.test('20 at once: one success, and never a 5xx', async (t) => {
   t.equal(await emailOf(id), newEmail)
 })
 
-t.test('many accounts that confirm one address at once: one gets it', async (t) => {
+t.test('if many accounts confirm one address at the same time, one gets it', async (t) => {
   for (let round = 0; round < 3; round += 1) {
     const newEmail = server.freshEmail()
     const people = []
@@ -93,7 +93,7 @@ t.test('many accounts that confirm one address at once: one gets it', async (t) 
   }
 })
 
-t.test('registrations of the address at the same moment: no 5xx, and one account', async (t) => {
+t.test('simultaneous registrations of the address end in one account, without a 5xx', async (t) => {
   for (let round = 0; round < 4; round += 1) {
     const { id, token, newEmail } = await moving()
     const answers = await Promise.all([
@@ -102,14 +102,14 @@ t.test('registrations of the address at the same moment: no 5xx, and one account
       ...Array.from({ length: 6 }, () => register(newEmail, 'the stranger knows this one')),
     ])
     for (const answer of answers) t.ok([200, 202].includes(answer.status), answer.text)
-    t.equal(await emailOf(id), newEmail, 'nobody keeps an address by registering it')
+    t.equal(await emailOf(id), newEmail, 'registering an address does not block it')
     t.equal(await server.db.user.count({ where: { email: newEmail } }), 1)
     t.equal(await signIn(newEmail, 'the stranger knows this one'), 401)
     t.equal(await signIn(newEmail), 200)
   }
 })
 
-t.test('a registration that was never confirmed gives way, with its links', async (t) => {
+t.test('an unconfirmed registration is replaced, and its links stop working', async (t) => {
   const ada = await moving()
   await register(ada.newEmail, 'the stranger knows this one')
   const verification = await server.lastToken(ada.newEmail)
@@ -123,23 +123,26 @@ t.test('a registration that was never confirmed gives way, with its links', asyn
   t.equal(await server.db.auditEvent.count({ where: event }), 1)
 })
 
-t.test('verifying and confirming at once: the address is one account’s', async (t) => {
-  for (let round = 0; round < 4; round += 1) {
-    const ada = await moving()
-    const password = 'the other one chose this'
-    await register(ada.newEmail, password)
-    const verification = await server.lastToken(ada.newEmail)
-    const [moved, verified] = await Promise.all([
-      confirm(ada.token),
-      server.post('/auth/verify-email', { token: verification }),
-    ])
-    t.strictSame([moved.status, verified.status].sort(), [200, 400])
-    t.equal(await signIn(ada.newEmail, password), verified.status === 200 ? 200 : 401)
-    t.equal(await emailOf(ada.id), moved.status === 200 ? ada.newEmail : ada.email)
-  }
-})
+t.test(
+  'if verification and confirmation run at the same time, the address belongs to one account',
+  async (t) => {
+    for (let round = 0; round < 4; round += 1) {
+      const ada = await moving()
+      const password = 'the other one chose this'
+      await register(ada.newEmail, password)
+      const verification = await server.lastToken(ada.newEmail)
+      const [moved, verified] = await Promise.all([
+        confirm(ada.token),
+        server.post('/auth/verify-email', { token: verification }),
+      ])
+      t.strictSame([moved.status, verified.status].sort(), [200, 400])
+      t.equal(await signIn(ada.newEmail, password), verified.status === 200 ? 200 : 401)
+      t.equal(await emailOf(ada.id), moved.status === 200 ? ada.newEmail : ada.email)
+    }
+  },
+)
 
-t.test('an account that has come to hold the address keeps it; so does a disabled one', async (t) => {
+t.test('an account that got the address meanwhile keeps it, even if it is disabled', async (t) => {
   const ada = await moving()
   await server.createAccount(ada.newEmail)
   t.match(await confirm(ada.token), { status: 400, body: { code: 'token_invalid' } })
@@ -152,9 +155,9 @@ t.test('an account that has come to hold the address keeps it; so does a disable
   t.equal(await emailOf(bea.id), bea.email)
 })
 
-t.test('two who want each other’s address wait for nobody', async (t) => {
+t.test('two accounts that want each other’s address do not deadlock', async (t) => {
   const [ada, bea] = [await moving(), await moving()]
-  // As if each had asked before the other came to hold it.
+  // As if each had asked before the other got its address.
   await server.db.oneTimeToken.updateMany({ where: { userId: ada.id }, data: { newEmail: bea.email } })
   await server.db.oneTimeToken.updateMany({ where: { userId: bea.id }, data: { newEmail: ada.email } })
   const answers = await Promise.all([confirm(ada.token), confirm(bea.token)])
@@ -162,7 +165,7 @@ t.test('two who want each other’s address wait for nobody', async (t) => {
   t.strictSame([await emailOf(ada.id), await emailOf(bea.id)], [ada.email, bea.email])
 })
 
-t.test('what voids a link', async (t) => {
+t.test('a link stops working after any of these', async (t) => {
   const dead = async (what: string, act: (ada: Awaited<ReturnType<typeof moving>>) => Promise<unknown>) => {
     const ada = await moving()
     await act(ada)
@@ -193,7 +196,7 @@ t.test('what voids a link', async (t) => {
   )
 })
 
-t.test('links that were mailed to the old address are dead', async (t) => {
+t.test('links that were mailed to the old address stop working', async (t) => {
   const ada = await moving()
   await server.post('/auth/request-password-reset', { email: ada.email })
   const reset = await server.lastToken(ada.email)
@@ -206,7 +209,7 @@ t.test('links that were mailed to the old address are dead', async (t) => {
   t.equal(await signIn(ada.newEmail), 200)
 })
 
-t.test('a reset link that is asked for while the account moves does not go to the old address', async (t) => {
+t.test('a reset link requested during the change is not sent to the old address', async (t) => {
   const ada = await moving()
   const waiting = async (count: number) => {
     const [found] = await server.db.$queryRaw<{ count: number }[]>`SELECT count(*)::int FROM pg_stat_activity
@@ -230,7 +233,7 @@ t.test('a reset link that is asked for while the account moves does not go to th
   t.notOk((await server.mailsTo(ada.email)).some(({ text }) => text.includes('/reset-password?token=')))
 })
 
-t.test('a link opens what it is for and nothing else', async (t) => {
+t.test('a link works only for its purpose', async (t) => {
   const ada = await moving()
   for (const path of ['/auth/verify-email', '/auth/unlock'])
     t.match((await server.post(path, { token: ada.token })).body, { code: 'token_invalid' }, path)
@@ -243,7 +246,7 @@ t.test('a link opens what it is for and nothing else', async (t) => {
   t.equal((await confirm(ada.token)).status, 200)
 })
 
-t.test('bad input', async (t) => {
+t.test('invalid input is refused', async (t) => {
   const post = (body: unknown) => server.post('/auth/confirm-email-change', body)
   for (const body of [{}, { token: 1 }, { token: ['x'] }, { token: '' }, { token: 'x'.repeat(201) }]) {
     t.match(await post(body), {
@@ -259,7 +262,7 @@ t.test('bad input', async (t) => {
   t.notMatch((await server.call('GET', `/auth/confirm-email-change?token=${hostile}`)).text, /<script/)
 })
 
-t.test('a confirmation that the database loses leaves nothing half done', async (t) => {
+t.test('a confirmation that fails in the database changes nothing', async (t) => {
   const ada = await moving()
   await server.db.$executeRawUnsafe(
     `CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no'; END $$ LANGUAGE plpgsql`,

@@ -35,28 +35,34 @@ const withApp = (userId: string, confirmedAt: Date | null) =>
     data: { userId, sealedSecret: new Uint8Array(1), confirmedAt, createdAt: new Date() },
   })
 
-t.test('a registration: common and breached ones are refused, known address or not', async (t) => {
-  const users = await server.db.user.count()
-  const { email } = await server.createAccount()
-  for (const address of [server.freshEmail(), email]) {
-    t.match(await register(BREACHED, address), weak('breached'))
-    t.match(await register(COMMON, address), weak('common'))
-    t.match(await register(COMMON.toUpperCase(), address), weak('common'))
-    t.match(await register('short', address), weak('too_short'))
-    t.match((await register(COMMON, address)).body.detail, /^This is one of the commonest passwords.*guessed/)
-  }
-  t.equal(await server.db.user.count(), users + 1)
-  t.equal((await register('nobody has heard of this')).status, 202)
-})
+t.test(
+  'a registration with a common or breached password is refused, for known and unknown addresses',
+  async (t) => {
+    const users = await server.db.user.count()
+    const { email } = await server.createAccount()
+    for (const address of [server.freshEmail(), email]) {
+      t.match(await register(BREACHED, address), weak('breached'))
+      t.match(await register(COMMON, address), weak('common'))
+      t.match(await register(COMMON.toUpperCase(), address), weak('common'))
+      t.match(await register('short', address), weak('too_short'))
+      t.match(
+        (await register(COMMON, address)).body.detail,
+        /^This is one of the commonest passwords.*guessed/,
+      )
+    }
+    t.equal(await server.db.user.count(), users + 1)
+    t.equal((await register('nobody has heard of this')).status, 202)
+  },
+)
 
-t.test('a change', async (t) => {
+t.test('a change to a common or breached password is refused', async (t) => {
   const { change } = await signedIn()
   t.match(await change(BREACHED), weak('breached'))
   t.match(await change(COMMON), weak('common'))
   t.equal((await change('a passphrase of my own')).status, 204)
 })
 
-t.test('a reset: refused without using the link up', async (t) => {
+t.test('a reset to such a password is refused without using up the link', async (t) => {
   const account = await server.createAccount()
   const { reset, token } = await resetLink(account.email)
   t.match(await reset(BREACHED), weak('breached'))
@@ -68,11 +74,11 @@ t.test('a reset: refused without using the link up', async (t) => {
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
   })
   t.match(page.text, /list from a breach elsewhere/, 'the page says why')
-  t.equal((await server.post('/auth/login', account)).status, 200, 'nothing has changed')
+  t.equal((await server.post('/auth/login', account)).status, 200, 'the old password still works')
   t.equal((await reset('a passphrase of my own')).status, 204)
 })
 
-t.test('without a link nothing is said about a password, and nobody is asked', async (t) => {
+t.test('without a valid link a password is not judged, and the range API is not asked', async (t) => {
   const account = await server.createAccount()
   const used = await resetLink(account.email)
   t.equal((await used.reset('a passphrase of my own')).status, 204)
@@ -87,7 +93,7 @@ t.test('without a link nothing is said about a password, and nobody is asked', a
   t.equal(range.asked.length, before)
 })
 
-t.test('eight characters do once there is a second factor; one that is being set up is none', async (t) => {
+t.test('eight characters suffice with a second factor; an unconfirmed one does not count', async (t) => {
   const person = await signedIn()
   t.match(await person.change('zx81#qQd'), weak('too_short'))
   await withApp(person.id, null)
@@ -113,10 +119,10 @@ t.test('eight characters do once there is a second factor; one that is being set
       createdAt: new Date(),
     },
   })
-  t.equal((await other.change('zx81#qQd')).status, 204, 'a passkey is one as well')
+  t.equal((await other.change('zx81#qQd')).status, 204, 'a passkey is a second factor too')
 })
 
-t.test('a second factor that goes meanwhile leaves no short password behind', async (t) => {
+t.test('a second factor that is removed meanwhile leaves no short password behind', async (t) => {
   const { id: userId, email, change } = await signedIn()
   const { reset } = await resetLink(email)
   t.teardown(() => {
@@ -133,7 +139,7 @@ t.test('a second factor that goes meanwhile leaves no short password behind', as
   t.equal((await reset('long enough without a factor')).status, 204, 'the link is not used up')
 })
 
-t.test('odd passwords: the same characters are the same password, others are not', async (t) => {
+t.test('the same characters are the same password; different ones are not', async (t) => {
   const odd: [password: string, same: string, other: string][] = [
     ['nul \0 in the middle', 'nul \0 in the middle', 'nul '],
     ['spaces at its end  ', 'spaces at its end  ', 'spaces at its end'],
@@ -153,41 +159,54 @@ t.test('odd passwords: the same characters are the same password, others are not
   }
 })
 
-t.test('oversized ones and such that are no text answer fast, ask nobody and change nothing', async (t) => {
-  const person = await signedIn()
-  const { reset } = await resetLink(person.email)
-  const [users, before] = [await server.db.user.count(), range.asked.length]
-  const floods = [
-    'x'.repeat(129),
-    'x'.repeat(4096),
-    '🔑'.repeat(1_000),
-    `a${'\u0301'.repeat(4_095)}`,
-    `a${'\u0345\u0301\u0327\u0334'.repeat(1_023)}`,
-    '\ufdfa'.repeat(2_000),
-  ]
-  const { passwords } = server.app.services
-  const hashed = [callsOf(t, passwords, 'hash'), callsOf(t, passwords, 'verify')]
-  for (const password of floods) {
-    t.match(await register(password), weak('too_long'))
-    t.match(await reset(password), weak('too_long'))
-    t.match(await person.change(password), weak('too_long'))
-  }
-  t.notOk(
-    hashed.flat(2).some((given) => floods.includes(String(given))),
-    'none of them was hashed',
-  )
-  for (const password of ['lone \ud800 surrogate', '\udc00'.repeat(12), 'x'.repeat(4097), ['x'], null, 12]) {
-    const answer = await register(password)
-    t.match(answer, { status: 400, body: { code: 'validation_failed', errors: [{ pointer: '/password' }] } })
-  }
-  t.equal(range.asked.length, before)
-  t.equal(await server.db.user.count(), users)
-  const { email, password } = person
-  t.equal((await server.post('/auth/login', { email, password })).status, 200)
-})
+t.test(
+  'an oversized or invalid password is refused before hashing or asking, and changes nothing',
+  async (t) => {
+    const person = await signedIn()
+    const { reset } = await resetLink(person.email)
+    const [users, before] = [await server.db.user.count(), range.asked.length]
+    const floods = [
+      'x'.repeat(129),
+      'x'.repeat(4096),
+      '🔑'.repeat(1_000),
+      `a${'\u0301'.repeat(4_095)}`,
+      `a${'\u0345\u0301\u0327\u0334'.repeat(1_023)}`,
+      '\ufdfa'.repeat(2_000),
+    ]
+    const { passwords } = server.app.services
+    const hashed = [callsOf(t, passwords, 'hash'), callsOf(t, passwords, 'verify')]
+    for (const password of floods) {
+      t.match(await register(password), weak('too_long'))
+      t.match(await reset(password), weak('too_long'))
+      t.match(await person.change(password), weak('too_long'))
+    }
+    t.notOk(
+      hashed.flat(2).some((given) => floods.includes(String(given))),
+      'none of them was hashed',
+    )
+    for (const password of [
+      'lone \ud800 surrogate',
+      '\udc00'.repeat(12),
+      'x'.repeat(4097),
+      ['x'],
+      null,
+      12,
+    ]) {
+      const answer = await register(password)
+      t.match(answer, {
+        status: 400,
+        body: { code: 'validation_failed', errors: [{ pointer: '/password' }] },
+      })
+    }
+    t.equal(range.asked.length, before)
+    t.equal(await server.db.user.count(), users)
+    const { email, password } = person
+    t.equal((await server.post('/auth/login', { email, password })).status, 200)
+  },
+)
 
 t.test(
-  'while the range API hangs, only the bundled list is asked, and known addresses stay hidden',
+  'while the range API hangs, only the bundled list is used, and known addresses stay hidden',
   async (t) => {
     const { email } = await server.createAccount()
     range.behaviour = () => {}
@@ -201,17 +220,17 @@ t.test(
       const answer = await register(BREACHED, address)
       t.strictSame([answer.status, answer.body], [202, { status: 'verification_sent' }])
     }
-    t.equal(deadlines.length, 1, 'nobody waits again')
+    t.equal(deadlines.length, 1, 'no other request waits')
     t.equal(range.asked.length, before + 1)
     range.behaviour = range.well
     clock.advance(30_001)
     t.match(await register(BREACHED), weak('breached'))
     const lines = server.logs.filter((line) => /breached passwords/.test(line))
-    t.equal(lines.length, 2, 'one line when it went, one when it came')
+    t.equal(lines.length, 2, 'one line when it failed, one when it recovered')
   },
 )
 
-t.test('what the network takes does not use up the time that hides a known address', async (t) => {
+t.test('network time does not use up the time that hides a known address', async (t) => {
   const { email } = await server.createAccount()
   const waits = waitsOf(t, 'http/minimum-duration.ts')
   const before: number[] = []
@@ -227,7 +246,7 @@ t.test('what the network takes does not use up the time that hides a known addre
   range.behaviour = range.well
 })
 
-t.test('no log line, event or request to the range API holds a password', async (t) => {
+t.test('no log line, event or request to the range API contains a password', async (t) => {
   const all = server.logs.join() + JSON.stringify(await server.db.auditEvent.findMany())
   for (const secret of [BREACHED, COMMON, server.password]) t.notOk(all.includes(secret))
   for (const { path, headers } of range.asked) {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { movableClock, startServer } from '../../support/server.ts'
 
-// E9: no way of registering, verifying, resetting or moving may bless an address for a stranger.
+// E9: no registration, verification, reset or change may verify an address for a stranger.
 const clock = movableClock()
 const server = await startServer(t, { clock })
 
@@ -16,7 +16,7 @@ const signIn = async (email: string, password: string) =>
 const lastMail = async (email: string) => (await server.mailsTo(email)).at(-1)
 const invalid = { status: 400, body: { code: 'token_invalid' } }
 
-/** What every story must end in: the owner gets in with the own password, the stranger with none. */
+/** How every scenario must end: the owner signs in with their password, the stranger cannot. */
 async function ownersOnly(
   t: { equal(found: unknown, wanted: unknown): unknown },
   email: string,
@@ -26,7 +26,7 @@ async function ownersOnly(
   t.equal(await signIn(email, STRANGERS), 'invalid_credentials')
 }
 
-/** A stranger with an account of their own, who asks to move it to somebody else's address. */
+/** A stranger with their own account, who asks to change it to somebody else's address. */
 async function strangerWants(email: string) {
   const account = { email: server.freshEmail(), password: STRANGERS }
   await register(account.email, account.password)
@@ -63,7 +63,7 @@ t.test('a stranger registers, the owner registers later: only the owner’s link
 })
 
 t.test(
-  'the owner registers, a stranger registers over it: the owner’s first link blesses nobody',
+  'the owner registers, a stranger registers again: the owner’s first link verifies nothing',
   async (t) => {
     const email = server.freshEmail()
     await register(email, OWNERS)
@@ -71,9 +71,13 @@ t.test(
     t.notMatch((await lastMail(email))?.text, /more than once/)
     await register(email, STRANGERS)
     t.match(await verify(owners), invalid)
-    t.equal(await signIn(email, STRANGERS), 'email_not_verified', 'without the mailbox nothing is to be had')
+    t.equal(
+      await signIn(email, STRANGERS),
+      'email_not_verified',
+      'the stranger gets nothing without the mailbox',
+    )
 
-    // The second mail is the stranger's: it says that there were two, and leads to what is safe.
+    // The stranger caused the second mail: it says that there were two, and links to the safe way.
     const strangers = await lastMail(email)
     t.match(strangers?.text, /registered more than once[\s\S]*http:\/\/localhost:8080\/auth\/forgot-password/)
     t.equal((await reset(email)).status, 204)
@@ -82,7 +86,7 @@ t.test(
   },
 )
 
-t.test('asking for the link again says so too', async (t) => {
+t.test('a new verification mail says so too', async (t) => {
   const email = server.freshEmail()
   await register(email, OWNERS)
   await server.post('/auth/resend-verification', { email })
@@ -92,7 +96,7 @@ t.test('asking for the link again says so too', async (t) => {
   t.match((await lastMail(email))?.text, /more than once/)
 })
 
-t.test('a verified account cannot be registered over', async (t) => {
+t.test('a registration cannot replace a verified account', async (t) => {
   const email = server.freshEmail()
   await register(email, OWNERS)
   const token = await server.lastToken(email)
@@ -101,21 +105,21 @@ t.test('a verified account cannot be registered over', async (t) => {
   t.match(await verify(token), invalid)
   t.match((await lastMail(email))?.subject, /already have an account/)
   await server.post('/auth/resend-verification', { email })
-  t.match((await lastMail(email))?.subject, /already have an account/, 'and there is nothing to resend')
+  t.match((await lastMail(email))?.subject, /already have an account/, 'there is nothing to resend')
   await ownersOnly(t, email)
 })
 
-t.test('an owner who took an address from a stranger by a reset keeps it', async (t) => {
+t.test('an owner who took an address from a stranger with a reset keeps it', async (t) => {
   const email = server.freshEmail()
   await register(email, STRANGERS)
   const strangers = await server.lastToken(email)
-  t.equal((await reset(email)).status, 204, 'the mail proves the mailbox, the password is a new one')
+  t.equal((await reset(email)).status, 204, 'the mail proves the mailbox, and the password is new')
   t.match(await verify(strangers), invalid)
   await register(email, STRANGERS)
   await ownersOnly(t, email)
 })
 
-t.test('who presses the wrong button ends the stranger by a reset', async (t) => {
+t.test('an owner who presses the wrong button locks out the stranger with a reset', async (t) => {
   const email = server.freshEmail()
   await register(email, STRANGERS)
   await verify(await server.lastToken(email))
@@ -126,7 +130,7 @@ t.test('who presses the wrong button ends the stranger by a reset', async (t) =>
   await ownersOnly(t, email)
 })
 
-t.test('a scanner that opens every link blesses nobody', async (t) => {
+t.test('a scanner that opens every link verifies nothing', async (t) => {
   const email = server.freshEmail()
   await register(email, STRANGERS)
   const { id, token } = await strangerWants(email)
@@ -140,24 +144,20 @@ t.test('a scanner that opens every link blesses nobody', async (t) => {
   t.ok(token)
 })
 
-t.test('a stranger asks to move to an address; its owner registers and verifies', async (t) => {
+t.test('a stranger asks for a change to an address; its owner registers and verifies', async (t) => {
   const email = server.freshEmail()
   const stranger = await strangerWants(email)
-  t.match(
-    stranger.mail?.text,
-    new RegExp(`belongs to ${stranger.email}`),
-    'the mail says whose account it is',
-  )
+  t.match(stranger.mail?.text, new RegExp(`belongs to ${stranger.email}`), 'the mail names the account')
   await register(email, OWNERS)
   await verify(await server.lastToken(email))
   t.match(await confirm(stranger.token), invalid)
   await stranger.ask()
-  t.equal(tokenIn(await lastMail(email)), '', 'nor is there another link to be had')
+  t.equal(tokenIn(await lastMail(email)), '', 'there is no other link')
   await ownersOnly(t, email)
-  t.equal(await signIn(stranger.email, STRANGERS), 'signed in', 'the stranger is where they were')
+  t.equal(await signIn(stranger.email, STRANGERS), 'signed in', 'the stranger’s account is unchanged')
 })
 
-t.test('… the owner has registered, and takes the address by a reset', async (t) => {
+t.test('… the owner has registered, and takes the address with a reset', async (t) => {
   const email = server.freshEmail()
   await register(email, OWNERS)
   const stranger = await strangerWants(email)
@@ -166,17 +166,20 @@ t.test('… the owner has registered, and takes the address by a reset', async (
   await ownersOnly(t, email, 'another one of the owner')
 })
 
-t.test('… the owner, without an account, asks for a reset: nothing of the stranger’s is reset', async (t) => {
-  const email = server.freshEmail()
-  const stranger = await strangerWants(email)
-  const before = (await server.mailsTo(email)).length
-  await server.post('/auth/request-password-reset', { email })
-  t.equal((await server.mailsTo(email)).length, before)
-  t.match(await verify(stranger.token), invalid, 'nor is the link one of another kind')
-  t.match(await server.post('/auth/reset-password', { token: stranger.token, password: OWNERS }), invalid)
-})
+t.test(
+  '… the owner, without an account, asks for a reset: the stranger’s account is not reset',
+  async (t) => {
+    const email = server.freshEmail()
+    const stranger = await strangerWants(email)
+    const before = (await server.mailsTo(email)).length
+    await server.post('/auth/request-password-reset', { email })
+    t.equal((await server.mailsTo(email)).length, before)
+    t.match(await verify(stranger.token), invalid, 'the link does not work for verification either')
+    t.match(await server.post('/auth/reset-password', { token: stranger.token, password: OWNERS }), invalid)
+  },
+)
 
-t.test('… the owner presses the button after all: a reset takes it all away from the stranger', async (t) => {
+t.test('… the owner presses the button after all: a reset gives the account to the owner', async (t) => {
   const email = server.freshEmail()
   const stranger = await strangerWants(email)
   t.equal((await confirm(stranger.token)).status, 200)
@@ -187,7 +190,7 @@ t.test('… the owner presses the button after all: a reset takes it all away fr
   await ownersOnly(t, email)
 })
 
-t.test('an address that was left belongs to whoever reads its mail, with nothing of what was', async (t) => {
+t.test('a released address belongs to the person who reads its mail, without the old data', async (t) => {
   const [old, next] = [server.freshEmail(), server.freshEmail()]
   const stranger = { email: old, password: STRANGERS }
   await register(old, STRANGERS)

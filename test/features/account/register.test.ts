@@ -3,7 +3,7 @@ import { startServer, twenty } from '../../support/server.ts'
 
 const server = await startServer(t)
 
-t.test('known and unknown addresses get one answer; the owner of a known one is told', async (t) => {
+t.test('known and unknown addresses get the same answer; the owner of a known one is notified', async (t) => {
   const known = await server.createAccount()
   const again = await server.post('/auth/register', {
     email: known.email,
@@ -14,7 +14,7 @@ t.test('known and unknown addresses get one answer; the owner of a known one is 
   t.equal(fresh.status, 202)
   t.strictSame(again.body, fresh.body)
   t.match((await server.mailsTo(known.email)).at(-1)?.subject, /already have an account/)
-  t.equal((await server.post('/auth/login', known)).status, 200, 'and the password is still the old one')
+  t.equal((await server.post('/auth/login', known)).status, 200, 'the old password still works')
 })
 
 t.test('a later registration of an unverified address supersedes the earlier one', async (t) => {
@@ -30,7 +30,7 @@ t.test('a later registration of an unverified address supersedes the earlier one
   t.equal((await server.post('/auth/login', { email, password: server.password })).status, 200)
 })
 
-t.test('20 parallel registrations make one account', async (t) => {
+t.test('20 parallel registrations create one account', async (t) => {
   const email = server.freshEmail()
   const answers = await twenty(() => server.post('/auth/register', { email, password: server.password }))
   t.strictSame([...new Set(answers.map((answer) => answer.status))], [202])
@@ -48,7 +48,7 @@ t.test('the password policy is a length, counted in characters', async (t) => {
   t.match(await weak('all lower case, no digits'), { status: 'verification_sent' })
 })
 
-t.test('bad input: a problem that points at each fault, and nothing changed', async (t) => {
+t.test('invalid input gets a problem that points at each fault, and changes nothing', async (t) => {
   const users = await server.db.user.count()
   const good = { email: server.freshEmail(), password: server.password }
   const faults: [unknown, string][] = [

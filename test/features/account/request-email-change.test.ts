@@ -18,38 +18,46 @@ const tokens = (userId: string) =>
   server.db.oneTimeToken.count({ where: { userId, purpose: 'change_email' } })
 const subjects = async (email: string) => (await server.mailsTo(email)).map((mail) => mail.subject)
 
-t.test('one answer for a free, a taken and the own address; the old one is told', async (t) => {
-  const taken = await server.createAccount()
-  const registered = server.freshEmail()
-  await server.post('/auth/register', { email: registered, password: server.password })
-  const free = server.freshEmail()
-  const waits = waitsOf(t, 'http/minimum-duration.ts')
-  for (const [what, email] of Object.entries({ free, taken: taken.email, registered })) {
-    const { ask, ...ada } = await person()
-    waits.length = 0
-    const answer = await ask(` ${email.toUpperCase()} `)
-    t.strictSame(waits, [200], `${what} takes its time`)
-    t.strictSame([answer.status, answer.body], [202, { status: 'confirmation_sent' }], what)
-    const told = (await server.mailsTo(ada.email)).at(-1)
-    t.match(told?.subject, /is to get another e-mail address/, what)
-    t.match(told?.text, email)
-    const { body } = await server.call('GET', '/auth/activity?limit=1', { bearer: ada.bearer })
-    t.match(body.events, [{ type: 'email_change_request', outcome: 'success', reason: null }], what)
-    t.equal((await server.db.user.findUniqueOrThrow({ where: { id: ada.id } })).email, ada.email)
-  }
-  const { ask, ...own } = await person()
-  const before = (await subjects(own.email)).length
-  t.strictSame((await ask(own.email)).body, { status: 'confirmation_sent' })
-  t.equal((await subjects(own.email)).length, before, 'there is nothing to tell about the own one')
+t.test(
+  'a free, a taken and the current address get the same answer; the current one is notified',
+  async (t) => {
+    const taken = await server.createAccount()
+    const registered = server.freshEmail()
+    await server.post('/auth/register', { email: registered, password: server.password })
+    const free = server.freshEmail()
+    const waits = waitsOf(t, 'http/minimum-duration.ts')
+    for (const [what, email] of Object.entries({ free, taken: taken.email, registered })) {
+      const { ask, ...ada } = await person()
+      waits.length = 0
+      const answer = await ask(` ${email.toUpperCase()} `)
+      t.strictSame(waits, [200], `${what} takes the minimum time`)
+      t.strictSame([answer.status, answer.body], [202, { status: 'confirmation_sent' }], what)
+      const told = (await server.mailsTo(ada.email)).at(-1)
+      t.match(told?.subject, /is to get another e-mail address/, what)
+      t.match(told?.text, email)
+      const { body } = await server.call('GET', '/auth/activity?limit=1', { bearer: ada.bearer })
+      t.match(body.events, [{ type: 'email_change_request', outcome: 'success', reason: null }], what)
+      t.equal((await server.db.user.findUniqueOrThrow({ where: { id: ada.id } })).email, ada.email)
+    }
+    const { ask, ...own } = await person()
+    const before = (await subjects(own.email)).length
+    t.strictSame((await ask(own.email)).body, { status: 'confirmation_sent' })
+    t.equal((await subjects(own.email)).length, before, 'a change to the current address sends no notice')
 
-  t.match((await subjects(free)).at(-1), /Confirm your new e-mail address/)
-  t.match((await subjects(registered)).at(-1), /Confirm your new e-mail address/)
-  t.match((await subjects(taken.email)).at(-1), /has an account .*already/)
-  t.notMatch((await server.mailsTo(taken.email)).at(-1)?.text, /token=/)
-  const { id: holder } = await server.db.user.findUniqueOrThrow({ where: { email: taken.email } })
-  const tried = { userId: holder, type: 'email_change_request', outcome: 'failure', reason: 'address_taken' }
-  t.equal(await server.db.auditEvent.count({ where: tried }), 1, 'the holder can see it')
-})
+    t.match((await subjects(free)).at(-1), /Confirm your new e-mail address/)
+    t.match((await subjects(registered)).at(-1), /Confirm your new e-mail address/)
+    t.match((await subjects(taken.email)).at(-1), /has an account .*already/)
+    t.notMatch((await server.mailsTo(taken.email)).at(-1)?.text, /token=/)
+    const { id: holder } = await server.db.user.findUniqueOrThrow({ where: { email: taken.email } })
+    const tried = {
+      userId: holder,
+      type: 'email_change_request',
+      outcome: 'failure',
+      reason: 'address_taken',
+    }
+    t.equal(await server.db.auditEvent.count({ where: tried }), 1, 'the owner can see it')
+  },
+)
 
 t.test('the link comes from configuration', async (t) => {
   const { bearer, password } = await person()
@@ -61,7 +69,7 @@ t.test('the link comes from configuration', async (t) => {
   t.notMatch(text, /evil/)
 })
 
-t.test('without the password nothing is asked; a failure is an event', async (t) => {
+t.test('a request without the password is refused; a failure is an event', async (t) => {
   const { ask, ...ada } = await person()
   const email = server.freshEmail()
   t.match((await ask(email, { password: 'not the password' })).body, { code: 'invalid_credentials' })
@@ -79,7 +87,7 @@ t.test('without the password nothing is asked; a failure is an event', async (t)
   t.equal(await server.db.auditEvent.count({ where: failed }), 1)
 })
 
-t.test('with a second factor it needs that too', async (t) => {
+t.test('an account with a second factor needs it too', async (t) => {
   const { ask, ...ada } = await person()
   const enrol = await server.post('/auth/mfa/totp', { password: ada.password }, { bearer: ada.bearer })
   t.equal(enrol.status, 200, enrol.text)
@@ -96,7 +104,7 @@ t.test('with a second factor it needs that too', async (t) => {
   t.equal(await tokens(ada.id), 1)
 })
 
-t.test('asking again voids the link before; so does asking for the own address', async (t) => {
+t.test('a new request invalidates the previous link, even one for the current address', async (t) => {
   const { ask, ...ada } = await person()
   const [first, second] = [server.freshEmail(), server.freshEmail()]
   await ask(first)
@@ -111,7 +119,7 @@ t.test('asking again voids the link before; so does asking for the own address',
   })
 })
 
-t.test('20 requests at once leave one link that works', async (t) => {
+t.test('20 parallel requests leave one working link', async (t) => {
   const { ask, ...ada } = await person()
   const emails = Array.from({ length: 20 }, () => server.freshEmail())
   const answers = await twenty((index) => ask(emails[index]))
@@ -124,7 +132,7 @@ t.test('20 requests at once leave one link that works', async (t) => {
 })
 
 t.test(
-  'an account asks ten times an hour: its owner is told of each, and strangers get no flood',
+  'an account can ask ten times an hour: each request notifies its owner, and strangers get no flood',
   async (t) => {
     const { ask, ...ada } = await person()
     const emails = Array.from({ length: 20 }, () => server.freshEmail())
@@ -140,7 +148,7 @@ t.test(
       t.equal((await server.mailsTo(email)).length, index < 10 ? 1 : 0)
       t.equal(notices.includes(email), index < 10)
     }
-    t.equal((await ask(ada.email)).status, 202, 'to take it back is always possible')
+    t.equal((await ask(ada.email)).status, 202, 'a request can always be withdrawn')
     t.equal(await tokens(ada.id), 0)
     clock.advance(3_600_001)
     const { email, password } = ada
@@ -150,7 +158,7 @@ t.test(
   },
 )
 
-t.test('bad input: a problem that points at each fault, and nothing changed', async (t) => {
+t.test('invalid input gets a problem that points at each fault, and changes nothing', async (t) => {
   const { ask, ...ada } = await person()
   const good = server.freshEmail()
   const faults: [new_email: unknown, more: object, pointer: string][] = [
@@ -186,7 +194,7 @@ t.test('bad input: a problem that points at each fault, and nothing changed', as
   t.equal((await server.call('POST', '/auth/change-email', form)).status, 415)
 })
 
-t.test('dotless i is another letter', async (t) => {
+t.test('a dotless i is a different letter', async (t) => {
   const { ask } = await person()
   const [plain, dotless] = ['victim@example.com', 'v\u0131ctim@example.com']
   await server.createAccount(plain)
@@ -196,7 +204,7 @@ t.test('dotless i is another letter', async (t) => {
   t.equal((await subjects(plain)).length, before)
 })
 
-t.test('nothing secret in log or events', async (t) => {
+t.test('no secret is in the log or in events', async (t) => {
   const { ask, ...ada } = await person()
   const email = server.freshEmail()
   await ask(email)

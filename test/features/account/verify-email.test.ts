@@ -10,7 +10,7 @@ async function registered() {
   return { email, token: await server.lastToken(email) }
 }
 
-t.test('looking at the link consumes nothing; its page works without a script', async (t) => {
+t.test('opening the link does not use it up; its page works without scripts', async (t) => {
   const { email, token } = await registered()
   for (const method of ['HEAD', 'GET', 'GET']) {
     t.equal((await server.call(method, `/auth/verify-email?token=${token}`)).status, 200)
@@ -36,7 +36,7 @@ t.test('looking at the link consumes nothing; its page works without a script', 
   t.notMatch(hostile.text, /<script/)
 })
 
-t.test('one success in 20 parallel uses', async (t) => {
+t.test('of 20 parallel uses one succeeds', async (t) => {
   const { token } = await registered()
   const answers = await twenty(() => server.post('/auth/verify-email', { token }))
   t.equal(answers.filter((answer) => answer.status === 200).length, 1)
@@ -44,16 +44,19 @@ t.test('one success in 20 parallel uses', async (t) => {
     t.match(answer.body, { status: 400, code: 'token_invalid' })
 })
 
-t.test('different links of one registration, all at once: one success, no deadlock', async (t) => {
-  const { email } = await registered()
-  for (let asked = 0; asked < 5; asked += 1) await server.post('/auth/resend-verification', { email })
-  const links = (await server.mailsTo(email)).map((mail) => /token=([\w-]+)/.exec(mail.text)?.[1] as string)
-  const answers = await Promise.all(links.map((token) => server.post('/auth/verify-email', { token })))
-  t.equal(answers.filter((answer) => answer.status === 200).length, 1)
-  t.equal(answers.filter((answer) => answer.body.code === 'token_invalid').length, 5)
-})
+t.test(
+  'of different links of one registration, used at the same time, one succeeds, without a deadlock',
+  async (t) => {
+    const { email } = await registered()
+    for (let asked = 0; asked < 5; asked += 1) await server.post('/auth/resend-verification', { email })
+    const links = (await server.mailsTo(email)).map((mail) => /token=([\w-]+)/.exec(mail.text)?.[1] as string)
+    const answers = await Promise.all(links.map((token) => server.post('/auth/verify-email', { token })))
+    t.equal(answers.filter((answer) => answer.status === 200).length, 1)
+    t.equal(answers.filter((answer) => answer.body.code === 'token_invalid').length, 5)
+  },
+)
 
-t.test('wrong, used and expired are one answer', async (t) => {
+t.test('a wrong, a used and an expired link get the same answer', async (t) => {
   const { email, token } = await registered()
   t.match((await server.post('/auth/verify-email', { token: 'wrong' })).body, { code: 'token_invalid' })
   clock.advance(24 * 3_600_000 + 1)
@@ -64,13 +67,16 @@ t.test('wrong, used and expired are one answer', async (t) => {
   t.strictSame((await server.post('/auth/verify-email', { token: again })).body, { status: 'verified' })
 })
 
-t.test('asking again says the same for any address, and mails only an unverified one', async (t) => {
-  const known = await server.createAccount()
-  const before = (await server.mailsTo(known.email)).length
-  for (const email of [known.email, 'nobody@example.com', server.freshEmail()]) {
-    const answer = await server.post('/auth/resend-verification', { email })
-    t.equal(answer.status, 202)
-    t.strictSame(answer.body, { status: 'verification_sent' })
-  }
-  t.equal((await server.mailsTo(known.email)).length, before)
-})
+t.test(
+  'a new link can be requested with the same answer for any address; only an unverified one gets mail',
+  async (t) => {
+    const known = await server.createAccount()
+    const before = (await server.mailsTo(known.email)).length
+    for (const email of [known.email, 'nobody@example.com', server.freshEmail()]) {
+      const answer = await server.post('/auth/resend-verification', { email })
+      t.equal(answer.status, 202)
+      t.strictSame(answer.body, { status: 'verification_sent' })
+    }
+    t.equal((await server.mailsTo(known.email)).length, before)
+  },
+)

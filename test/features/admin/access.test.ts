@@ -19,7 +19,7 @@ const calls = (id: string) =>
     ['GET', '/admin/audit', 'audit_read'],
   ] as const
 
-/** Every call is refused alike, changes nothing, and leaves an event with whoever tried. */
+/** Every call is refused in the same way, changes nothing, and records an event with the caller. */
 async function allRefused(
   t: Tap,
   who: { id: string; bearer: string; session: { id: string } },
@@ -48,28 +48,28 @@ t.test('anonymous calls are a 401', async (t) => {
   }
 })
 
-t.test('a person who is no administrator gets nowhere, with a second factor or without', async (t) => {
+t.test('a user who is not an administrator is refused, with a second factor or without', async (t) => {
   await allRefused(t, await createPerson(server), { status: 403, code: 'administrators_only' })
   const factored = await createAdministrator(server)
   await server.db.user.update({ where: { id: factored.id }, data: { roles: ['administrator', 'ADMIN'] } })
   await allRefused(t, factored, { status: 403, code: 'administrators_only' })
 })
 
-t.test('an administrator without a second factor is told so', async (t) => {
+t.test('an administrator without a second factor gets an error that says so', async (t) => {
   const admin = await createAdministrator(server, ['pwd'])
   await allRefused(t, admin, { status: 403, code: 'second_factor_needed' })
   const similar = await createAdministrator(server, ['pwd', 'mfa2', 'otp'])
   t.equal((await server.call('GET', '/admin/users', { bearer: similar.bearer })).status, 403)
 })
 
-t.test('signing in with a second factor opens the door', async (t) => {
+t.test('signing in with a second factor gives access', async (t) => {
   const { id, account, bearer } = await createPerson(server)
   await server.db.user.update({ where: { id }, data: { roles: ['admin'] } })
   const { secret } = (await server.post('/auth/mfa/totp', { password: account.password }, { bearer })).body
   const code = totpCode(secret, Date.now())
   const { body } = await server.post('/auth/mfa/totp/confirm', { code }, { bearer })
   const before = await server.call('GET', '/admin/users', { bearer })
-  t.match(before.body, { code: 'second_factor_needed' }, 'a session from before has none')
+  t.match(before.body, { code: 'second_factor_needed' }, 'an earlier session has no second factor')
   const first = (await server.post('/auth/login', { ...account, transport: 'body' })).body
   const proof = { mfa_token: first.mfa_token, recovery_code: body.recovery_codes[0] }
   const second = (await server.post('/auth/login/mfa', proof)).body
@@ -78,7 +78,7 @@ t.test('signing in with a second factor opens the door', async (t) => {
   t.match(shown.body, { mfa_enabled: true, live_sessions: 2, factors: { totp: true, recovery_codes: 9 } })
 })
 
-t.test('a role that was taken away counts at once, whatever the token says', async (t) => {
+t.test('a revoked role takes effect at once, whatever the token says', async (t) => {
   const admin = await createAdministrator(server)
   const { roles } = JSON.parse(Buffer.from(`${admin.bearer.split('.')[1]}`, 'base64url').toString())
   t.strictSame(roles, ['admin'])
@@ -87,12 +87,12 @@ t.test('a role that was taken away counts at once, whatever the token says', asy
   await allRefused(t, admin, { status: 403, code: 'administrators_only' })
 })
 
-t.test('a disabled administrator rules no more, nor does an ended or a deleted one', async (t) => {
+t.test('a disabled or deleted administrator is refused, and so is an ended session', async (t) => {
   const disabled = await createAdministrator(server)
   await server.db.user.update({ where: { id: disabled.id }, data: { disabledAt: new Date() } })
   await allRefused(t, disabled, { status: 403, code: 'administrators_only' })
 
-  // No node has heard of it yet.
+  // No node knows about it yet.
   const ended = await createAdministrator(server)
   await server.db.session.update({ where: { id: ended.session.id }, data: { endedAt: new Date() } })
   const deleted = await createAdministrator(server)
@@ -103,7 +103,7 @@ t.test('a disabled administrator rules no more, nor does an ended or a deleted o
   }
 })
 
-t.test('what is not an id is a 400, and an unknown one a 404 that is recorded', async (t) => {
+t.test('an invalid id is a 400, and an unknown id a 404 that is recorded', async (t) => {
   const { bearer, id: actor } = await createAdministrator(server)
   const onUsers = (id: string) => calls(id).filter(([, path]) => path.includes(id))
   for (const bad of [
@@ -142,7 +142,7 @@ t.test('what is not an id is a 400, and an unknown one a 404 that is recorded', 
   t.equal((await server.call('GET', '/me', { bearer: someone.bearer })).status, 200)
 })
 
-t.test('administrators have a budget', async (t) => {
+t.test('administrators have a rate limit', async (t) => {
   const limited = await startServer(t, { env: { RATE_LIMITS: 'true' } })
   const { bearer } = await createAdministrator(limited)
   const answer = await limited.call('GET', '/admin/users', { bearer })

@@ -17,7 +17,7 @@ const admin = await createAdministrator(server)
 const { bearer } = admin
 const read = (query = '') => server.call('GET', `/admin/audit${query}`, { bearer })
 
-t.test('whatever an administrator does or reads is an event, with who and to whom', async (t) => {
+t.test('everything an administrator does or reads is an event with actor and target', async (t) => {
   const { id } = await createPerson(server)
   await server.call('GET', '/admin/users?query=canary', { bearer })
   await server.call('GET', `/admin/users/${id}`, { bearer })
@@ -47,10 +47,10 @@ t.test('whatever an administrator does or reads is an event, with who and to who
   for (const event of done) t.match(event, { ip: '127.0.0.1', request_id: /^[0-9a-f-]{36}$/ })
   const members = 'actor at id ip outcome reason request_id session_id type user_agent user_id'.split(' ')
   t.strictSame(Object.keys(done[0]).sort(), members)
-  t.notOk(answer.text.includes('canary'), 'what was searched for is personal, and not told')
+  t.notOk(answer.text.includes('canary'), 'the search text is personal data and is not recorded')
 })
 
-t.test('the trail is narrowed by account and by type', async (t) => {
+t.test('the trail can be filtered by account and by type', async (t) => {
   const { id, account } = await createPerson(server)
   await server.post('/auth/login', { ...account, password: 'wrong' })
   const types = async (query: string) => (await read(query)).body.events.map(({ type }: Event) => type)
@@ -59,7 +59,7 @@ t.test('the trail is narrowed by account and by type', async (t) => {
   t.strictSame(await types(`?user_id=${randomUUID()}`), [])
 })
 
-t.test('pages hold each event once, over ties, though reading writes', async (t) => {
+t.test('pages contain each event once, despite ties and the events that reading records', async (t) => {
   const userId = randomUUID()
   const at = Date.now() - 60_000
   await server.db.auditEvent.createMany({
@@ -86,7 +86,7 @@ t.test('pages hold each event once, over ties, though reading writes', async (t)
   const order = all.map(({ at, id }) => `${at} ${id}`)
   t.strictSame(order, [...order].sort().reverse())
   for (const limit of [1, 4, 9, 25, 26])
-    t.strictSame(await readAll(narrowed, limit), all, `${limit} to a page`)
+    t.strictSame(await readAll(narrowed, limit), all, `${limit} per page`)
 
   const { next_cursor: cursor } = (await read(`?${narrowed}&limit=2`)).body
   for (const foreign of [
@@ -100,7 +100,7 @@ t.test('pages hold each event once, over ties, though reading writes', async (t)
   }
 })
 
-t.test('what is no filter is a 400', async (t) => {
+t.test('an invalid filter is a 400', async (t) => {
   for (const query of [
     'user_id=me',
     'user_id=',
@@ -121,13 +121,13 @@ t.test('what is no filter is a 400', async (t) => {
   }
 })
 
-t.test('a refused reading is recorded, though it rolls nothing back', async (t) => {
+t.test('a refused read is recorded, although it rolls nothing back', async (t) => {
   const before = await server.db.auditEvent.count({ where: { type: 'audit_read', outcome: 'success' } })
   await read('?cursor=x')
   t.equal(await server.db.auditEvent.count({ where: { type: 'audit_read', outcome: 'success' } }), before)
 })
 
-t.test('the owner of an account reads what was done to it, and by whom in kind only', async (t) => {
+t.test('the owner of an account sees what was done to it, but only the kind of actor', async (t) => {
   const person = await createPerson(server)
   const admin2 = await createAdministrator(server)
   const operator = 'command line (root)'

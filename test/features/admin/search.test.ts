@@ -35,7 +35,7 @@ t.test('accounts are found by a part of the address or of the name, in any case'
   t.strictSame(await found('nobody at all'), [])
 })
 
-t.test('a wildcard, a quote or a backslash is a character like any other', async (t) => {
+t.test('a wildcard, a quote or a backslash is an ordinary character', async (t) => {
   for (const [query, emails] of [
     ['g_ce', ['g_ce']],
     ['100%', ['g_ce']],
@@ -54,7 +54,7 @@ t.test('a wildcard, a quote or a backslash is a character like any other', async
   }
 })
 
-t.test('case folds beyond ASCII, and what is composed otherwise is the same', async (t) => {
+t.test('case folds beyond ASCII, and other Unicode compositions match', async (t) => {
   for (const [query, emails] of [
     ['ÄRGER', ['ärger']],
     ['änne', ['ärger']],
@@ -69,7 +69,7 @@ t.test('case folds beyond ASCII, and what is composed otherwise is the same', as
   }
 })
 
-t.test('what is no text is a 400', async (t) => {
+t.test('invalid text is a 400', async (t) => {
   for (const query of [
     'query=%00',
     'query=a%0Ab',
@@ -90,7 +90,7 @@ t.test('what is no text is a 400', async (t) => {
   t.equal((await server.call('GET', '/admin/users?query=%FF', { bearer })).status, 200)
 })
 
-t.test('pages hold each account once, newest first, over ties and while others register', async (t) => {
+t.test('pages contain each account once, newest first, despite ties and new registrations', async (t) => {
   const at = Date.now() - 3_600_000
   await plantUsers(
     server,
@@ -114,13 +114,13 @@ t.test('pages hold each account once, newest first, over ties and while others r
   t.equal(all.length, 23)
   const order = all.map(({ created_at, id }) => `${created_at} ${id}`)
   t.strictSame(order, [...order].sort().reverse())
-  for (const limit of [1, 5, 8, 22, 23, 24]) t.strictSame(await readAll(limit), all, `${limit} to a page`)
+  for (const limit of [1, 5, 8, 22, 23, 24]) t.strictSame(await readAll(limit), all, `${limit} per page`)
   const meanwhile = () =>
     plantUsers(server, [{ email: `${randomUUID()}@ties.example`, createdAt: new Date() }])
   t.strictSame(await readAll(4, meanwhile), all, 'while new ones register')
 })
 
-t.test('a cursor belongs to one search', async (t) => {
+t.test('a cursor works only for its search', async (t) => {
   const { next_cursor: cursor } = (await search('@ties', '&limit=2')).body
   t.equal((await search('@ties', `&limit=7&cursor=${cursor}`)).status, 200)
   const events = await server.call('GET', '/admin/audit?limit=1', { bearer })
@@ -141,7 +141,7 @@ t.test('a cursor belongs to one search', async (t) => {
   t.equal((await server.call('GET', `/auth/activity?cursor=${cursor}`, { bearer })).status, 400)
 })
 
-t.test('an account shows its state, its sessions and its factors, and no secret', async (t) => {
+t.test('the details of an account show its state, sessions and factors, but no secret', async (t) => {
   const person = await createPerson(server)
   const { id } = person
   const show = () => server.call('GET', `/admin/users/${id.toUpperCase()}`, { bearer })
@@ -215,7 +215,7 @@ t.test('an account shows its state, its sessions and its factors, and no secret'
   t.equal((await show()).body.mail, null, 'lifted')
   const { passwordHash } = await server.db.user.findUniqueOrThrow({ where: { id } })
   for (const secret of [passwordHash as string, 'sealed', 'password', 'secret', 'hash']) {
-    t.notOk(after.text.includes(secret), 'no secret is told')
+    t.notOk(after.text.includes(secret), 'no secret is shown')
   }
   const listed = (await search(person.email)).body.users
   t.strictSame(Object.keys(listed[0]).sort(), [

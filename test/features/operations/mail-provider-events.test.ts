@@ -29,14 +29,14 @@ t.test('a permanent bounce stops mail to that address, and to no other', async (
   const row = await server.db.outboxMessage.findFirstOrThrow({ where: { recipient: gone, sentAt: null } })
   t.match(row, { lastError: 'suppressed: bounced', attempts: 1 })
   t.ok(row.gaveUpAt)
-  t.equal(row.sealed.length, 0, 'its link is gone with it')
+  t.equal(row.sealed.length, 0, 'its link is deleted too')
 
   const lines = server.logs.map((line) => JSON.parse(line)).filter((line) => line.event === 'mail_suppressed')
   t.match(lines, [{ template: 'verify_email', outboxId: row.id, reason: 'bounced' }])
-  t.notOk(server.logs.join('').includes(gone), 'and no line tells the address')
+  t.notOk(server.logs.join('').includes(gone), 'no log line contains the address')
 })
 
-t.test('answers are the same for a marked address and for any other', async (t) => {
+t.test('a suppressed address gets the same answers as any other', async (t) => {
   const [marked, clean] = [freshEmail(), freshEmail()]
   await report(bounced([marked]))
   for (const call of [
@@ -56,7 +56,7 @@ t.test('answers are the same for a marked address and for any other', async (t) 
     _count: true,
     where: { recipient: { in: [marked, clean] } },
   })
-  t.equal(queued[0]?._count, queued[1]?._count, 'the outbox takes the same mails')
+  t.equal(queued[0]?._count, queued[1]?._count, 'the outbox accepts the same mails')
 })
 
 t.test('transient and undetermined bounces, deliveries and manual suppressions change nothing', async (t) => {
@@ -74,13 +74,13 @@ t.test('transient and undetermined bounces, deliveries and manual suppressions c
   }
 })
 
-t.test('after a complaint only the mails that are needed still go', async (t) => {
+t.test('after a complaint only necessary mails are sent', async (t) => {
   const email = freshEmail()
   await register(email)
   const [subject] = await sentTo(email)
   await report(complained([email]))
   await server.post('/auth/resend-verification', { email })
-  t.strictSame(await sentTo(email), [subject, subject], 'a link to go on')
+  t.strictSame(await sentTo(email), [subject, subject], 'a necessary link')
   const { transact, mail } = server.app.services
   await transact((tx) =>
     mail.enqueue(tx, email, {
@@ -88,36 +88,43 @@ t.test('after a complaint only the mails that are needed still go', async (t) =>
       data: { at: Date.now() },
     }),
   )
-  t.equal((await sentTo(email)).length, 2, 'a notice stays here')
+  t.equal((await sentTo(email)).length, 2, 'a notice is not sent')
   const [row] = await server.db.outboxMessage.findMany({ where: { recipient: email, sentAt: null } })
   t.match(row, { topic: 'password_changed', lastError: 'suppressed: complained' })
 })
 
-t.test('the suppression list of the provider counts too, and leaving it lifts the mark', async (t) => {
-  const [one, two] = [freshEmail(), freshEmail()]
-  const now = Date.now() - 60_000
-  await report(suppression('added', one, now))
-  await report(suppression('added', two, now, 'complaint'))
-  t.equal(await reasonOf(one), 'bounced')
-  t.equal(await reasonOf(two), 'complained')
-  await register(one)
-  t.strictSame(await sentTo(one), [])
-  await report(suppression('removed', one, now + 1))
-  await server.post('/auth/resend-verification', { email: one })
-  t.equal((await sentTo(one)).length, 1)
-})
+t.test(
+  'the suppression list of the provider counts too, and removal from it lifts the suppression',
+  async (t) => {
+    const [one, two] = [freshEmail(), freshEmail()]
+    const now = Date.now() - 60_000
+    await report(suppression('added', one, now))
+    await report(suppression('added', two, now, 'complaint'))
+    t.equal(await reasonOf(one), 'bounced')
+    t.equal(await reasonOf(two), 'complained')
+    await register(one)
+    t.strictSame(await sentTo(one), [])
+    await report(suppression('removed', one, now + 1))
+    await server.post('/auth/resend-verification', { email: one })
+    t.equal((await sentTo(one)).length, 1)
+  },
+)
 
-t.test('events out of order: what happened last counts', async (t) => {
+t.test('if events arrive out of order, the latest by time counts', async (t) => {
   const at = Date.now() - 60_000
   const email = freshEmail()
   await report(suppression('removed', email, at + 2))
   await report(bounced([email], at))
   await register(email)
-  t.equal((await sentTo(email)).length, 1, 'a bounce from before the lifting arrives after it')
+  t.equal(
+    (await sentTo(email)).length,
+    1,
+    'a bounce from before the removal that arrives after it is ignored',
+  )
   await report(bounced([email], at + 3))
   await report(suppression('removed', email, at + 1))
   await report(complained([email], at + 4))
   t.equal(await reasonOf(email), 'bounced', 'a later complaint does not weaken a bounce')
   const row = await server.db.mailSuppression.findUnique({ where: { address: email } })
-  t.equal(row?.at.getTime(), at + 4, 'and the time is the event’s own')
+  t.equal(row?.at.getTime(), at + 4, 'the time is that of the event')
 })

@@ -14,7 +14,7 @@ interface Series {
   value: number
 }
 
-/** Reads Prometheus' text format. */
+/** Parses Prometheus' text format. */
 function parse(text: string): Series[] {
   return text
     .split('\n')
@@ -45,7 +45,7 @@ const PRODUCTION = {
   ARGON2_ITERATIONS: '2',
 }
 
-t.test('what happens is counted, by names of ours only', async (t) => {
+t.test('events are counted, with known names only', async (t) => {
   const server = await startServer(t)
   const account = await server.createAccount()
   const session = await server.login(account)
@@ -92,7 +92,7 @@ t.test('what happens is counted, by names of ours only', async (t) => {
   )
   t.equal(value('ratchet_password_hash_queue', {}), 0)
   t.equal(value('ratchet_build_info', { version: '0.1.0', node: process.version }), 1)
-  t.ok(value('process_resident_memory_bytes', {}), 'and what the process needs')
+  t.ok(value('process_resident_memory_bytes', {}), 'the metrics of the process are there too')
 
   for (const secret of [
     canary,
@@ -123,20 +123,20 @@ t.test('what happens is counted, by names of ours only', async (t) => {
   }
 })
 
-t.test('an event is counted although its transaction is lost', async (t) => {
+t.test('an event is counted even if its transaction fails', async (t) => {
   const server = await startServer(t)
   const account = await server.createAccount()
   const session = await server.login(account)
-  await server.db.$executeRaw`ALTER TABLE audit_events RENAME TO audit_away`
+  await server.db.$executeRaw`ALTER TABLE audit_events RENAME TO audit_renamed`
   t.equal((await server.call('POST', '/auth/logout-all', { bearer: session.access_token })).status, 500)
-  await server.db.$executeRaw`ALTER TABLE audit_away RENAME TO audit_events`
+  await server.db.$executeRaw`ALTER TABLE audit_renamed RENAME TO audit_events`
   const { text } = await server.call('GET', '/metrics')
   t.ok(
     parse(text).some(({ name, labels }) => name === 'ratchet_auth_events_total' && labels.type === 'logout'),
   )
 })
 
-t.test('a reason that is no word of ours is no label, nor is one too many', async (t) => {
+t.test('an unknown reason does not become a label, and neither does one beyond the limit', async (t) => {
   const metrics = createMetrics()
   const count = (reason: string) => metrics.countAuthEvent({ type: 'login', outcome: 'failure', reason })
   for (const reason of ['ann@example.com', '0190b2c4-aaaa-7bbb-8ccc-0123456789ab', 'Bearer', 'a'.repeat(41)])
@@ -151,7 +151,7 @@ t.test('a reason that is no word of ours is no label, nor is one too many', asyn
   t.notOk(labels.some((label) => /@|-|[A-Z]|a{40}/.test(`${label}`)))
 })
 
-t.test('on a port of their own they are nowhere else, and nothing else is there', async (t) => {
+t.test('with their own port, metrics are served only there, and nothing else is', async (t) => {
   const port = await freePort()
   const server = await startServer(t, { env: { METRICS_PORT: String(port) } })
   t.match((await server.call('GET', '/metrics')).body, { status: 404, code: 'not_found' })
@@ -166,12 +166,12 @@ t.test('on a port of their own they are nowhere else, and nothing else is there'
   await t.rejects(own('/metrics'), 'closed with the app')
 })
 
-t.test('in production without a port there are none', async (t) => {
+t.test('in production there are no metrics without their own port', async (t) => {
   const server = await startServer(t, { env: PRODUCTION })
   t.match((await server.call('GET', '/metrics')).body, { status: 404, code: 'not_found' })
 })
 
-t.test('a port that is taken is said, and nothing starts', async (t) => {
+t.test('a port in use is reported, and the server does not start', async (t) => {
   const database = await createTestDatabase()
   t.teardown(() => database.drop())
   const taken = createServer().listen(0, '127.0.0.1')

@@ -7,21 +7,24 @@ const server = await startServer(t, { clock })
 const request = (email: string, headers: Record<string, string> = {}) =>
   server.post('/auth/request-password-reset', { email }, { headers })
 
-t.test('asking is the same and as slow for any address; links come from configuration', async (t) => {
-  const account = await server.createAccount()
-  const hostile = { 'x-forwarded-host': 'evil.example.com', 'x-forwarded-proto': 'ftp' }
-  const waits = waitsOf(t, 'http/minimum-duration.ts')
-  const known = await request(account.email, hostile)
-  const unknown = await request('nobody@example.com')
-  t.strictSame(waits, [200, 200], 'an unknown address takes its time')
-  t.equal(known.status, 202)
-  t.strictSame(known.body, unknown.body)
-  const mail = (await server.mailsTo(account.email)).at(-1)
-  t.match(mail?.text, /http:\/\/localhost:8080\/auth\/reset-password\?token=/)
-  t.notMatch(mail?.text, /evil/)
-})
+t.test(
+  'a request gets the same answer after the same time for any address; links come from configuration',
+  async (t) => {
+    const account = await server.createAccount()
+    const hostile = { 'x-forwarded-host': 'evil.example.com', 'x-forwarded-proto': 'ftp' }
+    const waits = waitsOf(t, 'http/minimum-duration.ts')
+    const known = await request(account.email, hostile)
+    const unknown = await request('nobody@example.com')
+    t.strictSame(waits, [200, 200], 'an unknown address takes the minimum time')
+    t.equal(known.status, 202)
+    t.strictSame(known.body, unknown.body)
+    const mail = (await server.mailsTo(account.email)).at(-1)
+    t.match(mail?.text, /http:\/\/localhost:8080\/auth\/reset-password\?token=/)
+    t.notMatch(mail?.text, /evil/)
+  },
+)
 
-t.test('a reset ends every session, signs nobody in, and works once in 20', async (t) => {
+t.test('a reset ends every session and signs nobody in; of 20 parallel uses one succeeds', async (t) => {
   const account = await server.createAccount()
   const session = await server.login(account)
   await request(account.email)
@@ -47,7 +50,7 @@ t.test('a reset ends every session, signs nobody in, and works once in 20', asyn
   t.equal((await server.post('/auth/login', { email: account.email, password })).status, 200)
 })
 
-t.test('the page sets the password with a plain form', async (t) => {
+t.test('the page sets the password with a form, without scripts', async (t) => {
   const account = await server.createAccount()
   await request(account.email)
   const token = await server.lastToken(account.email)
@@ -57,44 +60,47 @@ t.test('the page sets the password with a plain form', async (t) => {
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     })
   const weak = await submit('short')
-  t.match(weak.text, /<form method="post"/, 'a weak one asks again')
+  t.match(weak.text, /<form method="post"/, 'a weak password shows the form again')
   const done = await submit('a passphrase from the form')
   t.equal(done.status, 200)
   t.match(done.text, /changed/)
   t.equal((await submit('a passphrase from the form')).status, 400)
 })
 
-t.test('a link ends after an hour, with a newer password, and when the account is disabled', async (t) => {
-  const account = await server.createAccount()
-  await request(account.email)
-  const first = await server.lastToken(account.email)
-  clock.advance(3_600_001)
-  t.match(
-    (await server.post('/auth/reset-password', { token: first, password: 'a new long passphrase' })).body,
-    { code: 'token_invalid' },
-  )
-  await request(account.email)
-  const second = await server.lastToken(account.email)
-  const { access_token: bearer } = await server.login(account)
-  await server.post(
-    '/auth/change-password',
-    { current_password: account.password, new_password: 'changed in between' },
-    { bearer },
-  )
-  t.match(
-    (await server.post('/auth/reset-password', { token: second, password: 'a new long passphrase' })).body,
-    { code: 'token_invalid' },
-  )
-  await request(account.email)
-  const third = await server.lastToken(account.email)
-  await server.db.user.update({ where: { email: account.email }, data: { disabledAt: new Date() } })
-  t.match(
-    (await server.post('/auth/reset-password', { token: third, password: 'a new long passphrase' })).body,
-    { code: 'token_invalid' },
-  )
-})
+t.test(
+  'a link stops working after an hour, after a password change, and when the account is disabled',
+  async (t) => {
+    const account = await server.createAccount()
+    await request(account.email)
+    const first = await server.lastToken(account.email)
+    clock.advance(3_600_001)
+    t.match(
+      (await server.post('/auth/reset-password', { token: first, password: 'a new long passphrase' })).body,
+      { code: 'token_invalid' },
+    )
+    await request(account.email)
+    const second = await server.lastToken(account.email)
+    const { access_token: bearer } = await server.login(account)
+    await server.post(
+      '/auth/change-password',
+      { current_password: account.password, new_password: 'changed in between' },
+      { bearer },
+    )
+    t.match(
+      (await server.post('/auth/reset-password', { token: second, password: 'a new long passphrase' })).body,
+      { code: 'token_invalid' },
+    )
+    await request(account.email)
+    const third = await server.lastToken(account.email)
+    await server.db.user.update({ where: { email: account.email }, data: { disabledAt: new Date() } })
+    t.match(
+      (await server.post('/auth/reset-password', { token: third, password: 'a new long passphrase' })).body,
+      { code: 'token_invalid' },
+    )
+  },
+)
 
-t.test('a stranger who registers the address again cannot void its reset links', async (t) => {
+t.test('a stranger who registers the address again cannot invalidate its reset links', async (t) => {
   const email = server.freshEmail()
   await server.post('/auth/register', { email, password: server.password })
   await request(email)
@@ -108,7 +114,7 @@ t.test('a stranger who registers the address again cannot void its reset links',
   t.equal((await server.post('/auth/login', { email, password: 'only the owner knows this' })).status, 200)
 })
 
-t.test('the address is no password, and forms are for the page only', async (t) => {
+t.test('the address cannot be the password, and only the page accepts forms', async (t) => {
   const account = await server.createAccount()
   await request(account.email)
   const token = await server.lastToken(account.email)
@@ -128,7 +134,7 @@ t.test('the address is no password, and forms are for the page only', async (t) 
 })
 
 t.test(
-  'the page for a forgotten password asks without a script, and the "already registered" mail leads to it',
+  'the page for a forgotten password works without scripts, and the "already registered" mail links to it',
   async (t) => {
     const account = await server.createAccount()
     await server.post('/auth/register', { email: account.email, password: server.password })
@@ -147,7 +153,7 @@ t.test(
   },
 )
 
-t.test('a sign-in under way with the old password does not survive the reset', async (t) => {
+t.test('a sign-in in progress with the old password does not survive the reset', async (t) => {
   const account = await server.createAccount()
   await request(account.email)
   const token = await server.lastToken(account.email)
@@ -163,7 +169,7 @@ t.test('a sign-in under way with the old password does not survive the reset', a
   }
 })
 
-t.test('asking 60 times at once is the same for a known and an unknown address', async (t) => {
+t.test('60 parallel requests get the same answers for a known and an unknown address', async (t) => {
   const { email } = await server.createAccount()
   for (const address of [email, server.freshEmail()]) {
     const answers = await Promise.all(Array.from({ length: 60 }, () => request(address)))

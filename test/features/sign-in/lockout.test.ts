@@ -16,14 +16,14 @@ const statuses = (answers: { status: number }[]) => {
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1
   return counts
 }
-/** What was checked is what was guessed: a busy machine may answer some with 503, before or after. */
+/** Counts the guesses that were checked: a busy machine may answer some with 503, before or after. */
 const checked = (email: string) =>
   server.db.user
     .findUniqueOrThrow({ where: { email } })
     .then(({ id: userId }) => server.db.auditEvent.count({ where: { userId, reason: 'wrong_password' } }))
 const together = (count: number, ask: (index: number) => Promise<{ status: number }>) =>
   Promise.all(Array.from({ length: count }, (_, index) => ask(index)))
-// Whichever node sends them.
+// Any node may send them.
 const lockMails = (recipient: string) =>
   server.db.outboxMessage.count({ where: { recipient, topic: 'account_locked' } })
 
@@ -35,16 +35,16 @@ t.test('ten failures lock an account for one address, and for no other', async (
   })
   const locked = await guess(account.email, thief, account.password)
   const { status, body } = locked
-  t.equal(status, 429, 'the right password does not open it')
+  t.equal(status, 429, 'the right password does not lift it')
   t.match(body, { code: 'too_many_attempts', reason: 'locked' })
   t.ok(Number(locked.headers.get('retry-after')) > 500)
   t.equal((await guess(account.email, owner, account.password)).status, 200)
-  t.equal((await guess(account.email, thief, account.password)).status, 429, 'and that opens no other lock')
+  t.equal((await guess(account.email, thief, account.password)).status, 429, 'this lifts no other lock')
   clock.advance(LOCK_MS + 1_000)
   t.equal((await guess(account.email, thief, account.password)).status, 200)
 })
 
-t.test('an address that nobody has locks alike', async (t) => {
+t.test('an unknown address is locked in the same way', async (t) => {
   const [email, ip] = [server.freshEmail(), anywhere()]
   const known = await server.createAccount()
   const answers = []
@@ -68,10 +68,10 @@ t.test('300 parallel guesses at one address do not exceed the cap', async (t) =>
   t.strictSame(others, {})
   t.ok(busy > 0 || wrong === LOCK_FAILURES)
   t.equal((await guess(account.email, ip)).status, 429)
-  await becomes(t, async () => (await lockMails(account.email)) === 1, 'and their owner has one mail')
+  await becomes(t, async () => (await lockMails(account.email)) === 1, 'the owner has one mail')
 })
 
-t.test('300 parallel guesses from everywhere do not exceed the lasting cap', async (t) => {
+t.test('300 parallel guesses from many addresses do not exceed the lasting cap', async (t) => {
   const account = await server.createAccount()
   const session = await server.login(account)
   const other = await startServer(t, { databaseUrl: server.databaseUrl, env: { TRUST_PROXY: '1' }, clock })
@@ -92,14 +92,14 @@ t.test('300 parallel guesses from everywhere do not exceed the lasting cap', asy
   await server.redis.flushdb()
   clock.advance(400 * 60_000)
   const still = await guess(account.email, anywhere(), account.password)
-  t.match(still.body, { status: 429, reason: 'locked_until_unlocked' }, 'no waiting lifts it')
+  t.match(still.body, { status: 429, reason: 'locked_until_unlocked' }, 'waiting does not lift it')
   t.equal(
     (await guess(account.email, anywhere(), account.password, session.device_token)).status,
     200,
-    'a device that signed in before does not feel it',
+    'it does not affect a known device',
   )
   t.equal((await server.post('/auth/refresh', { refresh_token: session.refresh_token })).status, 200)
-  await becomes(t, async () => (await lockMails(account.email)) === 1, 'and their owner has one mail')
+  await becomes(t, async () => (await lockMails(account.email)) === 1, 'the owner has one mail')
   await other.close()
 
   t.equal((await server.post('/auth/request-password-reset', { email: account.email })).status, 202)
@@ -111,7 +111,7 @@ t.test('300 parallel guesses from everywhere do not exceed the lasting cap', asy
   t.equal((await guess(account.email, anywhere(), 'another long passphrase')).status, 200, 'a reset lifts it')
 })
 
-t.test('a success ends the row of failures', async (t) => {
+t.test('a success resets the count of failures', async (t) => {
   const account = await server.createAccount()
   const ip = anywhere()
   for (let round = 0; round < 3; round += 1) {
@@ -122,7 +122,7 @@ t.test('a success ends the row of failures', async (t) => {
   t.equal(left, 0)
 })
 
-t.test('respelt addresses, forged headers and one IPv6 /64 share a lock', async (t) => {
+t.test('other spellings of an address, forged headers and one IPv6 /64 share a lock', async (t) => {
   const account = await server.createAccount()
   const [name = '', domain = ''] = account.email.split('@')
   const spellings = [
@@ -145,7 +145,7 @@ t.test('respelt addresses, forged headers and one IPv6 /64 share a lock', async 
   t.equal((await guess(account.email, `${network}:ffff:ffff:ffff:ffff`, account.password)).status, 429)
 })
 
-t.test('a known device keeps a lock of its own, by cookie and by token', async (t) => {
+t.test('a known device has its own lock, by cookie and by token', async (t) => {
   const account = await server.createAccount()
   const ip = anywhere()
   const { device_token } = (await guess(account.email, ip, account.password)).body
@@ -157,28 +157,25 @@ t.test('a known device keeps a lock of its own, by cookie and by token', async (
   const own = await together(LOCK_FAILURES, () => guess(account.email, anywhere(), 'wrong', device_token))
   t.strictSame(statuses(own), { 401: LOCK_FAILURES })
   t.equal((await guess(account.email, anywhere(), account.password, device_token)).status, 429)
-  t.equal((await guess(account.email, anywhere(), account.password)).status, 200, 'nor does it lock others')
+  t.equal((await guess(account.email, anywhere(), account.password)).status, 200, 'it does not lock others')
   const other = await server.createAccount()
   t.equal((await guess(other.email, ip, other.password, device_token)).status, 200)
 })
 
-t.test(
-  'however many devices have signed in, a hundred guesses are all that they have together',
-  async (t) => {
-    const account = await server.createAccount()
-    const tokens = await together(15, () => guess(account.email, anywhere(), account.password))
-    const devices = (tokens as { body?: { device_token: string } }[]).map(({ body }) => body?.device_token)
-    for (let turn = 0; turn < LOCK_FAILURES; turn += 1) {
-      await Promise.all(devices.map((device) => guess(account.email, anywhere(), 'wrong', device)))
-    }
-    t.equal(await checked(account.email), LASTING_FAILURES)
-    clock.advance(LOCK_MS + 1_000)
-    t.equal((await guess(account.email, anywhere(), account.password, devices[0])).status, 429)
-    t.equal((await guess(account.email, anywhere(), account.password)).status, 200, 'nor do they lock others')
-  },
-)
+t.test('all known devices of an account share a hundred guesses', async (t) => {
+  const account = await server.createAccount()
+  const tokens = await together(15, () => guess(account.email, anywhere(), account.password))
+  const devices = (tokens as { body?: { device_token: string } }[]).map(({ body }) => body?.device_token)
+  for (let turn = 0; turn < LOCK_FAILURES; turn += 1) {
+    await Promise.all(devices.map((device) => guess(account.email, anywhere(), 'wrong', device)))
+  }
+  t.equal(await checked(account.email), LASTING_FAILURES)
+  clock.advance(LOCK_MS + 1_000)
+  t.equal((await guess(account.email, anywhere(), account.password, devices[0])).status, 429)
+  t.equal((await guess(account.email, anywhere(), account.password)).status, 200, 'they do not lock others')
+})
 
-t.test('a new password makes strangers of the devices that knew the old one', async (t) => {
+t.test('after a password change earlier devices are no longer known', async (t) => {
   const next = 'another long passphrase'
   const change = async (_email: string, password: string, bearer: string) =>
     server.post('/auth/change-password', { current_password: password, new_password: next }, { bearer })
@@ -196,7 +193,7 @@ t.test('a new password makes strangers of the devices that knew the old one', as
   }
 })
 
-t.test('a change of the password lifts the lock of guesses at the old one, and no other', async (t) => {
+t.test('a password change lifts the lock from guesses at the old password, and no other', async (t) => {
   const account = await server.createAccount()
   const { access_token: bearer, device_token } = await server.login(account)
   await guess(account.email, anywhere())
@@ -218,18 +215,18 @@ t.test('a change of the password lifts the lock of guesses at the old one, and n
   t.equal(await server.db.guessCounter.count({ where: { ...factors, failures: 7 } }), 1)
 })
 
-t.test('what is no guess does not count: an overloaded server, a fault', async (t) => {
+t.test('an answer of an overloaded or failing server does not count as a guess', async (t) => {
   const account = await server.createAccount()
   const ip = anywhere()
-  await server.db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_away`
+  await server.db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_renamed`
   for (let turn = 0; turn < LOCK_FAILURES + 2; turn += 1) {
     t.equal((await guess(account.email, ip, account.password)).status, 500)
   }
-  await server.db.$executeRaw`ALTER TABLE sessions_away RENAME TO sessions`
+  await server.db.$executeRaw`ALTER TABLE sessions_renamed RENAME TO sessions`
   t.equal((await guess(account.email, ip, account.password)).status, 200)
 })
 
-t.test('a guess and an unlocking do not wait for one another', async (t) => {
+t.test('a guess and an unlock do not deadlock', async (t) => {
   const account = await server.createAccount()
   const { access_token: bearer } = await server.login(account)
   await together(LOCK_FAILURES, () => server.call('DELETE', '/me', { bearer, body: { password: 'wrong' } }))
@@ -242,7 +239,7 @@ t.test('a guess and an unlocking do not wait for one another', async (t) => {
       WHERE datname = current_database() AND wait_event_type = 'Lock'`
     return count > 0
   }
-  // Where they lie decides in which order a careless unlocking would meet them.
+  // Their order in the table decides in which order a careless unlock would lock them.
   const rows = await server.db.guessCounter.findMany({ where: key, orderBy: { bucket: 'asc' } })
   await server.db.guessCounter.deleteMany({ where: key })
   await server.db.guessCounter.createMany({ data: rows })
@@ -250,7 +247,7 @@ t.test('a guess and an unlocking do not wait for one another', async (t) => {
     rows.map(({ bucket }) => bucket),
     ['step_up:lasting', 'step_up:strangers'],
   )
-  // What a guess does, held up in its middle.
+  // Does what a guess does, and pauses in the middle.
   const unlocking = await server.db.$transaction(async (tx) => {
     await tx.guessCounter.updateMany({
       where: { ...key, bucket: 'step_up:strangers' },
@@ -269,7 +266,7 @@ t.test('a guess and an unlocking do not wait for one another', async (t) => {
   )
 })
 
-t.test('a right guess stays right when its count cannot be cleared', async (t) => {
+t.test('a right password signs in even if the count cannot be cleared', async (t) => {
   const account = await server.createAccount()
   await server.db
     .$executeRaw`CREATE FUNCTION refuse() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''no''; END' LANGUAGE plpgsql`
@@ -278,7 +275,7 @@ t.test('a right guess stays right when its count cannot be cleared', async (t) =
   await server.db.$executeRaw`DROP FUNCTION refuse CASCADE`
 })
 
-t.test('failures before there was an account do not keep its owner out', async (t) => {
+t.test('failures from before the registration do not lock out the owner', async (t) => {
   const [email, next] = [server.freshEmail(), server.freshEmail()]
   for (const address of [email, next]) {
     for (let turn = 0; turn < LASTING_FAILURES / LOCK_FAILURES; turn += 1) {
@@ -300,13 +297,13 @@ t.test('failures before there was an account do not keep its owner out', async (
   t.equal((await guess(next, anywhere(), account.password)).status, 200)
 })
 
-t.test('20 honest sign-ins at once from one address all get in', async (t) => {
+t.test('20 parallel honest sign-ins from one address all succeed', async (t) => {
   const account = await server.createAccount()
   const ip = anywhere()
   t.strictSame(statuses(await twenty(() => guess(account.email, ip, account.password))), { 200: 20 })
 })
 
-t.test('guesses with a session in hand are capped too, whatever they are for', async (t) => {
+t.test('guesses from inside a session are capped too, at every endpoint', async (t) => {
   const account = await server.createAccount()
   const { access_token: bearer } = await server.login(account)
   const answers = await twenty((index) =>
@@ -321,5 +318,5 @@ t.test('guesses with a session in hand are capped too, whatever they are for', a
   t.strictSame(statuses(answers), { 401: LOCK_FAILURES, 429: 20 - LOCK_FAILURES })
   const right = await server.call('DELETE', '/me', { bearer, body: { password: account.password } })
   t.equal(right.status, 429)
-  t.equal((await server.post('/auth/login', account)).status, 200, 'signing in is another matter')
+  t.equal((await server.post('/auth/login', account)).status, 200, 'signing in is not affected')
 })

@@ -18,7 +18,7 @@ const signIn = (
 const news = async (email: string) =>
   (await server.mailsTo(email)).filter(({ subject }) => /New sign-in/.test(subject))
 
-t.test('the first sign-in of all is no news; one from another device is, once', async (t) => {
+t.test('the very first sign-in sends no mail; the first one from another device does', async (t) => {
   const account = await server.createAccount()
   const first = await signIn(account, '192.0.2.1', 'App/1')
   t.equal((await news(account.email)).length, 0)
@@ -33,11 +33,11 @@ t.test('the first sign-in of all is no news; one from another device is, once', 
   t.equal(
     (await news(account.email)).length,
     1,
-    'a known token, or the same program at the same place, is not',
+    'a known token, or the same browser at the same address, sends none',
   )
 })
 
-t.test('after a new password every device is news again, also the first', async (t) => {
+t.test('after a password change every device counts as new, including the first', async (t) => {
   const account = await server.createAccount()
   const { device_token } = (await signIn(account, '192.0.2.1', 'App/1')).body
   await server.post('/auth/request-password-reset', { email: account.email })
@@ -47,14 +47,14 @@ t.test('after a new password every device is news again, also the first', async 
   t.equal((await news(account.email)).length, 1)
 })
 
-t.test('a wrong password from anywhere is no sign-in', async (t) => {
+t.test('a wrong password does not count as a sign-in', async (t) => {
   const account = await server.createAccount()
   await signIn(account, '192.0.2.1', 'App/1')
   await signIn({ ...account, password: 'not the password' }, '203.0.113.7', BROWSER)
   t.equal((await news(account.email)).length, 0)
 })
 
-t.test('a device keeps its name over accounts, and a made-up one becomes a new one', async (t) => {
+t.test('a device keeps its token across accounts, and a made-up token is replaced', async (t) => {
   const [one, two] = [await server.createAccount(), await server.createAccount()]
   const { device_token } = (await signIn(one, '192.0.2.1', 'App/1')).body
   t.equal((await signIn(two, '192.0.2.1', 'App/1', device_token)).body.device_token, device_token)
@@ -78,7 +78,7 @@ t.test('a device keeps its name over accounts, and a made-up one becomes a new o
   }
 })
 
-t.test('in a browser the name is a cookie that no answer shows', async (t) => {
+t.test('in a browser the device token is a cookie that no answer contains', async (t) => {
   const account = await server.createAccount()
   const first = await server.post('/auth/login', account)
   const [, device = ''] = first.headers.getSetCookie()
@@ -91,14 +91,10 @@ t.test('in a browser the name is a cookie that no answer shows', async (t) => {
     { ...account, transport: 'body' },
     { headers: { cookie: pair } },
   )
-  t.not(
-    inBody.body.device_token,
-    pair.split('=')[1],
-    'not even to a script that asks for its tokens in the body',
-  )
+  t.not(inBody.body.device_token, pair.split('=')[1], 'not even if a script asks for its tokens in the body')
 })
 
-t.test('20 first sign-ins with one token at once remember one device', async (t) => {
+t.test('20 parallel first sign-ins with one token store one device', async (t) => {
   const account = await server.createAccount()
   const { device_token } = (await signIn(account, '192.0.2.1', 'App/1')).body
   await server.db.knownDevice.deleteMany()

@@ -9,7 +9,7 @@ const clock = movableClock()
 const server = await startServer(t, { clock })
 const APP = 'https://app.example.com'
 
-/** A verified account with an authenticator app, whose last code is behind it. */
+/** A verified account with an authenticator app, after the step of its last code. */
 async function accountWithTotp() {
   const account = await server.createAccount()
   const { access_token: bearer, device_token } = await server.login(account)
@@ -30,7 +30,7 @@ const ticketOf = async (account: { email: string; password: string }): Promise<s
 const secondStep = (body: object) => server.post('/auth/login/mfa', body)
 const wrongCode = (code: string) => String((Number(code) + 500_000) % 1_000_000).padStart(6, '0')
 
-t.test('a right password yields a ticket, and the code a session', async (t) => {
+t.test('the right password gets a ticket, and the code gets a session', async (t) => {
   const { account, code } = await accountWithTotp()
   const wrong = await firstStep({ ...account, password: 'not the password' })
   t.match(wrong.body, { status: 401, code: 'invalid_credentials' })
@@ -50,7 +50,7 @@ t.test('a right password yields a ticket, and the code a session', async (t) => 
   t.match(again.body, { status: 401, code: 'mfa_invalid' })
 })
 
-t.test('in cookie transport the second step sets the cookie, for our own pages only', async (t) => {
+t.test('with cookie transport the second step sets the cookie, only for our own pages', async (t) => {
   const { account, code } = await accountWithTotp()
   const { mfa_token } = (await firstStep(account, 'cookie')).body
   const foreign = await server.post(
@@ -76,7 +76,7 @@ t.test('of 20 parallel uses of a ticket, a code or a recovery code one succeeds'
   const codes = one.recoveryCodes
   t.equal(right(await twenty((index) => secondStep({ mfa_token, recovery_code: codes[index % 10] }))), 1)
   const left = await server.db.recoveryCode.count({ where: { user: { email: one.account.email } } })
-  t.equal(left, 9, 'a ticket that is spent uses up no codes')
+  t.equal(left, 9, 'a spent ticket uses up no codes')
   for (const shows of ['code', 'recovery_code'] as const) {
     const { account, code, recoveryCodes } = await accountWithTotp()
     const tickets = await twenty(() => ticketOf(account))
@@ -85,7 +85,7 @@ t.test('of 20 parallel uses of a ticket, a code or a recovery code one succeeds'
   }
 })
 
-t.test('a recovery code signs in, in any spelling, once, and its owner is told', async (t) => {
+t.test('a recovery code signs in once, in any spelling, and the owner is notified', async (t) => {
   const { account, recoveryCodes } = await accountWithTotp()
   const recovery_code = ` ${(recoveryCodes[0] as string).toUpperCase().replaceAll('-', ' ')} `
   const answer = await secondStep({ mfa_token: await ticketOf(account), recovery_code })
@@ -99,7 +99,7 @@ t.test('a recovery code signs in, in any spelling, once, and its owner is told',
   )
 })
 
-t.test('a ticket opens nothing else, for five minutes, and not after the password changed', async (t) => {
+t.test('a ticket works only here, for five minutes, and not after a password change', async (t) => {
   const { account, code, bearer } = await accountWithTotp()
   const ticket = await ticketOf(account)
   t.equal((await server.call('GET', '/me', { bearer: ticket })).status, 401)
@@ -119,7 +119,7 @@ t.test('a ticket opens nothing else, for five minutes, and not after the passwor
   t.ok(bearer)
 })
 
-t.test('a ticket that no longer counts is refused on the record', async (t) => {
+t.test('the refusal of an invalidated ticket is recorded', async (t) => {
   const { account, code } = await accountWithTotp()
   const ticket = await ticketOf(account)
   const { id: userId } = await server.db.user.update({
@@ -136,7 +136,7 @@ t.test('a ticket that no longer counts is refused on the record', async (t) => {
 })
 
 t.test(
-  'altered, foreign and malformed tickets and codes are refused alike, and change nothing',
+  'altered, foreign and malformed tickets and codes get the same refusal, and change nothing',
   async (t) => {
     const { account, code, secret } = await accountWithTotp()
     const other = await accountWithTotp()
@@ -159,23 +159,23 @@ t.test(
     ]) {
       t.match((await secondStep({ mfa_token, code: bad })).body, refused)
     }
-    t.equal((await secondStep({ mfa_token })).status, 400, 'nothing shown')
+    t.equal((await secondStep({ mfa_token })).status, 400, 'no proof sent')
     const two = { mfa_token, code: code(), recovery_code: 'aaaa-aaaa-aaaa-aaaa' }
-    t.match((await secondStep(two)).body, { code: 'validation_failed' }, 'two things shown')
+    t.match((await secondStep(two)).body, { code: 'validation_failed' }, 'two proofs sent')
     t.equal((await secondStep({ mfa_token, code: code(), mfa_enabled: false })).status, 400)
     t.equal(
       (await server.post('/auth/login', { ...account, mfa: 'done' })).status,
       400,
-      'extra fields skip nothing',
+      'extra fields skip no check',
     )
     t.equal((await secondStep({ mfa_token, code: totpCode(secret, clock.now()) })).status, 200)
   },
 )
 
-t.test('guesses are capped per account however many tickets and addresses they use', async (t) => {
+t.test('guesses are capped per account, with any number of tickets and addresses', async (t) => {
   const { account, code, device_token } = await accountWithTotp()
   const tickets = await Promise.all(Array.from({ length: 10 }, () => ticketOf(account)))
-  // A busy machine answers some with 503, which says nothing of the guess: they are made again.
+  // On a busy machine some are answered with 503, which does not judge the guess: they are repeated.
   const insist = async (body: object) => {
     let answer = await secondStep(body)
     while (answer.status === 503) answer = await secondStep(body)
@@ -195,10 +195,10 @@ t.test('guesses are capped per account however many tickets and addresses they u
   t.match(mail?.text, /somebody knows your password/)
   t.equal(others.length, 0)
   const known = await secondStep({ mfa_token: tickets[1], code: code(), device_token })
-  t.equal(known.status, 200, 'a device that signed in before has a count of its own')
+  t.equal(known.status, 200, 'a known device has its own count')
 })
 
-t.test('a lock that means nothing does not keep back the mail about one that means a lot', async (t) => {
+t.test('a lock of the password does not suppress the mail about a lock of the second factor', async (t) => {
   const { account, code } = await accountWithTotp()
   await twenty(() => firstStep({ ...account, password: 'not the password' }))
   for (let round = 0; round < 2; round += 1) {
@@ -207,12 +207,12 @@ t.test('a lock that means nothing does not keep back the mail about one that mea
     await twenty(() => secondStep({ mfa_token, code: wrongCode(code()) }))
   }
   const mails = (await server.mailsTo(account.email)).filter(({ subject }) => /failed/.test(subject))
-  t.equal(mails.length, 2, 'of each kind one')
+  t.equal(mails.length, 2, 'one of each kind')
   t.match(mails[0]?.text, /nobody has got into your account/)
   t.match(mails[1]?.text, /somebody knows your password/)
 })
 
-t.test('the lasting cap holds for the second factor, and the mailed link lifts it', async (t) => {
+t.test('the lasting cap applies to the second factor, and the mailed link lifts it', async (t) => {
   const { account, code } = await accountWithTotp()
   for (let round = 0; round < LASTING_FAILURES / LOCK_FAILURES; round += 1) {
     const mfa_token = await ticketOf(account)
@@ -228,7 +228,7 @@ t.test('the lasting cap holds for the second factor, and the mailed link lifts i
   t.equal((await secondStep({ mfa_token: await ticketOf(account), code: code() })).status, 200)
 })
 
-t.test('mailed links lift the lock of the second factor three times a day, and no more', async (t) => {
+t.test('mailed links lift the lock of the second factor at most three times a day', async (t) => {
   const { account, code } = await accountWithTotp()
   const lock = async () => {
     const mfa_token = await ticketOf(account)
@@ -251,7 +251,7 @@ t.test('mailed links lift the lock of the second factor three times a day, and n
   t.equal(
     (await secondStep({ mfa_token: await ticketOf(account), code: code() })).status,
     200,
-    'waiting does',
+    'waiting lifts it',
   )
 })
 
@@ -271,7 +271,7 @@ t.test('a password reset neither signs in nor bypasses the second factor', async
   )
 })
 
-t.test('a sign-in that began without a factor does not finish around one set up meanwhile', async (t) => {
+t.test('a sign-in that began without a factor cannot bypass one set up meanwhile', async (t) => {
   const account = await server.createAccount()
   const { access_token: bearer } = await server.login(account)
   const { secret } = (await server.post('/auth/mfa/totp', { password: account.password }, { bearer })).body

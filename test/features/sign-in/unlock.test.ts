@@ -11,14 +11,14 @@ async function locked() {
   return { account, token: await server.lastToken(account.email) }
 }
 
-t.test('the link of the mail unlocks, once, and only when its button is pressed', async (t) => {
+t.test('the mailed link unlocks once, and only when its button is pressed', async (t) => {
   const { account, token } = await locked()
   t.equal((await server.post('/auth/login', account)).status, 429)
   const page = await server.call('GET', `/auth/unlock?token=${token}`)
   t.equal(page.status, 200)
   t.match(page.headers.get('content-type'), /^text\/html/)
   t.match(page.text, `name="token" value="${token}"`)
-  t.equal((await server.post('/auth/login', account)).status, 429, 'looking at the page does nothing')
+  t.equal((await server.post('/auth/login', account)).status, 429, 'opening the page does not unlock')
   const pressed = await server.call('POST', '/auth/unlock', {
     body: `token=${token}`,
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -43,7 +43,7 @@ t.test('of 20 parallel uses one succeeds', async (t) => {
   t.equal((await server.post('/auth/login', account)).status, 200)
 })
 
-t.test('a new password unlocks too, and voids the link', async (t) => {
+t.test('a new password unlocks too, and invalidates the link', async (t) => {
   const { account, token } = await locked()
   await server.post('/auth/request-password-reset', { email: account.email })
   const password = 'another long passphrase'
@@ -52,7 +52,7 @@ t.test('a new password unlocks too, and voids the link', async (t) => {
   t.equal((await server.post('/auth/unlock', { token })).status, 400)
 })
 
-t.test('of the lock that no waiting lifts the owner is told, whatever mail came before', async (t) => {
+t.test('the owner is notified of the lasting lock, even after earlier mails', async (t) => {
   const { account } = await locked()
   const key = { bucket: 'password:lasting' }
   await server.db.guessCounter.updateMany({ where: key, data: { failures: LASTING_FAILURES - 1 } })
@@ -77,7 +77,7 @@ t.test('a link of another kind does not unlock', async (t) => {
   t.equal((await server.post('/auth/login', account)).status, 429)
 })
 
-t.test('an address that was never verified gets no such mail', async (t) => {
+t.test('an unverified address gets no such mail', async (t) => {
   const email = server.freshEmail()
   await server.post('/auth/register', { email, password: server.password })
   for (let turn = 0; turn < LOCK_FAILURES; turn += 1) {
