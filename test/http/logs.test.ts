@@ -4,7 +4,7 @@ import { addPasskey, answerPasskey } from '../support/passkeys.ts'
 import { movableClock, startServer, type TestServer } from '../support/server.ts'
 import { totpCode } from '../support/totp.ts'
 
-t.test('secrets never reach a log: canaries through every flow', async (t) => {
+t.test('no flow writes a secret to the log', async (t) => {
   const server = await startServer(t, { env: { LOG_LEVEL: 'trace' } })
   const email = server.freshEmail()
   const canaries = [
@@ -45,17 +45,17 @@ t.test('secrets never reach a log: canaries through every flow', async (t) => {
   await server.post('/auth/request-password-reset', { email })
   const reset = await server.lastToken(email)
   await server.call('GET', `/auth/reset-password?token=${reset}`)
-  await server.db.$executeRaw`ALTER TABLE users RENAME TO users_away`
+  await server.db.$executeRaw`ALTER TABLE users RENAME TO users_renamed`
   t.equal((await server.post('/auth/login', { email, password: second })).status, 500)
   t.equal((await server.post('/auth/register', { email, password: second })).status, 500)
-  await server.db.$executeRaw`ALTER TABLE users_away RENAME TO users`
+  await server.db.$executeRaw`ALTER TABLE users_renamed RENAME TO users`
   await server.post('/auth/reset-password', { token: reset, password: first })
   await server.call('GET', '/nowhere\u2028?x={"level":"fatal"}', {
     headers: { 'user-agent': 'x {"level":"fatal"}' },
   })
 
   const log = server.logs.join('')
-  t.ok(server.logs.length > 15, 'and there is a log')
+  t.ok(server.logs.length > 15, 'there is a log')
   const secrets = [
     ...canaries,
     'canary-attempt',
@@ -91,7 +91,7 @@ const TABLES = [
   'spent_tickets',
 ]
 
-/** Everything in Postgres and Redis, as text. */
+/** All data in Postgres and Redis, as text. */
 async function dumpOf(server: TestServer): Promise<string> {
   let dump = ''
   for (const table of TABLES)
@@ -105,7 +105,7 @@ async function dumpOf(server: TestServer): Promise<string> {
 }
 
 t.test(
-  'second factors, devices and mailed links: in no log, no event, no dump, also when all fails',
+  'no log, event or dump contains a secret of factors, devices or links, even if every call fails',
   async (t) => {
     const clock = movableClock()
     const server = await startServer(t, { env: { LOG_LEVEL: 'trace' }, clock })
@@ -159,10 +159,10 @@ t.test(
     for (const [name, secret] of Object.entries(secrets)) {
       t.ok(secret?.length > 7, name)
       for (const form of [secret, Buffer.from(secret).toString('hex'), secret.replaceAll('-', '')])
-        t.notOk(dump.includes(form), `${name} in no dump`)
+        t.notOk(dump.includes(form), `${name} is in no dump`)
     }
 
-    // Faults of every kind: what an error quotes must not be what was sent.
+    // Failures of every kind: an error must not quote what was sent.
     const { id } = await server.db.passkey.findFirstOrThrow()
     const proof = { password, recovery_code: fresh[2] }
     const flows = [
@@ -186,18 +186,19 @@ t.test(
     await server.db.guessCounter.deleteMany()
     let faults = 0
     for (const table of TABLES.filter((each) => each !== 'signing_keys')) {
-      await server.db.$executeRawUnsafe(`ALTER TABLE ${table} RENAME TO away`)
+      await server.db.$executeRawUnsafe(`ALTER TABLE ${table} RENAME TO renamed`)
       for (const flow of flows) if ((await flow()).status === 500) faults += 1
-      await server.db.$executeRawUnsafe(`ALTER TABLE away RENAME TO ${table}`)
+      await server.db.$executeRawUnsafe(`ALTER TABLE renamed RENAME TO ${table}`)
     }
     t.ok(faults > 30, `${faults} faults`)
     const told = server.logs.join('') + JSON.stringify(await server.db.auditEvent.findMany())
-    for (const [name, secret] of Object.entries(secrets)) t.notOk(told.includes(secret), `${name} in no log`)
+    for (const [name, secret] of Object.entries(secrets))
+      t.notOk(told.includes(secret), `${name} is in no log`)
     t.notOk(/otpauth:/.test(told))
   },
 )
 
-t.test('a dump of both stores holds nothing that works', async (t) => {
+t.test('a dump of both stores contains no usable secret', async (t) => {
   const server = await startServer(t)
   const account = await server.createAccount()
   const session = await server.login(account)

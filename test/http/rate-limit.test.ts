@@ -12,7 +12,7 @@ t.test('one client is an IPv4 address or an IPv6 /64', (t) => {
   t.end()
 })
 
-// Each at another address: guesses at one account have a cap of their own.
+// Each at another address: guesses at one account have their own cap.
 const attempt = (index: number) => ({ email: `nobody-${index}@example.com`, password: 'whatever it is' })
 
 t.test('behind a trusted proxy each client has a budget; parallel requests cannot exceed it', async (t) => {
@@ -27,11 +27,15 @@ t.test('behind a trusted proxy each client has a budget; parallel requests canno
   t.ok(Number(refused?.headers.get('retry-after')) > 0)
   t.match(refused?.headers.get('ratelimit'), /^"login";r=0;t=\d+$/)
   t.match(refused?.headers.get('ratelimit-policy'), /^"login";q=30;w=60$/)
-  t.equal((await from(`evil, ${client}`)).status, 429, 'what the client itself forwards does not count')
+  t.equal(
+    (await from(`evil, ${client}`)).status,
+    429,
+    'an address that the client itself forwards is ignored',
+  )
   t.equal((await from('203.0.113.77')).status, 401)
 })
 
-t.test('without a trusted proxy forwarded headers count for nothing', async (t) => {
+t.test('without a trusted proxy forwarded headers are ignored', async (t) => {
   const server = await startServer(t, { env: { RATE_LIMITS: 'true' } })
   await server.redis.del('rl:login:127.0.0.1')
   const answers = await Promise.all(
@@ -43,7 +47,7 @@ t.test('without a trusted proxy forwarded headers count for nothing', async (t) 
   await server.redis.del('rl:login:127.0.0.1')
 })
 
-t.test('refused refreshes are limited, honest ones never', async (t) => {
+t.test('refused refreshes are limited, honest ones are not', async (t) => {
   const server = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })
   const headers = { 'x-forwarded-for': `192.0.2.${randomInt(1, 250)}` }
   const session = await server.login(await server.createAccount())
@@ -57,7 +61,7 @@ t.test('refused refreshes are limited, honest ones never', async (t) => {
   )
 })
 
-t.test('what was limited leaves no event: strangers cannot fill the trail', async (t) => {
+t.test('a limited request leaves no event, so strangers cannot fill the trail', async (t) => {
   const server = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })
   const headers = { 'x-forwarded-for': `192.0.3.${randomInt(1, 250)}` }
   const answers = await Promise.all(

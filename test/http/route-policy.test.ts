@@ -10,21 +10,21 @@ const { access_token: bearer } = await limited.login(await limited.createAccount
 interface Operation {
   method: string
   path: string
-  /** The codes of its problems, by status. */
+  /** The codes of the documented problems, by status. */
   problems: Record<string, string[]>
   security: unknown
 }
 
-// A client address of its own, so that nobody else has taken from its budgets.
+// A separate client address, whose budgets are untouched.
 const newClient = () => ({ 'x-forwarded-for': `198.18.${randomInt(256)}.${randomInt(1, 255)}` })
 
-/** Every call that the OpenAPI document names, with an id where one is asked for. */
+/** Every call in the OpenAPI document, with an id where the path needs one. */
 async function documentedOperations(server: TestServer): Promise<Operation[]> {
   const { body } = await server.call('GET', '/openapi.json', { headers: newClient() })
-  // biome-ignore lint/suspicious/noExplicitAny: a document, as it comes
+  // biome-ignore lint/suspicious/noExplicitAny: an unchecked document
   const codes = (response: any): string[] =>
     response.content?.['application/problem+json']?.schema.allOf[1].properties.code.enum ?? []
-  // biome-ignore lint/suspicious/noExplicitAny: a document, as it comes
+  // biome-ignore lint/suspicious/noExplicitAny: an unchecked document
   return Object.entries<Record<string, any>>(body.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { responses, security }]) => ({
       method: method.toUpperCase(),
@@ -52,7 +52,7 @@ t.test('while Redis is unavailable, the routes that ask for the password share o
   const { access_token: bearer } = await server.login(account)
   server.proxies.redis.cut()
   await eventually(() => server.app.services.redisBreaker.isOpen)
-  // What is missing in the body is found after the point was taken.
+  // The missing fields are noticed after the point was taken.
   const ask = (index: number): Promise<Answer> => {
     const [method, path] = PASSWORD_CHECKS[index % PASSWORD_CHECKS.length] as (typeof PASSWORD_CHECKS)[number]
     return server.call(method, path, { body: {}, bearer })
@@ -67,7 +67,7 @@ t.test('while Redis is unavailable, the routes that ask for the password share o
     const refused = await ask(index)
     t.match(refused, { status: 429, body: { code: 'too_many_attempts', reason: 'rate_limited' } })
   }
-  t.equal((await server.call('GET', '/me', { bearer })).status, 200, 'what asks for no password goes on')
+  t.equal((await server.call('GET', '/me', { bearer })).status, 200, 'a route without a password still works')
 })
 
 t.test('without credentials every answer is no-store, except the public keys', async (t) => {
@@ -91,7 +91,7 @@ t.test('HEAD takes one point of the budget, as GET does', async (t) => {
   for (const operation of pages) {
     const headers = newClient()
     const left = async (method: string) => {
-      // Who is no administrator is refused after the point was taken.
+      // A user who is not an administrator is refused after the point was taken.
       const answer = await limited.call(method, operation.path, { headers, bearer })
       return Number(/r=(\d+);/.exec(answer.headers.get('ratelimit') ?? '')?.[1])
     }
@@ -102,7 +102,7 @@ t.test('HEAD takes one point of the budget, as GET does', async (t) => {
   }
 })
 
-t.test('the documentation names access_token_invalid for exactly the routes that ask for one', async (t) => {
+t.test('the documentation names access_token_invalid for exactly the routes that need a token', async (t) => {
   for (const operation of await documentedOperations(unlimited)) {
     const { method, path, problems, security } = operation
     const answer = await unlimited.call(method, path, method === 'GET' ? {} : { body: {} })
@@ -118,7 +118,7 @@ t.test('the documentation names too_many_attempts for exactly the routes that ha
     const { method, path, problems } = operation
     const headers = newClient()
     const body = method === 'GET' ? {} : { body: {} }
-    // A field that nobody knows is refused after the point was taken, and before anything is done.
+    // An unknown field is refused after the point was taken, and before anything is done.
     const call = (search: string, extra: object) =>
       limited.call(method, path + search, { ...body, headers, ...extra })
     const answers = [await call('', {}), await call('?unknown=1', { bearer })]
@@ -126,5 +126,5 @@ t.test('the documentation names too_many_attempts for exactly the routes that ha
     t.equal((problems[429] ?? []).includes('too_many_attempts'), hasBudget, nameOf(operation))
   }
   const me = await limited.call('GET', '/me', { bearer })
-  t.equal(me.status, 200, 'nothing was done to the session')
+  t.equal(me.status, 200, 'the session is unchanged')
 })

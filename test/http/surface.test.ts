@@ -5,7 +5,7 @@ import { startServer } from '../support/server.ts'
 
 const server = await startServer(t)
 
-t.test('CORS: a listed origin is answered, no other one is reflected', async (t) => {
+t.test('CORS allows a listed origin, and reflects no other', async (t) => {
   const preflight = (origin: string) =>
     server.call('OPTIONS', '/auth/refresh', {
       headers: {
@@ -25,7 +25,7 @@ t.test('CORS: a listed origin is answered, no other one is reflected', async (t)
   }
 })
 
-t.test('what is not there is a problem document too', async (t) => {
+t.test('an error for an unknown path is a problem document too', async (t) => {
   for (const [method, path] of [
     ['GET', '/nowhere'],
     ['POST', '/me'],
@@ -41,12 +41,12 @@ t.test('what is not there is a problem document too', async (t) => {
   }
 })
 
-t.test('an unknown path is a 404, whatever the method', async (t) => {
+t.test('an unknown path is a 404 with any method', async (t) => {
   for (const method of ['GET', 'POST', 'DELETE'])
     t.match((await server.call(method, '/nowhere')).body, { status: 404, code: 'not_found' })
 })
 
-t.test('a known path with another method is a 405 that says which ones it has', async (t) => {
+t.test('a known path with another method is a 405 that lists the allowed ones', async (t) => {
   for (const [path, allow] of [
     ['/me', /GET, HEAD, PATCH, DELETE/],
     ['/auth/sessions/1', /DELETE/],
@@ -59,7 +59,7 @@ t.test('a known path with another method is a 405 that says which ones it has', 
   }
 })
 
-t.test('what is not HTTP, or too much of it, is a problem document', async (t) => {
+t.test('invalid or oversized HTTP is answered with a problem document', async (t) => {
   const { hostname, port } = new URL(server.url)
   const speak = async (raw: string): Promise<string> => {
     const socket = connect(Number(port), hostname)
@@ -78,7 +78,7 @@ t.test('what is not HTTP, or too much of it, is a problem document', async (t) =
   )
 })
 
-t.test('bytes that are not UTF-8 are refused, not folded', async (t) => {
+t.test('bytes that are not UTF-8 are refused, not replaced', async (t) => {
   const body = Buffer.concat([
     Buffer.from('{"email":"a@example.com","password":"'),
     Buffer.alloc(16, 0xff),
@@ -93,7 +93,7 @@ t.test('bytes that are not UTF-8 are refused, not folded', async (t) => {
   t.match(await response.json(), { code: 'validation_failed' })
 })
 
-t.test('the API describes itself: OpenAPI 3.1 from the schemas that validate', async (t) => {
+t.test('the API serves OpenAPI 3.1 made from the schemas that validate', async (t) => {
   const { body } = await server.call('GET', '/openapi.json')
   t.match(body.openapi, /^3\.1/)
   const paths = [
@@ -121,19 +121,19 @@ t.test('the API describes itself: OpenAPI 3.1 from the schemas that validate', a
   t.strictSame(Object.keys(body.paths['/auth/login'].post.requestBody.content), ['application/json'])
   const docs = await server.call('GET', '/docs/')
   t.equal(docs.status, 200)
-  t.notMatch(docs.text, /https?:\/\/(?!localhost)/, 'its assets are ours')
+  t.notMatch(docs.text, /https?:\/\/(?!localhost)/, 'it loads no foreign assets')
 })
 
-t.test('every call says what it can be refused with, and of what use it is', async (t) => {
+t.test('every call documents its purpose and its refusals', async (t) => {
   const { body } = await server.call('GET', '/openapi.json')
-  // That no call is refused with what it does not document, every test with a server checks.
+  // Every test with a server checks that no call is refused with an undocumented problem.
   const codes = (path: string, method: string, status: number): string[] =>
     body.paths[path][method].responses[status].content['application/problem+json'].schema.allOf[1].properties
       .code.enum
   t.strictSame(codes('/auth/login', 'post', 401), ['invalid_credentials', 'mfa_required'])
   t.ok(codes('/me', 'delete', 401).includes('mfa_required'))
   t.strictSame(codes('/auth/refresh', 'post', 409), ['refresh_superseded'])
-  t.notOk(body.paths['/me'].get.responses[429], 'it has no budget')
+  t.notOk(body.paths['/me'].get.responses[429], 'it has no rate limit')
   t.ok(body.components.schemas.Problem.properties.mfa_token)
   for (const path of ['verify-email', 'reset-password', 'forgot-password', 'unlock', 'confirm-email-change'])
     t.ok(body.paths[`/auth/${path}`].get.responses[200].content['text/html'], path)
@@ -143,13 +143,13 @@ t.test('every call says what it can be refused with, and of what use it is', asy
   }
 })
 
-t.test('what the documentation proposes is accepted', async (t) => {
+t.test('the examples of the documentation are accepted', async (t) => {
   const { body } = await server.call('GET', '/openapi.json')
   const { example } = body.paths['/auth/login'].post.requestBody.content['application/json']
   t.equal(
     (await server.post('/auth/login', example)).body.code,
     'invalid_credentials',
-    'only nobody is there',
+    'only the account does not exist',
   )
   const register = body.paths['/auth/register'].post.requestBody.content['application/json'].schema.properties
   const proposed = Object.entries<{ examples: string[] }>(register).map(([name, { examples }]) => [
@@ -161,7 +161,7 @@ t.test('what the documentation proposes is accepted', async (t) => {
   t.match(script.text, '/openapi.json')
 })
 
-t.test('a word that is none of a few is one fault, and the words are documented', async (t) => {
+t.test('a value outside an enumeration is one fault, and the allowed values are documented', async (t) => {
   const login = { email: 'ada@example.com', password: 'correct horse battery' }
   const wrong = await server.post('/auth/login', { ...login, transport: 'pigeon' })
   t.strictSame(wrong.body.errors, [{ pointer: '/transport', detail: 'must be one of cookie, body' }])
@@ -174,7 +174,7 @@ t.test('a word that is none of a few is one fault, and the words are documented'
   t.strictSame(event.items.properties.outcome.enum, ['success', 'failure'])
 })
 
-t.test('health says what is up, and how long it took', async (t) => {
+t.test('health says which stores answer, and how long each took', async (t) => {
   t.strictSame((await server.call('GET', '/healthz?probe=1')).body, { status: 'ok' })
   const ready = await server.call('GET', '/readyz')
   t.equal(ready.status, 200)
@@ -182,14 +182,14 @@ t.test('health says what is up, and how long it took', async (t) => {
     t.equal(ready.body.checks[name].ok, true, name)
 })
 
-t.test('slow regular expressions are not to be had', async (t) => {
+t.test('slow regular expressions cannot be used', async (t) => {
   for (const email of [
     `${'a'.repeat(300)}@`,
     `${'a.'.repeat(150)}@b`,
     `${' '.repeat(300)}x`,
     '@'.repeat(300),
   ]) {
-    // One that tries every way to match would not answer before the test is ended.
+    // A backtracking engine would not answer before the test times out.
     t.equal((await server.post('/auth/login', { email, password: 'x' })).status, 400)
   }
 })

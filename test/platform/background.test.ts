@@ -14,7 +14,7 @@ function repeating(options: Pick<RepeatOptions, 'run'> & Partial<RepeatOptions>)
   return { ...monitor, task }
 }
 
-/** Resolves once another task, started now, has run twenty times: whatever was due by now has run as well. */
+/** Resolves once another task, started now, has run twenty times: everything due by now has run as well. */
 async function twentyRunsElsewhere(): Promise<void> {
   let runs = 0
   const { task } = repeating({
@@ -27,7 +27,7 @@ async function twentyRunsElsewhere(): Promise<void> {
   await task.stop()
 }
 
-t.test('two runs never overlap, whoever asks for them', async (t) => {
+t.test('two runs never overlap, even if runs are requested', async (t) => {
   let runs = 0
   let running = 0
   let most = 0
@@ -50,7 +50,7 @@ t.test('two runs never overlap, whoever asks for them', async (t) => {
   t.equal(running, 0)
 })
 
-/** Whether a promise is still pending after whatever could settle it at once. */
+/** Whether a promise is still pending after several turns of the event loop. */
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
   let settled = false
   const settle = () => {
@@ -100,7 +100,7 @@ t.test('stopping also awaits the run that waits for the one in flight', async (t
   t.equal(began, 2)
 })
 
-t.test('a run that is asked for during a run comes after it, and is shared', async (t) => {
+t.test('a run that is requested during a run follows it, and callers share it', async (t) => {
   const released = deferred()
   let began = 0
   const { task } = repeating({
@@ -119,7 +119,7 @@ t.test('a run that is asked for during a run comes after it, and is shared', asy
   await Promise.all([first, ...shared])
   t.equal(began, 2, 'three callers, one run')
   await task.runNow()
-  t.equal(began, 3, 'who asks later gets a run of their own')
+  t.equal(began, 3, 'a later caller gets another run')
   await task.stop()
 })
 
@@ -144,7 +144,7 @@ t.test('a failing run is logged, counted and tried again', async (t) => {
   t.strictSame(lines, [line('failure 1'), line('failure 2')])
 })
 
-t.test('who asks for a run learns of its failure', async (t) => {
+t.test('the caller of a run gets its failure', async (t) => {
   const { task, failures } = repeating({
     run: async () => {
       throw new Error('it is not there')
@@ -155,7 +155,7 @@ t.test('who asks for a run learns of its failure', async (t) => {
   await task.stop()
 })
 
-t.test('of an error whose message may quote what was written, only the name is logged', async (t) => {
+t.test('if an error message may quote stored data, only the name of the error is logged', async (t) => {
   const { task, lines } = repeating({
     run: async () => {
       throw Object.assign(new Error('ada@example.com'), { name: 'PrismaClientKnownRequestError' })
@@ -166,28 +166,25 @@ t.test('of an error whose message may quote what was written, only the name is l
   t.strictSame(lines[0]?.fields, { reason: 'PrismaClientKnownRequestError' })
 })
 
-t.test(
-  'with a sentence for the recovery, only the first failure of a row and the recovery are logged',
-  async (t) => {
-    const outcomes = [true, false, false, false, true, true, false]
-    let runs = 0
-    const { task, lines, failures } = repeating({
-      failure: { message: 'it is gone', recovered: 'it is back' },
-      async run() {
-        runs += 1
-        if (outcomes[runs - 1] === false) throw new Error(`run ${runs}`)
-      },
-    })
-    for (const fits of outcomes) await (fits ? task.runNow() : t.rejects(task.runNow()))
-    await task.stop()
-    t.strictSame(lines, [
-      { level: 'warn', fields: { reason: 'run 2' }, message: 'it is gone' },
-      { level: 'info', fields: {}, message: 'it is back' },
-      { level: 'warn', fields: { reason: 'run 7' }, message: 'it is gone' },
-    ])
-    t.equal(failures.length, 4, 'each is counted')
-  },
-)
+t.test('with a recovery message, only the first failure in a row and the recovery are logged', async (t) => {
+  const outcomes = [true, false, false, false, true, true, false]
+  let runs = 0
+  const { task, lines, failures } = repeating({
+    failure: { message: 'it is gone', recovered: 'it is back' },
+    async run() {
+      runs += 1
+      if (outcomes[runs - 1] === false) throw new Error(`run ${runs}`)
+    },
+  })
+  for (const fits of outcomes) await (fits ? task.runNow() : t.rejects(task.runNow()))
+  await task.stop()
+  t.strictSame(lines, [
+    { level: 'warn', fields: { reason: 'run 2' }, message: 'it is gone' },
+    { level: 'info', fields: {}, message: 'it is back' },
+    { level: 'warn', fields: { reason: 'run 7' }, message: 'it is gone' },
+  ])
+  t.equal(failures.length, 4, 'each is counted')
+})
 
 t.test('nothing runs after stop', async (t) => {
   let runs = 0
@@ -207,7 +204,7 @@ t.test('nothing runs after stop', async (t) => {
   await task.stop()
 })
 
-t.test('to start twice is to start once', async (t) => {
+t.test('starting twice has the effect of starting once', async (t) => {
   let signal: AbortSignal | undefined
   let runs = 0
   const { task } = repeating({

@@ -16,7 +16,7 @@ interface Teardown {
 const HOUR = 3_600_000
 const silence = () => new Promise<never>(() => {})
 
-/** A breaker over a store that a test makes answer, fail or fall silent. */
+/** A breaker over a store that a test lets answer, fail or hang. */
 function setUp(t: Teardown, options: Partial<CircuitBreakerOptions> = {}) {
   const monitor = recordingMonitor()
   const opened: unknown[] = []
@@ -111,7 +111,7 @@ t.test('it closes after a heartbeat that succeeds, and commands are tried again'
   t.strictSame(messages(lines), ['store is unavailable', 'store is available again'])
 })
 
-t.test('it closes only once every task that has to come before has succeeded', async (t) => {
+t.test('it closes only after every task registered with beforeClosing has succeeded', async (t) => {
   const { breaker, store, lines } = setUp(t)
   const ran: string[] = []
   let failing = false
@@ -119,7 +119,7 @@ t.test('it closes only once every task that has to come before has succeeded', a
   let waits = 0
   breaker.beforeClosing(async () => void ran.push('first'))
   breaker.beforeClosing(async () => {
-    if (failing) throw new Error('not all of it could be told')
+    if (failing) throw new Error('the task failed')
     if (ran.includes('second')) {
       waits += 1
       await second.promise
@@ -143,7 +143,7 @@ t.test('it closes only once every task that has to come before has succeeded', a
 })
 
 t.test(
-  'a store that is unavailable at the start is reported once, and does not keep the start',
+  'a store that is unavailable at the start is reported once, and does not block the start',
   async (t) => {
     const { breaker, store, lines, opened } = setUp(t)
     store.probe = fail('refused')
@@ -151,7 +151,7 @@ t.test(
     t.equal(breaker.isOpen, true)
     await eventually(() => store.probes > 3)
     t.strictSame(messages(lines), ['store is unavailable'])
-    t.strictSame(opened, [], 'it never was closed')
+    t.strictSame(opened, [], 'it was never closed')
     store.probe = async () => 'PONG'
     await becomes(t, () => !breaker.isOpen, 'closed')
   },
@@ -172,7 +172,7 @@ t.test('a store that answers commands is not unavailable because a heartbeat is 
     t.equal(breaker.isOpen, false)
   }
   store.probe = silence
-  await becomes(t, () => breaker.isOpen, 'without such an answer it is')
+  await becomes(t, () => breaker.isOpen, 'without such an answer it opens')
   t.equal(opened.length, 1)
 })
 
@@ -206,12 +206,12 @@ t.test('stop does not wait for a store that is silent', async (t) => {
   await eventually(() => store.probes > probes)
   await breaker.stop()
   t.equal(breaker.isOpen, false)
-  t.strictSame(opened, [], 'a probe that was given up says nothing of the store')
+  t.strictSame(opened, [], 'an abandoned probe does not count as a failure')
   const given = store.probes
   const other = setUp(t)
   await other.breaker.start()
   await eventually(() => other.store.probes > 20)
-  t.equal(store.probes, given, 'and no other one follows')
+  t.equal(store.probes, given, 'no other probe follows')
 })
 
 t.test('it can be stopped while it starts, and started again', async (t) => {
@@ -224,13 +224,13 @@ t.test('it can be stopped while it starts, and started again', async (t) => {
   const other = setUp(t)
   await other.breaker.start()
   await eventually(() => other.store.probes > 20)
-  t.equal(store.probes, 1, 'no heartbeat goes on')
+  t.equal(store.probes, 1, 'no heartbeat continues')
   const before = lines.length
-  // An answer that takes several turns of the event loop, as every real one does.
+  // An answer that takes several turns of the event loop, as real ones do.
   store.probe = async () => {
     for (let turn = 0; turn < 5; turn += 1) await nextTurn()
   }
   await breaker.start()
   t.equal(breaker.isOpen, false)
-  t.equal(lines.length, before, 'nothing was unavailable')
+  t.equal(lines.length, before, 'no outage was logged')
 })

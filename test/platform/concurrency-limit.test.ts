@@ -10,7 +10,7 @@ import {
 import { deferred } from '../support/deferred.ts'
 import { becomes } from '../support/eventually.ts'
 
-t.test('no more tasks run at once than the limit says', async (t) => {
+t.test('no more tasks run at the same time than the limit allows', async (t) => {
   const limited = createConcurrencyLimit(3, 100)
   let running = 0
   let most = 0
@@ -29,12 +29,12 @@ t.test('no more tasks run at once than the limit says', async (t) => {
   t.strictSame(
     results,
     Array.from({ length: 50 }, (_, index) => index),
-    'each caller gets the result of their own task',
+    'each caller gets the result of its own task',
   )
   t.equal(limited.waiting(), 0)
 })
 
-t.test('tasks run in the order in which they came; a newcomer does not pass the line', async (t) => {
+t.test('tasks run in the order of their arrival; a new task does not overtake waiting ones', async (t) => {
   const limited = createConcurrencyLimit(1, 10)
   const began: string[] = []
   const first = deferred()
@@ -42,7 +42,7 @@ t.test('tasks run in the order in which they came; a newcomer does not pass the 
     limited(async () => {
       began.push(name)
       if (name === 'first') await first.promise
-      // A slot is about to be free: who comes now comes last all the same.
+      // A slot is about to become free: a new task still comes last.
       if (name === 'second') tasks.push(limited(async () => void began.push('newcomer')))
     }),
   )
@@ -53,7 +53,7 @@ t.test('tasks run in the order in which they came; a newcomer does not pass the 
   t.strictSame(began, ['first', 'second', 'third', 'newcomer'])
 })
 
-t.test('a task that finds the line full is refused at once, and never runs', async (t) => {
+t.test('a task that finds the queue full is refused at once, and never runs', async (t) => {
   const limited = createConcurrencyLimit(1, 2)
   const released = deferred()
   const accepted = Array.from({ length: 3 }, () => limited(() => released.promise))
@@ -67,7 +67,7 @@ t.test('a task that finds the line full is refused at once, and never runs', asy
   released.resolve()
   await Promise.all(accepted)
   t.equal(ran, false)
-  t.equal(await limited(async () => 'served'), 'served', 'there is room again')
+  t.equal(await limited(async () => 'served'), 'served', 'there is a free slot again')
 })
 
 t.test('a task that fails frees its slot, whether it throws or rejects', async (t) => {
@@ -80,7 +80,7 @@ t.test('a task that fails frees its slot, whether it throws or rejects', async (
   await t.rejects(rejects, { message: 'rejected' })
   await t.rejects(throws, { message: 'thrown' })
   t.equal(await last, 'done')
-  // A slot that was freed twice would let two run.
+  // A slot that is freed twice would let two tasks run.
   const released = deferred()
   const held = limited(() => released.promise)
   const next = limited(async () => 'next')
@@ -90,7 +90,7 @@ t.test('a task that fails frees its slot, whether it throws or rejects', async (
   t.equal(await next, 'next')
 })
 
-t.test('limits of different keys are independent: one that is full refuses nobody else', async (t) => {
+t.test('limits of different keys are independent: a full one does not affect the others', async (t) => {
   const limited = createKeyedConcurrencyLimit(1, 1)
   const released = deferred()
   const held = [limited('ada', () => released.promise), limited('ada', () => released.promise)]
@@ -99,7 +99,7 @@ t.test('limits of different keys are independent: one that is full refuses nobod
     Overloaded,
   )
   t.equal(await limited('bob', async () => 'bob'), 'bob')
-  // Who was refused must not have forgotten the limit of those who run.
+  // A refused task must not remove the limit of the running ones.
   await t.rejects(
     limited('ada', async () => {}),
     Overloaded,
@@ -109,23 +109,23 @@ t.test('limits of different keys are independent: one that is full refuses nobod
   t.equal(await limited('ada', async () => 'ada'), 'ada')
 })
 
-t.test('a key is forgotten once no task uses it, also after one that failed', async (t) => {
+t.test('a key is released once no task uses it, even after a failure', async (t) => {
   setFlagsFromString('--expose-gc')
   const collect: () => void = runInNewContext('gc')
   const limited = createKeyedConcurrencyLimit(1, 1)
-  // An object stands in for a key, because only of an object can be told whether anything still holds it.
+  // The key is an object, because a WeakRef can only observe objects.
   async function use(task: () => Promise<void>): Promise<WeakRef<object>> {
     const key = { name: 'a key' }
     await limited(key as unknown as string, task).catch(() => {})
     return new WeakRef(key)
   }
-  const isForgotten = async (key: WeakRef<object>) => {
+  const isReleased = async (key: WeakRef<object>) => {
     await pause(1)
     collect()
     return key.deref() === undefined
   }
   const succeeded = await use(async () => {})
   const failed = await use(() => Promise.reject(new Error('failed')))
-  await becomes(t, () => isForgotten(succeeded), 'after a task')
-  await becomes(t, () => isForgotten(failed), 'after a failure')
+  await becomes(t, () => isReleased(succeeded), 'after a task')
+  await becomes(t, () => isReleased(failed), 'after a failure')
 })

@@ -30,7 +30,7 @@ async function setUp(t: Test, migrations: Record<string, string>) {
   return { url: database.url, folder, write, query }
 }
 
-t.test('applies in the order of names, and a second time nothing', async (t) => {
+t.test('it applies migrations in the order of their names, and nothing the second time', async (t) => {
   const { url, folder, query } = await setUp(t, { '2_fill': 'INSERT INTO a VALUES (2);', '1_create': CREATE })
   const lines: string[] = []
   t.strictSame(await pendingMigrations(url, folder), ['1_create', '2_fill'])
@@ -41,7 +41,7 @@ t.test('applies in the order of names, and a second time nothing', async (t) => 
   t.strictSame(await query('SELECT id FROM a ORDER BY id'), [{ id: 1 }, { id: 2 }])
 })
 
-t.test('keeps the history that Prisma keeps', async (t) => {
+t.test('it keeps the same history as Prisma', async (t) => {
   const { url, folder, query } = await setUp(t, { '1_create': CREATE })
   await applyMigrations(url, folder)
   const [row] = await query('SELECT * FROM _prisma_migrations')
@@ -57,14 +57,14 @@ t.test('keeps the history that Prisma keeps', async (t) => {
   })
 })
 
-t.test('applies once when several start together', async (t) => {
+t.test('it applies each migration once if several processes start together', async (t) => {
   const { url, folder, query } = await setUp(t, { '1_create': `SELECT pg_sleep(0.2); ${CREATE}` })
   const applied = await Promise.all([1, 2, 3].map(() => applyMigrations(url, folder)))
   t.strictSame(applied.flat(), ['1_create'])
   t.strictSame(await query('SELECT id FROM a'), [{ id: 1 }])
 })
 
-t.test('stops at a failure and stays stopped until it is resolved', async (t) => {
+t.test('it stops at a failure, and stays stopped until it is resolved', async (t) => {
   const { url, folder, write, query } = await setUp(t, {
     '1_create': CREATE,
     '2_wrong': 'INSERT INTO a VALUES (2); INSERT INTO nowhere VALUES (1);',
@@ -74,7 +74,7 @@ t.test('stops at a failure and stays stopped until it is resolved', async (t) =>
     name: 'MigrationError',
     message: /2_wrong.*P3018.*nowhere/,
   })
-  t.strictSame(await query('SELECT id FROM a'), [{ id: 1 }], 'half a migration is none')
+  t.strictSame(await query('SELECT id FROM a'), [{ id: 1 }], 'a failed migration is rolled back')
   t.match(await query(`SELECT logs FROM _prisma_migrations WHERE finished_at IS NULL`), [{ logs: /nowhere/ }])
 
   await t.rejects(applyMigrations(url, folder), { name: 'MigrationError', message: /2_wrong.*P3009/ })
@@ -85,7 +85,7 @@ t.test('stops at a failure and stays stopped until it is resolved', async (t) =>
   t.strictSame(await applyMigrations(url, folder), ['2_wrong', '3_late'])
 })
 
-t.test('warns of a migration edited afterwards, and does not run it again', async (t) => {
+t.test('it warns about a migration that was edited afterwards, and does not run it again', async (t) => {
   const { url, folder, write } = await setUp(t, { '1_create': CREATE })
   await applyMigrations(url, folder)
   await write('1_create', `${CREATE}-- edited\n`)
@@ -94,7 +94,7 @@ t.test('warns of a migration edited afterwards, and does not run it again', asyn
   t.match(lines, [/1_create was edited/])
 })
 
-t.test('fails when there is no server, without hanging', async (t) => {
+t.test('it fails without a server, and does not hang', async (t) => {
   await t.rejects(applyMigrations('postgresql://nobody:a-secret@127.0.0.1:1/none', t.testdir()), {
     name: 'DatabaseUnusable',
     message: /^Postgres at 127\.0\.0\.1:1 cannot be reached: .*ECONNREFUSED/,

@@ -4,7 +4,7 @@ import { parseRedisUrl } from '../../src/platform/redis-url.ts'
 const nothing = { username: undefined, password: undefined, sentinelPassword: undefined, masterName: '' }
 const single = { kind: 'single', tls: false, db: 0, ...nothing }
 
-t.test('every form says where Redis is and how to sign in', async (t) => {
+t.test('every form says where Redis is and how to authenticate', async (t) => {
   const cases: [url: string, servers: object][] = [
     ['redis://cache', { ...single, nodes: [{ host: 'cache', port: 6379 }] }],
     ['redis://cache:6380/', { ...single, nodes: [{ host: 'cache', port: 6380 }] }],
@@ -56,7 +56,7 @@ t.test('every form says where Redis is and how to sign in', async (t) => {
   for (const [url, servers] of cases) t.strictSame(parseRedisUrl(url), servers, url)
 })
 
-t.test('and nothing else is one', async (t) => {
+t.test('any other URL is refused', async (t) => {
   const cases = [
     '',
     'cache:6379',

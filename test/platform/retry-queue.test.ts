@@ -10,7 +10,7 @@ function setUp(options: { everyMs?: number; maxTasks?: number } = {}) {
   return { ...monitor, queue: createRetryQueue({ everyMs: 1, ...monitor, ...options }) }
 }
 
-t.test('a task is tried until it works, and then no more', async (t) => {
+t.test('a task is retried until it succeeds, and not again', async (t) => {
   const { queue, lines, failures } = setUp()
   let tries = 0
   let rounds = 0
@@ -20,7 +20,7 @@ t.test('a task is tried until it works, and then no more', async (t) => {
   })
   await queue.start()
   await eventually(() => tries === 4)
-  // A task that is added now runs after whatever still waits: three rounds show that the first one is done.
+  // A task that is added now runs after all that wait: three rounds show that the first one is done.
   const again = async () => {
     rounds += 1
     if (rounds < 3) throw new Error('once more')
@@ -36,10 +36,10 @@ t.test('a task is tried until it works, and then no more', async (t) => {
     message: 'some tasks failed and will be tried again',
   })
   t.equal(lines.filter(({ message }) => message === 'all tasks are done').length, 2)
-  t.equal(lines.length, 4, 'a row of failures is one line')
+  t.equal(lines.length, 4, 'failures in a row are logged in one line')
 })
 
-t.test('one task that fails does not keep the others', async (t) => {
+t.test('a failing task does not block the others', async (t) => {
   const { queue } = setUp()
   const done: string[] = []
   queue.add(() => Promise.reject(new Error('never')))
@@ -51,7 +51,7 @@ t.test('one task that fails does not keep the others', async (t) => {
   t.strictSame(done, ['second', 'third'])
 })
 
-t.test('a full queue drops what is added; the log and a metric say so', async (t) => {
+t.test('a full queue drops new tasks, which is logged and counted', async (t) => {
   const { queue, lines, dropped } = setUp({ maxTasks: 2 })
   const done: string[] = []
   for (const name of ['first', 'second', 'third']) queue.add(async () => void done.push(name))
@@ -67,7 +67,7 @@ t.test('a full queue drops what is added; the log and a metric say so', async (t
   t.strictSame(done, ['first', 'second'])
 })
 
-t.test('a task that is being tried still counts: the queue stays within its bound', async (t) => {
+t.test('a running task still counts: the queue never exceeds its limit', async (t) => {
   const { queue, dropped } = setUp({ maxTasks: 2 })
   const released = deferred()
   let trying = false
@@ -86,7 +86,7 @@ t.test('a task that is being tried still counts: the queue stays within its boun
   await queue.stop()
 })
 
-t.test('stop awaits the round in flight, then tries what is left once more', async (t) => {
+t.test('stop awaits the round in flight, then tries the remaining tasks once more', async (t) => {
   const { queue, lines } = setUp()
   const released = deferred()
   let tries = 0
@@ -107,7 +107,7 @@ t.test('stop awaits the round in flight, then tries what is left once more', asy
   t.notOk(lines.some(({ level }) => level === 'error'))
 })
 
-t.test('what fails at the end too is logged, without what the error quotes', async (t) => {
+t.test('a task that still fails at the end is logged, without data that the error quotes', async (t) => {
   const { queue, lines } = setUp()
   let tries = 0
   const fail = async () => {

@@ -5,7 +5,7 @@ import { deferred } from '../support/deferred.ts'
 import { recordingMonitor } from '../support/recording-monitor.ts'
 
 t.test(
-  'tasks start one after the other and stop together; one that cannot stop does not keep the others',
+  'tasks start one after the other and stop together; one that cannot stop does not block the others',
   async (t) => {
     const { log, lines } = recordingMonitor()
     const order: string[] = []

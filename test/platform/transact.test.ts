@@ -35,7 +35,7 @@ t.test('effects run after the commit, in the order of their registration', async
   t.strictSame(order, ['work', 'first effect', 'second effect'])
 })
 
-t.test('an effect sees what was committed, also through another connection', async (t) => {
+t.test('an effect sees the committed data, even through another connection', async (t) => {
   const other = openDatabase({ url: database.url, poolSize: 1 })
   t.teardown(other.close)
   let seen = -1
@@ -49,7 +49,7 @@ t.test('an effect sees what was committed, also through another connection', asy
   t.equal(seen, 1)
 })
 
-t.test('after a rollback nothing is written and no effect runs', async (t) => {
+t.test('a rollback writes nothing and runs no effect', async (t) => {
   let ran = false
   let id = ''
   const failed = transact(async (tx) => {
@@ -69,7 +69,7 @@ t.test('no effect runs when Postgres refuses the commit', async (t) => {
   await db.$executeRaw`CREATE TABLE children (parent int REFERENCES parents DEFERRABLE INITIALLY DEFERRED)`
   let ran = false
   const failed = transact(async (tx) => {
-    // The reference is checked by the commit only.
+    // Postgres checks the reference only at the commit.
     await tx.$executeRaw`INSERT INTO children VALUES (1)`
     afterCommit(tx, () => {
       ran = true
@@ -80,7 +80,7 @@ t.test('no effect runs when Postgres refuses the commit', async (t) => {
 })
 
 t.test(
-  'all effects run although one fails; the first failure is thrown and what was written stays',
+  'all effects run even if one fails; the first failure is thrown, and written data stays',
   async (t) => {
     const ran: string[] = []
     let id = ''
@@ -103,7 +103,7 @@ t.test(
   },
 )
 
-t.test('transactions at the same time keep their effects apart', async (t) => {
+t.test('concurrent transactions keep their effects apart', async (t) => {
   const ran: number[] = []
   const outcomes = await Promise.allSettled(
     Array.from({ length: 6 }, (_, index) =>
@@ -118,7 +118,7 @@ t.test('transactions at the same time keep their effects apart', async (t) => {
   t.strictSame(ran.sort(), [0, 2, 4])
 })
 
-t.test('what is registered through a plain database is ignored', async (t) => {
+t.test('an effect that is registered outside a transaction is ignored', async (t) => {
   let ran = false
   const effect = () => {
     ran = true
