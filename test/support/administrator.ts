@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { TestServer } from './server.ts'
 
-/** A verified account with a session: its id, and tokens of the session. */
+/** A verified account with a session: its id, and the tokens of the session. */
 export async function createPerson(server: TestServer) {
   const account = await server.createAccount()
   const { id } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
@@ -9,17 +9,17 @@ export async function createPerson(server: TestServer) {
   return { account, id, email: account.email, bearer: session.access_token, ...session }
 }
 
-/** An administrator with a session that says it began with a second factor. */
+/** An administrator whose session is recorded as started with a second factor. */
 export async function createAdministrator(server: TestServer, amr = ['pwd', 'otp', 'mfa']) {
   const person = await createPerson(server)
   await server.db.user.update({ where: { id: person.id }, data: { roles: ['admin'] } })
-  // Redis has not met the family yet: the refresh asks the ledger, and its access token says what stands there.
+  // Redis does not have the family yet, so the refresh and its access token come from the ledger.
   await server.db.session.update({ where: { id: person.session.id }, data: { amr } })
   const { body } = await server.post('/auth/refresh', { refresh_token: person.refresh_token })
   return { ...person, ...body, bearer: body.access_token as string }
 }
 
-/** Accounts that nobody signs in to, cheaply; `createdAt` and the rest as given. */
+/** Creates accounts cheaply, without a usable password; `createdAt` and other columns as given. */
 export async function plantUsers(
   server: TestServer,
   users: readonly { email: string; name?: string; createdAt?: Date }[],

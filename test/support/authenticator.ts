@@ -10,20 +10,20 @@ import { isoCBOR } from '@simplewebauthn/server/helpers'
 type Cbor = Parameters<typeof isoCBOR.encode>[0]
 type CoseKey = Map<number, Cbor>
 
-/** What a browser and an authenticator would say, each of it open to forgery. */
+/** The values that a browser and an authenticator send; a test can forge each. */
 export interface Forgery {
   origin?: string
   rpId?: string
   challenge?: string
   type?: string
-  /** Further members of the client data. */
+  /** Additional members of the client data. */
   client?: Record<string, unknown>
   /** Bits: 1 present, 4 verified, 8 may be backed up, 16 is backed up. */
   flags?: number
   counter?: number
-  /** Undefined sends none. */
+  /** None is sent if undefined. */
   userHandle?: string | undefined
-  /** Signs something else than what is sent. */
+  /** Signs other data than is sent. */
   tamper?: boolean
   coseKey?: CoseKey
   fmt?: string
@@ -38,10 +38,10 @@ const b64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
 const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).digest()
 const PRESENT_AND_VERIFIED = 0b101
 const ATTESTED = 0b1000000
-// Where the server of the tests says it is.
+// The PUBLIC_URL of the test server.
 const ORIGIN = 'http://localhost:8080'
 
-/** A software authenticator with one passkey, which it makes on `create` and uses on `get`. */
+/** A software authenticator with one passkey, which `create` registers and `get` uses. */
 export function createAuthenticator(alg: 'ES256' | 'EdDSA' | 'RS256' = 'ES256', defaults: Forgery = {}) {
   const id = randomBytes(16)
   const { privateKey, coseKey } = makeKey(alg)
@@ -101,7 +101,7 @@ export function createAuthenticator(alg: 'ES256' | 'EdDSA' | 'RS256' = 'ES256', 
       }
     },
 
-    /** `navigator.credentials.get`, as JSON; the counter rises by one, unless the authenticator keeps none. */
+    /** `navigator.credentials.get`, as JSON; the counter rises by one, unless the authenticator has none. */
     get(options: PublicKeyCredentialRequestOptionsJSON, forgery: Forgery = {}): AuthenticationResponseJSON {
       const forged = { ...defaults, ...forgery }
       counter += 1

@@ -10,7 +10,7 @@ interface Teardown {
 
 const executable = find(['chromium', 'chromium-browser', 'google-chrome'])
 
-/** Why tests that need a browser are skipped; false when they are not. */
+/** Why tests that need a browser are skipped; false if they are not. */
 export const noBrowser = executable ? false : 'no chromium, chromium-browser or google-chrome on the PATH'
 
 function find(names: readonly string[]): string | undefined {
@@ -69,7 +69,7 @@ export async function openPage(context: BrowserContext, url: string) {
       const { credentials } = await cdp.send('WebAuthn.getCredentials', { authenticatorId })
       return credentials
     },
-    /** Of another page's authenticator: the same one, as it were. */
+    /** Adds credentials of another page's authenticator, so that both act as one. */
     async addCredentials(credentials: Awaited<ReturnType<typeof this.credentials>>) {
       for (const credential of credentials) {
         await cdp.send('WebAuthn.addCredential', { authenticatorId, credential })
@@ -80,7 +80,7 @@ export async function openPage(context: BrowserContext, url: string) {
   }
 }
 
-/** Serves one page on a port of its own, that is: on an origin of its own. */
+/** Serves one page on its own port, and so on its own origin. */
 export async function servePage(t: Teardown, html: string) {
   const server = createServer((_request, response) => {
     response.setHeader('content-type', 'text/html; charset=utf-8')

@@ -16,11 +16,11 @@ export interface Certificates {
   key: string
 }
 
-/** Why tests that need certificates are skipped; false when they are not. */
+/** Why tests that need certificates are skipped; false if they are not. */
 export const noOpenssl =
   spawnSync('openssl', ['version']).status === 0 ? false : 'certificates are made by openssl: install it'
 
-/** An authority of its own and what it signed for one server, such as `IP:127.0.0.1`. */
+/** Creates an authority and a certificate that it signs for one server, such as `IP:127.0.0.1`. */
 export async function makeCertificates(t: Teardown, subject = 'IP:127.0.0.1'): Promise<Certificates> {
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-certificates-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))

@@ -1,13 +1,13 @@
 import { createHook } from 'node:async_hooks'
 import pg from 'pg'
 
-// Where time is the promise, tests count what costs it: how long anything takes, the machine decides.
+// Where the promise is about time, tests count what takes it, because durations depend on the machine.
 
 interface Teardown {
   teardown(end: () => unknown): unknown
 }
 
-/** The lengths of the waits that a source file has begun since, in milliseconds. */
+/** The lengths of the waits that a source file starts from now on, in milliseconds. */
 export function waitsOf(t: Teardown, file: string): number[] {
   const waits: number[] = []
   const hook = createHook({
@@ -20,10 +20,10 @@ export function waitsOf(t: Teardown, file: string): number[] {
   return waits
 }
 
-/** What every call of a method is given from now on. */
+/** The arguments of every call of a method from now on. */
 export function callsOf<Name extends string>(
   t: Teardown,
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the method takes
+  // biome-ignore lint/suspicious/noExplicitAny: any arguments
   owner: Record<Name, (...args: any[]) => unknown>,
   name: Name,
 ): unknown[][] {
@@ -39,7 +39,7 @@ export function callsOf<Name extends string>(
   return calls
 }
 
-/** The statements that this process has sent to Postgres since, but for the breaker's own. */
+/** The statements that this process sends to Postgres from now on, without those of the circuit breaker. */
 export function statementsOf(t: Teardown): () => string[] {
   const calls = callsOf(t, pg.Client.prototype, 'query')
   return () =>

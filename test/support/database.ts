@@ -7,7 +7,7 @@ export interface TestDatabase {
   drop(): Promise<void>
 }
 
-/** A migrated database that nobody else uses: a copy of the template `npm test` has made. */
+/** A migrated database for one test: a copy of the template that `npm test` created. */
 export function createTestDatabase(): Promise<TestDatabase> {
   return createDatabase(required('TEST_TEMPLATE'))
 }
@@ -34,7 +34,7 @@ async function administer(sql: string): Promise<void> {
         await client.query(sql)
         return
       } catch (error) {
-        // "is being accessed by other users": another worker is copying the template right now.
+        // "is being accessed by other users": another worker is copying the template.
         if ((error as { code?: string }).code !== '55006' || attempt === 50) throw error
         await sleep(20 + Math.random() * 80)
       }

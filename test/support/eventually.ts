@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 type Condition = () => Promise<boolean> | boolean
 
-// No promise: only how long a test that will fail waits, on a machine that may be busy.
+// Not a promise: only how long a failing test waits, on a machine that may be busy.
 const PATIENCE_MS = 30_000
 
-/** Resolves once a condition holds. @throws when it does not within `ms` milliseconds. */
+/** Resolves once a condition holds. @throws if it does not within `ms` milliseconds. */
 export async function eventually(
   condition: Condition,
   ms = PATIENCE_MS,
@@ -18,7 +18,7 @@ export async function eventually(
   }
 }
 
-/** The same for what may fail until it holds. */
+/** The same for a condition that may throw until it holds. */
 export const until = (what: string, condition: () => Promise<boolean>): Promise<void> =>
   eventually(() => condition().catch(() => false), PATIENCE_MS, what)
 

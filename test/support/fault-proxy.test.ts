@@ -6,7 +6,7 @@ import { waitsOf } from './costs.ts'
 import { eventually } from './eventually.ts'
 import { createFaultProxy } from './fault-proxy.ts'
 
-/** A server that answers what it hears, and remembers it. */
+/** A server that echoes what it receives, and records it. */
 async function startEcho(t: Test) {
   const heard: string[] = []
   const sockets = new Set<Socket>()
@@ -52,7 +52,7 @@ async function setUp(t: Test) {
   return { echo, proxy }
 }
 
-t.test('faithful without a fault, also about the end of a connection', async (t) => {
+t.test('without a fault the proxy forwards everything, including the end of a connection', async (t) => {
   const { echo, proxy } = await setUp(t)
   t.match(proxy.url, /^tcp:\/\/127\.0\.0\.1:\d+/)
   const client = await open(t, proxy.port)
@@ -73,7 +73,7 @@ t.test('the URL keeps its path and its credentials', async (t) => {
   t.equal(proxy.url, `redis://:secret@127.0.0.1:${proxy.port}/3`)
 })
 
-t.test('cut: live connections die, new ones are refused, until healed', async (t) => {
+t.test('cut: live connections are destroyed and new ones refused until heal', async (t) => {
   const { proxy } = await setUp(t)
   const client = await open(t, proxy.port)
   proxy.cut()
@@ -85,7 +85,7 @@ t.test('cut: live connections die, new ones are refused, until healed', async (t
   await eventually(() => again.received() === 'again')
 })
 
-t.test('hang: silence in both directions, and what was sent meanwhile is lost', async (t) => {
+t.test('hang: nothing arrives in either direction, and what is sent meanwhile is lost', async (t) => {
   const { echo, proxy } = await setUp(t)
   const before = await open(t, proxy.port)
   before.socket.write('before')
@@ -98,33 +98,30 @@ t.test('hang: silence in both directions, and what was sent meanwhile is lost', 
   await sleep(100)
   t.strictSame(echo.heard, ['before'])
   t.equal(before.received(), 'before')
-  t.equal(`${before.ending()}${during.ending()}`, '', 'and nobody is told')
+  t.equal(`${before.ending()}${during.ending()}`, '', 'neither side gets an end or an error')
   await proxy.heal()
   await eventually(() => before.ending() !== '' && during.ending() !== '')
   t.strictSame(echo.heard, ['before'])
 })
 
-t.test(
-  'hang: an idle connection survives it; a side that leaves is not missed before it heals',
-  async (t) => {
-    const { echo, proxy } = await setUp(t)
-    const idle = await open(t, proxy.port)
-    await eventually(() => echo.sockets.size === 1)
-    const leaving = await open(t, proxy.port)
-    await eventually(() => echo.sockets.size === 2)
-    const [, other] = echo.sockets
-    proxy.hang()
-    leaving.socket.destroy()
-    await sleep(50)
-    t.notOk(other?.destroyed)
-    await proxy.heal()
-    await eventually(() => other?.destroyed === true)
-    idle.socket.write('still here')
-    await eventually(() => idle.received() === 'still here')
-  },
-)
+t.test('hang: an idle connection survives; a closed side is noticed only after heal', async (t) => {
+  const { echo, proxy } = await setUp(t)
+  const idle = await open(t, proxy.port)
+  await eventually(() => echo.sockets.size === 1)
+  const leaving = await open(t, proxy.port)
+  await eventually(() => echo.sockets.size === 2)
+  const [, other] = echo.sockets
+  proxy.hang()
+  leaving.socket.destroy()
+  await sleep(50)
+  t.notOk(other?.destroyed)
+  await proxy.heal()
+  await eventually(() => other?.destroyed === true)
+  idle.socket.write('still here')
+  await eventually(() => idle.received() === 'still here')
+})
 
-t.test('stall: silence, then everything arrives late and in order', async (t) => {
+t.test('stall: nothing arrives, then everything arrives late and in order', async (t) => {
   const { echo, proxy } = await setUp(t)
   const client = await open(t, proxy.port)
   proxy.stall()
@@ -139,7 +136,7 @@ t.test('stall: silence, then everything arrives late and in order', async (t) =>
   await eventually(() => client.ending() === 'closed')
 })
 
-t.test('stall: a reset takes back what had not arrived', async (t) => {
+t.test('stall: a reset discards what had not arrived', async (t) => {
   const { echo, proxy } = await setUp(t)
   const client = await open(t, proxy.port)
   proxy.stall()
@@ -152,7 +149,7 @@ t.test('stall: a reset takes back what had not arrived', async (t) => {
   t.strictSame(echo.heard, [])
 })
 
-t.test('delay: every chunk later, in order, and not one after the other', async (t) => {
+t.test('delay: every chunk arrives later and in order, and delays do not add up', async (t) => {
   const { echo, proxy } = await setUp(t)
   proxy.delay(500)
   const client = await open(t, proxy.port)
@@ -162,7 +159,7 @@ t.test('delay: every chunk later, in order, and not one after the other', async 
     await eventually(() => proxy.held === sent)
   }
   await eventually(() => client.received() === '1234')
-  t.ok(waits.length > 4, 'both ways')
+  t.ok(waits.length > 4, 'in both directions')
   t.ok(waits.every((ms) => ms === 500))
   await proxy.heal()
   client.socket.write('5')
@@ -170,7 +167,7 @@ t.test('delay: every chunk later, in order, and not one after the other', async 
   t.equal(echo.heard.join(''), '12345')
 })
 
-t.test('dropAnswers: it was done, and nobody heard', async (t) => {
+t.test('dropAnswers: the request is executed, but its answer is lost', async (t) => {
   const { echo, proxy } = await setUp(t)
   const client = await open(t, proxy.port)
   proxy.dropAnswers()
@@ -184,7 +181,7 @@ t.test('dropAnswers: it was done, and nobody heard', async (t) => {
   await eventually(() => again.received() === 'heard')
 })
 
-t.test('reset: live connections once, new ones are served', async (t) => {
+t.test('reset: live connections are reset once, new ones are served', async (t) => {
   const { proxy } = await setUp(t)
   const client = await open(t, proxy.port)
   client.socket.write('x')
@@ -197,7 +194,7 @@ t.test('reset: live connections once, new ones are served', async (t) => {
   await eventually(() => again.received() === 'y')
 })
 
-t.test('a target that is away is a reset; one that moved is followed', async (t) => {
+t.test('an unavailable target causes a reset; a new target is used', async (t) => {
   const { echo } = await setUp(t)
   const proxy = await createFaultProxy({ target: 'tcp://127.0.0.1:1' })
   t.teardown(() => proxy.close())
@@ -209,7 +206,7 @@ t.test('a target that is away is a reset; one that moved is followed', async (t)
   await eventually(() => client.received() === 'found')
 })
 
-t.test('no socket outlives a link that was severed while its end was on the way', async (t) => {
+t.test('no socket outlives a link that is severed while its end is still delayed', async (t) => {
   const { proxy } = await setUp(t)
   const before = process.getActiveResourcesInfo().length
   const clients = await Promise.all(Array.from({ length: 5 }, () => open(t, proxy.port)))

@@ -2,30 +2,30 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A TCP proxy on loopback in front of one server, whose link misbehaves on command; the last command holds. */
+/** A TCP proxy on loopback in front of one server, with a fault on command; the last command applies. */
 export interface FaultProxy {
   readonly port: number
-  /** The target's URL, led through this proxy. */
+  /** The target's URL, with this proxy as host. */
   readonly url: string
-  /** Connections that are live now. */
+  /** The number of live connections. */
   readonly connections: number
-  /** What a delay or a stall holds back now, of all connections. */
+  /** The data of all connections that a delay or a stall currently holds back. */
   readonly held: string
-  /** New connections go to another server: one that was restarted elsewhere. */
+  /** New connections go to another server, such as one that was restarted elsewhere. */
   retarget(url: string): void
   /** Live connections are destroyed, new ones refused. */
   cut(): void
   /** A black hole: connections are accepted and go silent; what is sent meanwhile is lost. */
   hang(): void
-  /** As silent, but what live connections send meanwhile arrives after `heal`: TCP sends again after a partition. */
+  /** Like `hang`, but live connections get what was sent meanwhile after `heal`, as TCP resends. */
   stall(): void
   /** Every chunk arrives this much later, in both directions. */
   delay(ms: number): void
-  /** Requests arrive; the first answer is swallowed and its connection cut: it was done, and nobody heard. */
+  /** Requests arrive; the first answer is dropped and its connection cut: the client gets no result. */
   dropAnswers(): void
   /** Resets live connections, once; new ones are served. */
   reset(): void
-  /** Back to faithful; connections that lost bytes are reset. Resolves when new ones are accepted. */
+  /** Ends the fault; connections that lost bytes are reset. Resolves when new ones are accepted. */
   heal(): Promise<void>
   close(): Promise<void>
 }
@@ -38,7 +38,7 @@ interface Waiting {
 interface Link {
   client: Socket
   server: Socket | undefined
-  /** What a delay or a stall holds back, by direction, and what lets go of it. */
+  /** The data that a delay or a stall holds back, by direction, and the functions that release it. */
   waiting: Waiting[][]
   release: (() => void)[]
   lostBytes: boolean
@@ -62,7 +62,7 @@ export async function createFaultProxy(options: { target: string }): Promise<Fau
         await once(server, 'listening')
         return server
       } catch (error) {
-        // While the proxy was cut, somebody's outgoing connection may have been given its port.
+        // While the proxy was cut, the system may have given its port to an outgoing connection.
         if (attempt === 100) throw error
         await sleep(20)
       }
@@ -118,8 +118,8 @@ export async function createFaultProxy(options: { target: string }): Promise<Fau
     from.on('data', pass)
     from.on('end', () => pass('end'))
     from.on('close', (failed: boolean) => {
-      // Nothing gets through a silent link, not even the news that one side is gone; a reset also takes
-      // back what that side had not got through.
+      // Nothing passes a silent link, not even the end of one side; a reset also discards
+      // what that side had sent and the other had not received.
       if (fault === 'hang' || (fault === 'stall' && failed)) {
         link.lostBytes = true
         waiting.length = 0
@@ -177,7 +177,7 @@ export async function createFaultProxy(options: { target: string }): Promise<Fau
     async heal() {
       become('none')
       severAll((link) => link.lostBytes)
-      // Also when another fault has followed a cut.
+      // Also if another fault followed a cut.
       if (!listener.listening) listener = await listen(port)
     },
     async close() {
@@ -188,7 +188,7 @@ export async function createFaultProxy(options: { target: string }): Promise<Fau
   }
 }
 
-/** A socket whose sending side is being shut down cannot be reset: Node 20 would never let go of it. */
+/** A socket whose sending side is shutting down cannot be reset: Node 20 would never close it. */
 function reset(socket: Socket): void {
   if (socket.writableEnded) socket.destroy()
   else socket.resetAndDestroy()

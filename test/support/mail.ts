@@ -19,10 +19,10 @@ export interface MailQueueOptions {
   pollMs?: number
 }
 
-/** An outbox with mail over it, as the server builds them. */
+/** An outbox and the mail on top of it, as the server builds them. */
 export interface MailQueue extends Pick<Outbox, 'start' | 'stop' | 'drain'> {
   enqueueIn: Mail['enqueue']
-  /** Queues a mail outside a transaction: only a look for due messages finds it. */
+  /** Queues a mail outside a transaction, so that only polling finds it. */
   enqueue(to: string, content: MailContent): Promise<void>
 }
 

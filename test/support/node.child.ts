@@ -1,4 +1,4 @@
-// A node in a process of its own, which ends with its parent.
+// A node in a separate process, which ends with its parent.
 import type { AddressInfo } from 'node:net'
 import { buildApp } from '../../src/app.ts'
 import { environment, loadConfig } from '../../src/config.ts'

@@ -6,14 +6,14 @@ import { createFaultProxy, type FaultProxy } from './fault-proxy.ts'
 
 export type StoreName = 'postgres' | 'redis'
 
-/** A node in a process of its own, behind a fault proxy for each store, that can be killed and started again. */
+/** A node in a separate process, with a fault proxy for each store, that can be killed and restarted. */
 export interface Node {
   readonly proxies: Record<StoreName, FaultProxy>
-  /** Undefined while it is down. */
+  /** Undefined while the node is down. */
   readonly url: string | undefined
-  /** Writes to the ledger what it has noted; false when it could not. */
+  /** Writes the pending rotations to the ledger; false if that failed. */
   flush(): Promise<boolean>
-  /** SIGKILL: whatever it had not written is lost. */
+  /** SIGKILL: everything that it had not written is lost. */
   kill(): Promise<void>
   start(): Promise<void>
   stop(): Promise<void>

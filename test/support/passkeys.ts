@@ -16,7 +16,7 @@ interface Person {
   name: string | null
 }
 
-/** Passkeys over a database of their own, without a server. */
+/** Passkeys with their own database, without a server. */
 export async function setUpPasskeys() {
   const database = await createTestDatabase()
   const { db, close } = openDatabase({ url: database.url })
@@ -41,7 +41,7 @@ export async function setUpPasskeys() {
     return user
   }
 
-  /** One transaction that holds the user's row first, as every caller does. */
+  /** Runs a transaction that first locks the user's row, as every caller does. */
   const withLock = <T>(userId: string, work: (tx: Transaction, user: LockedUser) => Promise<T>) =>
     transact(async (tx) => {
       const user = await users.lock(tx, userId)
@@ -77,7 +77,7 @@ export async function setUpPasskeys() {
   }
 }
 
-/** Adds a passkey over HTTP; `proof` is the second factor of an account that has one. */
+/** Adds a passkey over HTTP. `proof` is the second factor of an account that has one. */
 export async function addPasskey(
   server: TestServer,
   password: string,
@@ -94,7 +94,7 @@ export async function addPasskey(
   return added.body
 }
 
-/** A passkey's answer to the challenge that a call gives out. */
+/** Requests a challenge from `path` and answers it with a passkey. */
 export async function answerPasskey(
   server: TestServer,
   path: string,

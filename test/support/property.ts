@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import fc from 'fast-check'
 
-/** Checks a property over random runs. The seed it prints brings the same runs again: `FC_SEED=… npm test -- …`. */
+/** Checks a property over random runs. The printed seed repeats the same runs: `FC_SEED=… npm test -- …`. */
 export async function check<T>(
   t: { comment(text: string): void },
   property: fc.IAsyncProperty<T>,

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 const hashOf = (password: string) => createHash('sha1').update(password).digest('hex').toUpperCase()
 const PADDING = Array.from({ length: 900 }, (_, index) => `${hashOf(`padding ${index}`).slice(5)}:0`)
 
-/** A k-anonymity range API that knows the passwords it is told, and can misbehave. */
+/** A k-anonymity range API that knows the given passwords, and can misbehave. */
 export async function startRangeServer(t: { teardown(task: () => unknown): unknown }) {
   const asked: { path: string; headers: IncomingHttpHeaders }[] = []
   const counts = new Map<string, number>()
@@ -20,7 +20,7 @@ export async function startRangeServer(t: { teardown(task: () => unknown): unkno
   const range = {
     url: '',
     asked,
-    /** As the API tells it; a count of zero is padding. */
+    /** The count that the API reports; zero is padding. */
     knows: (password: string, count = 3) => void counts.set(hashOf(password), count),
     behaviour: answer as (path: string, response: ServerResponse) => void,
     well: answer,

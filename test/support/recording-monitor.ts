@@ -1,4 +1,4 @@
-/** A log and metrics that remember what they were told. */
+/** A log and metrics that record their calls. */
 export function recordingMonitor() {
   const lines: { level: string; fields: object; message: string }[] = []
   const failures: string[] = []
@@ -9,7 +9,7 @@ export function recordingMonitor() {
     lines,
     /** The tasks whose runs failed. */
     failures,
-    /** The queues that dropped something. */
+    /** The queues that dropped an entry. */
     dropped,
     log: { info: write('info'), warn: write('warn'), error: write('error') },
     metrics: {

@@ -15,39 +15,39 @@ interface Teardown {
 
 export interface RedisServer {
   readonly port: number
-  /** For the test's own commands. */
+  /** The test's own client. */
   readonly client: Redis
-  /** SIGKILL; resolves when the process is gone. */
+  /** SIGKILL; resolves when the process has ended. */
   kill(): Promise<void>
-  /** SIGSTOP and SIGCONT: connections stand, and nothing answers. */
+  /** SIGSTOP and SIGCONT: connections stay open, but nothing answers. */
   pause(): void
   resume(): void
-  /** After `kill`: the same server again, without its data but with what it knows of its peers. */
+  /** After `kill`: starts the same server again, without its data but with its knowledge of its peers. */
   start(): Promise<void>
-  /** With what the command SAVE wrote last, or with nothing. A server that runs is killed first. */
+  /** Restarts with the data of the last SAVE, or without data. A running server is killed first. */
   restart(from: 'saved' | 'empty'): Promise<void>
 }
 
 export interface RedisServerOptions {
   settings?: readonly string[]
   sentinel?: boolean
-  /** Somebody else than the default user, who then has to be in `settings`. */
+  /** A user other than the default one, who must be defined in `settings`. */
   username?: string
   tls?: Certificates | undefined
-  /** Of the test's own client. */
+  /** Options of the test's own client. */
   client?: { enableOfflineQueue: boolean; enableAutoPipelining: boolean; retryStrategy: () => number }
 }
 
 const program = ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version']).status === 0)
 
-/** Why tests that need a real Redis are skipped; false when they are not. */
+/** Why tests that need a real Redis are skipped; false if they are not. */
 export const noRedis = program
   ? false
   : 'the JavaScript Redis has no replicas, clusters or TLS: install redis-server'
 
 export const PASSWORD = randomBytes(24).toString('base64url')
 
-/** A port that is free together with the one 10000 above, which a cluster's nodes use among themselves. */
+/** A free port whose number plus 10000 is free too: the nodes of a cluster use that one among themselves. */
 export async function freePortPair(): Promise<number> {
   for (;;) {
     const port = randomInt(10_000, 22_000)
@@ -55,7 +55,7 @@ export async function freePortPair(): Promise<number> {
   }
 }
 
-/** A server on a free loopback port, in memory only, that wants `PASSWORD`. */
+/** A server on a free loopback port, in memory only, that requires `PASSWORD`. */
 export async function startRedisServer(t: Teardown, options: RedisServerOptions = {}): Promise<RedisServer> {
   const port = await freePortPair()
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-redis-'))
@@ -92,7 +92,7 @@ export async function startRedisServer(t: Teardown, options: RedisServerOptions 
 
   t.teardown(async () => {
     client.disconnect()
-    // A paused process would not hear that it has to end.
+    // A paused process would not receive the signal to end.
     if (server?.running) signal('SIGCONT')
     await server?.stop()
     await rm(folder, { recursive: true, force: true })

@@ -12,20 +12,20 @@ const portsOf = (servers: readonly RedisServer[]) => servers.map(({ port }) => `
 
 const replication = async (server: RedisServer) => String(await server.client.info('replication'))
 
-/** What a server says of its part in replication, such as `role:master`. */
+/** Whether a server reports this state of its replication, such as `role:master`. */
 export const says = async (server: RedisServer, line: string) =>
   (await replication(server)).includes(`${line}\r\n`)
 
-/** Once it has all that its master has, the replica misses what comes; it may still be promoted. */
+/** Once a replica is in sync, cuts it off from later writes; it can still be promoted. */
 export async function cutOff(master: RedisServer, replica: RedisServer): Promise<void> {
   const offset = async (server: RedisServer) => /_repl_offset:(\d+)/.exec(await replication(server))?.[1]
-  await until('the replica is in step', async () => (await offset(master)) === (await offset(replica)))
+  await until('the replica is in sync', async () => (await offset(master)) === (await offset(replica)))
   await replica.client.config('SET', 'masterauth', 'no longer')
   await replica.client.call('CLIENT', 'KILL', 'TYPE', 'master')
   await until('the replica has lost its master', () => says(replica, 'master_link_status:down'))
 }
 
-/** Lets the one that was cut off follow again, whichever of the two is master now. */
+/** Lets the replica that was cut off follow again, whichever of the two is master now. */
 export async function reunite(one: RedisServer, other: RedisServer): Promise<void> {
   for (const { client } of [one, other]) await client.config('SET', 'masterauth', PASSWORD)
   await until('one follows the other', async () =>
@@ -33,13 +33,13 @@ export async function reunite(one: RedisServer, other: RedisServer): Promise<voi
   )
 }
 
-/** Three masters and as many replicas, or none. */
+/** Three masters with three replicas, or without. */
 export async function startCluster(t: Teardown, options: { replicas: boolean; tls?: Certificates }) {
   const { tls } = options
   const settings = [
     'cluster-enabled yes',
     'cluster-node-timeout 1500',
-    // A replica is promoted however long it has been cut off: tests want one that lags.
+    // A replica is promoted however long it was cut off, because tests need one that lags.
     'cluster-replica-validity-factor 0',
     ...(tls ? ['tls-cluster yes'] : []),
   ]
@@ -84,9 +84,9 @@ export async function startCluster(t: Teardown, options: { replicas: boolean; tl
   return {
     nodes,
     url: `${tls ? 'rediss' : 'redis'}+cluster://:${PASSWORD}@${portsOf(nodes.slice(0, 2))}`,
-    /** All slots are served, and every master has its replica. */
+    /** Resolves once all slots are served and every master has its replica. */
     whole,
-    /** The master that holds the key, and its replica. */
+    /** The master that has the key, and its replica. */
     async holdersOf(key: string) {
       const slot = Number(await first.client.cluster('KEYSLOT', key))
       const ranges = (await first.client.cluster('SLOTS')) as [number, number, ...unknown[]][]
@@ -98,7 +98,7 @@ export async function startCluster(t: Teardown, options: { replicas: boolean; tl
 
 export const MASTER_NAME = 'ratchet-test'
 
-/** A master with the given number of replicas, watched by the given number of sentinels. */
+/** A master with the given number of replicas, monitored by the given number of sentinels. */
 export async function startSentinels(
   t: Teardown,
   options: { replicas: number; sentinels: number; tls?: Certificates },
@@ -128,18 +128,18 @@ export async function startSentinels(
       fact('num-other-sentinels') === String(options.sentinels - 1)
     )
   }
-  for (const sentinel of sentinels) await until('the sentinels know everybody', () => knows(sentinel))
+  for (const sentinel of sentinels) await until('the sentinels know all servers', () => knows(sentinel))
   for (const replica of replicas) {
-    await until('the replica is in step', () => says(replica, 'master_link_status:up'))
+    await until('the replica is in sync', () => says(replica, 'master_link_status:up'))
   }
   const scheme = tls ? 'rediss' : 'redis'
   return {
     servers,
     sentinels,
     url: `${scheme}+sentinel://:${PASSWORD}@${portsOf(sentinels)}/${MASTER_NAME}?sentinelPassword=${PASSWORD}`,
-    /** All sentinels see everybody up, whoever is the master. */
+    /** Resolves once all sentinels see all servers up, whichever is the master. */
     settled: async () => {
-      for (const sentinel of sentinels) await until('the sentinels are content', () => knows(sentinel))
+      for (const sentinel of sentinels) await until('the sentinels see all servers up', () => knows(sentinel))
     },
     async master(): Promise<RedisServer> {
       const answer = await sentinels.at(-1)?.client.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER_NAME)

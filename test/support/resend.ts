@@ -6,7 +6,7 @@ import { type StartOptions, startServer } from './server.ts'
 
 const newSecret = () => `whsec_${randomBytes(24).toString('base64')}`
 
-/** Signs as Standard Webhooks says: HMAC-SHA-256 over `id.timestamp.body`, keyed with the decoded secret. */
+/** Signs by Standard Webhooks: HMAC-SHA-256 over `id.timestamp.body`, keyed with the decoded secret. */
 export function sign(
   secret: string,
   body: string | Uint8Array,
@@ -18,7 +18,7 @@ export function sign(
   return { 'svix-id': id, 'svix-timestamp': timestamp, 'svix-signature': `v1,${mac}` }
 }
 
-/** An event as Resend words it. */
+/** An event in the format of Resend. */
 export function event(type: string, at: number | string, data: object) {
   const createdAt = typeof at === 'number' ? new Date(at).toISOString() : at
   const about = { email_id: '56761188-7520-42d8-8898-ff6fc54ce618', from: 'A <a@example.com>', subject: 'x' }
@@ -33,7 +33,7 @@ export const suppression = (what: 'added' | 'removed', email: unknown, at = Date
 
 type Teardown = Parameters<typeof startServer>[0]
 
-/** A server that sends through a Resend of its own, and listens to its webhooks. */
+/** A server that sends through its own fake Resend, and receives its webhooks. */
 export async function startWithResend(t: Teardown, options: StartOptions = {}) {
   const mails: { to: string[]; subject: string; text: string }[] = []
   const provider = createServer(async (request, response) => {
@@ -74,13 +74,13 @@ export async function startWithResend(t: Teardown, options: StartOptions = {}) {
     deliver,
     /** Delivers an event with a fresh signature. */
     report: (body: string) => deliver(body, sign(secret, body)),
-    /** The subjects of what was sent to an address, once everything queued has left. */
+    /** The subjects of the mails to an address, once everything queued is sent. */
     async sentTo(address: string): Promise<string[]> {
       await server.app.services.outbox.drain()
       return mails.filter(({ to }) => to[0] === address).map(({ subject }) => subject)
     },
     marks: () => server.db.mailSuppression.findMany({ orderBy: { address: 'asc' } }),
-    /** The value of a series, 0 if there is none yet. */
+    /** The value of a series, 0 if it does not exist yet. */
     async metric(series: string): Promise<number> {
       const { text } = await server.call('GET', '/metrics')
       const line = text.split('\n').find((candidate) => candidate.startsWith(`${series} `))

@@ -1,4 +1,4 @@
-// The entry of `npm test`: a Postgres and a Redis for the run, then tap with the arguments given.
+// The entry of `npm test`: starts a Postgres and a Redis for the run, then tap with the given arguments.
 import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
@@ -18,13 +18,13 @@ const TAP = inPackages('tap/dist/esm/run.mjs')
 const UNRECORDED = new URL('compiled/unrecorded.mjs', import.meta.url).href
 const TAP_PLUGINS = inPackages('@tapjs/test/test-built/dist/esm/index.js')
 
-// tap learns which plugins `.taprc` leaves out only when it builds, and a fresh install has not built.
+// tap learns which plugins `.taprc` excludes only when it builds, and a fresh install has not built.
 if (readFileSync(TAP_PLUGINS, 'utf8').includes('@tapjs/typescript')) {
   execFileSync(process.execPath, [TAP, 'build'], { stdio: 'ignore' })
 }
 
 const closers: (() => Promise<unknown>)[] = []
-// Ctrl-C reaches tap as well, which ends; what it leaves behind is cleared away below.
+// Ctrl-C also reaches tap, which ends; the code below cleans up.
 process.on('SIGINT', () => {})
 try {
   process.exitCode = await run()
@@ -34,7 +34,7 @@ try {
 
 async function run(): Promise<number> {
   const adminUrl = process.env.DATABASE_URL || (await temporaryPostgres())
-  // On a server that others use, two runs must not meet.
+  // Two runs on a shared server must not collide.
   const own = process.env.DATABASE_URL ? `_${randomUUID().replaceAll('-', '')}` : ''
   const template = await createTemplate(adminUrl, `ratchet_template${own}`)
   const redis = process.env.REDIS_URL ? { url: process.env.REDIS_URL } : await temporaryRedis()
@@ -62,7 +62,7 @@ async function run(): Promise<number> {
 async function temporaryPostgres(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-test-'))
   closers.push(() => rm(folder, { recursive: true, force: true }))
-  // Where the server has to run as another user, that user must get to its data.
+  // If the server has to run as another user, that user needs access to its data.
   await chmod(folder, 0o755)
   const postgres = await startPostgres({ dir: join(folder, 'postgres'), durable: false })
   closers.push(() => postgres.stop())
@@ -77,7 +77,7 @@ async function temporaryRedis() {
   return redis
 }
 
-/** Migrated once; every test that wants a database copies it. */
+/** A database that is migrated once; every test that needs a database copies it. */
 async function createTemplate(adminUrl: string, name: string): Promise<string> {
   const url = new URL(adminUrl)
   url.pathname = `/${name}`

@@ -20,7 +20,7 @@ interface Teardown {
 export interface Answer {
   status: number
   headers: Headers
-  // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever the server answered
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads any answer of the server
   body: any
   text: string
 }
@@ -33,7 +33,7 @@ export interface CallOptions {
 
 export type TestServer = Awaited<ReturnType<typeof startServer>>
 
-/** A clock that a test moves; it starts at the real time. */
+/** A clock that a test can move; it starts at the real time. */
 export function movableClock() {
   let offset = 0
   return {
@@ -44,7 +44,7 @@ export function movableClock() {
   }
 }
 
-// One Redis database per test process, so that emptying it disturbs nobody.
+// One Redis database per test process, so that flushing it does not affect other processes.
 export const redisUrl = process.env.TEST_REDIS_INCARNATION
   ? `${process.env.TEST_REDIS_URL}`
   : `${process.env.TEST_REDIS_URL}/${Number(process.env.TAP_JOB_ID ?? 0) % 16}`
@@ -52,7 +52,7 @@ export const redisUrl = process.env.TEST_REDIS_INCARNATION
 export interface StartOptions {
   env?: Record<string, string>
   clock?: { now(): number }
-  /** A database that several nodes share. */
+  /** The URL of a database that several nodes share. */
   databaseUrl?: string
   /** Puts a fault proxy in front of each store. */
   proxies?: boolean
@@ -60,11 +60,11 @@ export interface StartOptions {
 
 const inboxes = new Map<string, string>()
 
-/** The whole server over real HTTP, on a database of its own. */
+/** The whole server over real HTTP, on its own database. */
 export async function startServer(t: Teardown, options: StartOptions = {}) {
   const database = options.databaseUrl ? undefined : await createTestDatabase()
   const databaseUrl = options.databaseUrl ?? (database?.url as string)
-  // Nodes on one database share an inbox: any of them may send what another has queued.
+  // Nodes on one database share an inbox: any of them may send mail that another has queued.
   const shared = inboxes.get(databaseUrl)
   const inboxDir = shared ?? (await mkdtemp(join(tmpdir(), 'ratchet-inbox-')))
   inboxes.set(databaseUrl, inboxDir)
@@ -75,7 +75,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
       done()
     },
   })
-  // With proxies, whatever lies between this node and its stores can fail.
+  // With proxies, every connection between this node and its stores can fail.
   const proxies = options.proxies
     ? {
         postgres: await createFaultProxy({ target: databaseUrl }),
@@ -151,10 +151,10 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   const post = (path: string, body: unknown, extra: CallOptions = {}) =>
     call('POST', path, { body, ...extra })
 
-  /** The mails to an address, oldest first, after everything queued has left. */
+  /** The mails to an address, oldest first, after everything queued is sent. */
   async function mailsTo(address: string): Promise<{ subject: string; text: string; html: string }[]> {
     await app.services.outbox.drain()
-    // What another node is about to send is not this one's to drain.
+    // This node cannot drain mail that another node is about to send.
     const untried = { recipient: address, sentAt: null, gaveUpAt: null, lastError: null }
     await eventually(async () => (await app.services.db.outboxMessage.count({ where: untried })) === 0)
     const files = await readdir(inboxDir)
@@ -194,7 +194,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     }
   }
 
-  /** Moves the clock of everything stored about families, as if `ms` had passed. */
+  /** Moves everything stored about families `ms` into the past. */
   async function age(ms: number): Promise<void> {
     await app.services.sessions.flush()
     for (const key of await redis.keys('rt:*')) {
@@ -213,7 +213,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     app,
     db: app.services.db,
     redis,
-    /** Only with the option `proxies`. */
+    /** Present only with the option `proxies`. */
     proxies: proxies as Record<'postgres' | 'redis', FaultProxy>,
     logs,
     databaseUrl,
@@ -230,6 +230,6 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   }
 }
 
-/** Runs a task 20 times at once. */
+/** Runs a task 20 times in parallel. */
 export const twenty = <T>(task: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: 20 }, (_, index) => task(index)))

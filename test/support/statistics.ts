@@ -1,6 +1,6 @@
 /**
- * How far apart two samples are, in standard deviations of what chance alone would do (Mann-Whitney, normal
- * approximation). It looks at ranks, so that one slow answer of a busy machine weighs no more than any other.
+ * How far apart two samples are, in standard deviations of pure chance (Mann-Whitney, normal
+ * approximation). It compares ranks, so that one slow answer of a busy machine counts no more than any other.
  */
 export function apart(one: readonly number[], other: readonly number[]): number {
   const all = [

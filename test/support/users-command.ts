@@ -1,10 +1,10 @@
 import { userInfo } from 'node:os'
 import { users } from '../../src/cli/users.ts'
 
-/** Who the command line says it is. */
+/** The actor that the command line records. */
 export const operator = `command line (${userInfo().username})`
 
-/** `ratchet users …` within this process, on a database: what it prints. @throws what it ends with. */
+/** Runs `ratchet users …` in this process and returns what it prints. @throws the error it ends with. */
 export function usersCommand(databaseUrl: string) {
   process.env.DATABASE_URL = databaseUrl
   return async (...args: string[]): Promise<string> => {

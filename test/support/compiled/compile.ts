@@ -6,16 +6,16 @@ import { build, type Plugin } from 'esbuild'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const FOLDERS = ['src', 'test', 'prisma']
-// Packages of many ECMAScript modules: 800 of the 1,200 that a server would load one by one.
+// Packages of many ECMAScript modules: 800 of the 1,200 modules that a server would load one by one.
 const PACKAGES = ['typebox', '@simplewebauthn/server', 'jose', 'hibp']
 
 export interface Compiled {
-  /** For node's `--import`: the process then runs TypeScript out of what was compiled. */
+  /** For node's `--import`: the process then runs the compiled TypeScript. */
   loader: string
   remove(): Promise<void>
 }
 
-/** Compiles the source and the tests once, where each process would do it by itself for half of its time. */
+/** Compiles the source and the tests once; otherwise each process would spend half its time on that. */
 export async function compile(): Promise<Compiled> {
   const dir = await mkdtemp(join(tmpdir(), 'ratchet-compiled-'))
   await Promise.all([compileSource(dir), bundlePackages(dir)])
@@ -30,7 +30,7 @@ async function compileSource(dir: string): Promise<void> {
       (await readdir(join(ROOT, folder), { recursive: true })).map((name) => join(folder, name)),
     ),
   )
-  // As if each lay beside its source, for that is where stack traces look for it.
+  // As if each were next to its source, because stack traces look for it there.
   const { outputFiles } = await build({
     absWorkingDir: ROOT,
     entryPoints: found.flat().filter((name) => name.endsWith('.ts')),
@@ -50,7 +50,7 @@ async function compileSource(dir: string): Promise<void> {
   }
 }
 
-/** One file for each name that a package exports, and shared files for what several of them need. */
+/** One file for each name that a package exports, and shared files for code that several of them need. */
 async function bundlePackages(dir: string): Promise<void> {
   const exported = await Promise.all(PACKAGES.map(exportsOf))
   const entryPoints = exported.flat().map((name) => ({ in: name, out: join('packages', name) }))

@@ -14,7 +14,7 @@ export async function resolve(specifier, context, next) {
   if (packages[specifier]) return known(new URL(packages[specifier], compiled))
   const { parentURL = root } = context
   if (/^\.{1,2}\/.*\.ts$/.test(specifier)) return known(new URL(specifier, parentURL))
-  // What a bundled package needs lies where the package does.
+  // The dependencies of a bundled package are resolved from the folder of that package.
   return next(
     specifier,
     parentURL.startsWith(compiled) && !specifier.startsWith('.') ? { ...context, parentURL: root } : context,

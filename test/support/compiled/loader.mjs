@@ -1,13 +1,13 @@
-// For `node --import`: runs the TypeScript that `npm test` has compiled. Plain JavaScript, as nothing compiles it.
+// For `node --import`: runs the TypeScript that `npm test` has compiled. This file itself is not compiled.
 import { readFileSync } from 'node:fs'
 import { register } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 
-// A test process is too short to earn back what the optimizing compilers cost it: a third of its time.
+// A test process is too short to profit from the optimizing compilers, which take a third of its time.
 const flags = ['--liftoff-only', '--no-wasm-tier-up', '--no-wasm-dynamic-tiering']
-// From Node 22 on code has to run more often before it is optimized, and this is unknown.
+// From Node 22 on, code is optimized only after more runs, and this flag does not exist.
 if (process.version.startsWith('v20.')) flags.push('--interrupt-budget=1000000')
 for (const flag of flags) setFlagsFromString(flag)
 

@@ -1,2 +1,2 @@
-/** Arguments with which node runs TypeScript: the source that `npm test` has compiled. */
+/** The arguments with which node runs the TypeScript that `npm test` has compiled. */
 export const TYPESCRIPT = ['--import', process.env.TEST_LOADER ?? 'tsx']
