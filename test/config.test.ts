@@ -34,7 +34,7 @@ function faultsOf(env: Environment): readonly string[] {
   }
 }
 
-/** The names loadConfig looks at; a spread or a listing of the environment would hide some, so both fail. */
+/** The names that loadConfig reads. A spread or listing of the environment would hide some: both throw. */
 function namesRead(env: Environment): string[] {
   const names = new Set<string>()
   const watched = new Proxy(env, {
@@ -58,7 +58,7 @@ function namesRead(env: Environment): string[] {
   return [...names]
 }
 
-t.test('.env.example has exactly the variables that are read', async (t) => {
+t.test('.env.example has exactly the variables that loadConfig reads', async (t) => {
   const read = new Set(
     [
       {},
@@ -73,15 +73,15 @@ t.test('.env.example has exactly the variables that are read', async (t) => {
   const lines = readFileSync(new URL('../.env.example', import.meta.url), 'utf8').split('\n')
   const listed = lines.flatMap((line) => /^(?:# )?([A-Z][A-Z0-9_]*)=/.exec(line)?.[1] ?? [])
   t.strictSame([...listed].sort(), [...read].sort())
-  t.equal(new Set(listed).size, listed.length, 'none stands there twice')
+  t.equal(new Set(listed).size, listed.length, 'no variable is listed twice')
 })
 
-t.test('.env.example names the defaults that hold', async (t) => {
+t.test('.env.example names the actual defaults', async (t) => {
   const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8')
   const commented = Object.fromEntries(
     [...text.matchAll(/^# ([A-Z][A-Z0-9_]*)=(.+)$/gm)].map(([, name = '', value = '']) => [name, value]),
   )
-  // DB_PORT counts only with the other parts.
+  // DB_PORT is used only together with the other parts.
   const { DB_PORT, ...defaults } = commented
   t.strictSame(loadConfig({ ...DEVELOPMENT, ...defaults }), loadConfig(DEVELOPMENT))
   const parts = { ...WITHOUT_DATABASE, ...PARTS }
@@ -116,12 +116,12 @@ t.test('defaults', async (t) => {
   })
 })
 
-t.test('an empty variable is one that is not set', async (t) => {
+t.test('an empty variable counts as not set', async (t) => {
   const empty = { PORT: '', APP_URL: '', COOKIE_SAMESITE: '', ALLOWED_ORIGINS: '', TRUST_PROXY: '' }
   t.strictSame(loadConfig({ ...DEVELOPMENT, ...empty }), loadConfig(DEVELOPMENT))
 })
 
-t.test('all faults are reported at once, by name', async (t) => {
+t.test('all errors are reported at once, by name', async (t) => {
   const message = new ConfigError(
     faultsOf({ NODE_ENV: 'production', PORT: 'eighty', LOG_LEVEL: 'loud', RUN_MIGRATIONS: 'yes' }),
   ).message
@@ -131,7 +131,7 @@ t.test('all faults are reported at once, by name', async (t) => {
   }
 })
 
-t.test('no fault shows a value', async (t) => {
+t.test('no error shows a value', async (t) => {
   const faults = faultsOf({
     NODE_ENV: 'production',
     DATABASE_URL: 'mysql://hidden-value',
@@ -176,14 +176,14 @@ t.test('contradictions and weak settings are refused', async (t) => {
     ['broken JSON', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{' }, /^DB_SECRET_JSON is not JSON/],
     ['JSON with gaps', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{"host":"db"}' }, /^DB_NAME is missing/],
     ['parts with gaps', { ...WITHOUT_DATABASE, DB_HOST: 'db' }, /^DB_NAME is missing/],
-    ['a host that is none', { ...WITHOUT_DATABASE, ...PARTS, DB_HOST: 'a b' }, /^DB_HOST must be/],
+    ['an invalid host', { ...WITHOUT_DATABASE, ...PARTS, DB_HOST: 'a b' }, /^DB_HOST must be/],
     ['another database', { ...DEVELOPMENT, DATABASE_URL: 'mysql://db/x' }, /^DATABASE_URL must be/],
+    ['several servers without a cluster', { ...DEVELOPMENT, REDIS_URL: 'redis://a,b' }, /^REDIS_URL must be/],
     [
-      'several servers that are no cluster',
-      { ...DEVELOPMENT, REDIS_URL: 'redis://a,b' },
+      'sentinels without a master name',
+      { ...DEVELOPMENT, REDIS_URL: 'redis+sentinel://a' },
       /^REDIS_URL must be/,
     ],
-    ['sentinels of no master', { ...DEVELOPMENT, REDIS_URL: 'redis+sentinel://a' }, /^REDIS_URL must be/],
     ['an authority without TLS', { ...DEVELOPMENT, REDIS_CA: THIS }, /^REDIS_CA .*rediss/],
     ['no authority', { ...DEVELOPMENT, REDIS_URL: 'rediss://a', REDIS_CA: '/nowhere' }, /^REDIS_CA must be/],
     ['no certificate', { ...DEVELOPMENT, REDIS_URL: 'rediss://a', REDIS_CA: THIS }, /^REDIS_CA must be/],
@@ -198,7 +198,7 @@ t.test('contradictions and weak settings are refused', async (t) => {
   t.strictSame(faultsOf({ ...PRODUCTION, PUBLIC_URL: 'http://localhost:8080' }), [], 'http on loopback')
 })
 
-t.test('a database is given as a URL, as parts or as the JSON of a secret manager', async (t) => {
+t.test('the database is configured by a URL, by parts or by the JSON of a secret manager', async (t) => {
   const url = (env: Environment) => loadConfig({ ...WITHOUT_DATABASE, ...env }).databaseUrl
   t.equal(url({ DATABASE_URL: 'postgres://db/x' }), 'postgres://db/x')
   t.equal(
@@ -214,7 +214,7 @@ t.test('a database is given as a URL, as parts or as the JSON of a secret manage
   )
 })
 
-t.test('TRUST_PROXY takes a flag, a number of hops or addresses', async (t) => {
+t.test('TRUST_PROXY accepts a flag, a number of hops or addresses', async (t) => {
   const trust = (value: string) => loadConfig({ ...DEVELOPMENT, TRUST_PROXY: value }).trustProxy
   t.equal(trust('true'), true)
   t.equal(trust('false'), false)
@@ -261,24 +261,27 @@ t.test('MAIL_FROM and MAIL_REPLY_TO hold one address each', async (t) => {
   }
 })
 
-t.test('passkeys are of the origins of this domain, of others that are named, and of apps', async (t) => {
-  const env = { ...PRODUCTION, ALLOWED_ORIGINS: 'https://auth.example.com:8443/,https://other.test' }
-  const app = 'android:apk-key-hash:2jmj7l5rSw0yVb_vlWAYkK-YBwk'
-  const origins = (value: string) => loadConfig({ ...env, PASSKEY_ORIGINS: value }).passkeys.origins
-  t.strictSame(origins(`https://shop.example.com/, ${app},ios:bundle-id:com.example.app`), [
-    'https://auth.example.com',
-    'https://auth.example.com:8443',
-    'https://shop.example.com',
-    app,
-    'ios:bundle-id:com.example.app',
-  ])
-  for (const value of [
-    'shop.example.com',
-    'localhost:3000',
-    'https://a.example/x',
-    `${app}/`,
-    'android:x y:z',
-  ]) {
-    t.match(faultsOf({ ...env, PASSKEY_ORIGINS: value }), [/^PASSKEY_ORIGINS must be/], value)
-  }
-})
+t.test(
+  'passkeys are accepted from origins of this domain, from other listed origins, and from apps',
+  async (t) => {
+    const env = { ...PRODUCTION, ALLOWED_ORIGINS: 'https://auth.example.com:8443/,https://other.test' }
+    const app = 'android:apk-key-hash:2jmj7l5rSw0yVb_vlWAYkK-YBwk'
+    const origins = (value: string) => loadConfig({ ...env, PASSKEY_ORIGINS: value }).passkeys.origins
+    t.strictSame(origins(`https://shop.example.com/, ${app},ios:bundle-id:com.example.app`), [
+      'https://auth.example.com',
+      'https://auth.example.com:8443',
+      'https://shop.example.com',
+      app,
+      'ios:bundle-id:com.example.app',
+    ])
+    for (const value of [
+      'shop.example.com',
+      'localhost:3000',
+      'https://a.example/x',
+      `${app}/`,
+      'android:x y:z',
+    ]) {
+      t.match(faultsOf({ ...env, PASSKEY_ORIGINS: value }), [/^PASSKEY_ORIGINS must be/], value)
+    }
+  },
+)

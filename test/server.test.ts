@@ -37,7 +37,7 @@ const serves = (child: ChildProcess, condition: () => Promise<boolean>) =>
   })
 
 t.test(
-  'production names everything that is missing or contradictory at once, and does not start',
+  'in production all missing or contradictory settings are reported at once, and the server does not start',
   async (t) => {
     const secret = 'too-short-canary'
     const { child, output } = start({
@@ -65,7 +65,7 @@ t.test(
   },
 )
 
-t.test('what the server stands on and is not there, or not free, is told in one line', async (t) => {
+t.test('an unavailable store or a port in use is reported in one line', async (t) => {
   const empty = await createEmptyDatabase()
   const migrated = await createTestDatabase()
   t.teardown(() => Promise.all([empty.drop(), migrated.drop()]))
@@ -103,7 +103,7 @@ t.test('what the server stands on and is not there, or not free, is told in one 
 })
 
 t.test(
-  'RUN_MIGRATIONS brings an empty database up; SIGTERM ends readiness first, then the process',
+  'RUN_MIGRATIONS migrates an empty database; SIGTERM ends readiness first, then the process',
   { skip: process.env.TEST_REDIS_INCARNATION ? 'production needs a real Redis' : false },
   async (t) => {
     const database = await createEmptyDatabase()
@@ -121,7 +121,7 @@ t.test(
     const url = `http://127.0.0.1:${port}`
     await serves(first.child, async () => (await fetch(`${url}/readyz`)).status === 200)
     t.equal((await fetch(`${url}/dev/inbox`)).status, 404, 'no inbox in production')
-    // Somebody who never finishes what they began to say must not keep the process from ending in order.
+    // A client that never finishes its request must not keep the process from an orderly exit.
     const slow = connect(port, '127.0.0.1')
     slow.on('error', () => {})
     let told = ''
@@ -138,7 +138,7 @@ t.test(
     t.equal(notReady, 503)
     const [code] = await once(first.child, 'exit')
     t.equal(code, 0)
-    t.equal(told, '', 'it was not waited for, not even until it was told that it took too long')
+    t.equal(told, '', 'the server did not wait for it, not even until a request timeout')
     const lines =
       first.output
         .join('')

@@ -1,4 +1,4 @@
-// What is built, started as the image starts it: signs up and in over HTTP, with the mail on SMTP.
+// Starts the build as the image does, then signs up and in over HTTP, with mail over SMTP.
 //   smoke.ts [<folder with dist/ and node_modules/> [<node>]]
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
@@ -58,7 +58,7 @@ async function smoke(): Promise<void> {
   assert.equal(me.email, ACCOUNT.email)
   await call('GET', '/docs/', 200)
   await call('GET', '/dev/inbox', 404)
-  assert.equal(await end(), 0, 'the server did not end in order')
+  assert.equal(await end(), 0, 'the server did not exit cleanly')
 }
 
 /** An SMTP server that keeps the tokens of the links in the mails it gets. */
@@ -83,7 +83,7 @@ async function receiveMail() {
 async function startServer(smtpUrl: string) {
   const data = await mkdtemp(join(tmpdir(), 'ratchet-smoke-'))
   closers.push(() => rm(data, { recursive: true, force: true }))
-  // Where Postgres has to run as another user, that user must get to its data.
+  // If Postgres has to run as another user, that user needs access to its data.
   await chmod(data, 0o755)
   const postgres = await startPostgres({ dir: join(data, 'postgres'), durable: false })
   closers.push(() => postgres.stop())
@@ -94,7 +94,7 @@ async function startServer(smtpUrl: string) {
   const server = spawn(node, ['--max-semi-space-size=32', 'dist/server.js'], {
     cwd: folder,
     env: {
-      // A Redis in JavaScript has no replication id, without which production does not trust it.
+      // The JavaScript Redis has no replication id, so production does not trust it.
       ...(redis.incarnation
         ? { NODE_ENV: 'test', REDIS_INCARNATION: redis.incarnation }
         : { NODE_ENV: 'production' }),

@@ -20,7 +20,7 @@ const keys = (...args: string[]) =>
     },
   })
 
-t.test('keys are listed with what they do and since or from when, as text and as JSON lines', async (t) => {
+t.test('the list shows what each key does and since when, as text and as JSON lines', async (t) => {
   const { kid: first } = await server.db.signingKey.findFirstOrThrow()
   const second = /^(\S+) is published, and signs from (\S+)\n$/.exec((await keys('rotate')).stdout) ?? []
   const [, kid = '', from = ''] = second
@@ -39,7 +39,7 @@ t.test('keys are listed with what they do and since or from when, as text and as
   t.match((await keys('list')).stdout, `${first}  ES256  retired since 20`)
 })
 
-t.test('what is not understood is refused, and changes nothing', async (t) => {
+t.test('an unknown command or argument is refused and changes nothing', async (t) => {
   const before = await server.db.signingKey.count()
   for (const args of [
     [],

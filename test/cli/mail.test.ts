@@ -21,7 +21,7 @@ const ratchet = (...args: string[]) =>
     env: { PATH: process.env.PATH, DATABASE_URL: database.url },
   })
 
-t.test('what is held back can be listed, and let go again', async (t) => {
+t.test('suppressed addresses can be listed, and allowed again', async (t) => {
   t.match(await ratchet('mail', 'suppressed'), { stdout: '', stderr: 'none\n' })
   const [early, late] = [new Date(Date.now() - 60_000), new Date(Date.now() + 60_000)]
   await mark(db, 'ann@example.com', 'complained', early)
@@ -35,10 +35,14 @@ t.test('what is held back can be listed, and let go again', async (t) => {
   t.match(allowed.stdout, 'mail to that address goes out again')
   const json = JSON.parse((await ratchet('mail', 'suppressed', '--json')).stdout)
   t.strictSame(json, [{ address: 'ann@example.com', reason: 'complained', at: early.toISOString() }])
-  t.equal(await mark(db, 'bob@example.com', 'bounced', late), false, 'the same report does not bring it back')
+  t.equal(
+    await mark(db, 'bob@example.com', 'bounced', late),
+    false,
+    'the same report does not suppress it again',
+  )
 })
 
-t.test('what cannot be done is said', async (t) => {
+t.test('an action that is impossible is reported', async (t) => {
   const before = await db.mailSuppression.findMany()
   for (const args of [
     [],

@@ -11,7 +11,7 @@ const run = promisify(execFile)
 const ratchet = (DATABASE_URL: string, ...args: string[]) =>
   run(process.execPath, [...TYPESCRIPT, MAIN, ...args], { env: { PATH: process.env.PATH, DATABASE_URL } })
 
-t.test('a database that cannot be used is told in one line, without its password', async (t) => {
+t.test('an unusable database is reported in one line, without its password', async (t) => {
   const empty = await createEmptyDatabase()
   t.teardown(() => empty.drop())
   const cases = [
@@ -38,7 +38,7 @@ t.test('a database that cannot be used is told in one line, without its password
   }
 })
 
-t.test('whoever asks for help gets it, and the way to call a command', async (t) => {
+t.test('--help prints the commands and how to call each', async (t) => {
   for (const args of [
     ['--help'],
     ['-h'],
@@ -60,7 +60,7 @@ t.test('whoever asks for help gets it, and the way to call a command', async (t)
   }
 })
 
-t.test('the development server is no command: the answer is how to start it', async (t) => {
+t.test('the development server is not a command: the error says how to start it', async (t) => {
   const error = await ratchet('', 'dev', '--nodes', '2').catch((error) => error)
   t.match(error, { code: 2, stdout: '', stderr: /^ratchet dev: [^\n]+"npm run dev"[^\n]+\n$/ })
 })

@@ -16,7 +16,7 @@ const ratchet = (...args: string[]) =>
   })
 
 t.test(
-  'disabling an account ends its sessions at every node, and keeps it out until it is enabled',
+  'disabling an account ends its sessions on every node and blocks sign-in until it is enabled',
   async (t) => {
     const account = await server.createAccount()
     const session = await server.login(account)
@@ -37,13 +37,13 @@ t.test(
 
     await ratchet('users', 'enable', account.email)
     t.equal((await server.post('/auth/login', account)).status, 200)
-    t.match((await refresh()).body, { code: 'session_ended' }, 'what has ended stays ended')
+    t.match((await refresh()).body, { code: 'session_ended' }, 'an ended session stays ended')
     const events = await server.db.auditEvent.findMany({ where: { type: { startsWith: 'account_' } } })
     t.strictSame(events.map(({ type }) => type).sort(), ['account_disable', 'account_enable'])
   },
 )
 
-t.test('what cannot be done is said, and nothing is changed', async (t) => {
+t.test('an action that is impossible is reported and changes nothing', async (t) => {
   for (const args of [
     ['users', 'disable', 'nobody@example.com'],
     ['users', 'disable'],

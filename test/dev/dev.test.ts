@@ -17,7 +17,7 @@ import { redisUrl } from '../support/server.ts'
 const DEV = fileURLToPath(new URL('../../src/dev/main.ts', import.meta.url))
 const RATCHET = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
-t.test('a port in use is told before anything is started or changed', async (t) => {
+t.test('a port in use is reported before anything is started or changed', async (t) => {
   const folder = t.testdir()
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
@@ -37,7 +37,7 @@ t.test('a port in use is told before anything is started or changed', async (t) 
   }
 })
 
-t.test('--nodes 2: two processes, one service; both end with the first', async (t) => {
+t.test('--nodes 2 starts two processes of one service; both end with the first', async (t) => {
   const [database, folder] = await Promise.all([
     createEmptyDatabase(),
     mkdtemp(join(tmpdir(), 'ratchet-dev-')),
@@ -82,7 +82,7 @@ t.test('--nodes 2: two processes, one service; both end with the first', async (
     cwd: folder,
     env: { PATH: process.env.PATH },
   })
-  t.match(listed.stdout, /demo@example\.com/, 'a command finds the server that runs in its folder')
+  t.match(listed.stdout, /demo@example\.com/, 'a command finds the server that runs in the same folder')
 
   child.kill('SIGTERM')
   const [code] = await once(child, 'exit')

@@ -33,7 +33,7 @@ async function query(url: string, sql: string) {
 
 const portOf = (url: string) => Number(new URL(url).port)
 
-/** A process of its own that owns a server; its first line of output is the server's URL. */
+/** A separate process that owns a server. Its first line of output is the server's URL. */
 async function spawnOwner(t: Test, call: string): Promise<{ child: ChildProcess; url: string }> {
   const at = (file: string) => new URL(`../../src/dev/embedded/${file}`, import.meta.url).href
   const script = `
@@ -49,7 +49,7 @@ async function spawnOwner(t: Test, call: string): Promise<{ child: ChildProcess;
   return { child, url }
 }
 
-t.test('Postgres keeps its data over a restart', async (t) => {
+t.test('Postgres keeps its data across a restart', async (t) => {
   const dir = join(await temporaryFolder(t), 'postgres')
   const first = await startPostgres({ dir })
   await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS id')
@@ -60,7 +60,7 @@ t.test('Postgres keeps its data over a restart', async (t) => {
   t.strictSame(await query(second.url, 'SELECT id FROM kept'), [{ id: 1 }])
 })
 
-t.test('Postgres wants its password, and does not tell it', async (t) => {
+t.test('Postgres requires its password, and does not log it', async (t) => {
   const postgres = await startPostgres({ dir: join(await temporaryFolder(t), 'postgres'), durable: false })
   t.teardown(() => postgres.stop())
   const url = new URL(postgres.url)
@@ -69,7 +69,7 @@ t.test('Postgres wants its password, and does not tell it', async (t) => {
   await t.rejects(query(url.href, 'SELECT 1'), { code: '28P01' })
 })
 
-t.test('a second start on the same folder is refused and harms nothing', async (t) => {
+t.test('a second start on the same folder is refused and does no harm', async (t) => {
   const dir = join(await temporaryFolder(t), 'postgres')
   const postgres = await startPostgres({ dir })
   t.teardown(() => postgres.stop())
@@ -79,7 +79,7 @@ t.test('a second start on the same folder is refused and harms nothing', async (
   t.strictSame(await query(postgres.url, 'SELECT 1 AS one'), [{ one: 1 }])
 })
 
-t.test('of two first starts at once one wins and the other is refused', async (t) => {
+t.test('of two simultaneous first starts one succeeds and the other is refused', async (t) => {
   const folder = await temporaryFolder(t)
   const dir = join(folder, 'postgres')
   const starts = await Promise.allSettled([startPostgres({ dir }), startPostgres({ dir })])
@@ -90,7 +90,7 @@ t.test('of two first starts at once one wins and the other is refused', async (t
     starts.find((start) => start.status === 'rejected'),
     { reason: { message: /already running/ } },
   )
-  t.strictSame(await readdir(folder), ['postgres'], 'nothing is left beside it')
+  t.strictSame(await readdir(folder), ['postgres'], 'no other file is left')
   t.strictSame(await query(won[0]?.value.url ?? '', 'SELECT 1 AS one'), [{ one: 1 }])
 })
 
@@ -123,7 +123,7 @@ t.test('a lock left by a crash does not prevent a start', async (t) => {
   }
 })
 
-t.test('Redis answers, forgets on stop, and does not outlive a killed owner', async (t) => {
+t.test('Redis answers, loses its data on stop, and does not outlive a killed owner', async (t) => {
   const redis = await startRedis()
   const client = new Redis(redis.url, { maxRetriesPerRequest: 1 })
   t.equal(await client.set('a', '1'), 'OK')
@@ -138,7 +138,7 @@ t.test('Redis answers, forgets on stop, and does not outlive a killed owner', as
   await becomes(t, async () => !(await isListening(portOf(url))), 'it ends with its owner')
 })
 
-t.test('the Redis in JavaScript names its incarnation, since its INFO does not', async (t) => {
+t.test('the JavaScript Redis has its own incarnation, because its INFO has none', async (t) => {
   const [one, two] = [await startJavaScript(), await startJavaScript()]
   t.teardown(() => Promise.all([one.stop(), two.stop()]))
   t.match(one.incarnation, /^[0-9a-f-]{36}$/)

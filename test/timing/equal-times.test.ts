@@ -4,25 +4,25 @@ import { startServer } from '../support/server.ts'
 import { apart } from '../support/statistics.ts'
 
 const ROUNDS = 80
-// By chance once in 15,000 comparisons; a hash left out, or a look-up more, is 10 and above.
+// Exceeded by chance once in 15,000 comparisons; a missing hash or an extra look-up gives 10 or more.
 const LIMIT = 4
 
 const server = await startServer(t, {
   env: { TRUST_PROXY: '1', ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2' },
 })
 
-t.test('the test of times sees a difference where there is one, and none where there is none', async (t) => {
+t.test('the statistics find a difference if there is one, and none otherwise', async (t) => {
   const sample = (from: number) => Array.from({ length: ROUNDS }, (_, index) => from + ((index * 37) % 60))
   t.ok(apart(sample(0), sample(30)) > LIMIT)
   t.ok(apart(sample(0), sample(1)) < LIMIT)
 })
 
-t.test('unknown, wrong, disabled and unverified take one time to be refused', async (t) => {
+t.test('the refusals of unknown, wrong, disabled and unverified sign-ins take the same time', async (t) => {
   const disabled = await server.createAccount()
   await server.db.user.update({ where: { email: disabled.email }, data: { disabledAt: new Date() } })
   const unverified = server.freshEmail()
   await server.post('/auth/register', { email: unverified, password: server.password })
-  // Each has its own account: they are not to meet each other's locks.
+  // Each has its own account, so that they do not share locks.
   const someone = async () => (await server.createAccount()).email
   const kinds = {
     unknown: { email: server.freshEmail(), password: server.password },
@@ -34,7 +34,7 @@ t.test('unknown, wrong, disabled and unverified take one time to be refused', as
   }
   const times: Record<string, number[]> = {}
   async function round(): Promise<void> {
-    // At once, so that whatever else the machine does befalls all of them, and in another order every time.
+    // All in parallel, so that other load affects them equally, and in a different order each time.
     const order = Object.entries(kinds).sort(() => Math.random() - 0.5)
     await Promise.all(
       order.map(async ([kind, body]) => {
@@ -46,7 +46,7 @@ t.test('unknown, wrong, disabled and unverified take one time to be refused', as
       }),
     )
   }
-  // Two at a time hash within the least time that a refusal takes, which is most of what a round waits for.
+  // Two at a time hash inside the minimum duration of a refusal, which is most of the time of a round.
   for (let rounds = 0; rounds < ROUNDS; rounds += 2) await Promise.all([round(), round()])
   const { unknown = [], ...others } = times
   for (const [kind, taken] of Object.entries(others)) {

@@ -8,7 +8,7 @@ const server = await startServer(t)
 const users = usersCommand(server.databaseUrl)
 const meAs = async (bearer: string) => (await server.call('GET', '/me', { bearer })).status
 
-t.test('the first administrator is made here, of a verified account', async (t) => {
+t.test('the command line makes the first administrator, from a verified account', async (t) => {
   const admin = await createAdministrator(server)
   await server.db.user.update({ where: { id: admin.id }, data: { roles: ['editor'] } })
   const rules = async () => (await server.call('GET', '/admin/users', { bearer: admin.bearer })).status
@@ -28,7 +28,7 @@ t.test('the first administrator is made here, of a verified account', async (t) 
   t.strictSame((await server.db.user.findUniqueOrThrow({ where: { id: admin.id } })).roles, ['editor'])
   const back = await server.login(admin.account)
   t.match(await users('revoke-admin', admin.email), 'was not an administrator')
-  t.equal(await meAs(back.access_token), 200, 'what changes nothing ends nothing')
+  t.equal(await meAs(back.access_token), 200, 'a command that changes nothing ends no session')
 
   const email = server.freshEmail()
   await server.post('/auth/register', { email, password: server.password })
@@ -49,7 +49,7 @@ t.test('the first administrator is made here, of a verified account', async (t) 
   )
 })
 
-t.test('a sign-in under way does not bring back a role that was taken away', async (t) => {
+t.test('a sign-in in progress does not restore a revoked role', async (t) => {
   const { account, id, email } = await createPerson(server)
   await server.db.user.update({ where: { id }, data: { roles: ['admin'] } })
   const { passwords } = server.app.services
@@ -66,7 +66,7 @@ t.test('a sign-in under way does not bring back a role that was taken away', asy
   t.strictSame(body.user.roles, [])
 })
 
-t.test('sessions end, and the account can sign in again', async (t) => {
+t.test('end-sessions ends all sessions, and the account can sign in again', async (t) => {
   const person = await createPerson(server)
   await server.login(person.account)
   t.equal(await users('end-sessions', person.email), '2 sessions end within a second\n')
@@ -76,16 +76,16 @@ t.test('sessions end, and the account can sign in again', async (t) => {
   t.equal((await server.post('/auth/login', person.account)).status, 200)
 })
 
-t.test('what is so already is told as that alone', async (t) => {
+t.test('repeating a command only reports that nothing changed', async (t) => {
   const { email } = await createPerson(server)
   t.equal(await users('disable', email), 'disabled; 1 session ends within a second\n')
   t.equal(await users('disable', email), 'disabled already\n')
 })
 
-t.test('a required reset is mailed by the nodes, and takes the configuration', async (t) => {
+t.test('the nodes mail a required reset; the command needs their configuration', async (t) => {
   const person = await createPerson(server)
   await t.rejects(users('require-reset', person.email), { message: /APP_SECRETS is missing/ })
-  t.equal(await meAs(person.bearer), 200, 'and nothing has changed')
+  t.equal(await meAs(person.bearer), 200, 'nothing has changed')
   Object.assign(process.env, {
     NODE_ENV: 'test',
     PUBLIC_URL: 'http://localhost:8080',
@@ -105,7 +105,7 @@ t.test('a required reset is mailed by the nodes, and takes the configuration', a
   t.equal((await server.post('/auth/login', { ...person.account, password })).status, 200)
 })
 
-t.test('an account is deleted only by whoever says yes', async (t) => {
+t.test('an account is deleted only with --yes', async (t) => {
   const person = await createPerson(server)
   await t.rejects(users('delete', person.email), {
     message: new RegExp(
