@@ -64,7 +64,7 @@ t.test('opening the link does not use it up; its page works without scripts', as
   const submit = () => server.call('POST', '/auth/confirm-email-change', { body: `token=${token}`, headers })
   const done = await submit()
   t.equal(done.status, 200)
-  t.match(done.text, /is changed/)
+  t.match(done.text, /was changed/)
   t.equal(await emailOf(id), newEmail)
   const again = await submit()
   t.equal(again.status, 400)
