@@ -47,7 +47,10 @@ export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log'>): 
       renewed += (await db.totpFactor.updateMany({ where, data: { sealedSecret } })).count
     }
     if (unreadable > 0)
-      log.warn({ renewed, unreadable }, 'none of APP_SECRETS decrypts some of the encrypted rows')
+      log.warn(
+        { renewed, unreadable },
+        'some of the encrypted rows cannot be decrypted with any of APP_SECRETS',
+      )
     else if (!stopped) log.info({ renewed }, 'all encrypted rows use the newest of APP_SECRETS')
     return renewed
   }

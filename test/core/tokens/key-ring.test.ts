@@ -165,7 +165,7 @@ t.test('while Postgres cannot be read, the keys in memory stay; that is logged a
   t.strictSame(new Set(monitor.failures), new Set(['key_ring']))
   t.match(monitor.lines[0], {
     fields: { reason: 'postgres is away' },
-    message: 'signing keys could not be read again',
+    message: 'the signing keys could not be reloaded',
   })
 })
 
