@@ -5,8 +5,8 @@ import t from 'tap'
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url))
 
-/** From the lowest floor up; a file imports its own floor and those below. */
-const FLOORS = [
+/** From the lowest layer up; a file imports its own layer and those below. */
+const LAYERS = [
   ['platform'],
   ['core'],
   ['http'],
@@ -15,7 +15,7 @@ const FLOORS = [
   ['server.ts', 'cli', 'dev'],
 ]
 
-/** The rooms of core from the lowest up. Rooms that share a line do not import each other. */
+/** The folders of core from the lowest up. Folders that share a line do not import each other. */
 const CORE = [
   ['reasons', 'clients'],
   ['problems', 'principals'],
@@ -45,9 +45,9 @@ function importsOf(file: string): string[] {
   )
 }
 const indexIn = (order: string[][], name: string) => order.findIndex((names) => names.includes(name))
-const floor = (file: string) => indexIn(FLOORS, file.split('/')[0] as string)
+const layerOf = (file: string) => indexIn(LAYERS, file.split('/')[0] as string)
 /** `core/users/search.ts` → `users` */
-const roomOf = (file: string) => file.split('/')[1] as string
+const folderOf = (file: string) => file.split('/')[1] as string
 
 t.test('imports go down only', async (t) => {
   t.ok(files.length > 150)
@@ -58,37 +58,37 @@ t.test('imports go down only', async (t) => {
         continue
       }
       if (target === 'config.ts') {
-        t.ok(floor(file) >= indexIn(FLOORS, 'services.ts'), `${file} may not read the configuration`)
+        t.ok(layerOf(file) >= indexIn(LAYERS, 'services.ts'), `${file} may not read the configuration`)
         continue
       }
-      t.ok(floor(target) >= 0, `${target} stands on a floor`)
-      t.ok(floor(target) <= floor(file), `${file} may not import ${target}`)
+      t.ok(layerOf(target) >= 0, `${target} belongs to a layer`)
+      t.ok(layerOf(target) <= layerOf(file), `${file} may not import ${target}`)
     }
   }
 })
 
-t.test('features do not import each other, and are entered by their plugin', async (t) => {
+t.test('features do not import each other, and are imported by their plugin', async (t) => {
   for (const file of files) {
     for (const target of importsOf(file)) {
       if (!target.startsWith('features/')) continue
       if (file.startsWith('features/')) {
-        t.equal(roomOf(file), roomOf(target), `${file} may not import its neighbour ${target}`)
+        t.equal(folderOf(file), folderOf(target), `${file} may not import ${target}`)
         continue
       }
       // The command line shares the use cases of administrators.
-      if (file.startsWith('cli/users/') && roomOf(target) === 'admin') continue
-      t.equal(basename(target), `${roomOf(target)}.plugin.ts`, `${file} may not import ${target}`)
+      if (file.startsWith('cli/users/') && folderOf(target) === 'admin') continue
+      t.equal(basename(target), `${folderOf(target)}.plugin.ts`, `${file} may not import ${target}`)
     }
   }
 })
 
-t.test('a room of core is entered by its namesake file, from a room above it', async (t) => {
-  const rooms = new Set(files.filter((file) => file.startsWith('core/')).map(roomOf))
-  t.same([...rooms].sort(), CORE.flat().sort(), 'every room has its place in the order')
+t.test('a folder of core is imported through its namesake file, from a folder above it', async (t) => {
+  const folders = new Set(files.filter((file) => file.startsWith('core/')).map(folderOf))
+  t.same([...folders].sort(), CORE.flat().sort(), 'every folder has its place in the order')
   for (const file of files) {
     for (const target of importsOf(file)) {
       if (!target.startsWith('core/') || target === 'core/uses.ts') continue
-      const [own, other] = [file.startsWith('core/') ? roomOf(file) : undefined, roomOf(target)]
+      const [own, other] = [file.startsWith('core/') ? folderOf(file) : undefined, folderOf(target)]
       if (own === other) continue
       t.equal(target, `core/${other}/${other}.ts`, `${file} may not import ${target}`)
       if (own) t.ok(indexIn(CORE, own) > indexIn(CORE, other), `${file} may not import ${target}`)
@@ -99,26 +99,26 @@ t.test('a room of core is entered by its namesake file, from a room above it', a
 t.test('the tables of users and sessions have one owner each', async (t) => {
   const owners = [
     {
-      room: 'core/users/',
+      folder: 'core/users/',
       delegate: /\b(?:db|tx|client)\.user\b/,
       table: /\b(?:FROM|JOIN|INTO|UPDATE)\s+"?users\b/,
     },
     {
-      room: 'core/sessions/',
+      folder: 'core/sessions/',
       delegate: /\b(?:db|tx|client)\.session\b/,
       table: /\b(?:FROM|JOIN|INTO|UPDATE)\s+"?sessions\b/,
     },
   ]
   for (const file of files) {
-    for (const { room, delegate, table } of owners) {
-      if (file.startsWith(room)) continue
+    for (const { folder, delegate, table } of owners) {
+      if (file.startsWith(folder)) continue
       t.notMatch(textOf(file), delegate, file)
       t.notMatch(textOf(file), table, file)
     }
   }
 })
 
-t.test('raw SQL stands in core and platform only', async (t) => {
+t.test('raw SQL is in core and platform only', async (t) => {
   for (const file of files.filter((name) => !/^(?:core|platform|dev\/embedded)\//.test(name))) {
     t.notMatch(textOf(file), /\$(?:query|execute)Raw|\bPrisma\.sql\b|\.query\(/, file)
   }
