@@ -20,6 +20,6 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Prom
       text: 'You can close this page and sign in.',
       status: 'unlocked',
     },
-    stale: 'A lock ends after ten minutes, or when you set a new password.',
+    stale: 'Most locks end after ten minutes. If yours does not, reset your password.',
   })
 }
