@@ -39,7 +39,7 @@ t.test(
     await all.stop()
     t.strictSame(order.slice(3).sort(), ['first stopped', 'third stopped'])
     t.strictSame(lines, [
-      { level: 'error', fields: { err: error }, message: 'a background task could not be stopped in order' },
+      { level: 'error', fields: { err: error }, message: 'a background task failed to stop' },
     ])
   },
 )
