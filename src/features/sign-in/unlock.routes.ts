@@ -11,7 +11,9 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Prom
     summary: 'Unlock an account',
     ask: {
       title: 'Unlock your account',
-      text: 'Press the button if you could not sign in. If it was not you, close this page: your account is safe.',
+      text:
+        'Press the button if you could not sign in. If it was not you, close this page: nobody has got into your ' +
+        'account.',
       button: 'Unlock',
     },
     act: (token, context) => unlockAccount(uses, token, context),
