@@ -5,7 +5,7 @@ import t from 'tap'
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url))
 
-/** The layers from the lowest up. A file imports its own layer and those below it. */
+/** From the lowest layer up; a file imports its own layer and those below. */
 const LAYERS = [
   ['platform'],
   ['core'],
@@ -15,7 +15,7 @@ const LAYERS = [
   ['server.ts', 'cli', 'dev'],
 ]
 
-/** The folders of core from the lowest up. Folders on one line do not import each other. */
+/** The folders of core from the lowest up. Folders that share a line do not import each other. */
 const CORE = [
   ['reasons', 'clients'],
   ['problems', 'principals'],
@@ -45,53 +45,53 @@ function importsOf(file: string): string[] {
   )
 }
 const indexIn = (order: string[][], name: string) => order.findIndex((names) => names.includes(name))
-const layer = (file: string) => indexIn(LAYERS, file.split('/')[0] as string)
+const layerOf = (file: string) => indexIn(LAYERS, file.split('/')[0] as string)
 /** `core/users/search.ts` → `users` */
 const folderOf = (file: string) => file.split('/')[1] as string
 
-t.test('files import only their own layer and those below it', async (t) => {
+t.test('imports go down only', async (t) => {
   t.ok(files.length > 150)
   for (const file of files) {
     for (const target of importsOf(file)) {
       if (file === 'config.ts') {
-        t.ok(target.startsWith('platform/'), `config.ts must not import ${target}`)
+        t.ok(target.startsWith('platform/'), `config.ts may not import ${target}`)
         continue
       }
       if (target === 'config.ts') {
-        t.ok(layer(file) >= indexIn(LAYERS, 'services.ts'), `${file} must not read the configuration`)
+        t.ok(layerOf(file) >= indexIn(LAYERS, 'services.ts'), `${file} may not read the configuration`)
         continue
       }
-      t.ok(layer(target) >= 0, `${target} belongs to a layer`)
-      t.ok(layer(target) <= layer(file), `${file} must not import ${target}`)
+      t.ok(layerOf(target) >= 0, `${target} belongs to a layer`)
+      t.ok(layerOf(target) <= layerOf(file), `${file} may not import ${target}`)
     }
   }
 })
 
-t.test('features do not import each other, and other code imports only their plugin', async (t) => {
+t.test('features do not import each other, and are imported by their plugin', async (t) => {
   for (const file of files) {
     for (const target of importsOf(file)) {
       if (!target.startsWith('features/')) continue
       if (file.startsWith('features/')) {
-        t.equal(folderOf(file), folderOf(target), `${file} must not import another feature: ${target}`)
+        t.equal(folderOf(file), folderOf(target), `${file} may not import ${target}`)
         continue
       }
       // The command line shares the use cases of administrators.
       if (file.startsWith('cli/users/') && folderOf(target) === 'admin') continue
-      t.equal(basename(target), `${folderOf(target)}.plugin.ts`, `${file} must not import ${target}`)
+      t.equal(basename(target), `${folderOf(target)}.plugin.ts`, `${file} may not import ${target}`)
     }
   }
 })
 
-t.test('a folder of core is imported through its namesake file, by folders above it', async (t) => {
+t.test('a folder of core is imported through its namesake file, from a folder above it', async (t) => {
   const folders = new Set(files.filter((file) => file.startsWith('core/')).map(folderOf))
-  t.same([...folders].sort(), CORE.flat().sort(), 'every folder has a place in the order')
+  t.same([...folders].sort(), CORE.flat().sort(), 'every folder has its place in the order')
   for (const file of files) {
     for (const target of importsOf(file)) {
       if (!target.startsWith('core/') || target === 'core/uses.ts') continue
       const [own, other] = [file.startsWith('core/') ? folderOf(file) : undefined, folderOf(target)]
       if (own === other) continue
-      t.equal(target, `core/${other}/${other}.ts`, `${file} must not import ${target}`)
-      if (own) t.ok(indexIn(CORE, own) > indexIn(CORE, other), `${file} must not import ${target}`)
+      t.equal(target, `core/${other}/${other}.ts`, `${file} may not import ${target}`)
+      if (own) t.ok(indexIn(CORE, own) > indexIn(CORE, other), `${file} may not import ${target}`)
     }
   }
 })
@@ -118,15 +118,15 @@ t.test('the tables of users and sessions have one owner each', async (t) => {
   }
 })
 
-t.test('only core and platform contain raw SQL', async (t) => {
+t.test('raw SQL is in core and platform only', async (t) => {
   for (const file of files.filter((name) => !/^(?:core|platform|dev\/embedded)\//.test(name))) {
     t.notMatch(textOf(file), /\$(?:query|execute)Raw|\bPrisma\.sql\b|\.query\(/, file)
   }
 })
 
-t.test('only transact opens transactions, so that their after-commit effects run', async (t) => {
+t.test('transactions are opened by transact, so that their effects happen', async (t) => {
   const opening = files.filter((file) => textOf(file).includes('$transaction('))
-  // Two more have no after-commit effects: a rotation on the ledger, and the deletion of old rows.
+  // The last two have no effects: a rotation on the ledger, and the deletion of old rows.
   t.same(opening.sort(), [
     'core/retention/retention.ts',
     'core/sessions/rotation/ledger-store.ts',
@@ -143,6 +143,6 @@ t.test('only config.ts reads the environment', async (t) => {
 t.test(`no file has more than ${MAX_LINES} lines`, async (t) => {
   for (const file of files) {
     const lines = textOf(file).trimEnd().split('\n').length
-    t.ok(lines <= MAX_LINES, `${file} has ${lines} lines: split it`)
+    t.ok(lines <= MAX_LINES, `${file} has ${lines} lines: it is two files`)
   }
 })

@@ -82,7 +82,7 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
       `Your account at ${brand} was deleted, and you are signed out everywhere. This is our last message about it.`,
     ],
     facts: describeCircumstances(data),
-    notes: ['If this was not you, please contact our support.'],
+    notes: ['If this was not you, please contact support.'],
   }),
 
   account_locked: ({ link, resetLink, minutes, everywhere, passwordKnown, ...circumstances }, brand) => ({
@@ -162,7 +162,7 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
       `The e-mail address of your account at ${brand} is now ${newEmail}. You can no longer sign in with this address.`,
     ],
     facts: describeCircumstances(circumstances),
-    notes: ['If this was not you, please contact our support now.'],
+    notes: ['If this was not you, please contact support now.'],
   }),
 
   factor_changed: ({ change, ...circumstances }, brand) => ({

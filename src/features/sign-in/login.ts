@@ -1,4 +1,4 @@
-import { ACCOUNT_SCOPE, FIRST_PARTY_CLIENT } from '../../core/clients/clients.ts'
+import { OWN_ACCOUNT } from '../../core/clients/clients.ts'
 import type { RequestContext } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
@@ -16,9 +16,6 @@ export interface LoginInput {
   transport: 'cookie' | 'body'
   device: DeviceToken
 }
-
-/** The client and scope of a sign-in to the user's own account. */
-export const OWN_ACCOUNT = { clientId: FIRST_PARTY_CLIENT, scope: ACCOUNT_SCOPE } as const
 
 const NOBODY = '00000000-0000-0000-0000-000000000000'
 

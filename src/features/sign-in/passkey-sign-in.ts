@@ -1,9 +1,9 @@
+import { OWN_ACCOUNT } from '../../core/clients/clients.ts'
 import type { RequestContext } from '../../core/events/events.ts'
 import type { PasskeyAnswer } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { Uses } from '../../core/uses.ts'
-import { OWN_ACCOUNT } from './login.ts'
 
 export type PasskeySignInUses = Uses<
   'db' | 'transact' | 'factors' | 'tickets' | 'devices' | 'signIn' | 'events'

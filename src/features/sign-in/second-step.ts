@@ -1,3 +1,4 @@
+import { OWN_ACCOUNT } from '../../core/clients/clients.ts'
 import type { RequestContext } from '../../core/events/events.ts'
 import type { FactorProof } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
@@ -6,7 +7,6 @@ import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { User } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import type { Transaction } from '../../platform/transact.ts'
-import { OWN_ACCOUNT } from './login.ts'
 
 export type SecondStepUses = Uses<
   'db' | 'transact' | 'users' | 'factors' | 'tickets' | 'devices' | 'lockout' | 'signIn' | 'events'

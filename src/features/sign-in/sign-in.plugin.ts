@@ -59,7 +59,6 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
   const { origins, devices, clock, cookies, respond } = uses
   const tags = ['sign in']
   await app.register(cookie)
-  await app.register(unlockRoutes, uses)
 
   app.post(
     '/auth/login',
@@ -169,6 +168,8 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
       return finish(request, reply, signedIn, device)
     },
   )
+
+  await app.register(unlockRoutes, uses)
 
   const isForeign = ({ headers: { origin } }: FastifyRequest) => origin !== undefined && !origins.has(origin)
 

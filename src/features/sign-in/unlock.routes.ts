@@ -11,7 +11,9 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Prom
     summary: 'Unlock an account',
     ask: {
       title: 'Unlock your account',
-      text: 'Press the button if you could not sign in. If it was not you, close this page: your account is safe.',
+      text:
+        'Press the button if you could not sign in. If it was not you, close this page: nobody has got into your ' +
+        'account.',
       button: 'Unlock',
     },
     act: (token, context) => unlockAccount(uses, token, context),
@@ -20,6 +22,6 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Prom
       text: 'You can close this page and sign in.',
       status: 'unlocked',
     },
-    stale: 'A lock ends after ten minutes, or when you set a new password.',
+    stale: 'Most locks end after ten minutes. If yours does not, reset your password.',
   })
 }
