@@ -4,9 +4,9 @@ import { type SessionEndedReason, toSessionEndedReason } from '../../reasons/rea
 import type { FamilyState, RotationRequest, Verdict } from './decide.ts'
 import { INVALIDATE, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
 import {
-  fromReply,
   ISSUED_REPLY,
   MERGE_ARGUMENTS,
+  positionsIn,
   ROTATE_ARGUMENTS,
   TOMBSTONE_ARGUMENTS,
   toArguments,
@@ -118,6 +118,8 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
   }
 }
 
+const ISSUED = positionsIn(ISSUED_REPLY)
+
 function readAnswer(answer: readonly [outcome: string, ...unknown[]]): StoreAnswer {
   const [outcome, detail] = answer
   switch (outcome) {
@@ -132,20 +134,18 @@ function readAnswer(answer: readonly [outcome: string, ...unknown[]]): StoreAnsw
       return { outcome, reason: toSessionEndedReason(String(detail)) }
     case 'rotate':
     case 'fast_forward':
-    case 'reissue': {
-      const reply = fromReply(ISSUED_REPLY, answer)
+    case 'reissue':
       return {
         outcome,
-        generation: Number(reply.generation),
-        rotatedAt: Number(reply.rotated_at),
-        idleExpiresAt: Number(reply.idle_expires_at),
-        absoluteExpiresAt: Number(reply.absolute_expires_at),
-        claims: reply.claims,
-        credits: Number(reply.credits),
-        clean: Number(reply.clean),
-        attempts: reply.attempts,
+        generation: Number(answer[ISSUED.generation]),
+        rotatedAt: Number(answer[ISSUED.rotated_at]),
+        idleExpiresAt: Number(answer[ISSUED.idle_expires_at]),
+        absoluteExpiresAt: Number(answer[ISSUED.absolute_expires_at]),
+        claims: String(answer[ISSUED.claims]),
+        credits: Number(answer[ISSUED.credits]),
+        clean: Number(answer[ISSUED.clean]),
+        attempts: String(answer[ISSUED.attempts]),
       }
-    }
     default:
       throw new Error(`the rotation script returned an unknown outcome: ${outcome}`)
   }

@@ -72,17 +72,11 @@ export function toArguments<const Names extends readonly string[]>(
   return names.map((name) => values[name as Names[number]])
 }
 
-/** Names the values of a reply; the first one, the outcome, is left out. */
-export function fromReply<const Names extends readonly string[]>(
+/** Where each value of a reply is, after the outcome that comes first. */
+export const positionsIn = <const Names extends readonly string[]>(
   names: Names,
-  reply: readonly unknown[],
-): Record<Names[number], string> {
-  const named: Record<string, string> = {}
-  names.forEach((name, index) => {
-    named[name] = String(reply[index + 1])
-  })
-  return named as Record<Names[number], string>
-}
+): Readonly<Record<Names[number], number>> =>
+  Object.fromEntries(names.map((name, index) => [name, index + 1])) as Record<Names[number], number>
 
 /** Lua: the arguments of a script as local variables. */
 export const luaArguments = (names: readonly string[]): string => `local ${names.join(', ')} = unpack(ARGV)`
