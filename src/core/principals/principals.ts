@@ -41,30 +41,24 @@ export interface ApiKeyPrincipal {
   scope: readonly string[]
 }
 
-/** The claims of an access token that identify the principal (RFC 9068 §2.2). */
-interface TokenClaims {
-  sub: string
-  client_id: string
-  /** Without it the token allows nothing. */
-  scope?: string
-  /** A client's own token has no session. */
-  sid?: string
-  roles?: readonly string[]
-  auth_time?: number
-  amr?: readonly string[]
+/**
+ * Who an access token identifies (RFC 9068 §2.2); null when a claim has the wrong type. Without a scope a token allows
+ * nothing, and a client's own token has no session.
+ */
+export function principalOf(
+  claims: Readonly<Record<string, unknown>>,
+): UserPrincipal | DelegatedPrincipal | ClientPrincipal | null {
+  const { sub, sid, client_id: clientId, scope: scopes = '', roles = [], auth_time = 0, amr = [] } = claims
+  if (!isName(sub) || !isName(clientId) || typeof scopes !== 'string') return null
+  const scope = scopes.split(' ').filter(Boolean)
+  if (sid === undefined) return { kind: 'client', clientId, scope }
+  if (!isName(sid) || !isTexts(roles) || !isTexts(amr) || typeof auth_time !== 'number') return null
+  const session = { userId: sub, sessionId: sid, clientId, scope }
+  if (clientId !== FIRST_PARTY_CLIENT) return { kind: 'delegated', ...session }
+  return { kind: 'user', ...session, roles, authTime: auth_time, amr }
 }
 
-export function principalOf(claims: TokenClaims): UserPrincipal | DelegatedPrincipal | ClientPrincipal {
-  const {
-    sub: userId,
-    sid: sessionId,
-    client_id: clientId,
-    roles = [],
-    auth_time: authTime = 0,
-    amr = [],
-  } = claims
-  const scope = claims.scope?.split(' ') ?? []
-  if (sessionId === undefined) return { kind: 'client', clientId, scope }
-  if (clientId !== FIRST_PARTY_CLIENT) return { kind: 'delegated', userId, sessionId, clientId, scope }
-  return { kind: 'user', userId, sessionId, clientId, scope, roles, authTime, amr }
-}
+const isName = (value: unknown): value is string => typeof value === 'string' && value !== ''
+
+const isTexts = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string')

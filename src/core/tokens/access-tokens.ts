@@ -84,7 +84,9 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
       throw new Problem('access_token_invalid', {}, { cause })
     })
     const claims = payload as JWTPayload & AccessTokenClaims
-    const verified = { claims, kid: protectedHeader.kid as string, principal: principalOf(claims) }
+    const principal = principalOf(payload)
+    if (!principal) throw new Problem('access_token_invalid')
+    const verified = { claims, kid: protectedHeader.kid as string, principal }
     cache.set(id, verified)
     return check(verified)
   }

@@ -2,7 +2,6 @@ import type { RequestContext } from '../../core/events/events.ts'
 import { hasSecondFactor } from '../../core/factors/factors.ts'
 import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/passwords/passwords.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { User } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 
 export type ResetPasswordUses = Uses<
@@ -44,7 +43,7 @@ export async function resetPassword(
   const hasFactor = hasSecondFactor(await factors.of(db, owner.id))
   const minLength = hasFactor ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
   await passwordPolicy.check(input.password, { email: owner.email, minLength })
-  await requireAnother(uses, owner, input.password)
+  await requireAnother(uses, owner.id, input.password)
   const passwordHash = await uses.passwords.hash(input.password)
 
   const isReset = await transact(async (tx) => {
@@ -71,11 +70,13 @@ export async function resetPassword(
 
 /** After a required reset the password must be a new one: the old one may be known. @throws `password_too_weak`. */
 async function requireAnother(
-  { passwords }: ResetPasswordUses,
-  { resetRequiredAt, passwordHash }: User,
+  { db, users, passwords }: ResetPasswordUses,
+  userId: string,
   password: string,
 ): Promise<void> {
-  if (!resetRequiredAt || !(await passwords.verify(passwordHash, password))) return
+  // Read now: the reset may have been required while the new password was checked.
+  const user = await users.find(db, userId)
+  if (!user?.resetRequiredAt || !(await passwords.verify(user.passwordHash, password))) return
   const detail = 'This is your old password. Choose a different one.'
   throw new Problem('password_too_weak', { reasons: ['same_as_before'], detail })
 }

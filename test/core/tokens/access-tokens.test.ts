@@ -133,6 +133,28 @@ t.test('a token without a scope has no rights; it does not cause a server error'
   t.strictSame(await accessTokens.verify(token), { kind: 'client', clientId: 'robot', scope: [] })
 })
 
+t.test('a claim of the wrong type makes a token invalid, even if the server signed it', async (t) => {
+  const { accessTokens } = setUp()
+  const claims = { iss: ISSUER, aud: ISSUER, iat: seconds(), exp: seconds() + TTL, ...session() }
+  t.match(await accessTokens.verify(signByHand({ ...claims, jti: randomUUID() })), { kind: 'user' })
+  const wrong = [
+    ...[null, 5, ''].flatMap((value) => [{ sub: value }, { sid: value }, { client_id: value }]),
+    ...[null, 5, ['account']].map((scope) => ({ scope })),
+    ...[null, 'mfa', [5]].flatMap((value) => [{ amr: value }, { roles: value }]),
+    ...[null, '0'].map((value) => ({ auth_time: value })),
+  ]
+  for (const claim of wrong) {
+    const token = signByHand({ ...claims, jti: randomUUID(), ...claim })
+    for (const attempt of ['the first time', 'again: it is not cached']) {
+      await t.rejects(
+        async () => accessTokens.verify(token),
+        { code: 'access_token_invalid' },
+        `${JSON.stringify(claim)} ${attempt}`,
+      )
+    }
+  }
+})
+
 t.test('over HTTP only a first-party token of the person gives access to the account', async (t) => {
   const { access_token: own } = await server.login(await server.createAccount())
   const me = (bearer: string) => server.call('GET', '/me', { bearer })

@@ -78,6 +78,21 @@ t.test('a reset to such a password is refused without using up the link', async 
   t.equal((await reset('a passphrase of my own')).status, 204)
 })
 
+t.test('a reset that is required while the range API is asked refuses the old password', async (t) => {
+  const { email, password } = await server.createAccount()
+  const { reset } = await resetLink(email)
+  range.behaviour = (path, response) => {
+    const data = { resetRequiredAt: new Date(), securityVersion: { increment: 1 } }
+    void server.db.user.update({ where: { email }, data }).then(() => range.well(path, response))
+  }
+  t.teardown(() => {
+    range.behaviour = range.well
+  })
+  t.match(await reset(password), weak('same_as_before'))
+  range.behaviour = range.well
+  t.equal((await reset('a passphrase of my own')).status, 204, 'the link was not used up')
+})
+
 t.test('without a valid link a password is not judged, and the range API is not asked', async (t) => {
   const account = await server.createAccount()
   const used = await resetLink(account.email)
