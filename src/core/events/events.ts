@@ -115,6 +115,7 @@ export function openEvents(
     },
     failure: {
       message: 'audit events wait for Postgres',
+      recovered: 'audit events are written again',
       fields: () => ({ pending: pending.length }),
     },
     monitor: deps,

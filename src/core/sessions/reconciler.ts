@@ -41,7 +41,10 @@ export function createReconciler(deps: ReconcilerDeps): Background {
     run: async () => {
       if (!redisBreaker.isOpen) await reconcile()
     },
-    failure: { message: 'Redis could not be updated from the ledger' },
+    failure: {
+      message: 'Redis could not be updated from the ledger',
+      recovered: 'Redis was updated from the ledger',
+    },
     monitor: deps,
   })
 }

@@ -78,7 +78,11 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
     task: 'write_behind',
     everyMs: intervalMs,
     run: write,
-    failure: { message: 'the ledger is behind', fields: () => ({ pending: pending.size }) },
+    failure: {
+      message: 'the ledger is behind',
+      recovered: 'the ledger is up to date again',
+      fields: () => ({ pending: pending.size }),
+    },
     monitor: deps,
   })
 
