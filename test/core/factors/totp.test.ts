@@ -46,8 +46,8 @@ async function person(email = `${uuidv7()}@example.com`) {
 /** What an app shows, `steps` from now. */
 const shown = (secret: string, steps = 0) => totpCode(secret, now, steps)
 
-async function enrolled(user: { id: string; email: string }, ability = totp) {
-  const enrolment = await ability.enrol(tx, asLocked(user))
+async function enrolled(user: { id: string; email: string }, service = totp) {
+  const enrolment = await service.enrol(tx, asLocked(user))
   if (!enrolment) throw new Error('not enrolled')
   return enrolment
 }
