@@ -1,10 +1,9 @@
 import type { RequestContext } from '../../core/events/events.ts'
-import { hasSecondFactor } from '../../core/factors/factors.ts'
 import type { UserPrincipal } from '../../core/principals/principals.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { StepUpProof } from '../../core/sign-in/sign-in.ts'
 import type { Uses } from '../../core/uses.ts'
-import { requireStandalone } from './require-standalone.ts'
+import { clearCodesWithoutFactor, requireStandalone } from './last-factor.ts'
 
 export type DisableTotpUses = Uses<'db' | 'transact' | 'factors' | 'passwordPolicy' | 'stepUp' | 'events'>
 
@@ -29,11 +28,7 @@ export async function disableTotp(
   await transact(async (tx) => {
     const user = await stepUp.lock(tx, proven)
     if (!(await factors.totp.disable(tx, user))) throw new Problem('not_found')
-    if (!hasSecondFactor(await factors.of(tx, userId))) {
-      // It became the last one: a passkey was removed in the meantime.
-      requireStandalone(uses, proof)
-      await factors.recoveryCodes.clear(tx, user)
-    }
+    await clearCodesWithoutFactor(uses, tx, user, proof)
     await factors.notifyOwner(tx, user, 'totp_disabled', context)
     await events.record(tx, { type: 'totp_disable', outcome: 'success', userId, sessionId }, context)
   })
