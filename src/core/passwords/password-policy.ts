@@ -11,11 +11,11 @@ export interface PasswordPolicy {
   /** The rule as a sentence, for a user who is choosing a password. */
   readonly rule: string
   /**
-   * `email` is the canonical address of the account; `minLength` replaces the general minimum for this account.
+   * `email` is the canonical address of the account; with a second factor, a shorter password is enough.
    * May wait a second for the network: do not call it inside a transaction.
    * @throws `password_too_weak` with reasons.
    */
-  check(password: string, account: { email: string; minLength?: number | undefined }): Promise<void>
+  check(password: string, account: { email: string; hasSecondFactor?: boolean }): Promise<void>
   /** For an account without a second factor. @throws `password_too_weak` for a password that is too short. */
   checkLength(password: string): void
 }
@@ -41,7 +41,8 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
   const orFewer = ` With a second factor ${MIN_LENGTH_WITH_SECOND_FACTOR} are enough.`
   return {
     rule: lengthRule(deps.minLength) + (deps.minLength > MIN_LENGTH_WITH_SECOND_FACTOR ? orFewer : ''),
-    async check(password, { email, minLength = deps.minLength }) {
+    async check(password, { email, hasSecondFactor = false }) {
+      const minLength = hasSecondFactor ? MIN_LENGTH_WITH_SECOND_FACTOR : deps.minLength
       const refuse = (reasons: readonly PasswordFault[]) => {
         const detail = reasons.map((reason) => ADVICE[reason] ?? lengthRule(minLength)).join(' ')
         return new Problem('password_too_weak', { reasons, detail })

@@ -1,6 +1,5 @@
 import type { RequestContext } from '../../core/events/events.ts'
 import { hasSecondFactor } from '../../core/factors/factors.ts'
-import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/passwords/passwords.ts'
 import type { UserPrincipal } from '../../core/principals/principals.ts'
 import type { Uses } from '../../core/uses.ts'
 
@@ -36,9 +35,10 @@ export async function changePassword(
     uses
   const { userId, sessionId } = principal
   const user = await stepUp.password(principal, input.currentPassword, context, 'password_change')
-  const hasFactor = hasSecondFactor(await factors.of(db, userId))
-  const minLength = hasFactor ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
-  await passwordPolicy.check(input.newPassword, { email: user.email, minLength })
+  await passwordPolicy.check(input.newPassword, {
+    email: user.email,
+    hasSecondFactor: hasSecondFactor(await factors.of(db, userId)),
+  })
   const passwordHash = await passwords.hash(input.newPassword)
 
   await transact(async (tx) => {

@@ -1,6 +1,5 @@
 import type { RequestContext } from '../../core/events/events.ts'
 import { hasSecondFactor } from '../../core/factors/factors.ts'
-import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/passwords/passwords.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
 
@@ -40,9 +39,10 @@ export async function resetPassword(
   // The token is checked first, so that only its holder learns which passwords are refused. It is used up last.
   const owner = await oneTimeTokens.find(db, 'reset_password', input.token)
   if (!owner) return refuse()
-  const hasFactor = hasSecondFactor(await factors.of(db, owner.id))
-  const minLength = hasFactor ? MIN_LENGTH_WITH_SECOND_FACTOR : undefined
-  await passwordPolicy.check(input.password, { email: owner.email, minLength })
+  await passwordPolicy.check(input.password, {
+    email: owner.email,
+    hasSecondFactor: hasSecondFactor(await factors.of(db, owner.id)),
+  })
   await requireAnother(uses, owner.id, input.password)
   const passwordHash = await uses.passwords.hash(input.password)
 
