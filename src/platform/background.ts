@@ -10,8 +10,8 @@ export interface Background {
 export interface RepeatOptions {
   /** Names the task in logs and metrics. */
   task: string
-  /** Milliseconds between the end of one run and the start of the next. */
-  everyMs: number | (() => number)
+  /** Milliseconds between the end of one run and the start of the next; without it, it runs only when it is told to. */
+  everyMs?: number | (() => number)
   /** The share of `everyMs` by which a pause may vary, so that nodes that started together spread out. */
   jitter?: number
   /** Milliseconds until the first run; `everyMs` by default. */
@@ -66,7 +66,7 @@ export function repeat(options: RepeatOptions): Repeating {
       if (isLast || !signal.aborted) report(error)
       throw error
     } finally {
-      if (started) schedule(pause())
+      scheduleNext()
     }
   }
 
@@ -92,9 +92,10 @@ export function repeat(options: RepeatOptions): Repeating {
     timer = setTimeout(() => void runNow().catch(() => {}), ms).unref()
   }
 
-  function pause(): number {
+  function scheduleNext(): void {
+    if (!started || everyMs === undefined) return
     const ms = typeof everyMs === 'number' ? everyMs : everyMs()
-    return ms * (1 + jitter * (2 * Math.random() - 1))
+    schedule(ms * (1 + jitter * (2 * Math.random() - 1)))
   }
 
   return {
@@ -103,7 +104,8 @@ export function repeat(options: RepeatOptions): Repeating {
       if (started) return
       started = true
       stopping = new AbortController()
-      schedule(options.firstMs ?? pause())
+      if (options.firstMs === undefined) scheduleNext()
+      else schedule(options.firstMs)
     },
     async stop() {
       started = false

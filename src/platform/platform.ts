@@ -1,6 +1,7 @@
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Clock } from './clock.ts'
-import { type Database, openDatabase } from './database.ts'
+import { type Database, openDatabase, type Query } from './database.ts'
+import type { DatabasePoll } from './database-poll.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import {
@@ -23,6 +24,8 @@ export interface Platform {
   metrics: Metrics
   secrets: Secrets
   db: Database
+  query: Query
+  poll: DatabasePoll
   transact: Transact
   databaseBreaker: CircuitBreaker
   redis: RedisClient
@@ -55,7 +58,7 @@ export interface OpenPlatform {
 export function openPlatform(options: PlatformOptions, clock: Clock, log: Log): OpenPlatform {
   const metrics = createMetrics()
   const monitor = { log, metrics }
-  const { db, databaseBreaker, close } = openDatabase({ url: options.databaseUrl, monitor })
+  const { close, ...database } = openDatabase({ url: options.databaseUrl, monitor })
   const connection = openRedis(options.redis, log, options.redisCa)
   const { redis } = connection
   const redisBreaker = createRedisBreaker(redis, monitor)
@@ -66,9 +69,8 @@ export function openPlatform(options: PlatformOptions, clock: Clock, log: Log): 
       log,
       metrics,
       secrets: createSecrets(options.appSecrets),
-      db,
-      transact: createTransact(db),
-      databaseBreaker,
+      ...database,
+      transact: createTransact(database.db),
       redis,
       redisBreaker,
       retryQueue,
@@ -77,7 +79,7 @@ export function openPlatform(options: PlatformOptions, clock: Clock, log: Log): 
     },
     async start() {
       await firstContact(redis)
-      await databaseBreaker.start()
+      await database.databaseBreaker.start()
       await redisBreaker.start()
     },
     async stop() {

@@ -4,6 +4,7 @@ import type { Mailer } from '../../src/core/mail/mailer.ts'
 import { type Outbox, openOutbox } from '../../src/core/outbox/outbox.ts'
 import type { Clock } from '../../src/platform/clock.ts'
 import type { Database } from '../../src/platform/database.ts'
+import type { DatabasePoll } from '../../src/platform/database-poll.ts'
 import type { Log } from '../../src/platform/log.ts'
 import type { Metrics } from '../../src/platform/metrics.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
@@ -16,7 +17,7 @@ export interface MailQueueOptions {
   mailer: Mailer
   log: Log
   countMail?: Metrics['countMail']
-  pollMs?: number
+  poll: DatabasePoll
 }
 
 /** An outbox and the mail on top of it, as the server builds them. */
@@ -26,10 +27,10 @@ export interface MailQueue extends Pick<Outbox, 'start' | 'stop' | 'drain'> {
   enqueue(to: string, content: MailContent): Promise<void>
 }
 
-export function openMailQueue({ db, clock, mailer, log, countMail, pollMs }: MailQueueOptions): MailQueue {
+export function openMailQueue({ db, clock, mailer, log, countMail, poll }: MailQueueOptions): MailQueue {
   const metrics = countMail ? { ...silentMetrics, countMail } : silentMetrics
   const secrets = createSecrets(['s'.repeat(32)])
-  const outbox = openOutbox({ db, secrets, clock, log, metrics, pollMs })
+  const outbox = openOutbox({ db, secrets, clock, log, metrics, poll })
   const brand = { name: 'Example', url: 'https://example.test' }
   const mail = openMail({ db, log, metrics, outbox, mailer, brand })
   return {

@@ -13,7 +13,7 @@ export type AdminContext = ReturnType<typeof openAdminContext>
 
 /** Opens the services that the administrators' use cases need, with Postgres alone. */
 export function openAdminContext(url: string) {
-  const { db, databaseBreaker, close } = openDatabase({ url, poolSize: 1 })
+  const { db, poll, databaseBreaker, close } = openDatabase({ url, poolSize: 1 })
   const clock = systemClock
   const log = console
   const users = openUsers({ clock })
@@ -24,6 +24,7 @@ export function openAdminContext(url: string) {
   }
   return {
     db,
+    poll,
     transact: createTransact(db),
     clock,
     users,

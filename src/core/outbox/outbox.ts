@@ -4,7 +4,7 @@ import type { UsesPlatform } from '../../platform/platform.ts'
 import { afterCommit, type Transaction } from '../../platform/transact.ts'
 import { deliver } from './deliver.ts'
 import type { MessageKind, NewMessage } from './message-kind.ts'
-import { claimDue } from './rows.ts'
+import { claimDue, hasDue } from './rows.ts'
 
 export {
   type DeliveryResult,
@@ -24,16 +24,14 @@ export interface Outbox extends Background {
   drain(): Promise<void>
 }
 
-export interface OutboxOptions extends UsesPlatform<'db' | 'secrets' | 'clock' | 'log' | 'metrics'> {
-  /** Milliseconds between two queries for due messages. */
-  pollMs?: number | undefined
-}
+export type OutboxDeps = UsesPlatform<'db' | 'poll' | 'secrets' | 'clock' | 'log' | 'metrics'>
 
 const BATCH = 10
 const HOUR_MS = 3_600_000
 
-export function openOutbox({ pollMs = 1_000, ...deps }: OutboxOptions): Outbox {
-  const { db, secrets, clock } = deps
+/** Its worker runs when a transaction of this process queues a message, and when a heartbeat finds one that is due. */
+export function openOutbox(deps: OutboxDeps): Outbox {
+  const { db, poll, secrets, clock } = deps
   const kinds = new Map<string, MessageKind>()
   let started = false
 
@@ -51,8 +49,6 @@ export function openOutbox({ pollMs = 1_000, ...deps }: OutboxOptions): Outbox {
 
   const worker = repeat({
     task: 'outbox',
-    everyMs: pollMs,
-    firstMs: 0,
     run: deliverDue,
     failure: {
       message: 'the outbox cannot be read',
@@ -61,6 +57,17 @@ export function openOutbox({ pollMs = 1_000, ...deps }: OutboxOptions): Outbox {
     },
     monitor: deps,
   })
+
+  function wake(): void {
+    if (started) void worker.runNow().catch(() => {})
+  }
+
+  poll.ask<boolean>(
+    () => hasDue([...kinds.keys()], clock.now()),
+    (isDue) => {
+      if (isDue) wake()
+    },
+  )
 
   return {
     define(kind) {
@@ -80,9 +87,7 @@ export function openOutbox({ pollMs = 1_000, ...deps }: OutboxOptions): Outbox {
         const row = { id, kind: kind.name, topic, recipient, sealed, nextAttemptAt: createdAt, createdAt }
         await tx.outboxMessage.create({ data: row })
         // Not awaited: the response to the client does not wait for the delivery.
-        afterCommit(tx, () => {
-          if (started) void worker.runNow().catch(() => {})
-        })
+        afterCommit(tx, wake)
       }
     },
     start() {

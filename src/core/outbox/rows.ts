@@ -1,4 +1,5 @@
 import type { Database } from '../../platform/database.ts'
+import { Prisma } from '../../platform/generated/client.ts'
 
 /** A message whose lease this worker holds. */
 export interface ClaimedMessage {
@@ -16,6 +17,14 @@ export interface ClaimedMessage {
 /** How long a claimed message is hidden from other workers, in milliseconds. */
 export const LEASE_MS = 60_000
 
+/** SQL: whether a message of these kinds is due. */
+export const hasDue = (kinds: readonly string[], now: number) => Prisma.sql`EXISTS (
+  SELECT FROM outbox_messages WHERE ${isDue(kinds, now)})`
+
+const isDue = (kinds: readonly string[], now: number) => Prisma.sql`
+  sent_at IS NULL AND gave_up_at IS NULL AND next_attempt_at <= ${timestamp(now)}::timestamptz
+    AND kind = ANY(${[...kinds]})`
+
 /**
  * Claims up to `limit` due messages of these kinds, longest due first, by postponing them for the length of a lease.
  * If a worker dies, its messages become due again, and no row stays locked during a delivery.
@@ -28,9 +37,7 @@ export function claimDue(
 ): Promise<ClaimedMessage[]> {
   return db.$queryRaw<ClaimedMessage[]>`
     WITH due AS MATERIALIZED (
-      SELECT id FROM outbox_messages
-      WHERE sent_at IS NULL AND gave_up_at IS NULL AND next_attempt_at <= ${timestamp(now)}::timestamptz
-        AND kind = ANY(${[...kinds]})
+      SELECT id FROM outbox_messages WHERE ${isDue(kinds, now)}
       ORDER BY next_attempt_at
       LIMIT ${limit}::int
       FOR UPDATE SKIP LOCKED

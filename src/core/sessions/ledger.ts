@@ -1,5 +1,5 @@
 import type { Database, Queryable } from '../../platform/database.ts'
-import type { Session } from '../../platform/generated/client.ts'
+import { Prisma, type Session } from '../../platform/generated/client.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { FindOwners, RequestContext } from '../events/events.ts'
 import type { SessionClaims } from './claims.ts'
@@ -90,11 +90,20 @@ export const findOwners: FindOwners = async (db, familyHashes) => {
   return new Map(sessions.map(({ id, userId, familyHash }) => [text(familyHash), { sessionId: id, userId }]))
 }
 
-/** The ids of the sessions that ended within the last `backMs` milliseconds, by Postgres's clock. */
-export async function readEnded(db: Database, backMs: number): Promise<string[]> {
-  const rows = await db.$queryRaw<{ id: string }[]>`
-    SELECT id FROM sessions WHERE ended_at > clock_timestamp() - ${backMs}::float8 * interval '1 millisecond'`
-  return rows.map(({ id }) => id)
+/**
+ * SQL of an array: the ids of the sessions that ended within the last `backMs` milliseconds, by Postgres's clock, and of
+ * those that ended within `keepMs` but are not known to Redis, such as one whose transaction took long to commit.
+ */
+export const endedWithin = (backMs: number, keepMs: number) => Prisma.sql`(
+  ARRAY(SELECT id FROM sessions WHERE ended_at > ${ago(backMs)}) ||
+  ARRAY(SELECT id FROM sessions WHERE ended_at > ${ago(keepMs)} AND tombstoned_at IS NULL))`
+
+// Not `clock_timestamp()`: it may change from row to row, so no index could serve the condition.
+const ago = (ms: number) => Prisma.sql`statement_timestamp() - ${ms}::float8 * interval '1 millisecond'`
+
+export async function readEnded(db: Database, backMs: number, keepMs: number): Promise<string[]> {
+  const [row] = await db.$queryRaw<{ ids: string[] }[]>`SELECT ${endedWithin(backMs, keepMs)} AS ids`
+  return row?.ids ?? []
 }
 
 /** Ended sessions are listed for 30 days. After its absolute expiry a family needs no tombstone. */

@@ -1,21 +1,24 @@
 import { type Background, repeat } from '../../platform/background.ts'
+import { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Revocations } from './revocation.ts'
-import { pendingRevocations } from './revocation-rows.ts'
-import { markInvalidated, rotatedOnLedger } from './rotation/ledger-store.ts'
+import { hasPendingRevocations, pendingRevocations } from './revocation-rows.ts'
+import { hasRotatedOnLedger, markInvalidated, rotatedOnLedger } from './rotation/ledger-store.ts'
 import type { RefreshTokenStore } from './rotation/redis-store.ts'
 
-export interface ReconcilerDeps extends UsesPlatform<'db' | 'redisBreaker' | 'log' | 'metrics'> {
+export interface ReconcilerDeps extends UsesPlatform<'db' | 'poll' | 'redisBreaker' | 'log' | 'metrics'> {
   store: Pick<RefreshTokenStore, 'invalidate'>
   revocations: Pick<Revocations, 'replay'>
-  intervalMs?: number
 }
 
 const BATCH = 1_000
 
-/** Updates Redis from the ledger: revocations that did not reach Redis, and families rotated without it. */
+/**
+ * Updates Redis from the ledger: revocations that did not reach Redis, and families rotated without it. It runs when a
+ * heartbeat of the database finds any.
+ */
 export function createReconciler(deps: ReconcilerDeps): Background {
-  const { db, store, revocations, redisBreaker, intervalMs = 700 } = deps
+  const { db, poll, store, revocations, redisBreaker } = deps
 
   /** Runs until nothing is pending. Every node does this; doing it twice is harmless. */
   async function reconcile(): Promise<void> {
@@ -34,12 +37,14 @@ export function createReconciler(deps: ReconcilerDeps): Background {
   // Redis is not used again before it has received what it missed.
   redisBreaker.beforeClosing(reconcile)
 
-  return repeat({
+  let started = false
+  let failed = false
+  const reconciler = repeat({
     task: 'reconciler',
-    everyMs: intervalMs,
-    jitter: 0.3,
-    run: async () => {
-      if (!redisBreaker.isOpen) await reconcile()
+    async run() {
+      failed = true
+      await reconcile()
+      failed = false
     },
     failure: {
       message: 'Redis could not be updated from the ledger',
@@ -47,4 +52,18 @@ export function createReconciler(deps: ReconcilerDeps): Background {
     },
     monitor: deps,
   })
+  const isNeeded = () => Prisma.sql`(${hasPendingRevocations} OR ${hasRotatedOnLedger})`
+  poll.ask<boolean>(isNeeded, (needed) => {
+    if (started && !redisBreaker.isOpen && (needed || failed)) void reconciler.runNow().catch(() => {})
+  })
+  return {
+    start() {
+      started = true
+      reconciler.start()
+    },
+    stop() {
+      started = false
+      return reconciler.stop()
+    },
+  }
 }

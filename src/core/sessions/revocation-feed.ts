@@ -3,12 +3,12 @@ import { INCARNATION } from '../../platform/incarnation.lua.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { RedisConnection } from '../../platform/redis.ts'
 import { Problem } from '../problems/problems.ts'
-import { readEnded } from './ledger.ts'
+import { endedWithin, readEnded } from './ledger.ts'
 import type { RevokedTokens } from './revoked-tokens.ts'
 
 /**
- * Collects the revocations of all nodes on this one: at once from a Redis stream, and from the ledger, which it reads
- * at least twice a second whether Redis works or not. Each source alone covers what ended up to a second ago.
+ * Collects the revocations of all nodes on this one: at once from a Redis stream, and from the ledger with every
+ * heartbeat of the database, whether Redis works or not. Each source alone covers what ended up to a second ago.
  */
 export interface RevocationFeed extends Background {
   /** Whether this node knows every revocation up to a second ago. */
@@ -21,7 +21,7 @@ export interface RevocationFeed extends Background {
   start(): Promise<void>
 }
 
-export interface RevocationFeedDeps extends UsesPlatform<'db' | 'redis' | 'log' | 'metrics'> {
+export interface RevocationFeedDeps extends UsesPlatform<'db' | 'poll' | 'redis' | 'log' | 'metrics'> {
   /** A separate connection, because reading blocks it. */
   reader: RedisConnection
   revoked: Pick<RevokedTokens, 'addSession'>
@@ -42,15 +42,14 @@ return { incarnation(''), #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) }
 `
 
 const FRESH_MS = 1_000
-const POLL_MS = 400
 const BLOCK_MS = 300
 const RETRY_MS = 200
 const BATCH = 1_000
 // A revocation is dated before its transaction commits, so each reading covers some of the time before it again.
-const OVERLAP_MS = 30_000
+const OVERLAP_MS = 5_000
 
 export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
-  const { db, redis, reader, revoked, keepMs } = deps
+  const { db, poll, redis, reader, revoked, keepMs } = deps
   let knownUpTo = Number.NEGATIVE_INFINITY
   let catchingUp: Promise<void> | undefined
 
@@ -59,28 +58,23 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
     knownUpTo = Math.max(knownUpTo, time)
   }
 
-  async function readLedger(backMs: number): Promise<void> {
-    const began = performance.now()
-    for (const id of await readEnded(db, backMs)) revoked.addSession(id)
-    markKnownUpTo(began)
+  let ledgerReadAt = Number.NEGATIVE_INFINITY
+
+  /** Milliseconds before now for which the ledger has to be read. */
+  const unreadMs = () => Math.min(keepMs, performance.now() - ledgerReadAt + OVERLAP_MS)
+
+  function learn(ended: readonly string[], askedAt: number): void {
+    for (const id of ended) revoked.addSession(id)
+    ledgerReadAt = Math.max(ledgerReadAt, askedAt)
+    markKnownUpTo(askedAt)
   }
 
-  let ledgerReadAt = performance.now()
-  const ledgerReader = repeat({
-    task: 'revocation_ledger',
-    everyMs: POLL_MS,
-    async run() {
-      const began = performance.now()
-      await readLedger(began - ledgerReadAt + OVERLAP_MS)
-      // Only after a success: the reading after a failure covers the same time again.
-      ledgerReadAt = began
-    },
-    failure: {
-      message: 'revocations cannot be read from the ledger',
-      recovered: 'revocations are read from the ledger again',
-    },
-    monitor: deps,
-  })
+  async function readLedger(backMs: number): Promise<void> {
+    const askedAt = performance.now()
+    learn(await readEnded(db, backMs, keepMs), askedAt)
+  }
+
+  poll.ask<string[]>(() => endedWithin(unreadMs(), keepMs), learn)
 
   let position: Position | undefined
   let interrupted = true
@@ -140,7 +134,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
       return performance.now() - knownUpTo <= FRESH_MS
     },
     catchUp() {
-      catchingUp ??= readLedger(Math.min(keepMs, performance.now() - knownUpTo + OVERLAP_MS))
+      catchingUp ??= readLedger(unreadMs())
         .catch((cause) => {
           // The stream may have been read in the meantime.
           if (performance.now() - knownUpTo > FRESH_MS)
@@ -157,12 +151,10 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
     },
     async start() {
       await readLedger(keepMs)
-      ledgerReadAt = performance.now()
-      ledgerReader.start()
       streamReader.start()
     },
     async stop() {
-      const stopped = Promise.all([ledgerReader.stop(), streamReader.stop()])
+      const stopped = streamReader.stop()
       // Ends the read that blocks.
       reader.close()
       await stopped

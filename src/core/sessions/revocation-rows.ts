@@ -1,4 +1,5 @@
 import type { Database, Queryable } from '../../platform/database.ts'
+import { Prisma } from '../../platform/generated/client.ts'
 import { type EndedReason, type SessionEndedReason, toSessionEndedReason } from '../reasons/reasons.ts'
 import { bytes, text } from './family-hash.ts'
 
@@ -30,19 +31,9 @@ export async function recordRevocations(
   scope: RevocationScope,
   reason: EndedReason,
 ): Promise<Revocation[]> {
-  const sessionId = 'sessionId' in scope ? scope.sessionId : null
-  const familyHash = 'familyHash' in scope ? bytes(scope.familyHash) : null
-  const userId = 'userId' in scope ? (scope.userId ?? null) : null
-  const except = 'exceptSessionId' in scope ? (scope.exceptSessionId ?? null) : null
   const rows = await db.$queryRaw<RevocationRow[]>`
     WITH scope AS (
-      SELECT id, ended_at FROM sessions
-      WHERE tombstoned_at IS NULL
-        AND (${sessionId}::uuid IS NULL OR id = ${sessionId}::uuid)
-        AND (${familyHash}::bytea IS NULL OR family_hash = ${familyHash}::bytea)
-        AND (${userId}::uuid IS NULL OR user_id = ${userId}::uuid)
-        AND (${except}::uuid IS NULL OR id <> ${except}::uuid)
-      ORDER BY id FOR UPDATE
+      SELECT id, ended_at FROM sessions WHERE ${isIn(scope)} AND tombstoned_at IS NULL ORDER BY id FOR UPDATE
     )
     UPDATE sessions s
     SET ended_at = COALESCE(s.ended_at, clock_timestamp()), ended_reason = COALESCE(s.ended_reason, ${reason})
@@ -51,13 +42,34 @@ export async function recordRevocations(
   return rows.map(toRevocation)
 }
 
-/** Revocations that Redis has not received yet, of families that have not expired. */
+// A revocation that was only just recorded is on its way to Redis by the call that recorded it.
+const UNDER_WAY_MS = 200
+
+/** SQL: whether there are revocations that Redis should have received by now. */
+export const hasPendingRevocations = Prisma.sql`EXISTS (
+  SELECT FROM sessions WHERE tombstoned_at IS NULL AND ended_at IS NOT NULL
+    AND ended_at < statement_timestamp() - ${UNDER_WAY_MS}::int * interval '1 millisecond')`
+
+/** Revocations that Redis has not received yet. Their families may have expired: then no tombstone is left to write. */
 export async function pendingRevocations(db: Database, limit: number): Promise<Revocation[]> {
   const rows = await db.$queryRaw<RevocationRow[]>`
     SELECT id, user_id, family_hash, ended_reason, absolute_expires_at, false AS is_new FROM sessions
-    WHERE tombstoned_at IS NULL AND ended_at IS NOT NULL AND absolute_expires_at > clock_timestamp()
+    WHERE tombstoned_at IS NULL AND ended_at IS NOT NULL
     ORDER BY ended_at LIMIT ${limit}`
   return rows.map(toRevocation)
+}
+
+/** A condition that an index serves, for every kind of scope. */
+function isIn(scope: RevocationScope): Prisma.Sql {
+  if ('familyHash' in scope) return Prisma.sql`family_hash = ${bytes(scope.familyHash)}`
+  if (!('sessionId' in scope)) {
+    const { userId, exceptSessionId } = scope
+    const others = exceptSessionId ? Prisma.sql`AND id <> ${exceptSessionId}::uuid` : Prisma.empty
+    return Prisma.sql`user_id = ${userId}::uuid ${others}`
+  }
+  const { sessionId, userId } = scope
+  const theirs = userId ? Prisma.sql`AND user_id = ${userId}::uuid` : Prisma.empty
+  return Prisma.sql`id = ${sessionId}::uuid ${theirs}`
 }
 
 interface RevocationRow {

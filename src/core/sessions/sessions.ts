@@ -89,7 +89,17 @@ const TOLERANCE_SECONDS = 60
 
 export function openSessions(
   deps: UsesPlatform<
-    'db' | 'transact' | 'redis' | 'redisBreaker' | 'connectRedis' | 'secrets' | 'clock' | 'log' | 'metrics'
+    | 'db'
+    | 'query'
+    | 'poll'
+    | 'transact'
+    | 'redis'
+    | 'redisBreaker'
+    | 'connectRedis'
+    | 'secrets'
+    | 'clock'
+    | 'log'
+    | 'metrics'
   > & { events: Events },
   { lifetimes, accessTokenTtl, incarnation }: SessionsOptions,
 ): Sessions {

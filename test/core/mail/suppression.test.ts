@@ -19,7 +19,7 @@ const ann = 'ann@example.test'
 const at = (ms: number) => new Date(START + ms)
 
 const database = await createTestDatabase()
-const { db, close } = openDatabase({ url: database.url })
+const { db, poll, close } = openDatabase({ url: database.url })
 t.teardown(async () => {
   await close()
   await database.drop()
@@ -98,6 +98,7 @@ async function deliverAll(failure?: Error) {
   const log = { ...silentLog, warn: (fields: object) => void logged.push(fields) }
   const queue = openMailQueue({
     db,
+    poll,
     clock: { now: () => START },
     mailer,
     log,

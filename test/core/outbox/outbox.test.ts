@@ -17,7 +17,7 @@ const link = 'https://example.test/verify?token=canary'
 const verify: MailContent = { template: 'verify_email', data: { link, minutes: 60 } }
 
 const database = await createTestDatabase()
-const { db, close } = openDatabase({ url: database.url })
+const { db, poll, databaseBreaker, close } = openDatabase({ url: database.url })
 const transact = createTransact(db)
 t.teardown(async () => {
   await close()
@@ -25,7 +25,7 @@ t.teardown(async () => {
 })
 
 /** A mailer that fails on request, with a recording log and a clock. */
-function setup(options: { pollMs?: number } = {}) {
+function setup() {
   const state = {
     now: START,
     failure: null as Error | null,
@@ -44,7 +44,7 @@ function setup(options: { pollMs?: number } = {}) {
   const write = (fields: object) => void state.logged.push(fields)
   const log = { ...silentLog, warn: write, error: write }
   const clock = { now: () => state.now }
-  const create = () => openMailQueue({ db, clock, mailer, log, ...options })
+  const create = () => openMailQueue({ db, poll, clock, mailer, log })
   return { state, create, outbox: create() }
 }
 
@@ -186,13 +186,14 @@ t.test('a recipient cannot inject a header', async (t) => {
 })
 
 t.test('a started outbox sends when woken and when polled, but not after it was stopped', async (t) => {
-  const woken = setup({ pollMs: HOUR })
+  const woken = setup()
   woken.outbox.start()
   await transact((tx) => woken.outbox.enqueueIn(tx, to, verify))
   await becomes(t, () => woken.state.sent.length === 1, 'woken')
   await woken.outbox.stop()
 
-  const polled = setup({ pollMs: 20 })
+  await databaseBreaker.start()
+  const polled = setup()
   polled.outbox.start()
   await polled.outbox.enqueue(to, verify)
   await becomes(t, () => polled.state.sent.length === 1, 'polled')
@@ -206,17 +207,21 @@ t.test('a started outbox sends when woken and when polled, but not after it was 
   // This would await anything in flight.
   await polled.outbox.stop()
   t.equal(polled.state.sent.length, 2)
+  await databaseBreaker.stop()
 })
 
 t.test('a database failure is logged and the query is retried', async (t) => {
-  const { state, outbox } = setup({ pollMs: 20 })
-  await db.$executeRaw`ALTER TABLE outbox_messages RENAME TO outbox_renamed`
+  const { state, outbox } = setup()
+  await outbox.enqueue(to, verify)
+  // The worker fails, and not the heartbeat.
+  await db.$executeRaw`ALTER TABLE outbox_messages RENAME COLUMN attempts TO renamed`
+  await databaseBreaker.start()
   outbox.start()
   await becomes(t, () => state.logged.length >= 2, 'more than one failure is logged')
-  await db.$executeRaw`ALTER TABLE outbox_renamed RENAME TO outbox_messages`
-  await outbox.enqueue(to, verify)
+  await db.$executeRaw`ALTER TABLE outbox_messages RENAME COLUMN renamed TO attempts`
   await becomes(t, () => state.sent.length === 1, 'the mail is sent once the database is back')
   await outbox.stop()
+  await databaseBreaker.stop()
   t.match(state.logged[0], { code: 'outbox_unavailable' })
 })
 

@@ -93,6 +93,7 @@ t.test('an unreadable stream is logged once, and again when it can be read', asy
   const logged: unknown[][] = []
   const feed = createRevocationFeed({
     db: { $queryRaw: async () => [] },
+    poll: { ask() {} },
     reader: { redis, close() {} },
     revoked: { addSession() {} },
     keepMs: 60_000,

@@ -69,6 +69,9 @@ export function rotateOnLedger(
   })
 }
 
+/** SQL: whether there are such families. */
+export const hasRotatedOnLedger = Prisma.sql`EXISTS (SELECT FROM sessions WHERE turned_to IS NOT NULL)`
+
 /** Families that were rotated on the ledger, so that their entries in Redis are out of date. */
 export async function rotatedOnLedger(db: Database, limit: number): Promise<RotatedOnLedger[]> {
   const rows = await db.$queryRaw<{ id: string; family_hash: Uint8Array; turned_to: number }[]>`
