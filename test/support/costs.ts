@@ -39,11 +39,30 @@ export function callsOf<Name extends string>(
   return calls
 }
 
-/** The statements that this process sends to Postgres from now on, without those of the circuit breaker. */
+/** The statements that this process sends to Postgres from now on, without the heartbeats. */
 export function statementsOf(t: Teardown): () => string[] {
   const calls = callsOf(t, pg.Client.prototype, 'query')
   return () =>
     calls
       .map(([query]) => String((query as { text?: string }).text ?? query))
-      .filter((text) => text !== 'SELECT 1')
+      .filter((text) => !text.startsWith('SELECT 1'))
+}
+
+/** Calls `answered` between the answer to each statement that contains `part` and the code that waits for it. */
+export function afterStatement(t: Teardown, part: string, answered: () => void): void {
+  const { query } = pg.Client.prototype
+  // biome-ignore lint/suspicious/noExplicitAny: pg's pool passes a callback last
+  pg.Client.prototype.query = function (this: pg.Client, ...args: any[]) {
+    const done = args.at(-1)
+    if (typeof done === 'function' && String(args[0]?.text).includes(part)) {
+      args[args.length - 1] = (...results: unknown[]) => {
+        answered()
+        done(...results)
+      }
+    }
+    return Reflect.apply(query, this, args)
+  } as typeof query
+  t.teardown(() => {
+    pg.Client.prototype.query = query
+  })
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
+import { afterStatement } from '../../support/costs.ts'
 import { eventually } from '../../support/eventually.ts'
 import { createFaultProxy } from '../../support/fault-proxy.ts'
 import { redisUrl, startServer } from '../../support/server.ts'
@@ -80,15 +81,10 @@ t.test('a merge that reaches Redis late does not restore an ended session', asyn
   await near.redis.flushdb()
   await near.app.services.sessions.flush()
   // The far node reads a live family from the ledger; its merge is delayed on the way to Redis.
-  const { db } = far.app.services
-  const { $queryRaw } = db
   let reads = 0
-  Object.assign(db, {
-    async $queryRaw(...args: Parameters<typeof $queryRaw>) {
-      const rows = await Reflect.apply($queryRaw, db, args)
-      if (String(args[0]).includes('s.family_hash') && ++reads === 1) proxy.stall()
-      return rows
-    },
+  afterStatement(t, 's.family_hash', () => {
+    reads += 1
+    if (reads === 1) proxy.stall()
   })
   const lost = refresh(far, token)
   await sent()

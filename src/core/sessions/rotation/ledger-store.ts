@@ -1,5 +1,5 @@
 import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
-import type { Database, Queryable } from '../../../platform/database.ts'
+import type { Database, Query, Queryable } from '../../../platform/database.ts'
 import { Prisma } from '../../../platform/generated/client.ts'
 import { toSessionEndedReason } from '../../reasons/reasons.ts'
 import { joinAccount } from '../../users/users.ts'
@@ -26,7 +26,7 @@ export interface RotatedOnLedger {
 }
 
 /** Reads a family, ended or not; null when there is no such family. */
-export const readFamily = (db: Database, familyHash: string) => selectFamily(db, familyHash, Prisma.empty)
+export const readFamily = (query: Query, familyHash: string) => selectFamily(query, familyHash, Prisma.empty)
 
 // Longer than the reconciler of a node that reaches Redis needs.
 const SETTLE_MS = 2_000
@@ -42,7 +42,7 @@ export function rotateOnLedger(
   request: RotationRequest,
 ): Promise<Verdict | null> {
   return db.$transaction(async (tx) => {
-    const family = await selectFamily(tx, familyHash, Prisma.sql`FOR UPDATE OF s`)
+    const family = await selectFamily((sql) => tx.$queryRaw(sql), familyHash, Prisma.sql`FOR UPDATE OF s`)
     if (!family) return null
     const { sessionId, claims, now } = family
     const decision = decide(family, request, now)
@@ -128,11 +128,11 @@ interface FamilyRow {
 }
 
 async function selectFamily(
-  db: Queryable,
+  query: Query,
   familyHash: string,
   lock: Prisma.Sql,
 ): Promise<LedgerFamily | null> {
-  const [row] = await db.$queryRaw<FamilyRow[]>`
+  const [row] = await query<FamilyRow>(Prisma.sql`
     SELECT s.id, s.user_id, s.client_id, s.scope, s.amr, s.generation, s.reissues, s.credits, s.clean, s.attempt,
       s.ended_reason, account.roles, account.disabled,
       s.ended_at > clock_timestamp() - ${SETTLE_MS}::int * interval '1 millisecond' AND s.tombstoned_at IS NULL
@@ -141,7 +141,7 @@ async function selectFamily(
       ${epochMs('s.idle_expires_at')} AS idle_expires_at, ${epochMs('s.absolute_expires_at')} AS absolute_expires_at,
       ${epochMs('clock_timestamp()')} AS now
     FROM sessions s ${joinAccount(Prisma.sql`s.user_id`)}
-    WHERE s.family_hash = ${bytes(familyHash)} ${lock}`
+    WHERE s.family_hash = ${bytes(familyHash)} ${lock}`)
   if (!row) return null
   const claims: SessionClaims = {
     sub: row.user_id ?? '',

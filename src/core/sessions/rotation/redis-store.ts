@@ -2,10 +2,11 @@ import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { RedisClient } from '../../../platform/redis.ts'
 import { type SessionEndedReason, toSessionEndedReason } from '../../reasons/reasons.ts'
 import type { FamilyState, RotationRequest, Verdict } from './decide.ts'
-import { INVALIDATE, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
+import { INVALIDATE, MARK, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
 import {
   ISSUED_REPLY,
-  MERGE_ARGUMENTS,
+  LEDGER_FAMILY,
+  MARK_ARGUMENTS,
   positionsIn,
   ROTATE_ARGUMENTS,
   TOMBSTONE_ARGUMENTS,
@@ -13,22 +14,27 @@ import {
 } from './wire.ts'
 
 /** A family to merge into Redis. Times in milliseconds since the epoch. */
-export type MergedFamily = Omit<FamilyState, 'ended'> & {
+export type LedgerState = Omit<FamilyState, 'ended'> & {
   /** The claims of the session's access tokens; opaque to the store. */
   claims: string
 }
 
+/** What was read from the ledger, and the mark that the family had before that. */
+export interface Merge {
+  mark: string
+  family: LedgerState
+}
+
 /** The conditions under which a command may run and use what it finds. */
 export interface Conditions {
-  /** Replaces the incarnation of a server that reports none. */
+  /** Replaces the incarnation of a server that reports none; '' if unknown. */
   incarnation: string
-  /** The id of the caller's merge, or '' without one. */
-  merge: string
   /** Milliseconds by Redis's clock. A command that arrives later does nothing. */
   deadline: number
 }
 
-export type StoreAnswer = Verdict | { outcome: 'cold' }
+/** `mark` is what a merge has to name; '' by a server that has no incarnation: it cannot be used. */
+export type StoreAnswer = Verdict | { outcome: 'cold'; mark: string }
 
 export interface Tombstone {
   familyHash: string
@@ -39,8 +45,17 @@ export interface Tombstone {
 
 /** The hot path: every method takes one round trip. @throws {StoreUnavailable} when a command arrives too late. */
 export interface RefreshTokenStore {
-  rotate(familyHash: string, request: RotationRequest, conditions: Conditions): Promise<StoreAnswer>
-  merge(familyHash: string, family: MergedFamily, conditions: Conditions): Promise<'merged' | 'ended'>
+  /** Rotates; a cold family only if it can be merged. */
+  rotate(
+    familyHash: string,
+    request: RotationRequest,
+    conditions: Conditions,
+    merge?: Merge,
+  ): Promise<StoreAnswer>
+  /** Marks a cold family, also one that is about to be written to the ledger; '' if it is not cold. */
+  mark(familyHash: string, conditions: Conditions): Promise<string>
+  /** Makes a marked family warm; does nothing if it has another mark, or a tombstone. */
+  merge(familyHash: string, merge: Merge, conditions: Conditions): Promise<void>
   writeTombstones(tombstones: readonly Tombstone[]): Promise<void>
   /** Marks families as cold, so that they are merged again; tombstones stay. */
   invalidate(familyHashes: readonly string[]): Promise<void>
@@ -50,7 +65,8 @@ type Argument = string | number
 
 interface Scripts {
   ratchetRotate(key: string, ...args: Argument[]): Promise<[outcome: string, ...unknown[]]>
-  ratchetMerge(key: string, ...args: Argument[]): Promise<'merged' | 'ended' | 'late'>
+  ratchetMark(key: string, ...args: Argument[]): Promise<string>
+  ratchetMerge(key: string, ...args: Argument[]): Promise<unknown>
   ratchetTombstone(key: string, ...args: Argument[]): Promise<unknown>
   ratchetInvalidate(key: string): Promise<unknown>
 }
@@ -60,13 +76,14 @@ const keyOf = (familyHash: string) => `rt:{${familyHash}}`
 
 export function createRedisStore(redis: RedisClient): RefreshTokenStore {
   redis.defineCommand('ratchetRotate', { numberOfKeys: 1, lua: ROTATE })
+  redis.defineCommand('ratchetMark', { numberOfKeys: 1, lua: MARK })
   redis.defineCommand('ratchetMerge', { numberOfKeys: 1, lua: MERGE })
   redis.defineCommand('ratchetTombstone', { numberOfKeys: 1, lua: TOMBSTONE })
   redis.defineCommand('ratchetInvalidate', { numberOfKeys: 1, lua: INVALIDATE })
   const scripts = redis as unknown as Scripts
 
   return {
-    async rotate(familyHash, request, { incarnation, merge, deadline }) {
+    async rotate(familyHash, request, { incarnation, deadline }, merge) {
       const args = toArguments(ROTATE_ARGUMENTS, {
         presented: request.presented,
         attempt: request.attempt,
@@ -74,32 +91,17 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
         grace_ms: request.graceMs,
         idle_ttl_ms: request.idleTtlMs,
         fallback_incarnation: incarnation,
-        merge,
         deadline,
         waited_ms: request.waitedMs,
       })
+      if (merge) args.push(...ledgerArguments(merge))
       return readAnswer(await scripts.ratchetRotate(keyOf(familyHash), ...args))
     },
 
-    async merge(familyHash, family, { incarnation, merge, deadline }) {
-      const args = toArguments(MERGE_ARGUMENTS, {
-        fallback_incarnation: incarnation,
-        generation: family.generation,
-        rotated_at: family.rotatedAt,
-        reissues: family.reissues,
-        credits: family.credits,
-        clean: family.clean,
-        attempts: family.attempts,
-        idle_expires_at: family.idleExpiresAt,
-        absolute_expires_at: family.absoluteExpiresAt,
-        binding: family.binding,
-        claims: family.claims,
-        merge,
-        deadline,
-      })
-      const outcome = await scripts.ratchetMerge(keyOf(familyHash), ...args)
-      if (outcome === 'late') throw new StoreUnavailable('redis', new Error('the merge arrived too late'))
-      return outcome
+    mark: (familyHash, conditions) => scripts.ratchetMark(keyOf(familyHash), ...markArguments(conditions)),
+
+    async merge(familyHash, merge, conditions) {
+      await scripts.ratchetMerge(keyOf(familyHash), ...markArguments(conditions), ...ledgerArguments(merge))
     },
 
     // One command each, because a Cluster spreads the keys over nodes. Pipelining sends them together.
@@ -118,6 +120,24 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
   }
 }
 
+const markArguments = ({ incarnation, deadline }: Conditions) =>
+  toArguments(MARK_ARGUMENTS, { fallback_incarnation: incarnation, deadline })
+
+const ledgerArguments = ({ mark, family }: Merge) =>
+  toArguments(LEDGER_FAMILY, {
+    mark,
+    generation: family.generation,
+    rotated_at: family.rotatedAt,
+    reissues: family.reissues,
+    credits: family.credits,
+    clean: family.clean,
+    attempts: family.attempts,
+    idle_expires_at: family.idleExpiresAt,
+    absolute_expires_at: family.absoluteExpiresAt,
+    binding: family.binding,
+    claims: family.claims,
+  })
+
 const ISSUED = positionsIn(ISSUED_REPLY)
 
 function readAnswer(answer: readonly [outcome: string, ...unknown[]]): StoreAnswer {
@@ -126,6 +146,7 @@ function readAnswer(answer: readonly [outcome: string, ...unknown[]]): StoreAnsw
     case 'late':
       throw new StoreUnavailable('redis', new Error('the command arrived too late'))
     case 'cold':
+      return { outcome, mark: String(detail) }
     case 'superseded':
       return { outcome }
     case 'reuse':

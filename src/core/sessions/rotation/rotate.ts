@@ -1,13 +1,12 @@
-import { randomBytes } from 'node:crypto'
 import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
 import type { SessionEndedReason } from '../../reasons/reasons.ts'
 import type { RotationRequest, Verdict } from './decide.ts'
 import { type LedgerFamily, readFamily, rotateOnLedger } from './ledger-store.ts'
-import type { RefreshTokenStore, StoreAnswer } from './redis-store.ts'
+import type { Merge, RefreshTokenStore, StoreAnswer } from './redis-store.ts'
 import type { WriteBehind } from './write-behind.ts'
 
-export interface RotationDeps extends UsesPlatform<'db' | 'redisBreaker'> {
+export interface RotationDeps extends UsesPlatform<'db' | 'query' | 'redisBreaker'> {
   store: RefreshTokenStore
   writeBehind: Pick<WriteBehind, 'flush'>
   /** Replaces the replication id of a Redis that has none. */
@@ -26,7 +25,8 @@ export type Rotate = (
 const MAX_TRIES = 3
 
 export function createRotate(deps: RotationDeps): Rotate {
-  const { db, store, redisBreaker, writeBehind } = deps
+  const { db, query, store, redisBreaker, writeBehind, incarnation = '' } = deps
+  const conditions = () => ({ incarnation, deadline: redisBreaker.deadline() })
 
   return async (familyHash, presented) => {
     const arrived = performance.now()
@@ -42,29 +42,16 @@ export function createRotate(deps: RotationDeps): Rotate {
   }
 
   async function onRedis(familyHash: string, request: () => RotationRequest): Promise<StoreAnswer> {
-    let merge = ''
-    // A server without an id is trusted only right after a merge.
-    const conditions = () => ({
-      merge,
-      incarnation: deps.incarnation ?? merge,
-      deadline: redisBreaker.deadline(),
-    })
-    const rotate = () => redisBreaker.run(() => store.rotate(familyHash, request(), conditions()))
+    const rotate = (merge?: Merge) =>
+      redisBreaker.run(() => store.rotate(familyHash, request(), conditions(), merge))
     let answer = await rotate()
-    for (let tries = 0; answer.outcome === 'cold' && tries < MAX_TRIES; tries += 1) {
-      merge = randomBytes(16).toString('hex')
-      const family = await readFamily(db, familyHash)
+    // Without a mark nothing can be merged: such a server leaves every rotation to the ledger.
+    for (let tries = 0; answer.outcome === 'cold' && answer.mark && tries < MAX_TRIES; tries += 1) {
+      const family = await readFamily(query, familyHash)
       if (!family) return { outcome: 'ended', reason: 'unknown' }
       const reason = endOf(family)
       if (reason) return ended(familyHash, family, reason)
-      await redisBreaker.run(() => store.merge(familyHash, family, conditions()))
-      // A change between the read and the merge may have reached Redis before the merge and been overwritten by it.
-      const again = await readFamily(db, familyHash)
-      if (again?.ended) return ended(familyHash, again, again.ended)
-      if (again && again.generation > family.generation) {
-        await redisBreaker.run(() => store.merge(familyHash, again, conditions()))
-      }
-      answer = await rotate()
+      answer = await rotate({ mark: answer.mark, family })
     }
     return answer
   }

@@ -3,9 +3,11 @@ import { ATTEMPT_MS, CLEAN_FOR_CREDIT, KEPT_ATTEMPTS, MAX_CREDITS, MAX_REISSUES 
 import {
   FAMILY_FIELDS,
   ISSUED_REPLY,
+  LEDGER_FAMILY,
   luaArguments,
+  luaArgumentTable,
   luaReadFields,
-  MERGE_ARGUMENTS,
+  MARK_ARGUMENTS,
   ROTATE_ARGUMENTS,
   TOMBSTONE_ARGUMENTS,
 } from './wire.ts'
@@ -13,38 +15,90 @@ import {
 // Each script reads Redis's clock and incarnation itself, so that no other clock and no failover can race with it.
 const PRELUDE = `${INCARNATION}
 local key = KEYS[1]
-local function now_ms()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function text(ms) return string.format('%.0f', ms) end
+`
+
+// Long enough to read the ledger once.
+const MARK_MS = 10_000
+
+/**
+ * A mark on a cold family, in its field `merge`: set before the ledger is read, and required when what was read there
+ * is merged. Whatever makes the reading out of date in the meantime also removes the mark: a tombstone replaces the
+ * family, an invalidation empties its incarnation, lost data loses the mark with it or changes the server's incarnation.
+ */
+const COLD_FAMILY = `
+local function is_cold()
+  return not family.generation or id == '' or family.incarnation ~= id or (family.merge and family.merge ~= '')
+end
+local function is_marked() return family.merge and family.merge ~= '' and family.incarnation == id end
+local function mark()
+  if id == '' then return '' end
+  if is_marked() then return family.merge end
+  local mark = time[1] .. '.' .. time[2]
+  redis.call('HSET', key, 'merge', mark, 'incarnation', id)
+  if not family.generation then redis.call('PEXPIRE', key, ${MARK_MS}) end
+  return mark
+end
+`
+
+// The higher generation wins. The lower count of credits wins, so that spent credits stay spent.
+const MERGE_FAMILY = `
+local function merge(ledger)
+  local ahead = (tonumber(family.generation) or -1) - tonumber(ledger.generation)
+  if ahead < 0 then
+    for _, field in ipairs({ 'generation', 'rotated_at', 'reissues', 'clean', 'attempts' }) do
+      family[field] = ledger[field]
+    end
+  elseif ahead == 0 then
+    family.reissues = math.max(tonumber(family.reissues), tonumber(ledger.reissues))
+  end
+  if ahead < 0 or tonumber(family.idle_expires_at) < tonumber(ledger.idle_expires_at) then
+    family.idle_expires_at = ledger.idle_expires_at
+  end
+  family.credits = math.min(tonumber(family.credits) or ${MAX_CREDITS}, tonumber(ledger.credits))
+  family.absolute_expires_at, family.binding, family.claims = ledger.absolute_expires_at, ledger.binding, ledger.claims
+  family.incarnation, family.merge = id, ''
+  local fields = {}
+  for name, value in pairs(family) do
+    if value then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+  end
+  redis.call('HSET', key, unpack(fields))
+  redis.call('PEXPIREAT', key, family.idle_expires_at)
 end
 `
 
 /**
- * Implements `decide.ts`, atomically on the stored family.
+ * Implements `decide.ts`, atomically on the stored family. A cold family is merged with the ledger's first, if the
+ * caller sends that; the merge takes the maximum, and a tombstone wins over it.
  *
  * KEYS[1] the family's hash
  * ARGV    ROTATE_ARGUMENTS of `wire.ts`. `fallback_incarnation`: for a server without an id ('' if unknown: then
- *         always cold). `merge`: the id of the caller's merge ('' without one). `deadline`: the latest time at which
- *         this may run (ms). `waited_ms`: how long ago the request arrived.
- * Returns {'late'} | {'cold'} | {'ended', reason} | {'superseded'}
+ *         always cold). `deadline`: the latest time at which this may run (ms). `waited_ms`: how long ago the request
+ *         arrived. Then, optionally, LEDGER_FAMILY.
+ * Returns {'late'} | {'cold', mark, or '' by a server without an id} | {'ended', reason} | {'superseded'}
  *       | {'rotate' | 'fast_forward' | 'reissue', then ISSUED_REPLY of `wire.ts`}
  *       | {'reuse', claims}, repeated for every call until TOMBSTONE reports that the ledger has recorded it
  */
 export const ROTATE = `${PRELUDE}
 ${luaArguments(ROTATE_ARGUMENTS)}
-local now = now_ms()
 if now > tonumber(deadline) then return { 'late' } end
 ${luaReadFields('family', FAMILY_FIELDS)}
 if family.ended and family.ended ~= '' then
   if family.recorded == '0' then return { 'reuse', family.claims } end
   return { 'ended', family.ended }
 end
-if not family.generation or family.incarnation == '' or family.incarnation ~= incarnation(fallback_incarnation) then
-  return { 'cold' }
-end
-if family.merge and family.merge ~= '' then
-  if family.merge ~= merge then return { 'cold' } end
-  redis.call('HSET', key, 'merge', '')
+local id = incarnation(fallback_incarnation)
+${COLD_FAMILY}
+if is_cold() then
+  ${MERGE_FAMILY}
+  ${luaArgumentTable('ledger', LEDGER_FAMILY, ROTATE_ARGUMENTS.length)}
+  if not ledger.mark or not is_marked() or ledger.mark ~= family.merge then return { 'cold', mark() } end
+  merge(ledger)
 end
 presented, grace_ms, idle_ttl_ms = tonumber(presented), tonumber(grace_ms), tonumber(idle_ttl_ms)
 local generation, rotated_at, reissues = tonumber(family.generation), tonumber(family.rotated_at), tonumber(family.reissues)
@@ -66,9 +120,9 @@ if behind <= 0 then
     if #kept < ${KEPT_ATTEMPTS} then kept[#kept + 1] = word end
   end
   attempts = table.concat(kept, ' ')
-  redis.call('HSET', key, 'generation', generation, 'rotated_at', string.format('%.0f', now), 'reissues', 0,
-    'credits', credits, 'clean', clean, 'attempts', attempts, 'idle_expires_at', string.format('%.0f', idle_expires_at))
-  redis.call('PEXPIREAT', key, string.format('%.0f', idle_expires_at))
+  redis.call('HSET', key, 'generation', generation, 'rotated_at', text(now), 'reissues', 0,
+    'credits', credits, 'clean', clean, 'attempts', attempts, 'idle_expires_at', text(idle_expires_at))
+  redis.call('PEXPIREAT', key, text(idle_expires_at))
   return { ahead and 'fast_forward' or 'rotate', ${ISSUED_REPLY.join(', ')} }
 end
 local age = now - tonumber(waited_ms) - rotated_at
@@ -94,60 +148,52 @@ if behind == 1 then
 end
 if in_grace or same_attempt then return { 'superseded' } end
 redis.call('HSET', key, 'ended', 'reuse_detected', 'recorded', '0')
-redis.call('PEXPIREAT', key, string.format('%.0f', absolute_expires_at))
+redis.call('PEXPIREAT', key, text(absolute_expires_at))
 return { 'reuse', claims }
 `
 
 /**
- * Merges a family from the ledger; the higher generation wins, and a tombstone wins over any merge. The family stays
- * cold until a ROTATE names this merge: before that, the caller checks the ledger again for a revocation.
+ * Marks a cold family. The transaction that starts a family commits after that, so that MERGE can then make it warm.
  *
  * KEYS[1] the family's hash
- * ARGV    MERGE_ARGUMENTS of `wire.ts`. `merge`: an id for this merge. `deadline`: the latest time to run (ms).
- * Returns 'late' | 'ended' | 'merged'
+ * ARGV    MARK_ARGUMENTS of `wire.ts`
+ * Returns the mark, or '' if the family is not cold, or this runs too late, or the server has no id
  */
-export const MERGE = `${PRELUDE}
-${luaArguments(MERGE_ARGUMENTS)}
-if now_ms() > tonumber(deadline) then return 'late' end
-${luaReadFields('known', [
-  'ended',
-  'generation',
-  'idle_expires_at',
-  'reissues',
-  'credits',
-  'incarnation',
-  'merge',
-])}
-if known.ended and known.ended ~= '' then return 'ended' end
+export const MARK = `${PRELUDE}
+${luaArguments(MARK_ARGUMENTS)}
+${luaReadFields('family', ['ended', 'generation', 'incarnation', 'merge'])}
+if now > tonumber(deadline) or (family.ended and family.ended ~= '') then return '' end
 local id = incarnation(fallback_incarnation)
-local ahead = (tonumber(known.generation) or -1) - tonumber(generation)
-if ahead >= 0 and tonumber(known.idle_expires_at) > tonumber(idle_expires_at) then
-  idle_expires_at = known.idle_expires_at
-end
--- The lower count of credits wins, so that spent credits stay spent.
-redis.call('HSET', key, 'credits', math.min(tonumber(known.credits) or ${MAX_CREDITS}, tonumber(credits)))
-if ahead == 0 then
-  redis.call('HSET', key, 'reissues', math.max(tonumber(known.reissues), tonumber(reissues)))
-elseif ahead < 0 then
-  redis.call('HSET', key, 'generation', generation, 'rotated_at', rotated_at, 'reissues', reissues, 'clean', clean,
-    'attempts', attempts)
-end
-if known.incarnation ~= id or known.merge ~= '' then redis.call('HSET', key, 'merge', merge) end
-redis.call('HSET', key, 'idle_expires_at', idle_expires_at, 'absolute_expires_at', absolute_expires_at,
-  'binding', binding, 'claims', claims, 'incarnation', id)
-redis.call('PEXPIREAT', key, idle_expires_at)
-return 'merged'
+${COLD_FAMILY}
+return is_cold() and mark() or ''
 `
 
 /**
- * Marks a family as cold, because the ledger has rotated it. A tombstone stays.
+ * Merges a marked family with the ledger's. Does nothing without that mark, and so nothing to a tombstone.
+ *
+ * KEYS[1] the family's hash
+ * ARGV    MARK_ARGUMENTS of `wire.ts`, then LEDGER_FAMILY
+ */
+export const MERGE = `${PRELUDE}
+${luaArguments(MARK_ARGUMENTS)}
+${luaArgumentTable('ledger', LEDGER_FAMILY, MARK_ARGUMENTS.length)}
+${luaReadFields('family', FAMILY_FIELDS)}
+local id = incarnation(fallback_incarnation)
+${COLD_FAMILY}
+${MERGE_FAMILY}
+if now <= tonumber(deadline) and is_marked() and family.merge == ledger.mark then merge(ledger) end
+return 1
+`
+
+/**
+ * Makes a family cold, because the ledger has rotated it, and voids its mark. A tombstone stays.
  *
  * KEYS[1] the family's hash
  */
 export const INVALIDATE = `
 local key = KEYS[1]
-${luaReadFields('family', ['ended', 'generation'])}
-if family.generation and (not family.ended or family.ended == '') then redis.call('HSET', key, 'incarnation', '') end
+${luaReadFields('family', ['ended', 'incarnation'])}
+if family.incarnation and (not family.ended or family.ended == '') then redis.call('HSET', key, 'incarnation', '') end
 return 1
 `
 

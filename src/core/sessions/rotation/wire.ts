@@ -9,13 +9,15 @@ export const ROTATE_ARGUMENTS = [
   'grace_ms',
   'idle_ttl_ms',
   'fallback_incarnation',
-  'merge',
   'deadline',
   'waited_ms',
 ] as const
 
-export const MERGE_ARGUMENTS = [
-  'fallback_incarnation',
+export const MARK_ARGUMENTS = ['fallback_incarnation', 'deadline'] as const
+
+/** A family as the ledger has it, and the mark that was set before the ledger was read. */
+export const LEDGER_FAMILY = [
+  'mark',
   'generation',
   'rotated_at',
   'reissues',
@@ -26,8 +28,6 @@ export const MERGE_ARGUMENTS = [
   'absolute_expires_at',
   'binding',
   'claims',
-  'merge',
-  'deadline',
 ] as const
 
 export const TOMBSTONE_ARGUMENTS = ['reason', 'absolute_expires_at'] as const
@@ -80,6 +80,12 @@ export const positionsIn = <const Names extends readonly string[]>(
 
 /** Lua: the arguments of a script as local variables. */
 export const luaArguments = (names: readonly string[]): string => `local ${names.join(', ')} = unpack(ARGV)`
+
+/** Lua: the arguments after the first `skipped` ones as a table. */
+export function luaArgumentTable(table: string, names: readonly string[], skipped: number): string {
+  const reads = names.map((name, index) => `${name} = ARGV[${skipped + index + 1}]`)
+  return `local ${table} = { ${reads.join(', ')} }`
+}
 
 /** Lua: the named fields of the hash `key` as a table. */
 export function luaReadFields(table: string, fields: readonly (typeof FAMILY_FIELDS)[number][]): string {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { Redis } from 'ioredis'
 import t from 'tap'
 import { decide, type FamilyState } from '../../../../src/core/sessions/rotation/decide.ts'
-import { createRedisStore } from '../../../../src/core/sessions/rotation/redis-store.ts'
+import { createRedisStore, type Merge } from '../../../../src/core/sessions/rotation/redis-store.ts'
 import { StoreUnavailable } from '../../../../src/platform/circuit-breaker.ts'
 import { openDatabase } from '../../../../src/platform/database.ts'
 import { createTestDatabase } from '../../../support/database.ts'
@@ -39,16 +39,19 @@ t.test('the script and the pure decision agree on 20,000 random histories', asyn
 
 t.test('the ledger and the pure decision agree', async (t) => {
   const database = await createTestDatabase()
-  const { db, close } = openDatabase({ url: database.url })
+  const { close, ...ledger } = openDatabase({ url: database.url })
   t.teardown(async () => {
     await close()
     await database.drop()
   })
-  await check(t, agree(ledgerTwin(db, await newUser(db)), 20, false), { numRuns: 25, endOnFailure: true })
+  await check(t, agree(ledgerTwin(ledger, await newUser(ledger.db)), 20, false), {
+    numRuns: 25,
+    endOnFailure: true,
+  })
   t.pass('500 histories')
 })
 
-t.test('a merge takes the maximum, and a tombstone wins over any merge', async (t) => {
+t.test('a merge takes the maximum, and what happened since its mark wins over it', async (t) => {
   const hash = newHash()
   const now = await redisTwin(redis, incarnation).now()
   const ledger = {
@@ -63,56 +66,78 @@ t.test('a merge takes the maximum, and a tombstone wins over any merge', async (
     binding: '',
     claims,
   }
-  const request = { attempt: 'y', proven: '', waitedMs: 0, graceMs: 10_000, idleTtlMs: DAY }
-  const merge = async (changes: Partial<typeof ledger> = {}) =>
-    store.merge(hash, { ...ledger, ...changes }, standing(incarnation))
-  const invalidate = () => store.invalidate([hash])
-
-  t.equal((await store.rotate(hash, { ...request, presented: 5 }, standing(incarnation))).outcome, 'cold')
-  t.equal(await merge(), 'merged')
-  t.match(await store.rotate(hash, { ...request, presented: 5 }, standing(incarnation)), {
-    outcome: 'rotate',
-    generation: 6,
-  })
-  await invalidate()
-  t.equal(await merge({ generation: 3 }), 'merged')
-  t.match(await store.rotate(hash, { ...request, presented: 6 }, standing(incarnation)), {
-    outcome: 'rotate',
-    generation: 7,
-  })
-  await redis.hset(redisKey(hash), 'incarnation', 'another')
-  if (!incarnation)
-    t.equal(
-      (await store.rotate(hash, { ...request, presented: 7 }, standing(incarnation))).outcome,
-      'cold',
-      'state from before a restart is not trusted',
+  const conditions = standing(incarnation)
+  const rotate = (presented: number, merge?: Merge) =>
+    store.rotate(
+      hash,
+      { presented, attempt: 'y', proven: '', waitedMs: 0, graceMs: 10_000, idleTtlMs: DAY },
+      conditions,
+      merge,
     )
+  /** Asks for a rotation of a cold family and returns the mark. */
+  async function markOf(presented: number): Promise<string> {
+    const answer = await rotate(presented)
+    t.equal(answer.outcome, 'cold')
+    return answer.outcome === 'cold' ? answer.mark : ''
+  }
+  const merging = (mark: string, generation = 5) => ({ mark, family: { ...ledger, generation } })
+
+  const mark = await markOf(5)
+  t.ok(mark)
+  t.equal(await markOf(5), mark, 'requests for the same cold family share a mark')
+  t.equal((await rotate(5, merging('another'))).outcome, 'cold', 'without its mark nothing is merged')
+  t.match(await rotate(5, merging(mark)), { outcome: 'rotate', generation: 6 })
+  t.match(
+    await rotate(6, merging(mark, 50)),
+    { outcome: 'rotate', generation: 7 },
+    'a warm family needs no merge',
+  )
+
+  await store.invalidate([hash])
+  t.match(await rotate(7, merging(await markOf(7), 3)), { outcome: 'rotate', generation: 8 })
+  await redis.hset(redisKey(hash), 'incarnation', 'another')
+  const late = await markOf(8)
+  await store.invalidate([hash])
+  t.equal((await rotate(8, merging(late))).outcome, 'cold', 'an invalidation voids the mark')
+  const replaced = await markOf(8)
+  await redis.hset(redisKey(hash), 'incarnation', 'another')
+  t.equal((await rotate(8, merging(replaced))).outcome, 'cold', 'so does another incarnation')
+  const ended = await markOf(8)
   await store.writeTombstones([{ familyHash: hash, reason: 'logout', absoluteExpiresAt: now + 2 * DAY }])
-  t.equal(await merge({ generation: 50 }), 'ended')
-  t.match(await store.rotate(hash, { ...request, presented: 50 }, standing(incarnation)), {
-    outcome: 'ended',
-    reason: 'logout',
-  })
+  t.match(await rotate(50, merging(ended, 50)), { outcome: 'ended', reason: 'logout' }, 'and a tombstone')
+  await store.merge(hash, merging(ended, 50), conditions)
+  t.match(await rotate(50), { outcome: 'ended', reason: 'logout' })
   const ttl = await redis.pttl(redisKey(hash))
   t.ok(ttl > DAY && ttl <= 2 * DAY)
 
   await redis.del(redisKey(hash))
-  await merge()
-  const other = { ...standing(incarnation), merge: 'of another node' }
-  const asks = (as: typeof other) => store.rotate(hash, { ...request, presented: 5 }, as)
-  t.equal((await asks(other)).outcome, 'cold', 'at first only the node that made a merge trusts it')
-  await store.invalidate([hash])
-  t.equal((await asks(standing(incarnation))).outcome, 'cold', 'no node trusts it once it was invalidated')
-  await merge()
-  t.equal((await asks(standing(incarnation))).outcome, 'rotate')
-  t.equal(
-    (await store.rotate(hash, { ...request, presented: 6 }, other)).outcome,
-    'rotate',
-    'then every node trusts it',
+  const emptied = await store.mark(hash, conditions)
+  await redis.del(redisKey(hash))
+  await store.merge(hash, merging(emptied), conditions)
+  const again = await markOf(5)
+  t.equal((await rotate(5, merging(emptied))).outcome, 'cold', 'and lost data')
+  await store.merge(hash, merging(again), conditions)
+  t.match(await rotate(5), { outcome: 'rotate', generation: 6 }, 'a merge makes a family warm')
+  t.equal(await store.mark(hash, conditions), '', 'a warm family has no mark')
+
+  const past = { ...conditions, deadline: now - 1 }
+  const request = { presented: 6, attempt: 'y', proven: '', waitedMs: 0, graceMs: 10_000, idleTtlMs: DAY }
+  await t.rejects(
+    store.rotate(hash, request, past),
+    StoreUnavailable,
+    'a command past its deadline does nothing',
   )
-  const late = { ...standing(incarnation), deadline: now - 1 }
-  await t.rejects(asks(late), StoreUnavailable, 'a command past its deadline does nothing')
-  await t.rejects(store.merge(hash, ledger, late), StoreUnavailable)
+  await redis.del(redisKey(hash))
+  t.equal(await store.mark(hash, past), '')
+  await store.merge(hash, merging(await markOf(5)), past)
+  t.equal((await rotate(5)).outcome, 'cold')
+})
+
+t.test('a mark that nobody uses is forgotten', async (t) => {
+  const hash = newHash()
+  await store.mark(hash, standing(incarnation))
+  const ttl = await redis.pttl(redisKey(hash))
+  t.ok(ttl > 0 && ttl <= 10_000)
 })
 
 t.test(

@@ -13,7 +13,7 @@ const AT_ONCE = 10
 
 t.test('a family that moves between the stores keeps every invariant, whatever data they lose', async (t) => {
   const database = await createTestDatabase()
-  const { db, close } = openDatabase({ url: database.url })
+  const { db, query, close } = openDatabase({ url: database.url })
   const redis = new Redis(redisUrl, { enableAutoPipelining: true })
   t.teardown(async () => {
     redis.disconnect()
@@ -21,7 +21,7 @@ t.test('a family that moves between the stores keeps every invariant, whatever d
     await database.drop()
   })
   const incarnation = process.env.TEST_REDIS_INCARNATION ?? ''
-  const stores: Stores = { db, redis, userId: await newUser(db), incarnation }
+  const stores: Stores = { db, query, redis, userId: await newUser(db), incarnation }
   const newHash = () => randomBytes(32).toString('base64url')
   const property = fc.asyncProperty(
     fc.array(switches, { minLength: AT_ONCE, maxLength: AT_ONCE }),

@@ -4,6 +4,7 @@ import { bytes } from '../../../../../src/core/sessions/family-hash.ts'
 import { markTombstoned, recordRevocations } from '../../../../../src/core/sessions/revocation-rows.ts'
 import { MAX_CREDITS } from '../../../../../src/core/sessions/rotation/decide.ts'
 import {
+  type LedgerFamily,
   markInvalidated,
   readFamily,
   rotatedOnLedger,
@@ -12,7 +13,7 @@ import { createRedisStore } from '../../../../../src/core/sessions/rotation/redi
 import { createRotate, type Presented } from '../../../../../src/core/sessions/rotation/rotate.ts'
 import { createWriteBehind, type Rotation } from '../../../../../src/core/sessions/rotation/write-behind.ts'
 import { createCircuitBreaker } from '../../../../../src/platform/circuit-breaker.ts'
-import type { Database } from '../../../../../src/platform/database.ts'
+import type { OpenDatabase } from '../../../../../src/platform/database.ts'
 import { silentLog as log, silentMetrics as metrics } from '../../../../support/monitor.ts'
 import { DAY } from './histories.ts'
 import { newSession, redisKey, redisTwin, rotateOnSettledLedger, standing } from './twins.ts'
@@ -34,6 +35,8 @@ export type Switch =
   | { do: 'save' }
   | { do: 'rollBack' }
   | { do: 'invalidate' }
+  /** Another node marks the family and reads the ledger; it merges what it read later. */
+  | { do: 'read' }
   | { do: 'merge' }
   | { do: 'end'; tombstoned: boolean }
 
@@ -49,7 +52,20 @@ const retry = fc.record({
   on: path,
 })
 const plain = fc.record({
-  do: fc.constantFrom('wait', 'flush', 'flush', 'kill', 'empty', 'save', 'rollBack', 'invalidate', 'merge'),
+  do: fc.constantFrom(
+    'wait',
+    'flush',
+    'flush',
+    'kill',
+    'empty',
+    'save',
+    'rollBack',
+    'invalidate',
+    'read',
+    'read',
+    'merge',
+    'merge',
+  ),
 })
 const end = fc.record({ do: fc.constant('end' as const), tombstoned: fc.boolean() })
 
@@ -63,8 +79,7 @@ export const switches = fc.array(
   { minLength: 4, maxLength: 24 },
 )
 
-export interface Stores {
-  db: Database
+export interface Stores extends Pick<OpenDatabase, 'db' | 'query'> {
   redis: Redis
   userId: string
   incarnation: string
@@ -72,7 +87,7 @@ export interface Stores {
 
 /** Runs one family's history on the two stores. @throws with the whole history where an invariant fails. */
 export async function live(stores: Stores, familyHash: string, steps: readonly Switch[]): Promise<void> {
-  const { db, redis, userId, incarnation } = stores
+  const { db, query, redis, userId, incarnation } = stores
   const key = redisKey(familyHash)
   const store = createRedisStore(redis)
   const hot = redisTwin(redis, incarnation)
@@ -84,6 +99,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     const writeBehind = createWriteBehind({ db, log, metrics })
     const rotate = createRotate({
       db,
+      query,
       store,
       redisBreaker,
       writeBehind,
@@ -98,6 +114,8 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
   let saved: Record<string, string> | undefined
   let last: { presented: number; attempt: string } | undefined
   let unflushed: Rotation | undefined
+  let reading: { mark: string; family: LedgerFamily } | undefined
+  let tombstoned = false
   const attemptsOf = new Map<number, Set<string>>()
   const session = newSession(familyHash, userId)
   await db.session.create({ data: session })
@@ -106,7 +124,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     if (!holds) throw new Error(`step ${at}: ${what}, in ${JSON.stringify(steps)}`)
   }
   const inLedger = async () => {
-    const family = await readFamily(db, familyHash)
+    const family = await readFamily(query, familyHash)
     if (!family) throw new Error('the ledger lost a family')
     return family
   }
@@ -130,7 +148,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     if (on === 'redis') return node.rotate(familyHash, request)
     return {
       by: 'ledger' as const,
-      verdict: await rotateOnSettledLedger(db, familyHash, { ...request, waitedMs: 0 }),
+      verdict: await rotateOnSettledLedger(stores, familyHash, { ...request, waitedMs: 0 }),
     }
   }
 
@@ -165,18 +183,29 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     }
   }
 
+  async function read(): Promise<void> {
+    const mark = await store.mark(familyHash, standing(incarnation))
+    if (mark) reading = { mark, family: await inLedger() }
+  }
+
   async function merge(): Promise<void> {
-    const [ledger, before] = [await inLedger(), await inRedis()]
-    if (ledger.ended) return
-    await store.merge(familyHash, ledger, { ...standing(incarnation), merge: 'of another node' })
-    const after = await inRedis()
-    if (!after || before?.ended) return must(after?.ended === before?.ended, 'a merge revived a tombstone')
-    const known = before?.generation ?? -1
-    must(after.generation === Math.max(known, ledger.generation), 'a merge did not take the maximum')
+    if (!reading || reading.family.ended) return
+    const { family } = reading
+    const before = await redis.hgetall(key)
+    await store.merge(familyHash, reading, standing(incarnation))
+    const after = await redis.hgetall(key)
+    if (before.merge !== reading.mark || before.incarnation === '') {
+      return must(JSON.stringify(after) === JSON.stringify(before), 'a merge without its mark changed Redis')
+    }
+    const current = await inLedger()
+    must(!current.ended || !before.ended, 'a mark outlived a tombstone')
+    must(!ended || !tombstoned, 'a merge revived an ended family')
+    const { credits = MAX_CREDITS, generation = -1 } = before
     must(
-      after.credits === Math.min(before?.credits ?? MAX_CREDITS, ledger.credits),
-      'a merge returned credits',
+      Number(after.generation) === Math.max(Number(generation), family.generation),
+      'a merge lost a generation',
     )
+    must(Number(after.credits) === Math.min(Number(credits), family.credits), 'a merge returned credits')
   }
 
   async function flush(): Promise<void> {
@@ -223,6 +252,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     else if (step.do === 'empty') await redis.del(key)
     else if (step.do === 'save') saved = await redis.hgetall(key)
     else if (step.do === 'invalidate') await store.invalidate([familyHash])
+    else if (step.do === 'read') await read()
     else if (step.do === 'merge') await merge()
     else if (step.do === 'rollBack') {
       await redis.del(key)
@@ -233,6 +263,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
       if (step.tombstoned) {
         await store.writeTombstones(revocations)
         await markTombstoned(db, revocations)
+        tombstoned = true
       }
       ended = true
     }

@@ -5,18 +5,14 @@ import type { FamilyState, RotationRequest } from '../../../../../src/core/sessi
 import { readFamily, rotateOnLedger } from '../../../../../src/core/sessions/rotation/ledger-store.ts'
 import { createRedisStore } from '../../../../../src/core/sessions/rotation/redis-store.ts'
 import { StoreUnavailable } from '../../../../../src/platform/circuit-breaker.ts'
-import type { Database } from '../../../../../src/platform/database.ts'
+import type { Database, OpenDatabase } from '../../../../../src/platform/database.ts'
 import type { Twin } from './histories.ts'
 
 export const redisKey = (familyHash: string) => `rt:{${familyHash}}`
 export const claims = '{"sid":"s"}'
 
-/** What a node adds to its commands: always the same merge, so that every rotation trusts it. */
-export const standing = (incarnation: string) => ({
-  incarnation,
-  merge: 'm',
-  deadline: Number.MAX_SAFE_INTEGER,
-})
+/** What a node adds to its commands. */
+export const standing = (incarnation: string) => ({ incarnation, deadline: Number.MAX_SAFE_INTEGER })
 
 /** A store's clock, computed from this process's clock: their difference is read once. */
 function readOnce(read: () => Promise<number>): () => Promise<number> {
@@ -40,7 +36,10 @@ export function redisTwin(redis: Redis, incarnation: string): Twin {
     async put(familyHash, state) {
       // A merge only raises values, and an expiry in the past would delete the key.
       const alive = { ...state, idleExpiresAt: state.absoluteExpiresAt, claims }
-      if (!known.has(familyHash)) await store.merge(familyHash, alive, standing(incarnation))
+      if (!known.has(familyHash)) {
+        const mark = await store.mark(familyHash, standing(incarnation))
+        await store.merge(familyHash, { mark, family: alive }, standing(incarnation))
+      }
       known.add(familyHash)
       await redis.hset(redisKey(familyHash), {
         reissues: state.reissues,
@@ -69,7 +68,7 @@ export function redisTwin(redis: Redis, incarnation: string): Twin {
 }
 
 /** The row in Postgres. */
-export function ledgerTwin(db: Database, userId: string): Twin {
+export function ledgerTwin({ db, query }: Pick<OpenDatabase, 'db' | 'query'>, userId: string): Twin {
   return {
     afterReuse: 'ended',
     now: readOnce(async () => {
@@ -92,20 +91,24 @@ export function ledgerTwin(db: Database, userId: string): Twin {
       })
     },
     async get(familyHash) {
-      const family = await readFamily(db, familyHash)
+      const family = await readFamily(query, familyHash)
       if (!family) throw new Error('the ledger lost a family')
       return family
     },
-    rotate: (familyHash, request) => rotateOnSettledLedger(db, familyHash, request),
+    rotate: (familyHash, request) => rotateOnSettledLedger({ db, query }, familyHash, request),
   }
 }
 
 /** Rotates as a client sees it once a revocation is complete. */
-export async function rotateOnSettledLedger(db: Database, familyHash: string, request: RotationRequest) {
+export async function rotateOnSettledLedger(
+  { db, query }: Pick<OpenDatabase, 'db' | 'query'>,
+  familyHash: string,
+  request: RotationRequest,
+) {
   try {
     return await rotateOnLedger(db, familyHash, request)
   } catch (error) {
-    const family = error instanceof StoreUnavailable ? await readFamily(db, familyHash) : null
+    const family = error instanceof StoreUnavailable ? await readFamily(query, familyHash) : null
     if (!family?.ended) throw error
     // The revocation may have completed since the request.
     return { outcome: 'ended' as const, reason: family.ended }
