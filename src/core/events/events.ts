@@ -2,7 +2,7 @@ import { uuidv7 } from 'uuidv7'
 import { type Background, repeat } from '../../platform/background.ts'
 import type { Queryable } from '../../platform/database.ts'
 import { createDropReport } from '../../platform/drop-report.ts'
-import type { AuditEvent as StoredEvent } from '../../platform/generated/client.ts'
+import { Prisma, type AuditEvent as StoredEvent } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { EventType, Outcome, WhatHappened } from './event-types.ts'
 import { type EventQuery, listEvents } from './list.ts'
@@ -39,6 +39,12 @@ export type PendingAuditEvent = AuditEvent & { familyHash?: string }
 export interface Events extends Background {
   /** Writes events in the transaction that causes them. */
   record(db: Queryable, events: AuditEvent | readonly AuditEvent[], context: RequestContext): Promise<void>
+  /**
+   * SQL that writes those of these events for which a condition on `r.type` holds, for a statement that causes one of
+   * them. Once it has committed, the caller counts the event with `count`.
+   */
+  insertion(events: readonly AuditEvent[], context: RequestContext, condition: Prisma.Sql): Prisma.Sql
+  count(event: AuditEvent): void
   /** Writes an event within a second, in a batch: for paths that must not wait for Postgres. */
   recordSoon(event: PendingAuditEvent, context: RequestContext): void
   /** Events, newest first: all of them, or those of one user or type. */
@@ -131,6 +137,12 @@ export function openEvents(
           all.map((event) => toRow(event, context)),
         )
     },
+    insertion: (events, context, condition) =>
+      insertion(
+        events.map((event) => toRow(event, context)),
+        condition,
+      ),
+    count: metrics.countAuthEvent,
     recordSoon(event, context) {
       metrics.countAuthEvent(event)
       if (pending.length >= MAX_PENDING) full.dropped()
@@ -164,14 +176,16 @@ interface Row {
   actor: string | null
 }
 
-// One parameter for any number of rows: Prisma would compile a statement with thousands of parameters.
 async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {
-  await db.$executeRaw`
-    INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, ip, user_agent, request_id,
-      actor)
-    SELECT r.id, to_timestamp(r.at / 1000.0), r.type, r.outcome, r.reason, r."userId", r."sessionId", r.ip,
-      r."userAgent", r."requestId", r.actor
-    FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS r(id uuid, at bigint, type text, outcome text,
-      reason text, "userId" uuid, "sessionId" uuid, ip text, "userAgent" text, "requestId" text, actor text)
-    ON CONFLICT DO NOTHING`
+  await db.$executeRaw(insertion(rows, Prisma.sql`TRUE`))
 }
+
+// One parameter for any number of rows: Prisma would compile a statement with thousands of parameters.
+const insertion = (rows: readonly Row[], condition: Prisma.Sql) => Prisma.sql`
+  INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, ip, user_agent, request_id, actor)
+  SELECT r.id, to_timestamp(r.at / 1000.0), r.type, r.outcome, r.reason, r."userId", r."sessionId", r.ip,
+    r."userAgent", r."requestId", r.actor
+  FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS r(id uuid, at bigint, type text, outcome text,
+    reason text, "userId" uuid, "sessionId" uuid, ip text, "userAgent" text, "requestId" text, actor text)
+  WHERE ${condition}
+  ON CONFLICT DO NOTHING`

@@ -12,7 +12,7 @@ import { createPasskeys, type PasskeyAnswer, type Passkeys } from './passkeys/pa
 import { createRecoveryCodes, type RecoveryCodes } from './recovery-codes.ts'
 import { createTotp, type Totp } from './totp.ts'
 
-export { type AccountFactors, listFactors } from './list.ts'
+export { type AccountFactors, listFactors, selectFactors } from './list.ts'
 export type { PasskeyAnswer, Passkeys, PasskeyView } from './passkeys/passkeys.ts'
 export type { RecoveryCodes } from './recovery-codes.ts'
 export type { Totp } from './totp.ts'

@@ -1,4 +1,5 @@
 import type { Queryable } from '../../platform/database.ts'
+import { Prisma } from '../../platform/generated/client.ts'
 
 /** The second factors of one account. */
 export interface AccountFactors {
@@ -9,16 +10,23 @@ export interface AccountFactors {
   recoveryCodes: number
 }
 
+/** SQL: the select list of {@link AccountFactors}. */
+const factorsOf = (userId: Prisma.Sql) => Prisma.sql`
+  EXISTS (SELECT FROM totp_factors WHERE user_id = ${userId} AND confirmed_at IS NOT NULL) AS totp,
+  (SELECT count(*)::int FROM passkeys WHERE user_id = ${userId}) AS passkeys,
+  (SELECT count(*)::int FROM recovery_codes WHERE user_id = ${userId}) AS "recoveryCodes"`
+
+/** SQL that reads a user's factors, and as `has_second_factor` what `hasSecondFactor` says of them. */
+export const selectFactors = (userId: Prisma.Sql) => Prisma.sql`
+  SELECT *, totp OR passkeys > 0 AS has_second_factor FROM (SELECT ${factorsOf(userId)}) AS factors`
+
 /** Reads the factors of several accounts in one statement, because every sign-in needs them. */
 export async function listFactors(
   db: Queryable,
   userIds: readonly string[],
 ): Promise<ReadonlyMap<string, AccountFactors>> {
   const rows = await db.$queryRaw<(AccountFactors & { id: string })[]>`
-    SELECT u.id,
-      EXISTS (SELECT FROM totp_factors WHERE user_id = u.id AND confirmed_at IS NOT NULL) AS totp,
-      (SELECT count(*)::int FROM passkeys WHERE user_id = u.id) AS passkeys,
-      (SELECT count(*)::int FROM recovery_codes WHERE user_id = u.id) AS "recoveryCodes"
+    SELECT u.id, ${factorsOf(Prisma.sql`u.id`)}
     FROM unnest(${[...userIds]}::uuid[]) AS u(id)`
   return new Map(rows.map(({ id, ...factors }) => [id, factors]))
 }

@@ -1,11 +1,23 @@
-import { createHash } from 'node:crypto'
 import { clientKey } from '../../platform/client-key.ts'
 import { createKeyedConcurrencyLimit } from '../../platform/concurrency-limit.ts'
 import type { Queryable } from '../../platform/database.ts'
+import { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { RequestContext } from '../events/events.ts'
-import { Problem } from '../problems/problems.ts'
+import {
+  accountKey,
+  type Buckets,
+  type Counting,
+  type CountRow,
+  clearing,
+  countingOf,
+  forgetCounters,
+  LASTING,
+  LASTING_FAILURES,
+  LOCK_FAILURES,
+  requireCounted,
+} from './counters.ts'
 
 /** One guess at a secret of an account. */
 export interface Guess {
@@ -18,6 +30,26 @@ export interface Guess {
   context: RequestContext
   /** SHA-256 of the token of a device that has signed in to the account before: it has its own count. */
   device: Uint8Array | null
+}
+
+/** A guess before it is known whose account it is, and whether the account knows the device. */
+export type GuessWithin = Omit<Guess, 'owner' | 'device'> & {
+  /** The device that presents itself, and the SQL condition that the account knows it. */
+  device: { hash: Uint8Array; isKnown: Prisma.Sql } | null
+}
+
+/** What the statement that counts a guess has found. */
+export interface Counted {
+  count: CountRow
+  owner: string | undefined
+  isKnown: boolean
+}
+
+/** Clears the counts of a guess that was right. */
+export interface Clearing {
+  now(): Promise<void>
+  /** The common table expressions of a statement that clears them if a condition holds. */
+  within(condition: Prisma.Sql): Prisma.Sql
 }
 
 /** The lock that a failure triggered: for this client, or for every device that is not known. */
@@ -46,15 +78,20 @@ export interface Lockout {
    */
   guess<T extends object>(guess: Guess, check: () => Promise<T | null>): Promise<T | null>
   /**
+   * The same for a caller that counts within its own statement: `read` runs it with the parts of it that count. A right
+   * guess clears the counts only by what `check` does with `clearing`.
+   */
+  guessWithin<Found extends Counted, T extends object>(
+    guess: GuessWithin,
+    read: (counting: Counting) => Promise<Found>,
+    check: (found: Found, clearing: Clearing) => Promise<T | null>,
+  ): Promise<T | null>
+  /**
    * Clears the failures of an account; without `id`, only those of password sign-ins. Failures at a second factor are
    * cleared at most three times a day.
    */
   unlock(tx: Transaction, account: { id?: string; email: string }): Promise<void>
 }
-
-export const LOCK_FAILURES = 10
-export const LOCK_MS = 10 * 60_000
-export const LASTING_FAILURES = 100
 
 const LIFTS_A_DAY = 3
 const DAY_MS = 86_400_000
@@ -62,95 +99,75 @@ const DAY_MS = 86_400_000
 // Below the cap: a burst of honest sign-ins from one address queues up instead of triggering a lock.
 const AT_ONCE = 4
 const WAITING = 1_000
-// The lasting cap does not expire; the link mailed to the owner lifts it.
-const LASTING_RETRY_S = 3_600
-
-export function createLockout(deps: UsesPlatform<'db' | 'clock'> & { notice: LockNotice }): Lockout {
-  const { db, clock, notice } = deps
+export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: LockNotice }): Lockout {
+  const { query, clock, notice } = deps
   const limited = createKeyedConcurrencyLimit(AT_ONCE, WAITING)
-
-  /**
-   * Raises both counters in one statement. A refused guess is not counted, so `uncount` only ever takes back a guess
-   * that was; the next guess can then trigger the lock.
-   */
-  async function count(account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) {
-    const now = new Date(clock.now())
-    const resetsAt = new Date(clock.now() + LOCK_MS)
-    const [counted] = await db.$queryRaw<
-      { here: number | null; everywhere: number | null; resets_at: Date | null }[]
-    >`
-      WITH here AS (
-        INSERT INTO guess_counters AS c (account, bucket, failures, resets_at, updated_at)
-        VALUES (${account}, ${here}, 1, ${resetsAt}, ${now})
-        ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at,
-          resets_at = EXCLUDED.resets_at,
-          failures = CASE WHEN c.resets_at <= ${now} THEN 1 ELSE c.failures + 1 END
-        WHERE c.failures < ${LOCK_FAILURES} OR c.resets_at <= ${now}
-        RETURNING failures
-      ), everywhere AS (
-        INSERT INTO guess_counters AS c (account, bucket, failures, updated_at)
-        SELECT ${account}, ${everywhere}, 1, ${now} FROM here
-        ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at, failures = c.failures + 1
-        WHERE c.failures < ${LASTING_FAILURES}
-        RETURNING failures
-      )
-      SELECT (SELECT failures FROM here) AS here, (SELECT failures FROM everywhere) AS everywhere,
-        (SELECT resets_at FROM guess_counters WHERE account = ${account} AND bucket = ${here}) AS resets_at`
-    if (!counted) throw new Error('a guess was not counted')
-    if (counted.here === null) {
-      const waitMs = (counted.resets_at?.getTime() ?? clock.now() + LOCK_MS) - clock.now()
-      const retryAfter = Math.max(1, Math.ceil(waitMs / 1000))
-      throw new Problem('too_many_attempts', { reason: 'locked', detail: HERE, retryAfter })
-    }
-    if (counted.everywhere === null) {
-      const reason = 'locked_until_unlocked'
-      throw new Problem('too_many_attempts', { reason, detail: EVERYWHERE, retryAfter: LASTING_RETRY_S })
-    }
-    return { here: counted.here, everywhere: counted.everywhere }
-  }
 
   /** One statement per row: holding two rows at once could deadlock with another node. */
   const uncount = (account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) =>
     Promise.all(
-      [here, everywhere].map(
-        (bucket) => db.$executeRaw`UPDATE guess_counters SET failures = GREATEST(failures - 1, 0)
-          WHERE account = ${account} AND bucket = ${bucket}`,
+      [here, everywhere].map((bucket) =>
+        query(Prisma.sql`UPDATE guess_counters SET failures = GREATEST(failures - 1, 0)
+          WHERE account = ${account} AND bucket = ${bucket}`),
       ),
     )
 
-  /** One statement that locks the two rows in the same order as `count` does. */
-  const clear = (account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) =>
-    db.$executeRaw`
-      WITH here AS (DELETE FROM guess_counters WHERE account = ${account} AND bucket = ${here} RETURNING 1)
-      DELETE FROM guess_counters
-      WHERE account = ${account} AND bucket = ${everywhere} AND (SELECT count(*) FROM here) >= 0`
+  const clearingOf = (account: Uint8Array<ArrayBuffer>, buckets: Buckets): Clearing => ({
+    async now() {
+      await query(Prisma.sql`WITH ${clearing(account, buckets, Prisma.sql`TRUE`)} SELECT 1`)
+    },
+    within: (condition) => clearing(account, buckets, condition),
+  })
+
+  const guessWithin: Lockout['guessWithin'] = async (guess, read, check) => {
+    const account = accountKey(guess.account)
+    const strangers = bucketsOf(guess, null)
+    const ofDevice = guess.device && bucketsOf(guess, guess.device.hash)
+    const choice = guess.device?.isKnown
+      ? { buckets: strangers, unless: { condition: guess.device.isKnown, buckets: ofDevice as Buckets } }
+      : { buckets: strangers }
+    const run = async () => {
+      const found = await read(countingOf(account, choice, clock.now()))
+      const isKnown = ofDevice !== null && found.isKnown
+      const counted = requireCounted(found.count, clock.now())
+      const buckets = isKnown ? ofDevice : strangers
+      const right = await check(found, clearingOf(account, buckets)).catch(async (error: unknown) => {
+        // The guess revealed nothing, so it does not count. If this fails too, the count is too high, never too low.
+        await uncount(account, buckets).catch(() => {})
+        throw error
+      })
+      return { right, owner: found.owner, locked: right === null ? lockedBy(isKnown, counted) : undefined }
+    }
+    const { right, owner, locked } = await limited(`${guess.account} ${(ofDevice ?? strangers).here}`, run)
+    if (locked && owner) await notice.notify(owner, { what: guess.what, locked }, guess.context)
+    return right
+  }
 
   return {
-    async guess(guess, check) {
-      const account = accountKey(guess.account)
-      const buckets = bucketsOf(guess)
-      const { right, locked } = await limited(`${guess.account} ${buckets.here}`, async () => {
-        const counted = await count(account, buckets)
-        const right = await check().catch(async (error: unknown) => {
-          // The guess revealed nothing, so it does not count. If this fails too, the count is too high, never too low.
-          await uncount(account, buckets).catch(() => {})
-          throw error
-        })
-        if (right === null) return { right, locked: lockedBy(guess, counted) }
-        // The check has already taken effect: an error here must not undo it.
-        await clear(account, buckets).catch(() => {})
-        return { right, locked: undefined }
-      })
-      const { what, owner, context } = guess
-      if (locked && owner) await notice.notify(owner, { what, locked }, context)
-      return right
+    guessWithin,
+    guess({ device, owner, ...guess }, check) {
+      const known = device && { hash: device, isKnown: Prisma.sql`TRUE` }
+      return guessWithin(
+        { ...guess, device: known },
+        async ({ ctes, columns }) => {
+          const [count] = await query<CountRow>(Prisma.sql`WITH ${ctes} SELECT ${columns}`)
+          if (!count) throw new Error('a guess was not counted')
+          return { count, owner, isKnown: known !== null }
+        },
+        async (_found, clearing) => {
+          const right = await check()
+          // The check has already taken effect: an error here must not undo it.
+          if (right !== null) await clearing.now().catch(() => {})
+          return right
+        },
+      )
     },
     async unlock(tx, { id, email }) {
-      await forget(tx, accountKey(email), { startsWith: 'password:' })
+      await forgetCounters(tx, accountKey(email), { startsWith: 'password:' })
       if (!id) return
-      await forget(tx, accountKey(id), { startsWith: 'step_up:' })
+      await forgetCounters(tx, accountKey(id), { startsWith: 'step_up:' })
       if (!(await mayLift(tx, accountKey(id)))) return
-      await forget(tx, accountKey(id), { contains: '_factor:' })
+      await forgetCounters(tx, accountKey(id), { contains: '_factor:' })
     },
   }
 
@@ -169,30 +186,7 @@ export function createLockout(deps: UsesPlatform<'db' | 'clock'> & { notice: Loc
   }
 }
 
-/** Deletes counters in the order in which `count` raises them, to avoid deadlocks. */
-async function forget(
-  tx: Queryable,
-  account: Uint8Array<ArrayBuffer>,
-  bucket: { startsWith: string } | { contains: string },
-): Promise<void> {
-  const lasting = { bucket: { endsWith: LASTING } }
-  await tx.guessCounter.deleteMany({ where: { account, bucket, NOT: lasting } })
-  await tx.guessCounter.deleteMany({ where: { account, bucket, AND: lasting } })
-}
-
-const HERE =
-  'Too many failed attempts from here. We e-mailed the owner of the account a link that unlocks it.'
-const EVERYWHERE =
-  'Too many failed attempts in a row. We e-mailed the owner of the account a link that unlocks it.'
-
-const LASTING = ':lasting'
-
-interface Buckets {
-  here: string
-  everywhere: string
-}
-
-function bucketsOf({ what, context, device }: Guess): Buckets {
+function bucketsOf({ what, context }: Pick<Guess, 'what' | 'context'>, device: Uint8Array | null): Buckets {
   if (device) {
     const here = `${what}:device:${Buffer.from(device).toString('base64url')}`
     return { here, everywhere: `${what}:devices${LASTING}` }
@@ -202,9 +196,7 @@ function bucketsOf({ what, context, device }: Guess): Buckets {
   return { here, everywhere: `${what}${LASTING}` }
 }
 
-function lockedBy({ device }: Guess, counted: { here: number; everywhere: number }): Locked | undefined {
-  if (counted.everywhere === LASTING_FAILURES) return device ? 'here' : 'everywhere'
+function lockedBy(isKnown: boolean, counted: { here: number; everywhere: number }): Locked | undefined {
+  if (counted.everywhere === LASTING_FAILURES) return isKnown ? 'here' : 'everywhere'
   return counted.here === LOCK_FAILURES ? 'here' : undefined
 }
-
-const accountKey = (account: string) => new Uint8Array(createHash('sha256').update(account).digest())

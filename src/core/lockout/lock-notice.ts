@@ -4,7 +4,8 @@ import type { Events, RequestContext } from '../events/events.ts'
 import type { Links, Mail } from '../mail/mail.ts'
 import { ONE_TIME_TTL, type OneTimeTokens } from '../one-time/one-time.ts'
 import type { Users } from '../users/users.ts'
-import { LOCK_MS, type LockNotice, type TriggeredLock } from './guess.ts'
+import { LOCK_MS } from './counters.ts'
+import type { LockNotice, TriggeredLock } from './guess.ts'
 
 export interface LockNoticeDeps extends UsesPlatform<'transact' | 'retryQueue' | 'clock'> {
   users: Pick<Users, 'lock'>

@@ -2,45 +2,46 @@ import type { Database, Queryable } from '../../platform/database.ts'
 import { Prisma, type Session } from '../../platform/generated/client.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { FindOwners, RequestContext } from '../events/events.ts'
-import type { SessionClaims } from './claims.ts'
 import { bytes, text } from './family-hash.ts'
 
 export interface NewSession {
+  id: string
   familyHash: string
+  userId: string
+  clientId: string
+  scope: string
+  amr: readonly string[]
   transport: 'cookie' | 'body'
-  claims: SessionClaims
   context: RequestContext
+  /** Seconds since the epoch. */
+  authTime: number
   /** Milliseconds since the epoch, as is `now`. */
   idleExpiresAt: number
   absoluteExpiresAt: number
   now: number
 }
 
-/** Writes a session. The caller holds the user's row lock, so the password cannot change at the same time. */
-export async function insertSession(tx: Transaction, session: NewSession): Promise<void> {
-  const { claims, context } = session
+/** SQL that writes a session if a condition holds. It belongs in a statement that locks the user's row. */
+export function insertion(session: NewSession, condition: Prisma.Sql): Prisma.Sql {
+  const { userId, clientId, scope, amr, context } = session
   const now = new Date(session.now)
-  await tx.$executeRaw`
+  return Prisma.sql`
     INSERT INTO sessions (id, family_hash, user_id, client_id, transport, scope, amr, user_agent, ip, generation,
       rotated_at, auth_time, created_at, last_used_at, idle_expires_at, absolute_expires_at)
-    VALUES (${claims.sid}::uuid, ${bytes(session.familyHash)}, ${claims.sub}::uuid, ${claims.client_id},
-      ${session.transport}, ${claims.scope}, ${[...claims.amr]}, ${context.userAgent ?? null}, ${context.ip}, 0,
-      ${now}, ${new Date(claims.auth_time * 1000)}, ${now}, ${now}, ${new Date(session.idleExpiresAt)},
-      ${new Date(session.absoluteExpiresAt)})`
+    SELECT ${session.id}::uuid, ${bytes(session.familyHash)}::bytea, ${userId}::uuid, ${clientId}, ${session.transport},
+      ${scope}, ${[...amr]}::text[], ${context.userAgent ?? null}, ${context.ip}, 0, now.at,
+      ${new Date(session.authTime * 1000)}::timestamptz, now.at, now.at, ${new Date(session.idleExpiresAt)}::timestamptz,
+      ${new Date(session.absoluteExpiresAt)}::timestamptz
+    FROM (SELECT ${now}::timestamptz AS at) AS now WHERE ${condition}`
 }
 
-/** Whether a user has had a session before, and one from this address with this user agent. */
-export async function readHistory(
-  tx: Queryable,
-  userId: string,
-  { ip, userAgent }: RequestContext,
-): Promise<{ earlier: boolean; here: boolean }> {
-  const [history] = await tx.$queryRaw<{ earlier: boolean; here: boolean }[]>`
-    SELECT EXISTS (SELECT FROM sessions WHERE user_id = ${userId}::uuid) AS earlier,
-      EXISTS (SELECT FROM sessions WHERE user_id = ${userId}::uuid AND ip = ${ip}
-        AND user_agent IS NOT DISTINCT FROM ${userAgent ?? null}) AS here`
-  return history ?? { earlier: false, here: false }
-}
+/**
+ * SQL: whether a user has had sessions, but none from this address with this user agent: a client that keeps no device
+ * token is recognized by them.
+ */
+export const isNewPlace = (userId: Prisma.Sql, { ip, userAgent }: RequestContext) => Prisma.sql`(
+  EXISTS (SELECT FROM sessions WHERE user_id = ${userId}) AND NOT EXISTS (
+    SELECT FROM sessions WHERE user_id = ${userId} AND ip = ${ip} AND user_agent IS NOT DISTINCT FROM ${userAgent ?? null}::text))`
 
 const MAX_LISTED = 500
 

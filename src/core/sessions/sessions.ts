@@ -5,9 +5,9 @@ import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { Events, RequestContext } from '../events/events.ts'
 import type { EndedReason } from '../reasons/reasons.ts'
-import type { LockedUser } from '../users/users.ts'
+import { type Begin, createBegin } from './begin.ts'
 import { endSessions } from './end-sessions.ts'
-import { anonymize, listSessions, readHistory, summarize } from './ledger.ts'
+import { anonymize, listSessions, summarize } from './ledger.ts'
 import { createReconciler } from './reconciler.ts'
 import { createRevocations, type Revoke } from './revocation.ts'
 import { createRevocationFeed } from './revocation-feed.ts'
@@ -18,15 +18,14 @@ import { createRefresh, type RotationOutcome } from './rotation/refresh.ts'
 import { createRotate } from './rotation/rotate.ts'
 import { createRefreshTokenFormat, type RefreshToken } from './rotation/token.ts'
 import { createWriteBehind } from './rotation/write-behind.ts'
-import { type IssuedSession, type SessionStart, startSession } from './start.ts'
 
+export type { BegunSession, IssuedSession, SessionStart } from './begin.ts'
 export type { SessionClaims } from './claims.ts'
-export { findOwners, SESSION_RETENTION } from './ledger.ts'
+export { findOwners, isNewPlace, SESSION_RETENTION } from './ledger.ts'
 export type { Revoke } from './revocation.ts'
 export type { Revocation, RevocationScope } from './revocation-rows.ts'
 export type { RotationOutcome } from './rotation/refresh.ts'
 export type { RefreshToken } from './rotation/token.ts'
-export type { IssuedSession, SessionStart } from './start.ts'
 
 /** The ledger of sessions: everything that needs no Redis. The owner of the table `sessions`. */
 export interface SessionLedger {
@@ -36,12 +35,6 @@ export interface SessionLedger {
   list(db: Queryable, userId: string, when: { now: Date; endedSince?: Date | undefined }): Promise<Session[]>
   /** The number of a user's live sessions, and the start of the newest stored one. */
   summarize(db: Queryable, userId: string, now: Date): Promise<{ live: number; lastSignInAt: Date | null }>
-  /** Whether a user has had a session before, and one from this address with this user agent. */
-  history(
-    tx: Queryable,
-    userId: string,
-    context: RequestContext,
-  ): Promise<{ earlier: boolean; here: boolean }>
   /** Deletes the user agents and addresses of a user's sessions. The rows stay, because tombstones are made from them. */
   anonymize(tx: Transaction, userId: string): Promise<void>
 }
@@ -49,8 +42,8 @@ export interface SessionLedger {
 export interface Sessions extends SessionLedger {
   /** Null unless the text is exactly a token that this deployment issued. */
   parse(text: string): RefreshToken | null
-  /** Starts a session for a user whose row is locked. */
-  start(tx: Transaction, user: LockedUser, start: SessionStart): Promise<IssuedSession>
+  /** Begins a session of a user; nothing is stored until its `insertion` has run. */
+  begin: Begin
   /** Rotates a refresh token. @throws {StoreUnavailable} when no store answers; the token is not used up. */
   rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
   /** Ends a family whose reuse was detected; `isNew` says whether this call recorded it first. */
@@ -119,7 +112,7 @@ export function openSessions(
     ...openSessionLedger(revoke),
     ...createRefresh({ ...deps, rotate, revoke, format, writeBehind, lifetimes }),
     parse: format.parse,
-    start: (tx, user, start) => startSession({ clock, format, lifetimes }, tx, user, start),
+    begin: createBegin({ ...deps, store, format, lifetimes, incarnation }),
     end: (scope, reason, type, context) => endSessions({ ...deps, revoke }, scope, reason, type, context),
     revocations: {
       get isFresh() {
@@ -140,7 +133,6 @@ export function openSessionLedger(revoke: Revoke = recordRevocations): SessionLe
     find: (db, id) => db.session.findUnique({ where: { id } }),
     list: listSessions,
     summarize,
-    history: readHistory,
     anonymize,
   }
 }

@@ -1,28 +1,18 @@
 import { isStoreUnavailable } from '../../platform/database.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
-import type { Transaction } from '../../platform/transact.ts'
+import { afterCommit, type Transaction } from '../../platform/transact.ts'
 import type { Events, RequestContext } from '../events/events.ts'
-import { type Factors, methodsOf } from '../factors/factors.ts'
+import { methodsOf } from '../factors/factors.ts'
+import type { Clearing, Lockout } from '../lockout/lockout.ts'
 import type { Mail } from '../mail/mail.ts'
 import type { Tickets } from '../one-time/one-time.ts'
 import { Problem } from '../problems/problems.ts'
 import type { FactorMethod } from '../reasons/reasons.ts'
 import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
 import type { LockedUser, User } from '../users/users.ts'
+import { createStatement, type Found, type SignInMeans, type Statement } from './complete-statement.ts'
 import type { Devices, DeviceToken } from './devices.ts'
-
-/** The circumstances of a sign-in, for any kind of proof. */
-export interface SignInMeans {
-  /** The client and the scope of the session. */
-  clientId: string
-  scope: string
-  transport: 'cookie' | 'body'
-  device: DeviceToken
-  /** Whether the device has signed in to the account before. */
-  isKnown: boolean
-  /** Authentication methods (RFC 8176); with `mfa` no second factor is asked for. */
-  amr: readonly string[]
-}
+import { IS_KNOWN, type ReadAccount, readAccount } from './read-account.ts'
 
 /** A complete sign-in. */
 export interface SignedIn {
@@ -38,8 +28,24 @@ export interface SecondStepRequired {
   methods: readonly FactorMethod[]
 }
 
+export interface PasswordGuess {
+  /** Canonical. */
+  email: string
+  device: DeviceToken
+  context: RequestContext
+}
+
 /** Completes sign-ins, for any kind of proof. */
 export interface SignIn {
+  /**
+   * Counts a guess at a password, and resolves with the result of `check`, which is null for a wrong guess. The counts of
+   * a right one are cleared by what `check` does with `clearing`.
+   * @throws `too_many_attempts` without checking; whatever `check` throws, and the guess does not count.
+   */
+  guessPassword<T extends object>(
+    input: PasswordGuess,
+    check: (account: ReadAccount, clearing: Clearing) => Promise<T | null>,
+  ): Promise<T | null>
   /**
    * Starts a session for a user whose row is locked, remembers the device and mails the owner about a new one. Returns
    * a ticket instead if the account has a second factor that has not been proven.
@@ -50,14 +56,24 @@ export interface SignIn {
     means: SignInMeans,
     context: RequestContext,
   ): Promise<SignedIn | SecondStepRequired>
+  /**
+   * The same in a transaction of its own: a single statement, unless the owner gets a mail. Null if the user has another
+   * security version by now, or is gone or disabled. If not null, the counts of the guess are cleared.
+   */
+  completeAlone(
+    user: Pick<User, 'id' | 'securityVersion'>,
+    means: SignInMeans,
+    context: RequestContext,
+    clearing: Clearing,
+  ): Promise<SignedIn | SecondStepRequired | null>
   /** Ends the session of the token that the client still had: a sign-in always starts a new family. */
   endPrevious(refreshToken: string | undefined, context: RequestContext): Promise<void>
 }
 
-export interface SignInDeps extends UsesPlatform<'clock'> {
+export interface SignInDeps extends UsesPlatform<'query' | 'transact' | 'clock'> {
   sessions: Sessions
-  factors: Factors
   tickets: Tickets
+  lockout: Pick<Lockout, 'guessWithin'>
   events: Events
   mail: Mail
   devices: Devices
@@ -67,38 +83,63 @@ export interface SignInDeps extends UsesPlatform<'clock'> {
 export const MFA_TICKET_TTL = 300
 
 export function createSignIn(deps: SignInDeps): SignIn {
-  const { sessions, factors, tickets, events, mail, devices, clock } = deps
+  const { query, transact, sessions, tickets, lockout, events, mail, clock } = deps
 
-  /**
-   * Whether neither this address nor this user agent belongs to an earlier session: a client that keeps no device token
-   * is recognized by them. The first sign-in to an account is never new.
-   */
-  async function isNewPlace(tx: Transaction, userId: string, context: RequestContext): Promise<boolean> {
-    const { earlier, here } = await sessions.history(tx, userId, context)
-    return earlier && !here
+  async function complete(
+    tx: Transaction,
+    user: Pick<User, 'id' | 'securityVersion'>,
+    means: SignInMeans,
+    context: RequestContext,
+    clearing?: Clearing,
+  ): Promise<SignedIn | SecondStepRequired | null> {
+    const statement = createStatement(deps, user, means, context, { allowNewPlace: true, clearing })
+    const [found] = await tx.$queryRaw<Found[]>(statement.sql)
+    if (!found) return null
+    if (found.outcome === 'login' && found.is_new_place) {
+      const data = { at: clock.now(), ip: context.ip, userAgent: context.userAgent }
+      await mail.enqueue(tx, found.email, { template: 'new_device', data })
+    }
+    return finish(statement, found, means, (effect) => afterCommit(tx, effect))
+  }
+
+  function finish(
+    { session, signedIn, firstStep }: Statement,
+    user: Found,
+    { transport, amr }: SignInMeans,
+    onCommit: (effect: () => void) => void,
+  ): SignedIn | SecondStepRequired {
+    if (user.outcome === 'login_first_step') {
+      events.count(firstStep)
+      const ticket = { userId: user.id, passwordVersion: user.securityVersion, transport }
+      return { mfaToken: tickets.issue('mfa', ticket, MFA_TICKET_TTL), methods: methodsOf(user) }
+    }
+    events.count(signedIn)
+    const issued = session.issue(user)
+    onCommit(() => session.warm(issued))
+    return { issued, user, transport, mfaEnabled: amr.includes('mfa') }
   }
 
   return {
+    guessPassword({ email, device, context }, check) {
+      const presented = device.isNew ? null : { hash: device.hash, isKnown: IS_KNOWN }
+      const guess = { what: 'password', account: email, context, device: presented } as const
+      return lockout.guessWithin(guess, (counting) => readAccount(query, email, device, counting), check)
+    },
+
     async complete(tx, user, means, context) {
-      const { clientId, scope, transport, device, isKnown, amr } = means
-      const { id: userId } = user
-      const isMultiFactor = amr.includes('mfa')
-      const methods = isMultiFactor ? [] : methodsOf(await factors.of(tx, userId))
-      if (methods.length > 0) {
-        const ticket = { userId, passwordVersion: user.securityVersion, transport }
-        await events.record(tx, { type: 'login_first_step', outcome: 'success', userId }, context)
-        return { mfaToken: tickets.issue('mfa', ticket, MFA_TICKET_TTL), methods }
+      const completed = await complete(tx, user, means, context)
+      if (!completed) throw new Error('the row of a locked user has changed')
+      return completed
+    },
+
+    async completeAlone(user, means, context, clearing) {
+      const statement = createStatement(deps, user, means, context, { allowNewPlace: false, clearing })
+      const [found] = await query<Found>(statement.sql)
+      if (found?.outcome !== 'new_place') {
+        return found ? finish(statement, found, means, (effect) => effect()) : null
       }
-      const isNews = !isKnown && (await isNewPlace(tx, userId, context))
-      const issued = await sessions.start(tx, user, { clientId, scope, transport, amr, context })
-      await devices.remember(tx, user, device)
-      const sessionId = issued.claims.sid
-      await events.record(tx, { type: 'login', outcome: 'success', userId, sessionId }, context)
-      if (isNews) {
-        const data = { at: clock.now(), ip: context.ip, userAgent: context.userAgent }
-        await mail.enqueue(tx, user.email, { template: 'new_device', data })
-      }
-      return { issued, user, transport, mfaEnabled: isMultiFactor }
+      // The mail must be queued in the transaction that starts the session.
+      return transact((tx) => complete(tx, user, means, context, clearing))
     },
 
     async endPrevious(refreshToken, context) {

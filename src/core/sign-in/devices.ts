@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Clock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
+import { Prisma } from '../../platform/generated/client.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { LockedUser } from '../users/users.ts'
 
@@ -18,11 +19,15 @@ export interface Devices {
   /** The token that was sent, or a new one if it is missing or malformed. */
   tokenFrom(text: string | undefined): DeviceToken
   isKnown(db: Queryable, userId: string, device: DeviceToken): Promise<boolean>
-  /** Called after a complete sign-in. */
-  remember(tx: Transaction, user: LockedUser, device: DeviceToken): Promise<void>
+  /** SQL that remembers a device after a complete sign-in, if a condition holds. */
+  remembering(userId: string, device: DeviceToken, condition: Prisma.Sql): Prisma.Sql
   /** Called after a new password: devices that signed in with the old one are unknown again. */
   forget(tx: Transaction, user: LockedUser): Promise<void>
 }
+
+/** SQL: whether an account knows a device. */
+export const isKnownTo = (userId: Prisma.Sql, { hash }: DeviceToken) =>
+  Prisma.sql`EXISTS (SELECT FROM known_devices WHERE user_id = ${userId} AND device_hash = ${hash})`
 
 const TOKEN = /^dt1_[A-Za-z0-9_-]{43}$/
 
@@ -37,11 +42,11 @@ export function createDevices(clock: Clock): Devices {
       if (isNew) return false
       return (await db.knownDevice.count({ where: { userId, deviceHash } })) > 0
     },
-    async remember(tx, { id: userId }, { hash: deviceHash }) {
+    remembering(userId, { hash: deviceHash }, condition) {
       const now = new Date(clock.now())
-      await tx.$executeRaw`
+      return Prisma.sql`
         INSERT INTO known_devices (user_id, device_hash, created_at, last_used_at)
-        VALUES (${userId}::uuid, ${deviceHash}, ${now}, ${now})
+        SELECT ${userId}::uuid, ${deviceHash}::bytea, ${now}::timestamptz, ${now}::timestamptz WHERE ${condition}
         ON CONFLICT (user_id, device_hash) DO UPDATE SET last_used_at = EXCLUDED.last_used_at`
     },
     async forget(tx, { id: userId }) {

@@ -95,6 +95,18 @@ export const joinAccount = (userId: Prisma.Sql) => Prisma.sql`
     SELECT roles, disabled_at IS NOT NULL AS disabled FROM users WHERE id = ${userId}
   ) account ON true`
 
+/** SQL that reads the user with a canonical address: the columns of {@link User}. */
+export const selectByEmail = (email: string) =>
+  Prisma.sql`SELECT ${COLUMNS} FROM users WHERE email = ${email}`
+
+/**
+ * SQL that reads and locks a user as `lock` does with mode `share`: no row if the user is disabled, or has another
+ * security version. A statement that waited for the lock sees other tables as they were before it waited.
+ */
+export const selectLocked = ({ id, securityVersion }: Pick<User, 'id' | 'securityVersion'>) => Prisma.sql`
+  SELECT ${COLUMNS} FROM users
+  WHERE id = ${id}::uuid AND password_version = ${securityVersion} AND disabled_at IS NULL ${FOR_SHARE}`
+
 export function openUsers({ clock }: { clock: Clock }): Users {
   const now = () => new Date(clock.now())
   const endProofs = { securityVersion: { increment: 1 } } as const

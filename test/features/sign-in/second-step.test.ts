@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
-import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/guess.ts'
+import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/counters.ts'
 import { MFA_TICKET_TTL } from '../../../src/core/sign-in/sign-in.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
 import { totpCode } from '../../support/totp.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { LASTING_FAILURES, LOCK_FAILURES } from '../../../src/core/lockout/guess.ts'
+import { LASTING_FAILURES, LOCK_FAILURES } from '../../../src/core/lockout/counters.ts'
 import { startServer, twenty } from '../../support/server.ts'
 
 const server = await startServer(t)

@@ -1,0 +1,106 @@
+import { uuidv7 } from 'uuidv7'
+import type { Prisma } from '../../platform/generated/client.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { RequestContext } from '../events/events.ts'
+import type { User } from '../users/users.ts'
+import type { SessionClaims } from './claims.ts'
+import { insertion } from './ledger.ts'
+import { MAX_CREDITS } from './rotation/decide.ts'
+import type { RefreshTokenStore } from './rotation/redis-store.ts'
+import type { RefreshTokenFormat } from './rotation/token.ts'
+
+/** A live session with its current refresh token. Times in milliseconds since the epoch. */
+export interface IssuedSession {
+  refreshToken: string
+  claims: SessionClaims
+  idleExpiresAt: number
+  absoluteExpiresAt: number
+}
+
+export interface SessionStart {
+  /** The client and the scope of the session. */
+  clientId: string
+  scope: string
+  transport: 'cookie' | 'body'
+  /** Authentication methods (RFC 8176). */
+  amr: readonly string[]
+  context: RequestContext
+}
+
+/** A session at generation 0 that exists once a statement with its `insertion` has committed. */
+export interface BegunSession {
+  id: string
+  /** SQL that writes it if a condition holds. It belongs in a statement that locks the user's row. */
+  insertion(condition: Prisma.Sql): Prisma.Sql
+  /** Its tokens, for the user as it was locked. */
+  issue(user: Pick<User, 'roles'>): IssuedSession
+  /** After the commit: lets the first refresh find the family in Redis. Does not wait, and does not fail. */
+  warm(issued: IssuedSession): void
+}
+
+export interface BeginDeps extends UsesPlatform<'clock' | 'redisBreaker'> {
+  store: Pick<RefreshTokenStore, 'mark' | 'merge'>
+  format: Pick<RefreshTokenFormat, 'newFamily' | 'encode'>
+  /** Seconds. */
+  lifetimes: { idleTtl: number; absoluteTtl: number }
+  /** Replaces the replication id of a Redis that has none. */
+  incarnation: string | undefined
+}
+
+export type Begin = (userId: string, start: SessionStart) => BegunSession
+
+export function createBegin({
+  clock,
+  redisBreaker,
+  store,
+  format,
+  lifetimes,
+  incarnation = '',
+}: BeginDeps): Begin {
+  const conditions = () => ({ incarnation, deadline: redisBreaker.deadline() })
+
+  return (userId, start) => {
+    const now = clock.now()
+    const { family, familyHash } = format.newFamily()
+    const absoluteExpiresAt = now + lifetimes.absoluteTtl * 1000
+    const idleExpiresAt = Math.min(now + lifetimes.idleTtl * 1000, absoluteExpiresAt)
+    const id = uuidv7()
+    const authTime = Math.floor(now / 1000)
+    // Marked before the commit, so that a merge after it cannot undo a revocation that comes first.
+    const marked = redisBreaker.run(() => store.mark(familyHash, conditions())).catch(() => '')
+
+    return {
+      id,
+      insertion: (condition) =>
+        insertion(
+          { id, familyHash, userId, ...start, authTime, idleExpiresAt, absoluteExpiresAt, now },
+          condition,
+        ),
+      issue({ roles }) {
+        const { clientId: client_id, scope, amr } = start
+        const claims = { sub: userId, sid: id, client_id, scope, roles, auth_time: authTime, amr }
+        return { refreshToken: format.encode(family, 0), claims, idleExpiresAt, absoluteExpiresAt }
+      },
+      warm({ claims }) {
+        const state = {
+          generation: 0,
+          rotatedAt: now,
+          reissues: 0,
+          credits: MAX_CREDITS,
+          clean: 0,
+          attempts: '',
+          idleExpiresAt,
+          absoluteExpiresAt,
+          binding: '',
+          claims: JSON.stringify(claims),
+        }
+        void marked
+          .then(async (mark) => {
+            if (mark)
+              await redisBreaker.run(() => store.merge(familyHash, { mark, family: state }, conditions()))
+          })
+          .catch(() => {})
+      },
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import { Prisma } from '../../platform/generated/client.ts'
+import type { AuditEvent, Events, RequestContext } from '../events/events.ts'
+import { type AccountFactors, selectFactors } from '../factors/factors.ts'
+import type { Clearing } from '../lockout/lockout.ts'
+import { type BegunSession, isNewPlace, type Sessions } from '../sessions/sessions.ts'
+import { selectLocked, type User } from '../users/users.ts'
+import type { Devices, DeviceToken } from './devices.ts'
+
+/** The circumstances of a sign-in, for any kind of proof. */
+export interface SignInMeans {
+  /** The client and the scope of the session. */
+  clientId: string
+  scope: string
+  transport: 'cookie' | 'body'
+  device: DeviceToken
+  /** Whether the device has signed in to the account before. */
+  isKnown: boolean
+  /** Authentication methods (RFC 8176); with `mfa` no second factor is asked for. */
+  amr: readonly string[]
+}
+
+/** What the statement found and did. For `new_place` it did nothing, because the owner has to get a mail. */
+export type Found = User &
+  AccountFactors & { outcome: 'login' | 'login_first_step' | 'new_place'; is_new_place: boolean }
+
+export interface Statement {
+  sql: Prisma.Sql
+  session: BegunSession
+  /** The events of the two outcomes that write something. */
+  signedIn: AuditEvent
+  firstStep: AuditEvent
+}
+
+const userId = Prisma.sql`account.id`
+const NO_FACTORS = Prisma.sql`
+  SELECT FALSE AS totp, 0 AS passkeys, 0 AS "recoveryCodes", FALSE AS has_second_factor`
+const COMPLETED = Prisma.sql`EXISTS (SELECT FROM result WHERE outcome = 'login')`
+const PROVEN = Prisma.sql`EXISTS (SELECT FROM result WHERE outcome <> 'new_place')`
+
+/**
+ * One statement that locks the user, looks up factors and earlier sessions, and writes what the result requires. It
+ * returns no row if the user has changed. A factor that is added at the same moment counts from the next sign-in on.
+ */
+export function createStatement(
+  { sessions, events, devices }: { sessions: Pick<Sessions, 'begin'>; events: Events; devices: Devices },
+  user: Pick<User, 'id' | 'securityVersion'>,
+  { isKnown, device, ...start }: SignInMeans,
+  context: RequestContext,
+  { allowNewPlace, clearing }: { allowNewPlace: boolean; clearing?: Clearing | undefined },
+): Statement {
+  const session = sessions.begin(user.id, { ...start, context })
+  const signedIn = { type: 'login', outcome: 'success', userId: user.id, sessionId: session.id } as const
+  const firstStep = { type: 'login_first_step', outcome: 'success', userId: user.id } as const
+  const isMultiFactor = start.amr.includes('mfa')
+  const sql = Prisma.sql`
+    WITH account AS MATERIALIZED (${selectLocked(user)}),
+    situation AS MATERIALIZED (
+      SELECT factors.*, ${isKnown ? Prisma.sql`FALSE` : isNewPlace(userId, context)} AS is_new_place
+      FROM account, LATERAL (${isMultiFactor ? NO_FACTORS : selectFactors(userId)}) AS factors
+    ), result AS MATERIALIZED (
+      SELECT *, CASE WHEN has_second_factor THEN 'login_first_step'
+        WHEN is_new_place AND NOT ${allowNewPlace}::boolean THEN 'new_place' ELSE 'login' END AS outcome
+      FROM situation
+    ), session AS (${session.insertion(COMPLETED)}),
+    device AS (${devices.remembering(user.id, device, COMPLETED)}),
+    event AS (${events.insertion(
+      [signedIn, firstStep],
+      context,
+      Prisma.sql`r.type = (SELECT outcome FROM result)`,
+    )})
+    ${clearing ? Prisma.sql`, ${clearing.within(PROVEN)}` : Prisma.empty}
+    SELECT account.*, result.* FROM account, result`
+  return { sql, session, signedIn, firstStep }
+}
