@@ -31,6 +31,8 @@ export interface Config {
   readonly accessToken: { ttl: number; alg: AccessTokenAlg; audience: string }
   /** Seconds. */
   readonly refresh: { idleTtl: number; absoluteTtl: number; grace: number }
+  /** Milliseconds between two writes of rotations to the ledger. */
+  readonly ledgerFlushMs: number
   readonly cookieSameSite: 'lax' | 'strict' | 'none'
   readonly passwordMinLength: number
   /** Base URL of the range API for breached passwords; without it only the bundled list is checked. */
@@ -119,6 +121,7 @@ export function loadConfig(env: Environment): Config {
       absoluteTtl: read.integer('REFRESH_ABSOLUTE_TTL', 90 * 86_400, 60, 400 * 86_400),
       grace: read.integer('REFRESH_GRACE', 10, 0, 60),
     },
+    ledgerFlushMs: read.integer('LEDGER_FLUSH_MS', 500, 50, 60_000),
     cookieSameSite,
     passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
     breachedPasswordsUrl: readBreachedPasswordsUrl(read),

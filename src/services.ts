@@ -81,8 +81,9 @@ export async function openServices(config: Config, clock: Clock, log: Log): Prom
   }
 }
 
-const sessionsOptions = ({ refresh, accessToken, redisIncarnation }: Config) => ({
+const sessionsOptions = ({ refresh, ledgerFlushMs, accessToken, redisIncarnation }: Config) => ({
   lifetimes: refresh,
+  ledgerFlushMs,
   accessTokenTtl: accessToken.ttl,
   incarnation: redisIncarnation,
 })

@@ -208,6 +208,11 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
       absolute_expires_at = absolute_expires_at - ${ms} * interval '1 millisecond'`
   }
 
+  const familyKey = (refreshToken: string) => `rt:{${app.services.sessions.parse(refreshToken)?.familyHash}}`
+  const knowsFamily = async (refreshToken: string) =>
+    (await redis.hexists(familyKey(refreshToken), 'generation')) === 1
+  const forgetFamily = async (refreshToken: string) => void (await redis.del(familyKey(refreshToken)))
+
   return {
     url,
     app,
@@ -227,6 +232,10 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     createAccount,
     login,
     age,
+    /** Whether Redis has what it needs to rotate a token. */
+    knowsFamily,
+    /** Makes Redis lose what it has. */
+    forgetFamily,
   }
 }
 

@@ -33,11 +33,11 @@ export async function recordRevocations(
 ): Promise<Revocation[]> {
   const rows = await db.$queryRaw<RevocationRow[]>`
     WITH scope AS (
-      SELECT id, ended_at FROM sessions WHERE ${isIn(scope)} AND tombstoned_at IS NULL ORDER BY id FOR UPDATE
+      SELECT family_hash, ended_at FROM sessions WHERE ${isIn(scope)} AND tombstoned_at IS NULL ORDER BY id FOR UPDATE
     )
     UPDATE sessions s
     SET ended_at = COALESCE(s.ended_at, clock_timestamp()), ended_reason = COALESCE(s.ended_reason, ${reason})
-    FROM scope WHERE s.id = scope.id
+    FROM scope WHERE s.family_hash = scope.family_hash
     RETURNING s.id, s.user_id, s.family_hash, s.ended_reason, s.absolute_expires_at, scope.ended_at IS NULL AS is_new`
   return rows.map(toRevocation)
 }
@@ -92,10 +92,11 @@ const toRevocation = (row: RevocationRow): Revocation => ({
 
 /** Marks revocations as received by Redis. */
 export async function markTombstoned(db: Database, revocations: readonly Revocation[]): Promise<void> {
-  const ids = revocations.map((revocation) => revocation.sessionId)
+  const hashes = revocations.map((revocation) => bytes(revocation.familyHash))
   await db.$executeRaw`
     WITH told AS (
-      SELECT id FROM sessions WHERE id = ANY(${ids}::uuid[]) AND ended_at IS NOT NULL ORDER BY id FOR UPDATE
+      SELECT family_hash FROM sessions WHERE family_hash = ANY(${hashes}) AND ended_at IS NOT NULL
+      ORDER BY id FOR NO KEY UPDATE
     )
-    UPDATE sessions s SET tombstoned_at = clock_timestamp() FROM told WHERE s.id = told.id`
+    UPDATE sessions s SET tombstoned_at = clock_timestamp() FROM told WHERE s.family_hash = told.family_hash`
 }

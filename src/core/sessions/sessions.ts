@@ -71,6 +71,8 @@ export interface Sessions extends SessionLedger {
 export interface SessionsOptions {
   /** Seconds. */
   lifetimes: { idleTtl: number; absoluteTtl: number; grace: number }
+  /** Milliseconds between two writes of rotations to the ledger. */
+  ledgerFlushMs: number
   /** Seconds an access token lives. */
   accessTokenTtl: number
   /** Replaces the replication id of a Redis that has none; development only. */
@@ -94,7 +96,7 @@ export function openSessions(
     | 'log'
     | 'metrics'
   > & { events: Events },
-  { lifetimes, accessTokenTtl, incarnation }: SessionsOptions,
+  { lifetimes, ledgerFlushMs, accessTokenTtl, incarnation }: SessionsOptions,
 ): Sessions {
   const { clock, secrets } = deps
   const keepMs = (accessTokenTtl + TOLERANCE_SECONDS) * 1000
@@ -103,7 +105,7 @@ export function openSessions(
   const store = createRedisStore(deps.redis)
   const revocations = createRevocations({ ...deps, store, revoked, publish: feed.publish })
   const reconciler = createReconciler({ ...deps, store, revocations })
-  const writeBehind = createWriteBehind(deps)
+  const writeBehind = createWriteBehind({ ...deps, intervalMs: ledgerFlushMs })
   const format = createRefreshTokenFormat(secrets)
   const { revoke } = revocations
   const rotate = createRotate({ ...deps, store, writeBehind, incarnation })

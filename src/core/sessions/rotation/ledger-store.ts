@@ -4,12 +4,11 @@ import { Prisma } from '../../../platform/generated/client.ts'
 import { toSessionEndedReason } from '../../reasons/reasons.ts'
 import { joinAccount } from '../../users/users.ts'
 import type { SessionClaims } from '../claims.ts'
-import { bytes, text } from '../family-hash.ts'
+import { bytes, hex, text } from '../family-hash.ts'
 import { decide, type FamilyState, type RotationRequest, type Verdict } from './decide.ts'
 
 /** A family in the ledger. Times in milliseconds since the epoch, by Postgres's clock. */
 export interface LedgerFamily extends FamilyState {
-  sessionId: string
   /** The claims of the session's access tokens, as JSON. */
   claims: string
   /** When it was read. */
@@ -20,7 +19,6 @@ export interface LedgerFamily extends FamilyState {
 
 /** A family that was rotated on the ledger, and its generation. */
 export interface RotatedOnLedger {
-  sessionId: string
   familyHash: string
   rotatedTo: number
 }
@@ -44,7 +42,7 @@ export function rotateOnLedger(
   return db.$transaction(async (tx) => {
     const family = await selectFamily((sql) => tx.$queryRaw(sql), familyHash, Prisma.sql`FOR UPDATE OF s`)
     if (!family) return null
-    const { sessionId, claims, now } = family
+    const { claims, now } = family
     const decision = decide(family, request, now)
     switch (decision.outcome) {
       case 'ended':
@@ -55,15 +53,15 @@ export function rotateOnLedger(
       case 'reuse':
         await tx.$executeRaw`
           UPDATE sessions SET ended_at = clock_timestamp(), ended_reason = ${decision.state.ended}
-          WHERE id = ${sessionId}::uuid`
+          WHERE family_hash = ${bytes(familyHash)}`
         return { outcome: 'reuse', claims }
       case 'reissue':
         await tx.$executeRaw`
           UPDATE sessions SET reissues = ${decision.state.reissues}, credits = ${decision.state.credits}
-          WHERE id = ${sessionId}::uuid`
+          WHERE family_hash = ${bytes(familyHash)}`
         break
       default:
-        await writeRotation(tx, sessionId, decision.state)
+        await writeRotation(tx, familyHash, decision.state)
     }
     return { outcome: decision.outcome, ...decision.state, claims }
   })
@@ -74,10 +72,9 @@ export const hasRotatedOnLedger = Prisma.sql`EXISTS (SELECT FROM sessions WHERE 
 
 /** Families that were rotated on the ledger, so that their entries in Redis are out of date. */
 export async function rotatedOnLedger(db: Database, limit: number): Promise<RotatedOnLedger[]> {
-  const rows = await db.$queryRaw<{ id: string; family_hash: Uint8Array; turned_to: number }[]>`
-    SELECT id, family_hash, turned_to FROM sessions WHERE turned_to IS NOT NULL LIMIT ${limit}`
+  const rows = await db.$queryRaw<{ family_hash: Uint8Array; turned_to: number }[]>`
+    SELECT family_hash, turned_to FROM sessions WHERE turned_to IS NOT NULL LIMIT ${limit}`
   return rows.map((row) => ({
-    sessionId: row.id,
     familyHash: text(row.family_hash),
     rotatedTo: row.turned_to,
   }))
@@ -85,24 +82,26 @@ export async function rotatedOnLedger(db: Database, limit: number): Promise<Rota
 
 /** Records that Redis's entries were invalidated. A family that was rotated again in the meantime stays listed. */
 export async function markInvalidated(db: Database, families: readonly RotatedOnLedger[]): Promise<void> {
-  const rows = JSON.stringify(families.map(({ sessionId, rotatedTo }) => ({ id: sessionId, to: rotatedTo })))
+  const rows = JSON.stringify(
+    families.map(({ familyHash, rotatedTo }) => ({ hash: hex(familyHash), to: rotatedTo })),
+  )
   await db.$executeRaw`
     WITH invalidated AS (
-      SELECT s.id FROM sessions s JOIN jsonb_to_recordset(${rows}::jsonb) AS v(id uuid, "to" int)
-        ON s.id = v.id AND s.turned_to = v."to"
-      ORDER BY s.id FOR UPDATE OF s
+      SELECT s.family_hash FROM sessions s JOIN jsonb_to_recordset(${rows}::jsonb) AS v(hash bytea, "to" int)
+        ON s.family_hash = v.hash AND s.turned_to = v."to"
+      ORDER BY s.id FOR NO KEY UPDATE OF s
     )
-    UPDATE sessions s SET turned_to = NULL FROM invalidated WHERE s.id = invalidated.id`
+    UPDATE sessions s SET turned_to = NULL FROM invalidated WHERE s.family_hash = invalidated.family_hash`
 }
 
-async function writeRotation(tx: Queryable, sessionId: string, state: FamilyState): Promise<void> {
+async function writeRotation(tx: Queryable, familyHash: string, state: FamilyState): Promise<void> {
   const { generation, rotatedAt, reissues, credits, clean, attempts, idleExpiresAt } = state
   await tx.$executeRaw`
     UPDATE sessions SET generation = ${generation}, turned_to = ${generation}, reissues = ${reissues},
       credits = ${credits}, clean = ${clean}, attempt = ${attempts},
       rotated_at = to_timestamp(${rotatedAt}::float8 / 1000), last_used_at = to_timestamp(${rotatedAt}::float8 / 1000),
       idle_expires_at = to_timestamp(${idleExpiresAt}::float8 / 1000)
-    WHERE id = ${sessionId}::uuid`
+    WHERE family_hash = ${bytes(familyHash)}`
 }
 
 interface FamilyRow {
@@ -154,7 +153,6 @@ async function selectFamily(
   }
   const gone = row.user_id === null ? 'account_deleted' : row.disabled ? 'account_disabled' : ''
   return {
-    sessionId: row.id,
     generation: row.generation,
     rotatedAt: row.rotated_at,
     reissues: row.reissues,

@@ -52,7 +52,15 @@ export function createRefresh(deps: RefreshDeps) {
         if (verdict.outcome === 'fast_forward') logFastForward(sessionId, verdict.generation, by)
         if (by === 'redis') {
           const { generation, rotatedAt, idleExpiresAt, credits, clean, attempts } = verdict
-          writeBehind.add({ sessionId, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
+          writeBehind.add({
+            familyHash: token.familyHash,
+            generation,
+            rotatedAt,
+            idleExpiresAt,
+            attempts,
+            credits,
+            clean,
+          })
         }
         return { outcome: verdict.outcome === 'reissue' ? 'reissued' : 'rotated', ...issued }
       }

@@ -1,11 +1,12 @@
 import { type Background, repeat } from '../../../platform/background.ts'
 import { createDropReport } from '../../../platform/drop-report.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
+import { hex } from '../family-hash.ts'
 import type { RotatedFamily } from './decide.ts'
 
 /** A rotation that is not in the ledger yet. */
 export type Rotation = Omit<RotatedFamily, 'claims' | 'absoluteExpiresAt'> & {
-  sessionId: string
+  familyHash: string
 }
 
 export interface WriteBehind extends Background {
@@ -17,26 +18,27 @@ export interface WriteBehind extends Background {
 }
 
 export interface WriteBehindOptions extends UsesPlatform<'db' | 'log' | 'metrics'> {
-  intervalMs?: number
+  /** Milliseconds between two writes: with Redis, up to so much of its latest rotations may be lost. */
+  intervalMs: number
 }
 
 // A dropped rotation is only a lower bound: the family is fast-forwarded by the client's next token.
 const MAX_PENDING = 100_000
 
 /** Writes rotations to the ledger in batches. A process that is killed loses only lower bounds of generations. */
-export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOptions): WriteBehind {
+export function createWriteBehind({ intervalMs, ...deps }: WriteBehindOptions): WriteBehind {
   const { db } = deps
   const full = createDropReport('write_behind', deps)
   let pending = new Map<string, Rotation>()
 
   function add(rotation: Rotation): void {
-    const known = pending.get(rotation.sessionId)
+    const known = pending.get(rotation.familyHash)
     if (known && known.generation > rotation.generation) return
     // A re-issue changes only the credits.
     if (known?.generation === rotation.generation)
       rotation.credits = Math.min(rotation.credits, known.credits)
     if (!known && pending.size >= MAX_PENDING) full.dropped()
-    else pending.set(rotation.sessionId, rotation)
+    else pending.set(rotation.familyHash, rotation)
   }
 
   async function write(): Promise<void> {
@@ -44,16 +46,19 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
     const batch = pending
     pending = new Map()
     // The same order on all nodes, so that two batches cannot deadlock.
-    const rows = [...batch.values()].sort((a, b) => (a.sessionId < b.sessionId ? -1 : 1))
+    const rows = [...batch.values()]
+      .sort((a, b) => (a.familyHash < b.familyHash ? -1 : 1))
+      .map((rotation) => ({ ...rotation, familyHash: hex(rotation.familyHash) }))
     try {
       for (let at = 0; at < rows.length; at += 1_000) {
         await db.$executeRaw`
           WITH v AS (
             SELECT * FROM jsonb_to_recordset(${JSON.stringify(rows.slice(at, at + 1_000))}::jsonb)
-            AS r("sessionId" uuid, generation int, "rotatedAt" bigint, "idleExpiresAt" bigint,
+            AS r("familyHash" bytea, generation int, "rotatedAt" bigint, "idleExpiresAt" bigint,
               attempts text, credits int, clean int)
           ), locked AS (
-            SELECT id FROM sessions WHERE id IN (SELECT "sessionId" FROM v) ORDER BY id FOR UPDATE
+            SELECT family_hash FROM sessions WHERE family_hash IN (SELECT "familyHash" FROM v)
+            ORDER BY id FOR NO KEY UPDATE
           )
           UPDATE sessions s SET
             generation = GREATEST(s.generation, v.generation),
@@ -65,7 +70,7 @@ export function createWriteBehind({ intervalMs = 500, ...deps }: WriteBehindOpti
             rotated_at = GREATEST(s.rotated_at, to_timestamp(v."rotatedAt" / 1000.0)),
             last_used_at = GREATEST(s.last_used_at, to_timestamp(v."rotatedAt" / 1000.0)),
             idle_expires_at = GREATEST(s.idle_expires_at, to_timestamp(v."idleExpiresAt" / 1000.0))
-          FROM v, locked WHERE s.id = v."sessionId" AND locked.id = s.id`
+          FROM v, locked WHERE s.family_hash = v."familyHash" AND locked.family_hash = s.family_hash`
       }
     } catch (error) {
       for (const rotation of batch.values()) add(rotation)

@@ -96,7 +96,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
   const breaker = createCircuitBreaker({ name: 'redis', probe: async () => {}, monitor: { log, metrics } })
   const redisBreaker = Object.assign(breaker, { deadline })
   const newProcess = () => {
-    const writeBehind = createWriteBehind({ db, log, metrics })
+    const writeBehind = createWriteBehind({ db, log, metrics, intervalMs: 500 })
     const rotate = createRotate({
       db,
       query,
@@ -172,7 +172,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
       if (outcome === 'reissue' && before?.generation === generation)
         must(before.rotatedAt === rotatedAt, 'a re-issue changed the time of the rotation')
       if (outcome !== 'reissue' && by === 'redis') {
-        remember({ sessionId: session.id, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
+        remember({ familyHash, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
       }
       issued = Math.max(issued, generation)
       last = { presented, attempt }
