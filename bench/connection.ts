@@ -67,7 +67,8 @@ export async function openConnection(url: string): Promise<Connection> {
 export const get = (path: string, accessToken?: string) =>
   `GET ${path} HTTP/1.1\r\nHost: bench\r\n${accessToken ? `Authorization: Bearer ${accessToken}\r\n` : ''}\r\n`
 
-export function post(path: string, payload: object): string {
-  const body = JSON.stringify(payload)
+/** @param payload is sent as JSON; text is sent as it is. */
+export function post(path: string, payload: object | string): string {
+  const body = typeof payload === 'string' ? payload : JSON.stringify(payload)
   return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 }

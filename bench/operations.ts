@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import type { Credentials } from './account.ts'
+import type { Child, Counted } from './child.ts'
+import { type Connection, get, openConnection, post } from './connection.ts'
+
+/** What one operation sends to the stores. */
+export interface OperationCost {
+  name: string
+  statements: number
+  /** How often Postgres waits for its log to reach the disk. */
+  walSyncs: number
+  redisRoundTrips: number
+}
+
+interface Operation {
+  name: string
+  status: number
+  /** Makes what one call needs, before anything is counted, and returns the request. */
+  prepare(): Promise<string>
+}
+
+// Postgres publishes its statistics at most once a second, and the write-behind runs in between.
+const SETTLE_MS = 1_500
+const CALLS = 60
+
+/** Counts what each operation costs, one call at a time, so that no two share a write or a sync. */
+export async function measureOperations(
+  app: Child,
+  env: { DATABASE_URL: string },
+  account: Credentials,
+): Promise<OperationCost[]> {
+  const connection = await openConnection(app.url)
+  const stats = new pg.Client(env.DATABASE_URL)
+  await stats.connect()
+  const costs: OperationCost[] = []
+  for (const operation of createOperations(connection, account)) {
+    costs.push(await measure(app, stats, connection, operation))
+  }
+  connection.close()
+  await stats.end()
+  return costs
+}
+
+async function measure(app: Child, stats: pg.Client, connection: Connection, { name, status, prepare }: Operation) {
+  const requests: string[] = []
+  for (let call = 0; call < CALLS; call += 1) requests.push(await prepare())
+  await sleep(SETTLE_MS)
+  await app.ask<null>({ about: 'count' })
+  const before = await syncsOf(stats)
+  for (const request of requests) {
+    const answer = await connection.exchange(request)
+    if (answer.status !== status) throw new Error(`${name} answered ${answer.status}: ${answer.body}`)
+  }
+  const { statements, flushes, redisRoundTrips } = await app.ask<Counted>({ about: 'counted' })
+  await sleep(SETTLE_MS)
+  const syncs = (await syncsOf(stats)) - before
+  return {
+    name,
+    statements: (statements - flushes) / CALLS,
+    walSyncs: syncs / CALLS,
+    redisRoundTrips: redisRoundTrips / CALLS,
+  }
+}
+
+function createOperations(connection: Connection, { email, password, accessTokens }: Credentials): Operation[] {
+  const signIn = async () => JSON.parse((await connection.exchange(login)).body)
+  const login = post('/auth/login', { email, password, transport: 'body' })
+  const me = get('/me', accessTokens[0])
+  let known: string | undefined
+  return [
+    { name: 'sign-in', status: 200, prepare: async () => login },
+    {
+      name: 'sign-in on a known device',
+      status: 200,
+      async prepare() {
+        known ??= (await signIn()).device_token
+        return post('/auth/login', { email, password, transport: 'body', device_token: known })
+      },
+    },
+    {
+      name: 'sign-in, wrong password, on its own address',
+      status: 401,
+      prepare: async () => post('/auth/login', { email: nobody(), password: 'wrong', transport: 'body' }),
+    },
+    {
+      name: 'first refresh after a sign-in',
+      status: 200,
+      prepare: async () => post('/auth/refresh', { refresh_token: (await signIn()).refresh_token }),
+    },
+    { name: 'GET /me', status: 200, prepare: async () => me },
+    {
+      name: 'sign-out',
+      status: 204,
+      prepare: async () => post('/auth/logout', { refresh_token: (await signIn()).refresh_token }),
+    },
+  ]
+}
+
+let nobodies = 0
+const nobody = () => `nobody-${(nobodies += 1)}@example.com`
+
+/** How often Postgres has synced its write-ahead log. */
+async function syncsOf(stats: pg.Client): Promise<number> {
+  const { rows } = await stats.query("SELECT sum(fsyncs)::int AS syncs FROM pg_stat_io WHERE object = 'wal'")
+  return rows[0].syncs
+}
