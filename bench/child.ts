@@ -14,6 +14,8 @@ export type Question =
   | { about: 'cpu' }
   | { about: 'count' }
   | { about: 'counted' }
+  /** Refresh tokens of new sessions, from a server that hands them out only to a browser. */
+  | { about: 'refresh-tokens'; count: number }
 
 /** What the server process has sent to its stores since it began to count. */
 export interface Counted {

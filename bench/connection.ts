@@ -20,8 +20,8 @@ interface Waiting {
 const HEAD_END = '\r\n\r\n'
 
 /**
- * Reads only what the measured servers send: a status, a Content-Length and a body. A full HTTP client costs more than
- * a bare route, and would dominate the measurement.
+ * Reads only what the measured servers send: a status, and a body with a Content-Length or in chunks. A full HTTP
+ * client costs more than a bare route, and would dominate the measurement.
  */
 export async function openConnection(url: string): Promise<Connection> {
   const { hostname, port } = new URL(url)
@@ -38,9 +38,12 @@ export async function openConnection(url: string): Promise<Connection> {
     if (headEnd < 0) return
     const bodyStart = headEnd + HEAD_END.length
     const length = Number(/\r\ncontent-length: (\d+)/i.exec(received)?.[1] ?? Number.NaN)
-    if (Number.isNaN(length)) return fail(new Error(`a response without Content-Length: ${received}`))
+    if (Number.isNaN(length) && !/\r\ntransfer-encoding: chunked/i.test(received))
+      return fail(new Error(`a response without a length: ${received}`))
     if (received.length < bodyStart + length) return
-    const answer = { status: Number(received.slice(9, 12)), body: received.slice(bodyStart) }
+    const body = Number.isNaN(length) ? joinChunks(received, bodyStart) : received.slice(bodyStart)
+    if (body === undefined) return
+    const answer = { status: Number(received.slice(9, 12)), body }
     received = ''
     const { resolve } = waiting as Waiting
     waiting = undefined
@@ -61,6 +64,23 @@ export async function openConnection(url: string): Promise<Connection> {
         socket.write(request, 'latin1')
       }),
     close: () => void socket.destroy(),
+  }
+}
+
+/** Joins the chunks of RFC 9112 section 7.1. Undefined while the last one is missing. */
+function joinChunks(received: string, bodyStart: number): string | undefined {
+  let body = ''
+  let at = bodyStart
+  for (;;) {
+    const lineEnd = received.indexOf('\r\n', at)
+    if (lineEnd < 0) return undefined
+    const size = Number.parseInt(received.slice(at, lineEnd), 16)
+    const end = lineEnd + 2 + size
+    // The last chunk is empty, and ends with an empty line as every other one does.
+    if (received.length < end + 2) return undefined
+    if (size === 0) return body
+    body += received.slice(lineEnd + 2, end)
+    at = end + 2
   }
 }
 

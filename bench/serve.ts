@@ -1,12 +1,15 @@
 import type { AddressInfo } from 'node:net'
-import type { FastifyInstance } from 'fastify'
 import type { Question } from './child.ts'
 
+/** What a Fastify application has, and any other server can easily have. */
+export interface Served {
+  server: { address(): AddressInfo | string | null }
+  listen(options: { host: string; port: number }): Promise<unknown>
+  close(): Promise<unknown>
+}
+
 /** The child's side of `startChild`: serves, answers the parent's questions and ends with the parent. */
-export async function serveParent(
-  app: Pick<FastifyInstance, 'listen' | 'close'> & { server: FastifyInstance['server'] },
-  answer: (question: Question) => unknown,
-): Promise<void> {
+export async function serveParent(app: Served, answer: (question: Question) => unknown): Promise<void> {
   // Ctrl-C reaches this process too, but its parent ends it in order.
   process.on('SIGINT', () => {})
   process.on('disconnect', () => void app.close().finally(() => process.exit()))
