@@ -4,6 +4,7 @@ import { Problem } from '../../core/problems/problems.ts'
 import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { User } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
+import { clientKey } from '../../platform/client-key.ts'
 
 export type LoginUses = Uses<
   'db' | 'transact' | 'users' | 'passwords' | 'lockout' | 'devices' | 'signIn' | 'events'
@@ -36,7 +37,7 @@ export async function login(uses: LoginUses, input: LoginInput, context: Request
   }
   if (!user.emailVerifiedAt) await refuse('email_not_verified')
   if (user.resetRequiredAt) await refuse('password_reset_required')
-  await renewHash(uses, user, input.password)
+  await renewHash(uses, user, input.password, clientKey(context.ip))
 
   const completed = await transact(async (tx) => {
     // A shared lock keeps factors and password unchanged: changing them takes the exclusive lock.
@@ -72,7 +73,7 @@ async function checkPassword(
   } as const
   let fits = false
   const right = await lockout.guess(guess, async () => {
-    fits = await passwords.verify(user?.passwordHash ?? null, password)
+    fits = await passwords.verify(user?.passwordHash ?? null, password, clientKey(context.ip))
     return user && fits && !user.disabledAt ? user : null
   })
   if (right) return { user: right, isKnown }
@@ -82,7 +83,12 @@ async function checkPassword(
 }
 
 /** Hashes the password again if the parameters have been raised since: only here the password is known. */
-async function renewHash({ db, users, passwords }: LoginUses, user: User, password: string): Promise<void> {
+async function renewHash(
+  { db, users, passwords }: LoginUses,
+  user: User,
+  password: string,
+  client: string,
+): Promise<void> {
   if (user.passwordHash === null || !passwords.isOutdated(user.passwordHash)) return
-  await users.replaceHash(db, user, await passwords.hash(password))
+  await users.replaceHash(db, user, await passwords.hash(password, client))
 }
