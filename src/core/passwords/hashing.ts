@@ -16,18 +16,25 @@ export interface PasswordOptions {
  * whoever asks. @throws {Overloaded} when the queue is full.
  */
 export interface Passwords {
+  /**
+   * Runs a task that will check a password, when its turn has come. Who must wait or is refused has then not yet taken
+   * a place in the queue for database connections, which is not fair.
+   */
+  admit<T>(client: string, task: () => Promise<T>): Promise<T>
   hash(password: string, client: string): Promise<string>
   /** Whether the password is right. A null hash matches no password, at the same cost. */
   verify(stored: string | null, password: string, client: string): Promise<boolean>
   /** Whether a hash was made with weaker parameters than the configured ones. */
   isOutdated(stored: string): boolean
-  /** How many hashes wait for a slot. */
+  /** How many hashes and admitted tasks wait for a slot. */
   queued(): number
 }
 
 /** The longest password that is hashed, in code points after NFC. */
 export const PASSWORD_MAX_LENGTH = 128
 
+// Enough to keep the slots busy while other tasks wait for the database.
+const ADMITTED_PER_SLOT = 4
 const WAITING_PER_SLOT = 32
 // Half of all: people who share an address may come in a burst.
 const WAITING_PER_SLOT_AND_CLIENT = 16
@@ -44,15 +51,18 @@ export async function createPasswords(
     parallelism: options.parallelism,
   }
   const concurrency = options.concurrency ?? availableParallelism()
-  const queue = createFairQueue({
+  const bounds = {
     clock,
-    concurrency,
     maxWaiting: concurrency * WAITING_PER_SLOT,
     maxWaitingPerClient: concurrency * WAITING_PER_SLOT_AND_CLIENT,
-  })
+  }
+  const admission = createFairQueue({ ...bounds, concurrency: concurrency * ADMITTED_PER_SLOT })
+  const queue = createFairQueue({ ...bounds, concurrency })
   const dummyHash = await hash('dummy', parameters)
 
   return {
+    admit: admission,
+
     hash: (password, client) => queue(client, () => hash(password.normalize('NFC'), parameters)),
 
     verify(stored, password, client) {
@@ -71,6 +81,6 @@ export async function createPasswords(
       return Number(found[1]) < options.memoryKib || Number(found[2]) < options.iterations
     },
 
-    queued: queue.waiting,
+    queued: () => admission.waiting() + queue.waiting(),
   }
 }

@@ -2,6 +2,7 @@ import t from 'tap'
 import { createPasswords } from '../../../src/core/passwords/passwords.ts'
 import { systemClock } from '../../../src/platform/clock.ts'
 import { Overloaded } from '../../../src/platform/concurrency-limit.ts'
+import { deferred } from '../../support/deferred.ts'
 
 const PASSWORD = 'a perfectly long passphrase'
 const cheap = { memoryKib: 1024, iterations: 1, parallelism: 1 }
@@ -35,6 +36,26 @@ t.test('a flood from many clients delays one that has used nothing by one hash',
   t.equal(ended.indexOf('198.51.100.7'), 1, 'only the hash that was running came first')
   const refused = outcomes.filter((outcome) => outcome instanceof Overloaded)
   t.equal(refused.length, 64 + 1 - 33, 'all that was refused belongs to the flood')
+})
+
+t.test('four tasks per slot are admitted; the next ones are chosen fairly and have not begun', async (t) => {
+  const passwords = await open(1)
+  const released = deferred()
+  const began: string[] = []
+  const admit = (client: string) =>
+    passwords.admit(client, async () => {
+      began.push(client)
+      await released.promise
+    })
+  const attempts = ['a', 'a', 'a', 'a', 'a', 'b'].map(admit)
+  t.strictSame(began, ['a', 'a', 'a', 'a'])
+  t.equal(passwords.queued(), 2)
+  const rest = Array.from({ length: 15 }, () => admit('a'))
+  await t.rejects(admit('a'), Overloaded)
+  released.resolve()
+  await Promise.all([...attempts, ...rest])
+  t.equal(began[4], 'b')
+  t.equal(began.length, 4 + 2 + 15)
 })
 
 t.test('one client can fill half of the queue', async (t) => {

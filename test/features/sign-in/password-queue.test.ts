@@ -1,4 +1,7 @@
 import t from 'tap'
+import { withDelayedFailure } from '../../../src/http/minimum-duration.ts'
+import { Overloaded } from '../../../src/platform/concurrency-limit.ts'
+import { waitsOf } from '../../support/costs.ts'
 import { startServer } from '../../support/server.ts'
 
 const server = await startServer(t, { env: { TRUST_PROXY: '1' } })
@@ -57,6 +60,39 @@ t.test('every call that hashes a password queues as the network of its client', 
       t.strictSame(clients, Array(expected[name as keyof typeof expected]).fill(client), name)
     }
   }
+})
+
+t.test('a sign-in waits for its turn before it asks the database', async (t) => {
+  const { passwords, users } = server.app.services
+  const { admit } = passwords
+  const { findByEmail } = users
+  t.teardown(() => Object.assign(passwords, { admit }) && Object.assign(users, { findByEmail }))
+  const account = await server.createAccount()
+  const happened: string[] = []
+  passwords.admit = (client, task) => {
+    happened.push(client)
+    return admit(client, task)
+  }
+  users.findByEmail = (...given) => {
+    happened.push('asked')
+    return findByEmail(...given)
+  }
+  t.equal((await server.post('/auth/login', account, from(IPV6))).status, 200)
+  t.strictSame(happened, ['20010db800010002', 'asked'])
+  passwords.admit = () => Promise.reject(new Overloaded())
+  const refused = await server.post('/auth/login', account, from(IPV6))
+  t.match(refused, { status: 503, body: { code: 'overloaded' } })
+  t.equal(refused.headers.get('retry-after'), '2')
+  t.equal(happened.length, 2)
+})
+
+t.test('a client that is refused because of overload cannot try again at once', async (t) => {
+  const waits = waitsOf(t, 'http/minimum-duration.ts')
+  await t.rejects(
+    withDelayedFailure(() => Promise.reject(new Overloaded())),
+    Overloaded,
+  )
+  t.equal(waits.length, 1)
 })
 
 t.test('a hash that is renewed at sign-in queues as the same client', async (t) => {
