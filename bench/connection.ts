@@ -67,7 +67,9 @@ export async function openConnection(url: string): Promise<Connection> {
 export const get = (path: string, accessToken?: string) =>
   `GET ${path} HTTP/1.1\r\nHost: bench\r\n${accessToken ? `Authorization: Bearer ${accessToken}\r\n` : ''}\r\n`
 
-export function post(path: string, payload: object): string {
+/** `ip` is the client's address, for a server that trusts this one as a proxy. */
+export function post(path: string, payload: object, ip?: string): string {
   const body = JSON.stringify(payload)
-  return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const forwarded = ip ? `X-Forwarded-For: ${ip}\r\n` : ''
+  return `POST ${path} HTTP/1.1\r\nHost: bench\r\n${forwarded}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 }
