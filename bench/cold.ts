@@ -19,7 +19,11 @@ export interface ColdFamilies {
 const FAMILIES_PER_CLIENT = 1_000
 
 /** Writes sessions of one user to the ledger as if they had been started while Redis held other data. */
-export async function createColdFamilies(config: Config, redisUrl: string, clients: number): Promise<ColdFamilies> {
+export async function createColdFamilies(
+  config: Config,
+  redisUrl: string,
+  clients: number,
+): Promise<ColdFamilies> {
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   const format = createRefreshTokenFormat(createSecrets(config.appSecrets))
   const { id: userId } = await db.user.findFirstOrThrow()

@@ -87,8 +87,12 @@ function joinChunks(received: string, bodyStart: number): string | undefined {
 export const get = (path: string, accessToken?: string) =>
   `GET ${path} HTTP/1.1\r\nHost: bench\r\n${accessToken ? `Authorization: Bearer ${accessToken}\r\n` : ''}\r\n`
 
-/** @param payload is sent as JSON; text is sent as it is. */
-export function post(path: string, payload: object | string): string {
+/**
+ * @param payload is sent as JSON; text is sent as it is.
+ * @param ip the client's address, for a server that trusts this one as a proxy.
+ */
+export function post(path: string, payload: object | string, ip?: string): string {
   const body = typeof payload === 'string' ? payload : JSON.stringify(payload)
-  return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const forwarded = ip ? `X-Forwarded-For: ${ip}\r\n` : ''
+  return `POST ${path} HTTP/1.1\r\nHost: bench\r\n${forwarded}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 }

@@ -6,6 +6,8 @@ export interface Client {
   next(): string
   /** Called with each answer before the next request is made. */
   onAnswer?(answer: Answer): void
+  /** The statuses that do not end the benchmark; by default only 200. */
+  accepts?: readonly number[]
 }
 
 export interface Load {
@@ -17,15 +19,25 @@ export interface Load {
  * Runs every client on its own connection, each as fast as it is answered. With `awake` this process polls instead of
  * sleeping, so that the server does not pay for waking it, which on a network would be another machine's cost.
  */
-export async function saturate(
+export function saturate(
   url: string,
   clients: readonly Client[],
   seconds: number,
   awake: boolean,
 ): Promise<Load> {
+  const deadline = performance.now() + seconds * 1000
+  return repeat(url, clients, () => performance.now() < deadline, awake)
+}
+
+/** The same for as long as `goesOn` says. */
+export async function repeat(
+  url: string,
+  clients: readonly Client[],
+  goesOn: () => boolean,
+  awake = false,
+): Promise<Load> {
   const connections = await Promise.all(clients.map(() => openConnection(url)))
   const start = performance.now()
-  const deadline = start + seconds * 1000
   let answers = 0
   let busy = awake
   const spin = () => void (busy && setImmediate(spin))
@@ -35,10 +47,9 @@ export async function saturate(
       const connection = connections[index]
       if (!connection) return
       // A loop ends only after an answer, so that no token is lost between two rounds.
-      while (performance.now() < deadline) {
+      while (goesOn()) {
         const answer = await connection.exchange(client.next())
-        if (answer.status !== 200) throw new Error(`answered ${answer.status}: ${answer.body}`)
-        client.onAnswer?.(answer)
+        receive(client, answer)
         answers += 1
       }
     }),
@@ -51,8 +62,11 @@ export async function saturate(
 
 const PACE_CONNECTIONS = 16
 
-/** Sends a request at a fixed rate, without waiting for earlier answers. @returns the latencies in milliseconds. */
-export async function pace(url: string, request: string, rate: number, seconds: number): Promise<number[]> {
+/**
+ * Sends requests at a fixed rate, without waiting for earlier answers.
+ * @returns the latencies of the answers with status 200, in milliseconds.
+ */
+export async function pace(url: string, client: Client, rate: number, seconds: number): Promise<number[]> {
   const idle = await Promise.all(Array.from({ length: PACE_CONNECTIONS }, () => openConnection(url)))
   const latencies: number[] = []
   const underWay: Promise<void>[] = []
@@ -70,11 +84,19 @@ export async function pace(url: string, request: string, rate: number, seconds: 
   async function ask(): Promise<void> {
     const sentAt = performance.now()
     const connection = idle.pop() ?? (await openConnection(url))
-    const { status, body } = await connection.exchange(request)
-    if (status !== 200) throw new Error(`answered ${status}: ${body}`)
-    latencies.push(performance.now() - sentAt)
+    const answer = await connection.exchange(client.next())
+    if (answer.status === 200) latencies.push(performance.now() - sentAt)
+    receive(client, answer)
     idle.push(connection)
   }
+}
+
+const OK = [200]
+
+function receive(client: Client, answer: Answer): void {
+  const { status, body } = answer
+  if (!(client.accepts ?? OK).includes(status)) throw new Error(`answered ${status}: ${body}`)
+  client.onAnswer?.(answer)
 }
 
 /** The value that `share` of all values do not exceed. */

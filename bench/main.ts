@@ -2,9 +2,10 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config.ts'
-import { createAccount, signIn } from './account.ts'
+import { type Credentials, createAccount, signIn } from './account.ts'
 import { startChild } from './child.ts'
 import { measureRefreshCost } from './cost.ts'
+import { createFlood, createTargets, type FloodRound } from './flood.ts'
 import { report } from './report.ts'
 import { createScenarios, type Results, rotating, SCENARIOS } from './scenarios.ts'
 import { openStores } from './stores.ts'
@@ -69,19 +70,35 @@ async function run(): Promise<Results> {
     cpu: { bare: [], 'me-warm': [], 'me-cold': [], refresh: [], argon2: [], login: [] },
     latency: { bare: [], me: [] },
     cost: undefined,
+    floods: [],
   }
   const stage = { bare, app, account, families, connections: CONNECTIONS, pacedRate: PACED_RATE }
   // The first round is for the compiler and does not count.
   const rehearsal = structuredClone(results)
   const warmUps = createScenarios({ ...stage, concurrency: CORES * 2, seconds }, rehearsal)
   const scenarios = createScenarios({ ...stage, concurrency: CORES * 2, seconds }, results)
-  const chosen = SCENARIOS.filter((name) => options.only?.split(',').includes(name) ?? true)
+  const isChosen = (name: string) => options.only?.split(',').includes(name) ?? true
+  const chosen = SCENARIOS.filter(isChosen)
   for (const name of chosen) await warmUps[name]()
   for (let round = 1; round <= rounds; round++) {
     for (const name of chosen) await scenarios[name]()
     const line = chosen.map((name) => `${name} ${results.throughput[name].at(-1)?.toFixed(0)}`)
-    console.log(`round ${round}, per second: ${line.join(', ')}`)
+    if (chosen.length > 0) console.log(`round ${round}, per second: ${line.join(', ')}`)
   }
   if (chosen.includes('refresh')) results.cost = await measureRefreshCost(app, env.REDIS_URL, families)
+  if (isChosen('flood')) results.floods = await flood(env, account)
   return results
+}
+
+/** The server behind a proxy, which says that the flood comes from many addresses. */
+async function flood(env: Record<string, string>, account: Credentials): Promise<FloodRound[]> {
+  const app = await startChild('./app.child.ts', { ...env, TRUST_PROXY: '1' })
+  onEnd(() => app.stop())
+  const targets = await createTargets(loadConfig(env), account.passwordHash)
+  await createFlood(app.url, account, targets, seconds)()
+  // Longer than the others: there are only a few honest sign-ins per second.
+  const play = createFlood(app.url, account, targets, seconds * 2)
+  const played: FloodRound[] = []
+  for (let round = 1; round <= rounds; round++) played.push(await play())
+  return played
 }

@@ -42,7 +42,12 @@ export async function measureOperations(
   return costs
 }
 
-async function measure(app: Child, stats: pg.Client, connection: Connection, { name, status, prepare }: Operation) {
+async function measure(
+  app: Child,
+  stats: pg.Client,
+  connection: Connection,
+  { name, status, prepare }: Operation,
+) {
   const requests: string[] = []
   for (let call = 0; call < CALLS; call += 1) requests.push(await prepare())
   await sleep(SETTLE_MS)
@@ -63,7 +68,10 @@ async function measure(app: Child, stats: pg.Client, connection: Connection, { n
   }
 }
 
-function createOperations(connection: Connection, { email, password, accessTokens }: Credentials): Operation[] {
+function createOperations(
+  connection: Connection,
+  { email, password, accessTokens }: Credentials,
+): Operation[] {
   const signIn = async () => JSON.parse((await connection.exchange(login)).body)
   const login = post('/auth/login', { email, password, transport: 'body' })
   const me = get('/me', accessTokens[0])

@@ -20,12 +20,17 @@ export function createRefusals({ accessTokens }: Credentials, refreshToken: stri
     client: { next, accepts: [status] },
   })
   const refresh = (refresh_token: string) => post('/auth/refresh', { refresh_token })
-  const signIn = (email: string, password: string) => post('/auth/login', { email, password, transport: 'body' })
+  const signIn = (email: string, password: string) =>
+    post('/auth/login', { email, password, transport: 'body' })
   return [
     refused('refresh token of random text', 'refresh', 401, () => refresh(text(75))),
-    refused('refresh token with a forged tag', 'refresh', 401, () => refresh(refreshToken.slice(0, -20) + text(20))),
+    refused('refresh token with a forged tag', 'refresh', 401, () =>
+      refresh(refreshToken.slice(0, -20) + text(20)),
+    ),
     refused('access token of random text', 'me-cold', 401, () => get('/me', text(500))),
-    refused('access token with a forged signature', 'me-cold', 401, () => get('/me', token.slice(0, -60) + text(60))),
+    refused('access token with a forged signature', 'me-cold', 401, () =>
+      get('/me', token.slice(0, -60) + text(60)),
+    ),
     refused('no access token', 'me-warm', 401, () => get('/me')),
     refused('an unknown path', 'me-warm', 404, () => get(`/${text(20)}`)),
     refused('a body of 20 KiB', 'refresh', 413, () => post('/auth/refresh', '"'.repeat(20_480))),
@@ -33,7 +38,9 @@ export function createRefusals({ accessTokens }: Credentials, refreshToken: stri
     refused('a property that does not exist', 'refresh', 400, () =>
       post('/auth/refresh', { refresh_token: 'x', role: 'admin' }),
     ),
-    refused('sign-in with an unknown address', 'login', 401, () => signIn(`${text(12)}@example.com`, 'wrong')),
+    refused('sign-in with an unknown address', 'login', 401, () =>
+      signIn(`${text(12)}@example.com`, 'wrong'),
+    ),
     refused('sign-in with a password of 4,000 characters', 'login', 401, () =>
       signIn(`${text(12)}@example.com`, 'x'.repeat(4_000)),
     ),

@@ -1,4 +1,5 @@
 import type { RefreshCost } from './cost.ts'
+import { floodReport } from './flood-report.ts'
 import type { Results, Scenario } from './scenarios.ts'
 
 interface Setting {
@@ -16,7 +17,7 @@ interface Row {
 }
 
 /** Prints the best round of each scenario and its ratio to its baseline. */
-export function report({ throughput, cpu, latency, cost }: Results, setting: Setting): void {
+export function report({ throughput, cpu, latency, cost, floods }: Results, setting: Setting): void {
   const best = (name: Scenario) => Math.max(...throughput[name])
   const rate = (name: Scenario) => (throughput[name].length ? `${thousands(best(name))}/s` : '-')
 
@@ -76,6 +77,7 @@ export function report({ throughput, cpu, latency, cost }: Results, setting: Set
     timed(`GET /me at ${pacedRate}/s beside logins`, 'me', 25),
   ])
   if (cost) console.log(`\n${costs(cost)}`)
+  if (floods.length > 0) console.log(`\n${floodReport(floods)}`)
 }
 
 const verdict = (met: boolean) => (met ? 'met' : 'MISSED')

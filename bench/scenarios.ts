@@ -3,6 +3,7 @@ import type { Credentials } from './account.ts'
 import type { Child } from './child.ts'
 import { get, post } from './connection.ts'
 import type { RefreshCost } from './cost.ts'
+import type { FloodRound } from './flood.ts'
 import { type Client, type Load, pace, percentile, saturate } from './load.ts'
 
 const CORES = availableParallelism()
@@ -19,6 +20,7 @@ export interface Results {
   /** Latencies of paced requests in milliseconds: the bare route beside raw argon2, `/me` beside logins. */
   latency: Record<'bare' | 'me', { p50: number; p99: number }[]>
   cost: RefreshCost | undefined
+  floods: FloodRound[]
 }
 
 export interface Stage {
@@ -58,7 +60,7 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     () =>
       record(name, server, () => saturate(server.url, clients, seconds, awake))
   const playPaced = async (name: 'bare' | 'me', { url }: Child, request: string) => {
-    const latencies = await pace(url, request, pacedRate, seconds)
+    const latencies = await pace(url, { next: () => request }, pacedRate, seconds)
     results.latency[name].push({ p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) })
   }
   const verify = { about: 'argon2', hash, password, concurrency, seconds } as const

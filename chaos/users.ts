@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import { loadConfig } from '../src/config.ts'
 import { createPasswords } from '../src/core/passwords/passwords.ts'
+import { systemClock } from '../src/platform/clock.ts'
 import { openDatabase } from '../src/platform/database.ts'
 
 export interface User {
@@ -25,10 +26,10 @@ export async function seedUsers(env: Readonly<Record<string, string>>, url: stri
   const config = loadConfig({ ...env, DATABASE_URL: url, REDIS_URL: 'redis://unused' })
   const { db, close } = openDatabase({ url, poolSize: 1 })
   try {
-    const passwords = await createPasswords(config.argon2)
+    const passwords = await createPasswords({ clock: systemClock }, config.argon2)
     const users = Array.from({ length: count }, newUser)
     for (const { email, password } of users) {
-      const passwordHash = await passwords.hash(password)
+      const passwordHash = await passwords.hash(password, 'local')
       await db.user.create({
         data: { id: uuidv7(), email, name: 'Ada', passwordHash, emailVerifiedAt: new Date() },
       })

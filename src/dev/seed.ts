@@ -14,8 +14,9 @@ export async function seedDemoUser(config: Config): Promise<typeof DEMO> {
   try {
     const { email, password } = DEMO
     if (!(await users.findByEmail(db, email))) {
-      const passwords = await createPasswords(config.argon2)
-      const registration = { email, name: 'Demo', passwordHash: await passwords.hash(password) }
+      const passwords = await createPasswords({ clock: systemClock }, config.argon2)
+      const passwordHash = await passwords.hash(password, 'local')
+      const registration = { email, name: 'Demo', passwordHash }
       await createTransact(db)(async (tx) => {
         const user = await users.register(tx, registration)
         if (user) await users.markVerified(tx, user)

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '../core/problems/problems.ts'
+import { Overloaded } from '../platform/concurrency-limit.ts'
 
 // Longer than any of these tasks takes on an idle machine, but too short for a user to notice.
 const MINIMUM_MS = 200
@@ -7,14 +8,18 @@ const MINIMUM_MS = 200
 // Enough to hide small differences in timing.
 const JITTER_MS = 100
 
-/** Delays a refusal until a random 200 to 300 milliseconds have passed. Only this request waits. */
+/**
+ * Delays a refusal until a random 200 to 300 milliseconds have passed. Only this request waits. One by an overloaded
+ * server too: a client that tries again at once must not take the processor from the others.
+ */
 export async function withDelayedFailure<T>(task: () => Promise<T>): Promise<T> {
   const began = performance.now()
   try {
     return await task()
   } catch (error) {
     const rest = MINIMUM_MS + Math.random() * JITTER_MS - (performance.now() - began)
-    if (error instanceof Problem && error.status < 429) await delay(Math.max(0, rest))
+    const isDelayed = error instanceof Overloaded || (error instanceof Problem && error.status < 429)
+    if (isDelayed) await delay(Math.max(0, rest))
     throw error
   }
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { type Algorithm, hash, verify } from '@node-rs/argon2'
-import { createConcurrencyLimit } from '../../platform/concurrency-limit.ts'
+import { createFairQueue } from '../../platform/fair-queue.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
 
 export interface PasswordOptions {
   memoryKib: number
@@ -10,23 +11,38 @@ export interface PasswordOptions {
   concurrency?: number | undefined
 }
 
-/** argon2id with bounded concurrency and a bounded queue. @throws `overloaded` when the queue is full. */
+/**
+ * argon2id with bounded concurrency and a bounded queue, which is fair between clients. `client` is the `clientKey` of
+ * whoever asks. @throws {Overloaded} when the queue is full.
+ */
 export interface Passwords {
-  hash(password: string): Promise<string>
+  /**
+   * Runs a task that will check a password, when its turn has come. Who must wait or is refused has then not yet taken
+   * a place in the queue for database connections, which is not fair.
+   */
+  admit<T>(client: string, task: () => Promise<T>): Promise<T>
+  hash(password: string, client: string): Promise<string>
   /** Whether the password is right. A null hash matches no password, at the same cost. */
-  verify(stored: string | null, password: string): Promise<boolean>
+  verify(stored: string | null, password: string, client: string): Promise<boolean>
   /** Whether a hash was made with weaker parameters than the configured ones. */
   isOutdated(stored: string): boolean
-  /** How many hashes wait for a slot. */
+  /** How many hashes and admitted tasks wait for a slot. */
   queued(): number
 }
 
 /** The longest password that is hashed, in code points after NFC. */
 export const PASSWORD_MAX_LENGTH = 128
 
+// Enough to keep the slots busy while other tasks wait for the database.
+const ADMITTED_PER_SLOT = 4
 const WAITING_PER_SLOT = 32
+// Half of all: people who share an address may come in a burst.
+const WAITING_PER_SLOT_AND_CLIENT = 16
 
-export async function createPasswords(options: PasswordOptions): Promise<Passwords> {
+export async function createPasswords(
+  { clock }: UsesPlatform<'clock'>,
+  options: PasswordOptions,
+): Promise<Passwords> {
   const parameters = {
     // Isolated modules cannot read an ambient const enum, so its value is repeated here.
     algorithm: 2 satisfies Algorithm.Argon2id,
@@ -35,17 +51,26 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
     parallelism: options.parallelism,
   }
   const concurrency = options.concurrency ?? availableParallelism()
-  const limited = createConcurrencyLimit(concurrency, concurrency * WAITING_PER_SLOT)
+  const bounds = {
+    clock,
+    maxWaiting: concurrency * WAITING_PER_SLOT,
+    maxWaitingPerClient: concurrency * WAITING_PER_SLOT_AND_CLIENT,
+  }
+  const admission = createFairQueue({ ...bounds, concurrency: concurrency * ADMITTED_PER_SLOT })
+  const queue = createFairQueue({ ...bounds, concurrency })
   const dummyHash = await hash('dummy', parameters)
 
   return {
-    hash: (password) => limited(() => hash(password.normalize('NFC'), parameters)),
+    admit: admission,
 
-    verify(stored, password) {
+    hash: (password, client) => queue(client, () => hash(password.normalize('NFC'), parameters)),
+
+    verify(stored, password, client) {
       const normalized = password.normalize('NFC')
       const tooLong = [...normalized].length > PASSWORD_MAX_LENGTH
       const candidate = tooLong ? '' : normalized
-      return limited(
+      return queue(
+        client,
         async () => (await verify(stored ?? dummyHash, candidate)) && stored !== null && !tooLong,
       )
     },
@@ -56,6 +81,6 @@ export async function createPasswords(options: PasswordOptions): Promise<Passwor
       return Number(found[1]) < options.memoryKib || Number(found[2]) < options.iterations
     },
 
-    queued: limited.waiting,
+    queued: () => admission.waiting() + queue.waiting(),
   }
 }

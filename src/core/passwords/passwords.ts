@@ -18,7 +18,7 @@ export async function openPasswords(
   deps: UsesPlatform<'clock' | 'log' | 'metrics'>,
   { argon2, minLength, breachedPasswordsUrl }: PasswordsOptions,
 ): Promise<{ passwords: Passwords; passwordPolicy: PasswordPolicy }> {
-  const passwords = await createPasswords(argon2)
+  const passwords = await createPasswords(deps, argon2)
   deps.metrics.observePasswordQueue(passwords.queued)
   return { passwords, passwordPolicy: createPasswordPolicy({ ...deps, minLength, breachedPasswordsUrl }) }
 }

@@ -1,3 +1,4 @@
+import { clientKey } from '../../platform/client-key.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { Events, EventType, ReasonOf, RequestContext } from '../events/events.ts'
@@ -98,7 +99,7 @@ export function createStepUp(deps: StepUpDeps): StepUp {
   ): Promise<User> {
     const check = async () => {
       const user = await users.find(db, principal.userId)
-      const fits = await passwords.verify(user?.passwordHash ?? null, candidate)
+      const fits = await passwords.verify(user?.passwordHash ?? null, candidate, clientKey(context.ip))
       return user && fits && !user.disabledAt ? user : null
     }
     const wrong = { type, reason: 'wrong_password', code: 'invalid_credentials' } as const

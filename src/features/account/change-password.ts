@@ -2,6 +2,7 @@ import type { RequestContext } from '../../core/events/events.ts'
 import { hasSecondFactor } from '../../core/factors/factors.ts'
 import type { UserPrincipal } from '../../core/principals/principals.ts'
 import type { Uses } from '../../core/uses.ts'
+import { clientKey } from '../../platform/client-key.ts'
 
 export type ChangePasswordUses = Uses<
   | 'db'
@@ -39,7 +40,7 @@ export async function changePassword(
     email: user.email,
     hasSecondFactor: hasSecondFactor(await factors.of(db, userId)),
   })
-  const passwordHash = await passwords.hash(input.newPassword)
+  const passwordHash = await passwords.hash(input.newPassword, clientKey(context.ip))
 
   await transact(async (tx) => {
     const locked = await stepUp.lock(tx, user)

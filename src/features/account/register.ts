@@ -3,6 +3,7 @@ import { ONE_TIME_TTL } from '../../core/one-time/one-time.ts'
 import type { LockedUser } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import { withMinimumDuration } from '../../http/minimum-duration.ts'
+import { clientKey } from '../../platform/client-key.ts'
 import type { Transaction } from '../../platform/transact.ts'
 
 export type RegisterUses = Uses<
@@ -38,7 +39,7 @@ async function createOrNotify(
 ): Promise<void> {
   const { transact, users, passwords, mail, events, links } = uses
   const { email, password, name } = input
-  const passwordHash = await passwords.hash(password)
+  const passwordHash = await passwords.hash(password, clientKey(context.ip))
   await transact(async (tx) => {
     const user = await users.register(tx, { email, name, passwordHash })
     if (user) {

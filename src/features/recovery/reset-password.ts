@@ -2,6 +2,7 @@ import type { RequestContext } from '../../core/events/events.ts'
 import { hasSecondFactor } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
+import { clientKey } from '../../platform/client-key.ts'
 
 export type ResetPasswordUses = Uses<
   | 'db'
@@ -43,8 +44,9 @@ export async function resetPassword(
     email: owner.email,
     hasSecondFactor: hasSecondFactor(await factors.of(db, owner.id)),
   })
-  await requireAnother(uses, owner.id, input.password)
-  const passwordHash = await uses.passwords.hash(input.password)
+  const client = clientKey(context.ip)
+  await requireAnother(uses, owner.id, input.password, client)
+  const passwordHash = await uses.passwords.hash(input.password, client)
 
   const isReset = await transact(async (tx) => {
     const consumed = await oneTimeTokens.consume(tx, 'reset_password', input.token)
@@ -73,10 +75,11 @@ async function requireAnother(
   { db, users, passwords }: ResetPasswordUses,
   userId: string,
   password: string,
+  client: string,
 ): Promise<void> {
   // Read now: the reset may have been required while the new password was checked.
   const user = await users.find(db, userId)
-  if (!user?.resetRequiredAt || !(await passwords.verify(user.passwordHash, password))) return
+  if (!user?.resetRequiredAt || !(await passwords.verify(user.passwordHash, password, client))) return
   const detail = 'This is your old password. Choose a different one.'
   throw new Problem('password_too_weak', { reasons: ['same_as_before'], detail })
 }

@@ -5,6 +5,7 @@ import { Problem } from '../../core/problems/problems.ts'
 import type { DeviceToken, ReadAccount, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { User } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
+import { clientKey } from '../../platform/client-key.ts'
 
 export type LoginUses = Uses<'db' | 'users' | 'passwords' | 'signIn' | 'events'>
 
@@ -24,12 +25,13 @@ export interface LoginInput {
 export async function login(uses: LoginUses, input: LoginInput, context: RequestContext): Promise<SignedIn> {
   const { db, passwords, signIn, events } = uses
   const { email, password, transport, device } = input
+  const client = clientKey(context.ip)
   let userId: string | undefined
   let wrong: ReasonOf<'login', 'failure'> = 'unknown_user'
 
   async function check({ user, isKnown }: ReadAccount, clearing: Clearing) {
     userId = user?.id
-    const fits = await passwords.verify(user?.passwordHash ?? null, password)
+    const fits = await passwords.verify(user?.passwordHash ?? null, password, client)
     if (!user || !fits || user.disabledAt) {
       if (user) wrong = fits ? 'disabled' : 'wrong_password'
       return null
@@ -39,7 +41,7 @@ export async function login(uses: LoginUses, input: LoginInput, context: Request
       await clearing.now()
       return { refused }
     }
-    await renewHash(uses, user, password)
+    await renewHash(uses, user, password, client)
     const means = { ...OWN_ACCOUNT, transport, device, isKnown, amr: ['pwd'] }
     const completed = await signIn.completeAlone(user, means, context, clearing)
     if (completed) return completed
@@ -68,7 +70,12 @@ function reasonToRefuse({
 }
 
 /** Hashes the password again if the parameters have been raised since: only here the password is known. */
-async function renewHash({ db, users, passwords }: LoginUses, user: User, password: string): Promise<void> {
+async function renewHash(
+  { db, users, passwords }: LoginUses,
+  user: User,
+  password: string,
+  client: string,
+): Promise<void> {
   if (user.passwordHash === null || !passwords.isOutdated(user.passwordHash)) return
-  await users.replaceHash(db, user, await passwords.hash(password))
+  await users.replaceHash(db, user, await passwords.hash(password, client))
 }

@@ -22,6 +22,7 @@ import {
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
+import { clientKey } from '../../platform/client-key.ts'
 import { type LoginUses, login } from './login.ts'
 import { type PasskeySignInUses, passkeyOptions, passkeySignIn } from './passkey-sign-in.ts'
 import { type SecondStepUses, secondStep } from './second-step.ts'
@@ -56,7 +57,7 @@ const DEVICE_MS = 400 * 86_400_000
 
 /** Signing in with a password, with a password and a second factor, or with a passkey alone. */
 export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) => {
-  const { origins, devices, clock, cookies, respond } = uses
+  const { origins, devices, passwords, clock, cookies, respond } = uses
   const tags = ['sign in']
   await app.register(cookie)
 
@@ -91,7 +92,10 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
       const input = { email: canonicalEmail(email), password, transport, device }
-      const signedIn = await withDelayedFailure(() => login(uses, input, contextOf(request)))
+      const context = contextOf(request)
+      const signedIn = await withDelayedFailure(() =>
+        passwords.admit(clientKey(context.ip), () => login(uses, input, context)),
+      )
       return finish(request, reply, signedIn, device)
     },
   )

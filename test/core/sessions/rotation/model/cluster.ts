@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createPasswords } from '../../../../../src/core/passwords/passwords.ts'
 import { bytes } from '../../../../../src/core/sessions/family-hash.ts'
+import { systemClock } from '../../../../../src/platform/clock.ts'
 import { openDatabase } from '../../../../../src/platform/database.ts'
 import { createTestDatabase } from '../../../../support/database.ts'
 import { eventually } from '../../../../support/eventually.ts'
@@ -50,13 +51,11 @@ export async function startCluster(t: Parameters<typeof startRedisServer>[0]) {
     })
   // One after the other, because the first creates the signing key.
   const nodes: [Node, Node] = [await start(), await start()]
-  const passwords = await createPasswords({
-    memoryKib: 1024,
-    iterations: 1,
-    parallelism: 1,
-    concurrency: undefined,
-  })
-  const passwordHash = await passwords.hash(PASSWORD)
+  const passwords = await createPasswords(
+    { clock: systemClock },
+    { memoryKib: 1024, iterations: 1, parallelism: 1, concurrency: undefined },
+  )
+  const passwordHash = await passwords.hash(PASSWORD, 'local')
 
   async function call(node: number, method: string, path: string, options: CallOptions = {}): Promise<Reply> {
     const { body, bearer, key } = options

@@ -1,0 +1,111 @@
+import t from 'tap'
+import { withDelayedFailure } from '../../../src/http/minimum-duration.ts'
+import { Overloaded } from '../../../src/platform/concurrency-limit.ts'
+import { waitsOf } from '../../support/costs.ts'
+import { startServer } from '../../support/server.ts'
+
+const server = await startServer(t, { env: { TRUST_PROXY: '1' } })
+
+const IPV4 = '203.0.113.9'
+const IPV6 = '2001:db8:1:2:3:4:5:6'
+const from = (ip: string) => ({ headers: { 'x-forwarded-for': ip } })
+
+t.test('every call that hashes a password queues as the network of its client', async (t) => {
+  const { passwords } = server.app.services
+  const { hash, verify } = passwords
+  t.teardown(() => Object.assign(passwords, { hash, verify }))
+  let clients: string[] = []
+  passwords.hash = (password, client) => {
+    clients.push(client)
+    return hash(password, client)
+  }
+  passwords.verify = (stored, password, client) => {
+    clients.push(client)
+    return verify(stored, password, client)
+  }
+  for (const [ip, client] of [
+    [IPV4, IPV4],
+    [IPV6, '20010db800010002'],
+  ] as const) {
+    const account = await server.createAccount()
+    const { email, password } = account
+    const { access_token: bearer } = await server.login(account)
+    const another = 'another long passphrase'
+    const token = async () => {
+      await server.post('/auth/forgot-password', { email })
+      return server.lastToken(email)
+    }
+    const calls = {
+      register: () =>
+        server.post('/auth/register', { email: server.freshEmail(), password, name: 'Ada' }, from(ip)),
+      login: () => server.post('/auth/login', { email, password }, from(ip)),
+      'step-up and change': () => {
+        const change = { current_password: password, new_password: another }
+        return server.post('/auth/change-password', change, { bearer, ...from(ip) })
+      },
+      reset: async () => {
+        const reset = { token: await token(), password: 'a third long passphrase' }
+        return server.post('/auth/reset-password', reset, from(ip))
+      },
+      'required reset': async () => {
+        await server.db.user.updateMany({ where: { email }, data: { resetRequiredAt: new Date() } })
+        return server.post('/auth/reset-password', { token: await token(), password }, from(ip))
+      },
+    }
+    const expected = { register: 1, login: 1, 'step-up and change': 2, reset: 1, 'required reset': 2 }
+    for (const [name, call] of Object.entries(calls)) {
+      clients = []
+      const { status } = await call()
+      t.ok(status < 300, `${name} from ${ip} succeeds: ${status}`)
+      t.strictSame(clients, Array(expected[name as keyof typeof expected]).fill(client), name)
+    }
+  }
+})
+
+t.test('a sign-in waits for its turn before it asks the database', async (t) => {
+  const { passwords, users } = server.app.services
+  const { admit } = passwords
+  const { findByEmail } = users
+  t.teardown(() => Object.assign(passwords, { admit }) && Object.assign(users, { findByEmail }))
+  const account = await server.createAccount()
+  const happened: string[] = []
+  passwords.admit = (client, task) => {
+    happened.push(client)
+    return admit(client, task)
+  }
+  users.findByEmail = (...given) => {
+    happened.push('asked')
+    return findByEmail(...given)
+  }
+  t.equal((await server.post('/auth/login', account, from(IPV6))).status, 200)
+  t.strictSame(happened, ['20010db800010002', 'asked'])
+  passwords.admit = () => Promise.reject(new Overloaded())
+  const refused = await server.post('/auth/login', account, from(IPV6))
+  t.match(refused, { status: 503, body: { code: 'overloaded' } })
+  t.equal(refused.headers.get('retry-after'), '2')
+  t.equal(happened.length, 2)
+})
+
+t.test('a client that is refused because of overload cannot try again at once', async (t) => {
+  const waits = waitsOf(t, 'http/minimum-duration.ts')
+  await t.rejects(
+    withDelayedFailure(() => Promise.reject(new Overloaded())),
+    Overloaded,
+  )
+  t.equal(waits.length, 1)
+})
+
+t.test('a hash that is renewed at sign-in queues as the same client', async (t) => {
+  const { passwords } = server.app.services
+  const { hash, isOutdated } = passwords
+  t.teardown(() => Object.assign(passwords, { hash, isOutdated }))
+  const account = await server.createAccount()
+  const clients: string[] = []
+  passwords.isOutdated = () => true
+  passwords.hash = (password, client) => {
+    clients.push(client)
+    return hash(password, client)
+  }
+  t.equal((await server.post('/auth/login', account, from(IPV4))).status, 200)
+  t.strictSame(clients, [IPV4])
+})
