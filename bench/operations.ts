@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Credentials } from './account.ts'
@@ -105,8 +106,7 @@ function createOperations(
   ]
 }
 
-let nobodies = 0
-const nobody = () => `nobody-${(nobodies += 1)}@example.com`
+const nobody = () => `${randomUUID()}@example.com`
 
 /** How often Postgres has synced its write-ahead log. */
 async function syncsOf(stats: pg.Client): Promise<number> {

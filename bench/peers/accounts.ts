@@ -16,8 +16,8 @@ export function addresses(from: number, count: number): string[] {
 export async function seedRatchet(config: Config, emails: readonly string[]): Promise<void> {
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   const users = openUsers({ clock: systemClock })
-  const passwords = await createPasswords(config.argon2)
-  const passwordHash = await passwords.hash(PASSWORD)
+  const passwords = await createPasswords({ clock: systemClock }, config.argon2)
+  const passwordHash = await passwords.hash(PASSWORD, 'local')
   try {
     const transact = createTransact(db)
     for (const email of emails) {

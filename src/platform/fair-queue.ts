@@ -21,6 +21,8 @@ export interface FairQueue {
   <T>(client: string, task: () => Promise<T>): Promise<T>
   /** How many tasks wait. */
   waiting(): number
+  /** Takes one of its tasks off what a client has used. */
+  giveBack(client: string): void
 }
 
 interface Waiting {
@@ -98,7 +100,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
 
   const countOf = (client: string) => waiting.filter((task) => task.client === client).length
 
-  return Object.assign(run, { waiting: () => waiting.length })
+  return Object.assign(run, { waiting: () => waiting.length, giveBack: usage.giveBack })
 }
 
 const earlier = (a: Ranked, b: Ranked) => (b.rank < a.rank ? b : a)
@@ -121,6 +123,10 @@ function createUsage(clock: Clock) {
 
   return {
     of,
+    giveBack(client: string): void {
+      const entry = entries.get(client)
+      if (entry) entry.amount = Math.max(0, entry.amount - 1 / weight(clock.now() - entry.at))
+    },
     add(client: string): void {
       const amount = of(client) + 1
       entries.delete(client)

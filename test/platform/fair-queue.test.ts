@@ -35,6 +35,26 @@ t.test('a client that was served a while ago goes before one that was served jus
   t.strictSame(queue.log, ['early 0', 'late 0', 'early 1', 'late 1'])
 })
 
+t.test('what is given back does not count as use', async (t) => {
+  const queue = createFairQueue({
+    clock: { now: () => 0 },
+    concurrency: 1,
+    maxWaiting: 9,
+    maxWaitingPerClient: 9,
+  })
+  const log: string[] = []
+  const ask = (client: string) => queue(client, async () => void log.push(client))
+  await ask('greedy')
+  for (let turn = 0; turn < 20; turn += 1) {
+    await ask('honest')
+    queue.giveBack('honest')
+  }
+  queue.giveBack('a stranger')
+  log.length = 0
+  await Promise.all([ask('holder'), ask('greedy'), ask('honest'), ask('fresh')])
+  t.strictSame(log, ['holder', 'honest', 'fresh', 'greedy'])
+})
+
 t.test('after a minute without use, what a client used is forgotten', async (t) => {
   for (const [pause, first] of [
     [MINUTE_MS - 1, 'fresh'],

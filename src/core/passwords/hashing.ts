@@ -18,7 +18,7 @@ export interface PasswordOptions {
 export interface Passwords {
   /**
    * Runs a task that will check a password, when its turn has come. Who must wait or is refused has then not yet taken
-   * a place in the queue for database connections, which is not fair.
+   * a place in the queue for database connections, which is not fair. A task that succeeds is not counted as use.
    */
   admit<T>(client: string, task: () => Promise<T>): Promise<T>
   hash(password: string, client: string): Promise<string>
@@ -61,7 +61,11 @@ export async function createPasswords(
   const dummyHash = await hash('dummy', parameters)
 
   return {
-    admit: admission,
+    async admit(client, task) {
+      const result = await admission(client, task)
+      admission.giveBack(client)
+      return result
+    },
 
     hash: (password, client) => queue(client, () => hash(password.normalize('NFC'), parameters)),
 

@@ -3,7 +3,7 @@ import { createSignIn, type SignIn, type SignInDeps } from './complete.ts'
 import { createDevices, type Devices } from './devices.ts'
 import { createStepUp, type StepUp, type StepUpDeps } from './step-up.ts'
 
-export { MFA_TICKET_TTL, type SignedIn, type SignIn } from './complete.ts'
+export { MFA_TICKET_TTL, type SecondStepRequired, type SignedIn, type SignIn } from './complete.ts'
 export type { Devices, DeviceToken } from './devices.ts'
 export type { ReadAccount } from './read-account.ts'
 export type { StepUp, StepUpProof } from './step-up.ts'

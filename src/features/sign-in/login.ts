@@ -2,7 +2,7 @@ import { OWN_ACCOUNT } from '../../core/clients/clients.ts'
 import type { ReasonOf, RequestContext } from '../../core/events/events.ts'
 import type { Clearing } from '../../core/lockout/lockout.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { DeviceToken, ReadAccount, SignedIn } from '../../core/sign-in/sign-in.ts'
+import type { DeviceToken, ReadAccount, SecondStepRequired, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { User } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import { clientKey } from '../../platform/client-key.ts'
@@ -20,9 +20,13 @@ export interface LoginInput {
 /**
  * Signs in with a password; the first step of two if the account has a second factor.
  * @throws `invalid_credentials` (unknown, wrong and disabled alike), `too_many_attempts`, {Overloaded}; after a right
- * password `email_not_verified`, `password_reset_required`, `mfa_required` with the ticket for the second step.
+ * password `email_not_verified`, `password_reset_required`.
  */
-export async function login(uses: LoginUses, input: LoginInput, context: RequestContext): Promise<SignedIn> {
+export async function login(
+  uses: LoginUses,
+  input: LoginInput,
+  context: RequestContext,
+): Promise<SignedIn | SecondStepRequired> {
   const { db, passwords, signIn, events } = uses
   const { email, password, transport, device } = input
   const client = clientKey(context.ip)
@@ -51,11 +55,7 @@ export async function login(uses: LoginUses, input: LoginInput, context: Request
   }
 
   const result = await signIn.guessPassword({ email, device, context }, check)
-  if (result && 'issued' in result) return result
-  if (result && 'mfaToken' in result) {
-    const { mfaToken: mfa_token, methods } = result
-    throw new Problem('mfa_required', { mfa_token, methods })
-  }
+  if (result && !('refused' in result)) return result
   const reason = result?.refused ?? wrong
   await events.record(db, { type: 'login', outcome: 'failure', reason, userId }, context)
   throw new Problem(result?.refused ?? 'invalid_credentials')

@@ -93,9 +93,12 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
       const device = deviceOf(request, transport, deviceToken)
       const input = { email: canonicalEmail(email), password, transport, device }
       const context = contextOf(request)
-      const signedIn = await withDelayedFailure(() =>
-        passwords.admit(clientKey(context.ip), () => login(uses, input, context)),
-      )
+      const signedIn = await withDelayedFailure(async () => {
+        const result = await passwords.admit(clientKey(context.ip), () => login(uses, input, context))
+        if ('issued' in result) return result
+        const { mfaToken: mfa_token, methods } = result
+        throw new Problem('mfa_required', { mfa_token, methods })
+      })
       return finish(request, reply, signedIn, device)
     },
   )
