@@ -4,6 +4,7 @@ import {
   FAMILY_FIELDS,
   ISSUED_REPLY,
   luaArguments,
+  luaLines,
   luaReadFields,
   MERGE_ARGUMENTS,
   ROTATE_ARGUMENTS,
@@ -27,7 +28,7 @@ end
  *         always cold). `merge`: the id of the caller's merge ('' without one). `deadline`: the latest time at which
  *         this may run (ms). `waited_ms`: how long ago the request arrived.
  * Returns {'late'} | {'cold'} | {'ended', reason} | {'superseded'}
- *       | {'rotate' | 'fast_forward' | 'reissue', then ISSUED_REPLY of `wire.ts`}
+ *       | {'rotate' | 'fast_forward' | 'reissue', ISSUED_REPLY of `wire.ts` as lines}
  *       | {'reuse', claims}, repeated for every call until TOMBSTONE reports that the ledger has recorded it
  */
 export const ROTATE = `${PRELUDE}
@@ -69,7 +70,7 @@ if behind <= 0 then
   redis.call('HSET', key, 'generation', generation, 'rotated_at', string.format('%.0f', now), 'reissues', 0,
     'credits', credits, 'clean', clean, 'attempts', attempts, 'idle_expires_at', string.format('%.0f', idle_expires_at))
   redis.call('PEXPIREAT', key, string.format('%.0f', idle_expires_at))
-  return { ahead and 'fast_forward' or 'rotate', ${ISSUED_REPLY.join(', ')} }
+  return { ahead and 'fast_forward' or 'rotate', ${luaLines(ISSUED_REPLY)} }
 end
 local age = now - tonumber(waited_ms) - rotated_at
 local in_grace = math.abs(age) <= grace_ms
@@ -89,7 +90,7 @@ if behind == 1 then
     reissue = true
   end
   if reissue then
-    return { 'reissue', ${ISSUED_REPLY.join(', ')} }
+    return { 'reissue', ${luaLines(ISSUED_REPLY)} }
   end
 end
 if in_grace or same_attempt then return { 'superseded' } end
