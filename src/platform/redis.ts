@@ -33,8 +33,8 @@ const FAIL_FAST = {
 
 const ONE_SERVER = {
   retryStrategy: retry,
-  // All commands of one turn of the event loop are sent in one write.
-  enableAutoPipelining: true,
+  // `supervise` connects, once it has prepared the client.
+  lazyConnect: true,
 }
 
 /**
@@ -82,7 +82,7 @@ const addressOf = ({ host, port }: { host?: string | undefined; port?: number | 
   `${host}:${port}`
 
 function supervise(redis: Redis, name: string, log: Warn): RedisConnection {
-  ignoreLaterErrors(redis)
+  prepareSockets(redis)
   const outages = createOutages(log)
   redis.on('error', (error: Error) => outages.begin(name, error))
   redis.on('ready', () => outages.end(name))
@@ -91,6 +91,7 @@ function supervise(redis: Redis, name: string, log: Warn): RedisConnection {
   redis.on('end', () => {
     if (!closed) redis.connect().catch(() => {})
   })
+  redis.connect().catch(() => {})
   return {
     redis,
     close() {
@@ -129,18 +130,35 @@ function openCluster(
     cluster.nodes().forEach(warm)
   })
   cluster.on('+node', (node: Redis) => {
-    ignoreLaterErrors(node)
+    prepareSockets(node)
     node.on('ready', () => outages.end(addressOf(node.options)))
     if (cluster.status === 'ready') setImmediate(warm, node)
   })
   return { redis: cluster, close: () => cluster.disconnect() }
 }
 
-/** ioredis handles only the first error of a socket. A second one, as in a TLS handshake, would end the process. */
-function ignoreLaterErrors(redis: Redis): void {
+function prepareSockets(redis: Redis): void {
   const { connector } = redis as unknown as { connector: { connect(onError: unknown): Promise<Socket> } }
   const connect = connector.connect.bind(connector)
-  connector.connect = async (onError) => (await connect(onError)).on('error', () => {})
+  connector.connect = async (onError) => {
+    const socket = await connect(onError)
+    batchWrites(socket)
+    // ioredis handles only the first error of a socket. A second one, as in a TLS handshake, would end the process.
+    return socket.on('error', () => {})
+  }
+}
+
+/** Sends all commands of one turn of the event loop in one write. ioredis's pipelines cost more per command. */
+function batchWrites(socket: Socket): void {
+  const write = socket.write
+  const flush = () => socket.uncork()
+  socket.write = (...args: unknown[]) => {
+    if (socket.writableCorked === 0) {
+      socket.cork()
+      setImmediate(flush)
+    }
+    return Reflect.apply(write, socket, args)
+  }
 }
 
 // ioredis connects to a node at its first command and rejects further commands until it is connected.

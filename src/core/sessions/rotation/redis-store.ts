@@ -64,7 +64,7 @@ export interface RefreshTokenStore {
 type Argument = string | number
 
 interface Scripts {
-  ratchetRotate(key: string, ...args: Argument[]): Promise<[outcome: string, ...unknown[]]>
+  ratchetRotate(key: string, ...args: Argument[]): Promise<[outcome: string, detail?: unknown]>
   ratchetMark(key: string, ...args: Argument[]): Promise<string>
   ratchetMerge(key: string, ...args: Argument[]): Promise<unknown>
   ratchetTombstone(key: string, ...args: Argument[]): Promise<unknown>
@@ -140,8 +140,7 @@ const ledgerArguments = ({ mark, family }: Merge) =>
 
 const ISSUED = positionsIn(ISSUED_REPLY)
 
-function readAnswer(answer: readonly [outcome: string, ...unknown[]]): StoreAnswer {
-  const [outcome, detail] = answer
+function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unknown]): StoreAnswer {
   switch (outcome) {
     case 'late':
       throw new StoreUnavailable('redis', new Error('the command arrived too late'))
@@ -155,18 +154,20 @@ function readAnswer(answer: readonly [outcome: string, ...unknown[]]): StoreAnsw
       return { outcome, reason: toSessionEndedReason(String(detail)) }
     case 'rotate':
     case 'fast_forward':
-    case 'reissue':
+    case 'reissue': {
+      const issued = String(detail).split('\n')
       return {
         outcome,
-        generation: Number(answer[ISSUED.generation]),
-        rotatedAt: Number(answer[ISSUED.rotated_at]),
-        idleExpiresAt: Number(answer[ISSUED.idle_expires_at]),
-        absoluteExpiresAt: Number(answer[ISSUED.absolute_expires_at]),
-        claims: String(answer[ISSUED.claims]),
-        credits: Number(answer[ISSUED.credits]),
-        clean: Number(answer[ISSUED.clean]),
-        attempts: String(answer[ISSUED.attempts]),
+        generation: Number(issued[ISSUED.generation]),
+        rotatedAt: Number(issued[ISSUED.rotated_at]),
+        idleExpiresAt: Number(issued[ISSUED.idle_expires_at]),
+        absoluteExpiresAt: Number(issued[ISSUED.absolute_expires_at]),
+        claims: String(issued[ISSUED.claims]),
+        credits: Number(issued[ISSUED.credits]),
+        clean: Number(issued[ISSUED.clean]),
+        attempts: String(issued[ISSUED.attempts]),
       }
+    }
     default:
       throw new Error(`the rotation script returned an unknown outcome: ${outcome}`)
   }

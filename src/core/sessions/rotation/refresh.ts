@@ -1,6 +1,7 @@
-import { hash, randomBytes } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { isStoreUnavailable } from '../../../platform/database.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
+import { randomId } from '../../../platform/randomness.ts'
 import { isProblem, Problem } from '../../problems/problems.ts'
 import type { SessionEndedReason } from '../../reasons/reasons.ts'
 import type { IssuedSession } from '../begin.ts'
@@ -40,7 +41,7 @@ export function createRefresh(deps: RefreshDeps) {
     // Without a key from the client, a random one makes it safe to repeat a command whose answer was lost.
     const attempt = idempotencyKey
       ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS)
-      : randomBytes(16).toString('base64url')
+      : randomId(16)
     const request = { presented: token.generation, attempt, proven: '', graceMs, idleTtlMs }
     const { verdict, by } = await deps.rotate(token.familyHash, request)
     switch (verdict.outcome) {

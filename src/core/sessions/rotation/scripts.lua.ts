@@ -6,6 +6,7 @@ import {
   LEDGER_FAMILY,
   luaArguments,
   luaArgumentTable,
+  luaLines,
   luaReadFields,
   MARK_ARGUMENTS,
   ROTATE_ARGUMENTS,
@@ -81,7 +82,7 @@ end
  *         always cold). `deadline`: the latest time at which this may run (ms). `waited_ms`: how long ago the request
  *         arrived. Then, optionally, LEDGER_FAMILY.
  * Returns {'late'} | {'cold', mark, or '' by a server without an id} | {'ended', reason} | {'superseded'}
- *       | {'rotate' | 'fast_forward' | 'reissue', then ISSUED_REPLY of `wire.ts`}
+ *       | {'rotate' | 'fast_forward' | 'reissue', ISSUED_REPLY of `wire.ts` as lines}
  *       | {'reuse', claims}, repeated for every call until TOMBSTONE reports that the ledger has recorded it
  */
 export const ROTATE = `${PRELUDE}
@@ -123,7 +124,7 @@ if behind <= 0 then
   redis.call('HSET', key, 'generation', generation, 'rotated_at', text(now), 'reissues', 0,
     'credits', credits, 'clean', clean, 'attempts', attempts, 'idle_expires_at', text(idle_expires_at))
   redis.call('PEXPIREAT', key, text(idle_expires_at))
-  return { ahead and 'fast_forward' or 'rotate', ${ISSUED_REPLY.join(', ')} }
+  return { ahead and 'fast_forward' or 'rotate', ${luaLines(ISSUED_REPLY)} }
 end
 local age = now - tonumber(waited_ms) - rotated_at
 local in_grace = math.abs(age) <= grace_ms
@@ -143,7 +144,7 @@ if behind == 1 then
     reissue = true
   end
   if reissue then
-    return { 'reissue', ${ISSUED_REPLY.join(', ')} }
+    return { 'reissue', ${luaLines(ISSUED_REPLY)} }
   end
 end
 if in_grace or same_attempt then return { 'superseded' } end

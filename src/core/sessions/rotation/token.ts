@@ -1,5 +1,6 @@
-import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Secrets } from '../../../platform/secrets.ts'
+import { createHmac } from './hmac.ts'
 
 /**
  * The refresh token: `rt1_` + base64url(key id (1) ‖ family (16) ‖ generation (4) ‖ tag (32)).
@@ -21,24 +22,22 @@ export interface RefreshTokenFormat {
 }
 
 const PREFIX = 'rt1_'
-const CONTEXT = Buffer.from('ratchet.refresh.v1')
+const CONTEXT = 'ratchet.refresh.v1'
 const PAYLOAD_BYTES = 1 + 16 + 4
 const TOKEN_BYTES = PAYLOAD_BYTES + 32
 const TOKEN_CHARS = PREFIX.length + Math.ceil((TOKEN_BYTES * 4) / 3)
 
 /** @throws when two secrets have the same key id (a chance of 1 in 256 per pair): replace the newer one. */
 export function createRefreshTokenFormat(secrets: Secrets): RefreshTokenFormat {
-  const keys = new Map<number, KeyObject>()
+  const tags = new Map<number, (payload: Buffer) => string>()
   const ids = secrets.derive('refresh-key-id', 1).map((id) => id[0] as number)
   secrets.derive('refresh-token').forEach((key, index) => {
     const id = ids[index] as number
-    if (keys.has(id)) throw new Error('APP_SECRETS: two secrets share a key id; replace the newer one')
-    keys.set(id, createSecretKey(key))
+    if (tags.has(id)) throw new Error('APP_SECRETS: two secrets share a key id; replace the newer one')
+    tags.set(id, createHmac(key, CONTEXT, PAYLOAD_BYTES))
   })
   const newest = ids[0] as number
-
-  const tagOf = (key: KeyObject, payload: Buffer) =>
-    createHmac('sha256', key).update(CONTEXT).update(payload).digest()
+  const newestTag = tags.get(newest) as (payload: Buffer) => string
 
   return {
     newFamily() {
@@ -47,25 +46,24 @@ export function createRefreshTokenFormat(secrets: Secrets): RefreshTokenFormat {
     },
 
     encode(family, generation) {
-      const payload = Buffer.allocUnsafe(PAYLOAD_BYTES)
-      payload[0] = newest
-      family.copy(payload, 1)
-      payload.writeUInt32BE(generation, 17)
-      const tag = tagOf(keys.get(newest) as KeyObject, payload)
-      return PREFIX + Buffer.concat([payload, tag]).toString('base64url')
+      const bytes = Buffer.allocUnsafe(TOKEN_BYTES)
+      bytes[0] = newest
+      bytes.set(family, 1)
+      bytes.writeUInt32BE(generation, 17)
+      bytes.write(newestTag(bytes.subarray(0, PAYLOAD_BYTES)), PAYLOAD_BYTES, 'latin1')
+      return PREFIX + bytes.toString('base64url')
     },
 
     parse(text) {
       if (text.length !== TOKEN_CHARS || !text.startsWith(PREFIX)) return null
       const bytes = Buffer.from(text.slice(PREFIX.length), 'base64url')
       if (bytes.length !== TOKEN_BYTES) return null
-      const key = keys.get(bytes[0] as number)
-      const payload = bytes.subarray(0, PAYLOAD_BYTES)
+      const tagOf = tags.get(bytes[0] as number)
       // An unknown key id costs the same HMAC as a known one.
-      const tag = tagOf(key ?? (keys.get(newest) as KeyObject), payload)
+      const tag = Buffer.from((tagOf ?? newestTag)(bytes.subarray(0, PAYLOAD_BYTES)), 'latin1')
       const authentic = timingSafeEqual(tag, bytes.subarray(PAYLOAD_BYTES))
       // 53 bytes leave unused bits in their base64url text: only the canonical spelling is accepted.
-      if (!authentic || !key || bytes.toString('base64url') !== text.slice(PREFIX.length)) return null
+      if (!authentic || !tagOf || bytes.toString('base64url') !== text.slice(PREFIX.length)) return null
       const family = Buffer.from(bytes.subarray(1, 17))
       return { family, familyHash: hashFamily(family), generation: bytes.readUInt32BE(17) }
     },

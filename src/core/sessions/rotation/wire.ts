@@ -32,7 +32,7 @@ export const LEDGER_FAMILY = [
 
 export const TOMBSTONE_ARGUMENTS = ['reason', 'absolute_expires_at'] as const
 
-/** The values after the outcome when a token is issued. */
+/** When a token is issued, the value after the outcome: one string, which costs less to read, with a line for each. */
 export const ISSUED_REPLY = [
   'generation',
   'rotated_at',
@@ -72,11 +72,11 @@ export function toArguments<const Names extends readonly string[]>(
   return names.map((name) => values[name as Names[number]])
 }
 
-/** Where each value of a reply is, after the outcome that comes first. */
+/** The index of each name in a list. */
 export const positionsIn = <const Names extends readonly string[]>(
   names: Names,
 ): Readonly<Record<Names[number], number>> =>
-  Object.fromEntries(names.map((name, index) => [name, index + 1])) as Record<Names[number], number>
+  Object.fromEntries(names.map((name, index) => [name, index])) as Record<Names[number], number>
 
 /** Lua: the arguments of a script as local variables. */
 export const luaArguments = (names: readonly string[]): string => `local ${names.join(', ')} = unpack(ARGV)`
@@ -86,6 +86,8 @@ export function luaArgumentTable(table: string, names: readonly string[], skippe
   const reads = names.map((name, index) => `${name} = ARGV[${skipped + index + 1}]`)
   return `local ${table} = { ${reads.join(', ')} }`
 }
+/** Lua: the local variables with these names as the lines of one string. */
+export const luaLines = (names: readonly string[]): string => `table.concat({ ${names.join(', ')} }, '\\n')`
 
 /** Lua: the named fields of the hash `key` as a table. */
 export function luaReadFields(table: string, fields: readonly (typeof FAMILY_FIELDS)[number][]): string {
