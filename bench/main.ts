@@ -5,9 +5,10 @@ import { loadConfig } from '../src/config.ts'
 import { createAccount, signIn } from './account.ts'
 import { startChild } from './child.ts'
 import { measureRefreshCost } from './cost.ts'
-import { report } from './report.ts'
+import { report, reportStart } from './report.ts'
 import { createScenarios, type Results, rotating, SCENARIOS } from './scenarios.ts'
-import { openStores } from './stores.ts'
+import { measureStart } from './start.ts'
+import { openStores, type StoresEnvironment } from './stores.ts'
 
 const CONNECTIONS = 32
 // The server caches 20,000 verified tokens: cycling through more of them never hits the cache.
@@ -24,7 +25,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string' },
     /** The length of each scenario in each round. */
     seconds: { type: 'string' },
-    /** The scenarios to run, separated by commas. */
+    /** The scenarios to run, separated by commas; `start` measures the start and an idle node. */
     only: { type: 'string' },
     /** The folder for a CPU profile of the server process. */
     profile: { type: 'string' },
@@ -32,6 +33,8 @@ const { values: options } = parseArgs({
 })
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 5))
 const seconds = Number(options.seconds ?? (options.quick ? 0.5 : 3))
+const idleSeconds = options.quick ? 2 : 10
+const isChosen = (name: string) => options.only?.split(',').includes(name) ?? true
 
 const closers: (() => Promise<unknown>)[] = []
 const onEnd = (close: () => Promise<unknown>) => void closers.push(close)
@@ -46,17 +49,16 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void closeAll().finally(() => process.exit(1)))
 }
 try {
-  report(await run(), { concurrency: CORES * 2, pacedRate: PACED_RATE })
+  const { env, redisDescription } = await openStores(onEnd)
+  console.log(`${CORES} cores, Node ${process.versions.node}, PostgreSQL, ${redisDescription}`)
+  if (SCENARIOS.some(isChosen)) report(await run(env), { concurrency: CORES * 2, pacedRate: PACED_RATE })
+  if (isChosen('start')) reportStart(await measureStart(env, rounds, idleSeconds))
 } finally {
   await closeAll()
 }
 
-async function run(): Promise<Results> {
-  const { env, redisDescription } = await openStores(onEnd)
-  console.log(
-    `${CORES} cores, Node ${process.versions.node}, PostgreSQL, ${redisDescription}; ` +
-      `best of ${rounds} x ${seconds} s, ${CONNECTIONS} connections`,
-  )
+async function run(env: StoresEnvironment): Promise<Results> {
+  console.log(`best of ${rounds} x ${seconds} s, ${CONNECTIONS} connections`)
   const bare = await startChild('./bare.child.ts')
   onEnd(() => bare.stop())
   const profile = options.profile ? ['--cpu-prof', `--cpu-prof-dir=${options.profile}`] : []
@@ -75,7 +77,7 @@ async function run(): Promise<Results> {
   const rehearsal = structuredClone(results)
   const warmUps = createScenarios({ ...stage, concurrency: CORES * 2, seconds }, rehearsal)
   const scenarios = createScenarios({ ...stage, concurrency: CORES * 2, seconds }, results)
-  const chosen = SCENARIOS.filter((name) => options.only?.split(',').includes(name) ?? true)
+  const chosen = SCENARIOS.filter(isChosen)
   for (const name of chosen) await warmUps[name]()
   for (let round = 1; round <= rounds; round++) {
     for (const name of chosen) await scenarios[name]()
@@ -83,5 +85,7 @@ async function run(): Promise<Results> {
     console.log(`round ${round}, per second: ${line.join(', ')}`)
   }
   if (chosen.includes('refresh')) results.cost = await measureRefreshCost(app, env.REDIS_URL, families)
+  // The start is measured alone.
+  await Promise.all([bare.stop(), app.stop()])
   return results
 }

@@ -1,5 +1,6 @@
 import type { RefreshCost } from './cost.ts'
 import type { Results, Scenario } from './scenarios.ts'
+import type { StartCost } from './start.ts'
 
 interface Setting {
   concurrency: number
@@ -76,6 +77,38 @@ export function report({ throughput, cpu, latency, cost }: Results, setting: Set
     timed(`GET /me at ${pacedRate}/s beside logins`, 'me', 25),
   ])
   if (cost) console.log(`\n${costs(cost)}`)
+}
+
+const START_S = 0.8
+const RSS_MB = 150
+const IDLE_STATEMENTS = 2
+
+/** Prints the fastest start, the memory of a median one, and the statements of an idle node. */
+export function reportStart({ readyMs, cpuMs, rssMb, statementsPerSecond }: StartCost): void {
+  const seconds = Math.min(...readyMs) / 1_000
+  const memory = rssMb.toSorted((a, b) => a - b)[Math.floor(rssMb.length / 2)] ?? Number.NaN
+  const row = (what: string, value: string, cpu: string, aim: string, met: boolean): Row => {
+    return { what, measured: value, cpu, ratio: '', aim: `<= ${aim}`, verdict: verdict(met) }
+  }
+  const cpu = `${Math.min(...cpuMs)} ms`
+  const statements = `${statementsPerSecond.toFixed(1)}/s`
+  print([
+    row(
+      'start, until /readyz answers 200',
+      `${seconds.toFixed(2)} s`,
+      cpu,
+      `${START_S} s`,
+      seconds <= START_S,
+    ),
+    row('resident memory 3 s later', `${memory.toFixed(0)} MB`, '', `${RSS_MB} MB`, memory <= RSS_MB),
+    row(
+      'Postgres statements, idle',
+      statements,
+      '',
+      `${IDLE_STATEMENTS}/s`,
+      statementsPerSecond <= IDLE_STATEMENTS,
+    ),
+  ])
 }
 
 const verdict = (met: boolean) => (met ? 'met' : 'MISSED')
