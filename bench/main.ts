@@ -4,11 +4,17 @@ import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config.ts'
 import { type Credentials, createAccount, signIn } from './account.ts'
 import { startChild } from './child.ts'
+import { createColdFamilies } from './cold.ts'
 import { measureRefreshCost } from './cost.ts'
 import { createFlood, createTargets, type FloodRound } from './flood.ts'
-import { report } from './report.ts'
-import { createScenarios, type Results, rotating, SCENARIOS } from './scenarios.ts'
-import { openStores } from './stores.ts'
+import { measureOperations } from './operations.ts'
+import { createRefusals, measureRefusals } from './refusals.ts'
+import { report, reportStart } from './report.ts'
+import { noResults, type Results } from './results.ts'
+import { SCENARIOS } from './scenario.ts'
+import { createScenarios, rotating } from './scenarios.ts'
+import { measureStart } from './start.ts'
+import { openStores, type StoresEnvironment } from './stores.ts'
 
 const CONNECTIONS = 32
 // The server caches 20,000 verified tokens: cycling through more of them never hits the cache.
@@ -25,7 +31,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string' },
     /** The length of each scenario in each round. */
     seconds: { type: 'string' },
-    /** The scenarios to run, separated by commas. */
+    /** What to run, separated by commas: scenarios and sections; `start` measures the start and an idle node. */
     only: { type: 'string' },
     /** The folder for a CPU profile of the server process. */
     profile: { type: 'string' },
@@ -33,6 +39,10 @@ const { values: options } = parseArgs({
 })
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 5))
 const seconds = Number(options.seconds ?? (options.quick ? 0.5 : 3))
+const idleSeconds = options.quick ? 2 : 10
+/** Besides the scenarios and `start`. */
+const SECTIONS = ['operations', 'refused', 'flood']
+const isChosen = (name: string) => options.only?.split(',').includes(name) ?? true
 
 const closers: (() => Promise<unknown>)[] = []
 const onEnd = (close: () => Promise<unknown>) => void closers.push(close)
@@ -47,37 +57,44 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void closeAll().finally(() => process.exit(1)))
 }
 try {
-  report(await run(), { concurrency: CORES * 2, pacedRate: PACED_RATE })
+  const { env, redisDescription } = await openStores(onEnd)
+  console.log(`${CORES} cores, Node ${process.versions.node}, PostgreSQL, ${redisDescription}`)
+  if ([...SCENARIOS, ...SECTIONS].some(isChosen)) {
+    report(await run(env), { concurrency: CORES * 2, pacedRate: PACED_RATE })
+  }
+  if (isChosen('start')) reportStart(await measureStart(env, rounds, idleSeconds))
 } finally {
   await closeAll()
 }
 
-async function run(): Promise<Results> {
-  const { env, redisDescription } = await openStores(onEnd)
-  console.log(
-    `${CORES} cores, Node ${process.versions.node}, PostgreSQL, ${redisDescription}; ` +
-      `best of ${rounds} x ${seconds} s, ${CONNECTIONS} connections`,
-  )
+async function run(env: StoresEnvironment): Promise<Results> {
+  console.log(`best of ${rounds} x ${seconds} s, ${CONNECTIONS} connections`)
   const bare = await startChild('./bare.child.ts')
   onEnd(() => bare.stop())
   const profile = options.profile ? ['--cpu-prof', `--cpu-prof-dir=${options.profile}`] : []
   const app = await startChild('./app.child.ts', env, profile)
   onEnd(() => app.stop())
-  const account = await createAccount(loadConfig(env), options.quick ? FEW_TOKENS : MANY_TOKENS)
-  const families = (await signIn(app.url, account, CONNECTIONS)).map(rotating)
-  const results: Results = {
-    throughput: { bare: [], 'me-warm': [], 'me-cold': [], refresh: [], argon2: [], login: [] },
-    cpu: { bare: [], 'me-warm': [], 'me-cold': [], refresh: [], argon2: [], login: [] },
-    latency: { bare: [], me: [] },
-    cost: undefined,
-    floods: [],
+  const config = loadConfig(env)
+  const account = await createAccount(config, options.quick ? FEW_TOKENS : MANY_TOKENS)
+  const tokens = await signIn(app.url, account, CONNECTIONS)
+  const families = tokens.map(rotating)
+  const cold = await createColdFamilies(config, env.REDIS_URL, CONNECTIONS)
+  onEnd(cold.close)
+  const results = noResults()
+  const concurrency = CORES * 2
+  const stage = {
+    bare,
+    app,
+    account,
+    families,
+    cold,
+    connections: CONNECTIONS,
+    pacedRate: PACED_RATE,
+    concurrency,
   }
-  const stage = { bare, app, account, families, connections: CONNECTIONS, pacedRate: PACED_RATE }
   // The first round is for the compiler and does not count.
-  const rehearsal = structuredClone(results)
-  const warmUps = createScenarios({ ...stage, concurrency: CORES * 2, seconds }, rehearsal)
-  const scenarios = createScenarios({ ...stage, concurrency: CORES * 2, seconds }, results)
-  const isChosen = (name: string) => options.only?.split(',').includes(name) ?? true
+  const warmUps = createScenarios({ ...stage, seconds }, noResults())
+  const scenarios = createScenarios({ ...stage, seconds }, results)
   const chosen = SCENARIOS.filter(isChosen)
   for (const name of chosen) await warmUps[name]()
   for (let round = 1; round <= rounds; round++) {
@@ -86,7 +103,12 @@ async function run(): Promise<Results> {
     if (chosen.length > 0) console.log(`round ${round}, per second: ${line.join(', ')}`)
   }
   if (chosen.includes('refresh')) results.cost = await measureRefreshCost(app, env.REDIS_URL, families)
+  if (isChosen('operations')) results.operations = await measureOperations(app, env, account)
+  if (isChosen('refused'))
+    results.refusals = await measureRefusals(app, createRefusals(account, tokens[0] ?? ''), seconds)
   if (isChosen('flood')) results.floods = await flood(env, account)
+  // The start is measured alone.
+  await Promise.all([bare.stop(), app.stop()])
   return results
 }
 

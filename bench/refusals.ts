@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Credentials } from './account.ts'
+import type { Child } from './child.ts'
 import { get, post } from './connection.ts'
-import type { Client } from './load.ts'
-import type { Scenario } from './scenarios.ts'
+import { type Client, saturate } from './load.ts'
+import type { Scenario } from './scenario.ts'
 
 /** A request that is refused, and the scenario that measures its valid twin. */
 export interface Refusal {
@@ -45,6 +46,33 @@ export function createRefusals({ accessTokens }: Credentials, refreshToken: stri
       signIn(`${text(12)}@example.com`, 'x'.repeat(4_000)),
     ),
   ]
+}
+
+export interface RefusalCost {
+  name: string
+  twin: Scenario
+  /** Microseconds of CPU time that the server process used per answer. */
+  cpu: number
+  perSecond: number
+}
+
+const CONNECTIONS = 32
+
+/** Measures what each costs the server, one kind after the other; the first second of each does not count. */
+export async function measureRefusals(
+  app: Child,
+  refusals: readonly Refusal[],
+  seconds: number,
+): Promise<RefusalCost[]> {
+  const costs: RefusalCost[] = []
+  for (const { name, twin, client } of refusals) {
+    const clients = Array.from({ length: CONNECTIONS }, () => client)
+    await saturate(app.url, clients, 1, false)
+    const before = await app.ask<number>({ about: 'cpu' })
+    const { answers, perSecond } = await saturate(app.url, clients, seconds, false)
+    costs.push({ name, twin, cpu: ((await app.ask<number>({ about: 'cpu' })) - before) / answers, perSecond })
+  }
+  return costs
 }
 
 const text = (length: number) => randomBytes(length).toString('base64url').slice(0, length)

@@ -1,27 +1,14 @@
 import { availableParallelism } from 'node:os'
 import type { Credentials } from './account.ts'
+import { signIn } from './account.ts'
 import type { Child } from './child.ts'
+import type { ColdFamilies } from './cold.ts'
 import { get, post } from './connection.ts'
-import type { RefreshCost } from './cost.ts'
-import type { FloodRound } from './flood.ts'
-import { type Client, type Load, pace, percentile, saturate } from './load.ts'
+import { type Client, type Load, pace, percentile, repeat, saturate } from './load.ts'
+import type { Results } from './results.ts'
+import type { Scenario } from './scenario.ts'
 
 const CORES = availableParallelism()
-
-export const SCENARIOS = ['bare', 'me-warm', 'me-cold', 'refresh', 'argon2', 'login'] as const
-export type Scenario = (typeof SCENARIOS)[number]
-
-/** The results, with one entry per round. */
-export interface Results {
-  /** Answers per second. */
-  throughput: Record<Scenario, number[]>
-  /** Microseconds of CPU time that the server process used per answer. */
-  cpu: Record<Scenario, number[]>
-  /** Latencies of paced requests in milliseconds: the bare route beside raw argon2, `/me` beside logins. */
-  latency: Record<'bare' | 'me', { p50: number; p99: number }[]>
-  cost: RefreshCost | undefined
-  floods: FloodRound[]
-}
 
 export interface Stage {
   bare: Child
@@ -29,6 +16,7 @@ export interface Stage {
   account: Credentials
   /** Clients that each rotate their own family; they continue from round to round. */
   families: readonly Client[]
+  cold: ColdFamilies
   connections: number
   /** The number of logins, or raw verifications, at once. */
   concurrency: number
@@ -39,7 +27,17 @@ export interface Stage {
 
 /** Creates a function for each scenario, which runs it once and adds to `results`. */
 export function createScenarios(stage: Stage, results: Results): Record<Scenario, () => Promise<void>> {
-  const { bare, app, account, families, connections, concurrency, pacedRate, seconds } = stage
+  const {
+    bare,
+    app,
+    account,
+    families,
+    cold: coldFamilies,
+    connections,
+    concurrency,
+    pacedRate,
+    seconds,
+  } = stage
   const { email, password, passwordHash: hash, accessTokens } = account
   const me = get('/me', accessTokens[0])
   const login = post('/auth/login', { email, password, transport: 'body' })
@@ -69,6 +67,14 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     'me-warm': play('me-warm', app, same(me, connections)),
     'me-cold': play('me-cold', app, cold),
     refresh: play('refresh', app, families, false),
+    async 'refresh-first'() {
+      const tokens = await signIn(app.url, account, FIRST_REFRESHES)
+      await record('refresh-first', app, () => once(app.url, tokens, connections))
+    },
+    'refresh-cold': async () => {
+      const clients = await coldFamilies.forget()
+      await record('refresh-cold', app, () => saturate(app.url, clients, seconds, false))
+    },
     argon2: () =>
       record('argon2', bare, async () => {
         const [load] = await Promise.all([bare.ask<Load>(verify), playPaced('bare', bare, get('/'))])
@@ -81,6 +87,20 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
         return load
       }),
   }
+}
+
+// Few, because each takes a sign-in first.
+const FIRST_REFRESHES = 256
+
+/** Refreshes each token once, as fast as they are answered. */
+function once(url: string, tokens: readonly string[], connections: number): Promise<Load> {
+  let at = 0
+  const next = () => post('/auth/refresh', { refresh_token: tokens[at++] })
+  return repeat(
+    url,
+    Array.from({ length: connections }, () => ({ next })),
+    () => at < tokens.length,
+  )
 }
 
 /** A client that rotates one family, always with the token from the previous answer. */

@@ -6,6 +6,9 @@ import { startPostgres } from '../src/dev/embedded/postgres.ts'
 import { startRedis } from '../src/dev/embedded/redis.ts'
 import { applyMigrations, MIGRATIONS } from '../src/platform/migrations.ts'
 
+/** The environment of a server on these stores. */
+export type StoresEnvironment = Awaited<ReturnType<typeof openStores>>['env']
+
 /** Starts a migrated Postgres and a Redis and returns a server's environment for them. Closing deletes all data. */
 export async function openStores(onEnd: (close: () => Promise<unknown>) => void) {
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-bench-'))

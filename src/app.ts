@@ -18,6 +18,7 @@ import { clientErrorHandler, frameworkErrors, problemDetails } from './http/prob
 import { requestLog } from './http/request-log.ts'
 import { requestMetrics } from './http/request-metrics.ts'
 import { routePolicy } from './http/route-policy.ts'
+import { createSchemaCompilers } from './http/schema-compilers.ts'
 import { securityHeaders } from './http/security-headers.ts'
 import { sessionCookies } from './http/session-cookies.ts'
 import { createTokenResponse } from './http/token-response.ts'
@@ -49,6 +50,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const log = createLog(config.logLevel, options.logTo)
   const { services, start, stop } = await openServices(config, clock, log)
 
+  const { compilersFactory, compileAll: compileSchemas } = createSchemaCompilers()
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
@@ -58,6 +60,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     requestTimeout: REQUEST_MS,
     frameworkErrors,
     clientErrorHandler,
+    schemaController: { compilersFactory },
     ajv: {
       customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
     },
@@ -102,7 +105,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 
   app.addHook('onReady', start)
   app.addHook('onClose', stop)
-  return Object.assign(app, { services })
+  return Object.assign(app, { services, compileSchemas })
 }
 
 /** A number counts the proxies in front of the server; text lists their addresses or networks. */

@@ -36,9 +36,12 @@ export async function openServices(config: Config, clock: Clock, log: Log): Prom
   const mail = openMail({ ...platform, outbox, mailer, brand: { name: appName, url: publicUrl } })
   const links = createLinks(publicUrl, appUrl)
   const sessions = openSessions({ ...platform, events }, sessionsOptions(config))
-  const tokens = await openTokens({ ...platform, sessions }, { ...accessToken, issuer: publicUrl })
   const oneTime = openOneTime({ ...platform, users })
-  const passwords = await openPasswords(platform, { ...config, minLength: config.passwordMinLength })
+  // Together, because one waits for Postgres while the other hashes.
+  const [tokens, passwords] = await Promise.all([
+    openTokens({ ...platform, sessions }, { ...accessToken, issuer: publicUrl }),
+    openPasswords(platform, { ...config, minLength: config.passwordMinLength }),
+  ])
   const factors = openFactors({ ...platform, ...oneTime, users, mail }, { appName, passkeys })
   const base = {
     ...platform,

@@ -53,11 +53,6 @@ t.test('distributed files import only Node, each other and dependencies', async 
   t.same([...used].sort(), Object.keys(dependencies).sort(), 'every dependency is used')
 })
 
-t.test('the build compiles src without src/dev', async (t) => {
-  const { include, exclude } = await json('tsconfig.build.json')
-  t.same({ include, exclude }, { include: ['src'], exclude: ['src/dev'] })
-})
-
 t.test('the lock file has a hash for every package, and no host name', async (t) => {
   const entries: [string, { integrity?: string; resolved?: string; link?: boolean }][] = Object.entries(
     (await json('package-lock.json')).packages,

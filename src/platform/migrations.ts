@@ -1,14 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { called } from './command.ts'
 import type { Database } from './database.ts'
 import { databaseHost } from './database-url.ts'
+import { ROOT } from './root.ts'
 
-/** This project's migrations: two levels above both `src/platform` and `dist/platform`. */
-export const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
+/** This project's migrations. */
+export const MIGRATIONS = join(ROOT, 'prisma/migrations')
 
 /** The advisory lock that Prisma's schema engine takes, so that the two exclude each other. */
 const LOCK = 72_707_369

@@ -122,6 +122,13 @@ t.test('the API serves OpenAPI 3.1 made from the schemas that validate', async (
   const docs = await server.call('GET', '/docs/')
   t.equal(docs.status, 200)
   t.notMatch(docs.text, /https?:\/\/(?!localhost)/, 'it loads no foreign assets')
+  t.match(docs.headers.get('content-security-policy'), "default-src 'self'")
+  const head = await server.call('HEAD', '/docs/')
+  t.match(head.headers.get('content-length'), docs.headers.get('content-length') as string)
+  const script = await server.call('GET', '/docs/static/swagger-ui-bundle.js')
+  t.match([script.status, script.headers.get('content-type')], [200, /javascript/])
+  for (const path of ['/docs/nowhere', '/docs/static/nowhere', '/docs/static/..%2findex.js', '/docs/me'])
+    t.match((await server.call('GET', path)).body, { status: 404, code: 'not_found' }, path)
 })
 
 t.test('every call documents its purpose and its refusals', async (t) => {

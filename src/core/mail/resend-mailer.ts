@@ -1,4 +1,4 @@
-import { Resend } from 'resend'
+import type { Resend } from 'resend'
 import { type Mailer, MailRejected } from './mailer.ts'
 
 export interface ResendOptions {
@@ -17,12 +17,13 @@ const TIMEOUT_MS = 10_000
  * Errors name only the provider's code and status, because its free text can quote addresses.
  */
 export function createResendMailer({ apiKey, baseUrl, from, replyTo }: ResendOptions): Mailer {
-  const resend = new Resend(apiKey, baseUrl ? { baseUrl } : undefined)
+  let resend: Resend | undefined
 
   return {
     name: 'resend',
 
     async send({ id, to, subject, text, html }) {
+      resend ??= await openResend(apiKey, baseUrl)
       const mail = { from, to: [to], subject, text, html, ...(replyTo ? { replyTo } : {}) }
       // The SDK passes these options to fetch, so the signal works although the types do not list it.
       const options = { idempotencyKey: id, signal: AbortSignal.timeout(TIMEOUT_MS) }
@@ -36,6 +37,12 @@ export function createResendMailer({ apiKey, baseUrl, from, replyTo }: ResendOpt
       throw new Error(message)
     },
   }
+}
+
+/** Loads the library when it is first used. */
+async function openResend(apiKey: string, baseUrl: string | undefined): Promise<Resend> {
+  const { Resend } = await import('resend')
+  return new Resend(apiKey, baseUrl ? { baseUrl } : undefined)
 }
 
 /** A wrong sender is a configuration error: the mail can be sent once that is fixed. */

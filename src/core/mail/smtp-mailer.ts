@@ -1,4 +1,4 @@
-import { createTransport } from 'nodemailer'
+import type { Transporter } from 'nodemailer'
 import { type Mailer, MailRejected } from './mailer.ts'
 
 export interface SmtpOptions {
@@ -10,21 +10,15 @@ export interface SmtpOptions {
 
 /** Sends over SMTP. SMTP has no idempotency key; a fixed Message-ID lets mailboxes drop a second copy. */
 export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
-  const transport = createTransport({
-    url,
-    connectionTimeout: 10_000,
-    greetingTimeout: 10_000,
-    socketTimeout: 10_000,
-    dnsTimeout: 5_000,
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  })
+  let transport: Transporter | undefined
   const domain = /@([^\s<>"@]+)>?\s*$/.exec(from)?.[1] ?? 'localhost'
 
   return {
     name: 'smtp',
 
     async send({ id, to, subject, text, html }) {
+      // The library is loaded when it is first used.
+      transport ??= await openTransport(url)
       try {
         await transport.sendMail({
           from,
@@ -43,6 +37,19 @@ export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
       }
     },
   }
+}
+
+async function openTransport(url: string): Promise<Transporter> {
+  const { createTransport } = await import('nodemailer')
+  return createTransport({
+    url,
+    connectionTimeout: 10_000,
+    greetingTimeout: 10_000,
+    socketTimeout: 10_000,
+    dnsTimeout: 5_000,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  })
 }
 
 type SmtpError = Error & { code?: string; responseCode?: number; command?: string }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { pwnedPasswordRange } from 'hibp'
 import type { Clock } from '../../platform/clock.ts'
 
 /** Passwords from known breaches, by the k-anonymity range API: only five hex digits of a hash are sent. */
@@ -27,6 +26,8 @@ export function createBreachedPasswords({ url, clock, log }: BreachedPasswordsDe
 
   async function countOf(baseUrl: string, password: string): Promise<number> {
     const hash = createHash('sha1').update(password.normalize('NFC')).digest('hex').toUpperCase()
+    // Loaded when first used.
+    const { pwnedPasswordRange } = await import('hibp')
     const range = await pwnedPasswordRange(hash.slice(0, 5), {
       baseUrl,
       addPadding: true,

@@ -3,7 +3,7 @@ import { oneSpelling } from '../../platform/spelling.ts'
 import { Problem } from '../problems/problems.ts'
 import type { PasswordFault } from '../reasons/reasons.ts'
 import { type BreachedPasswordsDeps, createBreachedPasswords } from './breached-passwords.ts'
-import { openCommonPasswords } from './common-passwords.ts'
+import { commonPasswords } from './common-passwords.ts'
 import { PASSWORD_MAX_LENGTH } from './hashing.ts'
 
 /** Requires a length, no composition rules (NIST 800-63B-4 §3.1.1.2), and refuses known passwords. */
@@ -35,7 +35,6 @@ export const MIN_LENGTH_WITH_SECOND_FACTOR = 8
 const MAX_UNITS = PASSWORD_MAX_LENGTH * 4 * 2
 
 export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
-  const common = openCommonPasswords()
   const breached = createBreachedPasswords({ ...deps, url: deps.breachedPasswordsUrl })
 
   const orFewer = ` With a second factor ${MIN_LENGTH_WITH_SECOND_FACTOR} are enough.`
@@ -51,7 +50,7 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
       const reasons: PasswordFault[] = []
       if (lengthOf(password) < minLength) reasons.push('too_short')
       if (oneSpelling(password) === email) reasons.push('same_as_email')
-      if (await common.has(password)) reasons.push('common')
+      if (await commonPasswords.has(password)) reasons.push('common')
       if (reasons.length > 0) throw refuse(reasons)
       if (await breached.has(password)) throw refuse(['breached'])
     },

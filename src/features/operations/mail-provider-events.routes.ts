@@ -3,7 +3,6 @@ import { lift, mark } from '../../core/mail/mail.ts'
 import type { Uses } from '../../core/uses.ts'
 import { NoContent } from '../../http/schemas.ts'
 import { readEvent } from './read-mail-provider-event.ts'
-import { verifySignature } from './verify-signature.ts'
 
 export type MailProviderEventsUses = Uses<'db' | 'clock' | 'metrics'> & {
   /** `whsec_…`; without it the route does not exist. */
@@ -19,6 +18,8 @@ export async function mailProviderEventsRoutes(
   { db, clock, metrics, webhookSecret }: MailProviderEventsUses,
 ): Promise<void> {
   if (webhookSecret === undefined) return
+  // Only now, because it loads the provider's library.
+  const { verifySignature } = await import('./verify-signature.ts')
   // The signature covers the raw bytes, so this route's parser leaves them unparsed.
   app.removeContentTypeParser('application/json')
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes, done) =>

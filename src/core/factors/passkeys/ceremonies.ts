@@ -1,10 +1,13 @@
 import {
   type AuthenticationResponseJSON,
+  type GenerateRegistrationOptionsOpts,
+  generateRegistrationOptions,
   type RegistrationResponseJSON,
   verifyAuthenticationResponse,
   verifyRegistrationResponse,
 } from '@simplewebauthn/server'
 import { decodeClientDataJSON, isoCBOR } from '@simplewebauthn/server/helpers'
+import { type Bytes, bytesOf } from './base64url.ts'
 import { ALGORITHMS, isUsableKey } from './public-key.ts'
 
 /** The domain that passkeys belong to, and the origins that may use them. */
@@ -13,9 +16,14 @@ export interface RelyingParty {
   origins: readonly string[]
 }
 
-type Bytes = Uint8Array<ArrayBuffer>
-
 const TRANSPORTS = ['ble', 'hybrid', 'internal', 'nfc', 'smart-card', 'usb']
+
+/** The options of `navigator.credentials.get()`. */
+export { generateAuthenticationOptions as createAssertionOptions } from '@simplewebauthn/server'
+
+/** The options of `navigator.credentials.create()`. */
+export const createRegistrationOptions = (options: GenerateRegistrationOptionsOpts) =>
+  generateRegistrationOptions({ ...options, supportedAlgorithmIDs: [...ALGORITHMS] })
 
 /** Checks a new credential and returns what to store (WebAuthn §7.1); null when it does not match the challenge. */
 export function checkRegistration(
@@ -84,13 +92,6 @@ export function checkAssertion(
     if (!verified) return null
     return { counter: authenticationInfo.newCounter, backedUp: authenticationInfo.credentialBackedUp }
   })
-}
-
-/** The bytes of a base64url text; null unless it is in canonical form. */
-export function bytesOf(text: unknown): Bytes | null {
-  if (typeof text !== 'string' || text === '') return null
-  const bytes = Buffer.from(text, 'base64url')
-  return bytes.toString('base64url') === text ? new Uint8Array(bytes) : null
 }
 
 /** Turns every error into null: the library throws plain errors for input that it cannot read. */

@@ -1,11 +1,9 @@
-import {
-  type AuthenticationResponseJSON,
-  type AuthenticatorTransport,
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  type PublicKeyCredentialCreationOptionsJSON,
-  type PublicKeyCredentialRequestOptionsJSON,
-  type RegistrationResponseJSON,
+import type {
+  AuthenticationResponseJSON,
+  AuthenticatorTransport,
+  PublicKeyCredentialCreationOptionsJSON,
+  PublicKeyCredentialRequestOptionsJSON,
+  RegistrationResponseJSON,
 } from '@simplewebauthn/server'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../../platform/clock.ts'
@@ -15,8 +13,8 @@ import type { Transaction } from '../../../platform/transact.ts'
 import type { PasskeyUse, Tickets } from '../../one-time/one-time.ts'
 import { Problem } from '../../problems/problems.ts'
 import type { LockedUser, Users } from '../../users/users.ts'
-import { bytesOf, checkAssertion, checkRegistration, type RelyingParty } from './ceremonies.ts'
-import { ALGORITHMS } from './public-key.ts'
+import { bytesOf } from './base64url.ts'
+import type { RelyingParty } from './ceremonies.ts'
 
 /** A passkey's answer to a challenge, with the challenge's ticket. */
 export interface PasskeyAnswer {
@@ -70,6 +68,9 @@ export const MAX_PASSKEYS = 20
 /** Seconds for which a challenge may be answered. */
 export const CHALLENGE_TTL = 300
 
+// Loaded when first used: the library takes 17 MB and a tenth of the start.
+const ceremonies = () => import('./ceremonies.ts')
+
 export function createPasskeys(
   deps: { tickets: Tickets; clock: Clock; users: Pick<Users, 'lock'>; rpName: string } & RelyingParty,
 ): Passkeys {
@@ -89,7 +90,7 @@ export function createPasskeys(
     async registrationOptions(db, user) {
       const excludeCredentials = await credentialsOf(db, user.id)
       if (excludeCredentials.length >= MAX_PASSKEYS) throw new Problem('too_many_passkeys')
-      const options = await generateRegistrationOptions({
+      const options = await (await ceremonies()).createRegistrationOptions({
         rpID: rpId,
         rpName,
         userID: handleOf(user.id),
@@ -99,7 +100,6 @@ export function createPasskeys(
         attestationType: 'none',
         excludeCredentials,
         authenticatorSelection: { residentKey: 'required', userVerification: 'preferred' },
-        supportedAlgorithmIDs: [...ALGORITHMS],
       })
       const ticket = { userId: user.id, challenge: options.challenge }
       return { challengeToken: tickets.issue('passkey_registration', ticket, CHALLENGE_TTL), options }
@@ -108,6 +108,7 @@ export function createPasskeys(
     async register(tx, { id: userId }, { challengeToken, credential, name }) {
       const asked = tickets.open('passkey_registration', challengeToken)
       if (asked?.userId !== userId) throw new Problem('passkey_invalid')
+      const { checkRegistration } = await ceremonies()
       const created = await checkRegistration(relyingParty, credential, asked.challenge)
       if (!created) throw new Problem('passkey_invalid')
       if ((await tx.passkey.count({ where: { userId } })) >= MAX_PASSKEYS) {
@@ -124,7 +125,7 @@ export function createPasskeys(
 
     async assertionOptions(db, use, userId) {
       const allowCredentials = userId === null ? undefined : await credentialsOf(db, userId)
-      const options = await generateAuthenticationOptions({
+      const options = await (await ceremonies()).createAssertionOptions({
         rpID: rpId,
         timeout,
         userVerification: use === 'sign_in' ? 'required' : 'preferred',
@@ -141,6 +142,7 @@ export function createPasskeys(
       const passkey = credentialId && (await tx.passkey.findUnique({ where: { credentialId } }))
       if (!passkey || (userId !== null && passkey.userId !== userId)) return null
       const known = { ...passkey, userHandle: handleOf(passkey.userId) }
+      const { checkAssertion } = await ceremonies()
       const used = await checkAssertion(relyingParty, credential, asked.challenge, known, use === 'sign_in')
       if (!used) return null
       // Shared, because the caller may hold a shared lock: two transactions that upgrade one would deadlock.

@@ -1,0 +1,44 @@
+// `npm run build`: bundles the server and the command line into dist/, for production.
+import { readFile, rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const ROOT = fileURLToPath(new URL('.', import.meta.url))
+// Packages of many modules, whose loading took half of the start. All others stay in node_modules/.
+const BUNDLED = new Set([
+  '@fastify/ajv-compiler',
+  '@fastify/fast-json-stringify-compiler',
+  '@prisma/client',
+  '@simplewebauthn/server',
+  'fastify',
+  'jose',
+  'prom-client',
+  'rate-limiter-flexible',
+  'typebox',
+])
+// CommonJS modules in an ECMAScript bundle still call `require` for what is not in it.
+const REQUIRE = `import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);`
+
+const { dependencies } = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8'))
+await rm(new URL('dist/', import.meta.url), { recursive: true, force: true })
+const { metafile } = await build({
+  absWorkingDir: ROOT,
+  entryPoints: ['src/server.ts', 'src/app.ts', 'src/cli/main.ts'],
+  outdir: 'dist',
+  chunkNames: 'chunks/[name]-[hash]',
+  bundle: true,
+  // What is imported at run time stays a file of its own, and is loaded only then.
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  external: Object.keys(dependencies)
+    .filter((name) => !BUNDLED.has(name))
+    .flatMap((name) => [name, `${name}/*`]),
+  banner: { js: REQUIRE },
+  sourcemap: true,
+  metafile: true,
+  logLevel: 'warning',
+})
+const development = Object.keys(metafile.inputs).filter((file) => file.startsWith('src/dev/'))
+if (development.length > 0) throw new Error(`dist/ must not contain ${development.join(', ')}`)

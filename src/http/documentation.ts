@@ -1,0 +1,144 @@
+import { STATUS_CODES } from 'node:http'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import fastify, { type FastifyInstance, type FastifySchema, type RouteOptions } from 'fastify'
+import { Type } from 'typebox'
+import { type ProblemCode, problems } from '../core/problems/problems.ts'
+import {
+  ATTEMPT_CAPS,
+  FACTOR_METHODS,
+  PASSWORD_FAULTS,
+  SESSION_ENDED_REASONS,
+} from '../core/reasons/reasons.ts'
+import { VERSION } from '../platform/version.ts'
+import { policyProblems } from './route-policy.ts'
+import { oneOf } from './schemas.ts'
+
+const ProblemDocument = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: oneOf(Object.keys(problems), { description: 'Stable: clients should decide by it' }),
+    request_id: Type.String(),
+    detail: Type.Optional(Type.String({ description: 'An explanation for people' })),
+    reason: Type.Optional(
+      oneOf([...SESSION_ENDED_REASONS, ...ATTEMPT_CAPS], {
+        description: 'With `session_ended`: why it ended. With `too_many_attempts`: which limit was reached',
+      }),
+    ),
+    reasons: Type.Optional(
+      Type.Array(oneOf(PASSWORD_FAULTS), {
+        description: 'With `password_too_weak`: what is wrong with the password',
+      }),
+    ),
+    mfa_token: Type.Optional(
+      Type.String({
+        description:
+          'Only with `mfa_required` at sign-in: for `POST /auth/login/mfa`, valid for five minutes',
+      }),
+    ),
+    methods: Type.Optional(
+      Type.Array(oneOf(FACTOR_METHODS), {
+        description: 'With `mfa_required`: the accepted methods, in the order to offer them',
+      }),
+    ),
+    errors: Type.Optional(
+      Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }), {
+        description: 'With `validation_failed`: one entry for each fault, with a JSON pointer',
+      }),
+    ),
+  },
+  { $id: 'Problem', description: 'A problem (RFC 9457)' },
+)
+
+/** The problems of a route, by status. */
+function problemResponses(route: RouteOptions, schema: FastifySchema): Record<string, object> {
+  const codes = new Set<ProblemCode>([
+    'validation_failed',
+    ...policyProblems(route),
+    ...(schema.body ? (['body_too_large', 'unsupported_media_type'] as const) : []),
+    ...(schema.problems ?? []),
+    'internal_error',
+    'unavailable',
+  ])
+  const responses: Record<string, object> = {}
+  for (const status of new Set([...codes].map((code) => problems[code][0]))) {
+    const own = [...codes].filter((code) => problems[code][0] === status)
+    const code = { type: 'string', enum: own }
+    responses[status] = {
+      description: own.map((name) => `\`${name}\`: ${problems[name][1]}`).join('. '),
+      content: {
+        'application/problem+json': {
+          schema: { allOf: [{ $ref: 'Problem#' }, { type: 'object', properties: { code } }] },
+        },
+      },
+    }
+  }
+  return responses
+}
+
+/** Adds a description to success responses whose schema has none. */
+function successResponses(schema: FastifySchema): Record<string, object> {
+  const entries = Object.entries((schema.response ?? {}) as Record<string, { description?: string }>)
+  return Object.fromEntries(
+    entries.map(([status, shape]) => {
+      const description = shape.description ?? STATUS_CODES[status]
+      return [status, { ...shape, 'x-response-description': description }]
+    }),
+  )
+}
+
+/**
+ * The application that answers `/docs`, and describes `routes` in `app.swagger()`. It is separate, so that the server
+ * can start without the libraries that it needs.
+ */
+export async function openDocumentation(
+  routes: readonly RouteOptions[],
+  { publicUrl }: { publicUrl: string },
+): Promise<FastifyInstance> {
+  const app = fastify()
+  // Nothing of what is described is called here.
+  app.setValidatorCompiler(() => () => true)
+  app.setSerializerCompiler(() => JSON.stringify)
+  app.addSchema(ProblemDocument)
+  await app.register(swagger, {
+    // Added here and not to the schemas that validate and serialize.
+    transform: ({ schema, url, route }) => {
+      if (!schema || schema.hide) return { schema: schema as FastifySchema, url }
+      return {
+        schema: { ...schema, response: { ...problemResponses(route, schema), ...successResponses(schema) } },
+        url,
+      }
+    },
+    refResolver: { buildLocalReference: (json, _base, _fragment, i) => `${json.$id ?? i}` },
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Ratchet',
+        version: VERSION,
+        description: 'Accounts, sessions and tokens. Every error is a problem document with a stable `code`.',
+      },
+      servers: [{ url: publicUrl }],
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+    },
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    // The library's policy would upgrade a plain-HTTP development server's assets to HTTPS and refuse its styles.
+    staticCSP:
+      "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; " +
+      "base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
+    // A list with one entry, because a single `url` would be `/docs/json`. The CSS hides the bar with its selector.
+    uiConfig: { deepLinking: true, urls: [{ url: '/openapi.json', name: 'Ratchet' }] },
+    theme: {
+      title: 'Ratchet',
+      css: [{ filename: 'ratchet.css', content: '.swagger-ui .topbar { display: none }' }],
+    },
+  })
+  for (const { method, url, schema, config } of routes) {
+    app.route({ method, url, handler() {}, ...(schema ? { schema } : {}), ...(config ? { config } : {}) })
+  }
+  await app.ready()
+  return app
+}
