@@ -17,21 +17,31 @@ await serveParent(app, (question) => {
   return question.about === 'counted' ? (stopCounting?.() ?? null) : null
 })
 
+const HEARTBEAT = 'SELECT 1'
+
 /** Counts in the drivers, which see every command; only on request, so that it does not slow the measurements. */
 function count(): () => Counted {
-  const counted: Counted = { redisRoundTrips: 0, statements: 0, flushes: 0 }
+  const counted: Counted = { redisRoundTrips: 0, statements: 0, heartbeats: 0, flushes: 0 }
   const { query } = pg.Client.prototype
   const { sendCommand } = Redis.prototype
   pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
     const [statement] = args as [string | { text: string }]
     const text = typeof statement === 'string' ? statement : statement.text
-    counted.statements += 1
-    // The only statement that unpacks a batch.
-    if (text.includes('jsonb_to_recordset')) counted.flushes += 1
+    if (text.startsWith(HEARTBEAT)) counted.heartbeats += 1
+    else counted.statements += 1
+    // The only statement that unpacks a batch of families.
+    if (text.includes('"familyHash" bytea')) counted.flushes += 1
     return Reflect.apply(query, this, args)
   } as typeof query
   Redis.prototype.sendCommand = function (...args) {
-    counted.redisRoundTrips += 1
+    const [
+      {
+        name,
+        args: [, , key],
+      },
+    ] = args
+    const isBackground = name === 'xread' || String(key).startsWith('ratchet:heartbeat')
+    if (!isBackground) counted.redisRoundTrips += 1
     return Reflect.apply(sendCommand, this, args)
   }
   return () => {

@@ -17,10 +17,12 @@ export type Question =
   /** Refresh tokens of new sessions, from a server that hands them out only to a browser. */
   | { about: 'refresh-tokens'; count: number }
 
-/** What the server process has sent to its stores since it began to count. */
+/** What the server process has sent to its stores since it began to count. Redis is counted without background tasks. */
 export interface Counted {
   redisRoundTrips: number
   statements: number
+  /** Statements of the heartbeat, besides `statements`. */
+  heartbeats: number
   /** Those of `statements` that carried a batch of generations to the ledger. */
   flushes: number
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 
 export interface Answer {
   status: number
@@ -17,6 +17,7 @@ interface Waiting {
   reject(error: Error): void
 }
 
+const NO_CONTENT = 204
 const HEAD_END = '\r\n\r\n'
 
 /**
@@ -25,32 +26,46 @@ const HEAD_END = '\r\n\r\n'
  */
 export async function openConnection(url: string): Promise<Connection> {
   const { hostname, port } = new URL(url)
-  const socket = connect(Number(port), hostname)
-  socket.setNoDelay(true)
-  await once(socket, 'connect')
   let received = ''
   let waiting: Waiting | undefined
+  /** The server has announced that it closes the connection. */
+  let isClosing = false
+  let socket = await dial()
 
-  socket.setEncoding('latin1')
-  socket.on('data', (chunk: string) => {
+  async function dial(): Promise<Socket> {
+    const fresh = connect(Number(port), hostname)
+    fresh.setNoDelay(true)
+    fresh.setEncoding('latin1')
+    fresh.on('data', receive)
+    fresh.on('error', fail)
+    fresh.on('close', () => {
+      if (fresh === socket) fail(new Error('the server closed the connection'))
+    })
+    await once(fresh, 'connect')
+    return fresh
+  }
+
+  function receive(chunk: string): void {
     received = received === '' ? chunk : received + chunk
     const headEnd = received.indexOf(HEAD_END)
     if (headEnd < 0) return
     const bodyStart = headEnd + HEAD_END.length
-    const length = Number(/\r\ncontent-length: (\d+)/i.exec(received)?.[1] ?? Number.NaN)
-    if (Number.isNaN(length) && !/\r\ntransfer-encoding: chunked/i.test(received))
-      return fail(new Error(`a response without a length: ${received}`))
+    const status = Number(received.slice(9, 12))
+    const stated = /\r\ncontent-length: (\d+)/i.exec(received)?.[1]
+    const length = status === NO_CONTENT ? 0 : Number(stated ?? Number.NaN)
+    if (Number.isNaN(length) && !/\r\ntransfer-encoding: chunked/i.test(received)) {
+      fail(new Error(`a response without a length: ${received}`))
+      return
+    }
     if (received.length < bodyStart + length) return
     const body = Number.isNaN(length) ? joinChunks(received, bodyStart) : received.slice(bodyStart)
     if (body === undefined) return
-    const answer = { status: Number(received.slice(9, 12)), body }
+    isClosing = /\r\nconnection: close/i.test(received.slice(0, headEnd))
     received = ''
     const { resolve } = waiting as Waiting
     waiting = undefined
-    resolve(answer)
-  })
-  socket.on('error', fail)
-  socket.on('close', () => fail(new Error('the server closed the connection')))
+    resolve({ status, body })
+  }
 
   function fail(error: Error): void {
     waiting?.reject(error)
@@ -58,11 +73,17 @@ export async function openConnection(url: string): Promise<Connection> {
   }
 
   return {
-    exchange: (request) =>
-      new Promise((resolve, reject) => {
+    async exchange(request) {
+      if (isClosing) {
+        isClosing = false
+        socket.destroy()
+        socket = await dial()
+      }
+      return new Promise((resolve, reject) => {
         waiting = { resolve, reject }
         socket.write(request, 'latin1')
-      }),
+      })
+    },
     close: () => void socket.destroy(),
   }
 }

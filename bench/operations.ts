@@ -34,13 +34,16 @@ export async function measureOperations(
   const connection = await openConnection(app.url)
   const stats = new pg.Client(env.DATABASE_URL)
   await stats.connect()
-  const costs: OperationCost[] = []
-  for (const operation of createOperations(connection, account)) {
-    costs.push(await measure(app, stats, connection, operation))
+  try {
+    const costs: OperationCost[] = []
+    for (const operation of createOperations(connection, account)) {
+      costs.push(await measure(app, stats, connection, operation))
+    }
+    return costs
+  } finally {
+    connection.close()
+    await stats.end()
   }
-  connection.close()
-  await stats.end()
-  return costs
 }
 
 async function measure(

@@ -36,8 +36,8 @@ export interface OpenDatabase {
 const QUERY_MS = 3_000
 const LOCK_MS = 2_000
 // Together within a second: the longest time for which a silent server goes unnoticed.
-const HEARTBEAT_MS = 450
-const PROBE_MS = 500
+const HEARTBEAT_MS = 510
+const PROBE_MS = 480
 
 /** A Prisma client over a bounded pool that gives up on a silent server instead of hanging. */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
