@@ -1,4 +1,5 @@
-import type pg from 'pg'
+import pg from 'pg'
+import { type BackgroundMonitor, reasonOf } from './background.ts'
 import { Prisma } from './generated/client.ts'
 
 /**
@@ -6,29 +7,70 @@ import { Prisma } from './generated/client.ts'
  * node runs one statement about twice a second, however many tasks it has.
  */
 export interface DatabasePoll {
-  /**
-   * Asks for one value with every heartbeat: SQL of a scalar expression that costs next to nothing when there is no work.
-   * `answer` gets the value, as `pg` reads it, and when it was asked for (milliseconds of the monotonic clock).
-   */
-  ask<Value>(sql: () => Prisma.Sql, answer: (value: Value, askedAt: number) => void): void
+  ask<Value>(question: Question<Value>): void
 }
 
-interface Question {
+/** What a background task wants to know with every heartbeat. */
+export interface Question<Value> {
+  /** Names the task in logs and metrics. */
+  task: string
+  /** A scalar expression that costs next to nothing when there is no work. */
   sql(): Prisma.Sql
-  answer(value: never, askedAt: number): void
+  /** Gets the value, as `pg` reads it, and when it was asked for (milliseconds of the monotonic clock). */
+  answer(value: Value, askedAt: number): void
 }
 
-export function createDatabasePoll(pool: pg.Pool): DatabasePoll & { run(): Promise<void> } {
-  const questions: Question[] = []
+/** `run` rejects when the database does not answer. */
+export function createDatabasePoll(
+  pool: pg.Pool,
+  monitor: BackgroundMonitor,
+): DatabasePoll & { run(): Promise<void> } {
+  const questions: Question<never>[] = []
+  const failing = new Set<string>()
+
+  async function askAll(asked: readonly Question<never>[]): Promise<void> {
+    const { text, values } = Prisma.join([Prisma.sql`SELECT 1`, ...asked.map(({ sql }) => sql())])
+    const askedAt = performance.now()
+    // Not prepared: a plan for any values could prefer to scan a whole table.
+    const { rows } = await pool.query<unknown[]>({ text, values: [...values], rowMode: 'array' })
+    for (const [index, { answer }] of asked.entries()) answer(rows[0]?.[index + 1] as never, askedAt)
+  }
+
+  /** A database that refuses one question is not unavailable, and the others still have to be asked. */
+  async function askEach(): Promise<void> {
+    for (const question of questions) {
+      const { task } = question
+      try {
+        await askAll([question])
+        failing.delete(task)
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+        monitor.metrics.countBackgroundFailure(task)
+        if (!failing.has(task)) {
+          monitor.log.error(
+            { task, reason: reasonOf(error) },
+            'Postgres refuses the question of a background task',
+          )
+        }
+        failing.add(task)
+      }
+    }
+  }
+
   return {
-    ask: (sql, answer) => void questions.push({ sql, answer }),
+    ask: (question) => void questions.push(question),
     async run() {
-      const asked = questions.slice()
-      const { text, values } = Prisma.join([Prisma.sql`SELECT 1`, ...asked.map(({ sql }) => sql())])
-      const askedAt = performance.now()
-      // Not prepared: a plan for any values could prefer to scan a whole table.
-      const { rows } = await pool.query<unknown[]>({ text, values: [...values], rowMode: 'array' })
-      for (const [index, { answer }] of asked.entries()) answer(rows[0]?.[index + 1] as never, askedAt)
+      try {
+        await askAll(questions)
+        failing.clear()
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+        await askEach()
+      }
     },
   }
 }
+
+// A syntax error, a missing right or a missing table (Postgres, appendix A): the server itself works.
+const isRefusal = (error: unknown) =>
+  error instanceof pg.DatabaseError && error.code?.startsWith('42') === true

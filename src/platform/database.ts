@@ -66,13 +66,14 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     // The pool replaces an idle connection that fails. Without a listener the error would end the process.
     each.on('error', () => {})
   }
-  const poll = createDatabasePoll(probe)
+  const monitor = options.monitor ?? SILENT
+  const poll = createDatabasePoll(probe, monitor)
   databaseBreaker = createCircuitBreaker({
     name: 'postgres',
     probe: poll.run,
     everyMs: HEARTBEAT_MS,
     onOpen: () => pool.drop(),
-    monitor: options.monitor ?? SILENT,
+    monitor,
     timeoutMs: PROBE_MS,
   })
   pool.on('release', (error) => {

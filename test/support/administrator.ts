@@ -13,8 +13,9 @@ export async function createPerson(server: TestServer) {
 export async function createAdministrator(server: TestServer, amr = ['pwd', 'otp', 'mfa']) {
   const person = await createPerson(server)
   await server.db.user.update({ where: { id: person.id }, data: { roles: ['admin'] } })
-  // Redis does not have the family yet, so the refresh and its access token come from the ledger.
   await server.db.session.update({ where: { id: person.session.id }, data: { amr } })
+  // So the refresh and its access token come from the ledger.
+  await server.forgetFamily(person.refresh_token)
   const { body } = await server.post('/auth/refresh', { refresh_token: person.refresh_token })
   return { ...person, ...body, bearer: body.access_token as string }
 }

@@ -62,12 +62,13 @@ export function openOutbox(deps: OutboxDeps): Outbox {
     if (started) void worker.runNow().catch(() => {})
   }
 
-  poll.ask<boolean>(
-    () => hasDue([...kinds.keys()], clock.now()),
-    (isDue) => {
+  poll.ask<boolean>({
+    task: 'outbox',
+    sql: () => hasDue([...kinds.keys()], clock.now()),
+    answer(isDue) {
       if (isDue) wake()
     },
-  )
+  })
 
   return {
     define(kind) {

@@ -52,9 +52,12 @@ export function createReconciler(deps: ReconcilerDeps): Background {
     },
     monitor: deps,
   })
-  const isNeeded = () => Prisma.sql`(${hasPendingRevocations} OR ${hasRotatedOnLedger})`
-  poll.ask<boolean>(isNeeded, (needed) => {
-    if (started && !redisBreaker.isOpen && (needed || failed)) void reconciler.runNow().catch(() => {})
+  poll.ask<boolean>({
+    task: 'reconciler',
+    sql: () => Prisma.sql`(${hasPendingRevocations} OR ${hasRotatedOnLedger})`,
+    answer(isNeeded) {
+      if (started && !redisBreaker.isOpen && (isNeeded || failed)) void reconciler.runNow().catch(() => {})
+    },
   })
   return {
     start() {

@@ -74,7 +74,11 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
     learn(await readEnded(db, backMs, keepMs), askedAt)
   }
 
-  poll.ask<string[]>(() => endedWithin(unreadMs(), keepMs), learn)
+  poll.ask<string[]>({
+    task: 'revocation_ledger',
+    sql: () => endedWithin(unreadMs(), keepMs),
+    answer: learn,
+  })
 
   let position: Position | undefined
   let interrupted = true

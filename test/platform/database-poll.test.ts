@@ -1,0 +1,42 @@
+import t from 'tap'
+import { openDatabase } from '../../src/platform/database.ts'
+import { Prisma } from '../../src/platform/generated/client.ts'
+import { createEmptyDatabase } from '../support/database.ts'
+import { eventually } from '../support/eventually.ts'
+import { recordingMonitor } from '../support/recording-monitor.ts'
+
+t.test('every heartbeat asks all questions; one that Postgres refuses stops no other', async (t) => {
+  const database = await createEmptyDatabase()
+  const monitor = recordingMonitor()
+  const { db, poll, databaseBreaker, close } = openDatabase({ url: database.url, monitor })
+  t.teardown(async () => {
+    await close()
+    await database.drop()
+  })
+  const answers: number[] = []
+  const counts: string[] = []
+  poll.ask<number>({
+    task: 'numbers',
+    sql: () => Prisma.sql`${answers.length}::int`,
+    answer: (value) => answers.push(value),
+  })
+  poll.ask<string>({
+    task: 'broken',
+    sql: () => Prisma.sql`(SELECT count(*) FROM later)`,
+    answer: (value) => counts.push(value),
+  })
+  await databaseBreaker.start()
+  await eventually(() => answers.length > 2)
+  t.strictSame(answers.slice(0, 3), [0, 1, 2], 'with the values of that moment')
+  t.equal(databaseBreaker.isOpen, false, 'a server that refuses a question answers')
+  t.strictSame(counts, [])
+  t.equal(
+    monitor.lines.filter(({ fields }) => 'task' in fields && fields.task === 'broken').length,
+    1,
+    'logged once',
+  )
+  t.ok(monitor.failures.filter((task) => task === 'broken').length > 1, 'and counted each time')
+  await db.$executeRaw`CREATE TABLE later ()`
+  await eventually(() => counts.length > 0)
+  t.equal(counts[0], '0')
+})
