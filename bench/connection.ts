@@ -37,10 +37,11 @@ export async function openConnection(url: string): Promise<Connection> {
     const headEnd = received.indexOf(HEAD_END)
     if (headEnd < 0) return
     const bodyStart = headEnd + HEAD_END.length
-    const length = Number(/\r\ncontent-length: (\d+)/i.exec(received)?.[1] ?? Number.NaN)
+    const status = Number(received.slice(9, 12))
+    const length = status === 204 ? 0 : Number(/\r\ncontent-length: (\d+)/i.exec(received)?.[1] ?? Number.NaN)
     if (Number.isNaN(length)) return fail(new Error(`a response without Content-Length: ${received}`))
     if (received.length < bodyStart + length) return
-    const answer = { status: Number(received.slice(9, 12)), body: received.slice(bodyStart) }
+    const answer = { status, body: received.slice(bodyStart) }
     received = ''
     const { resolve } = waiting as Waiting
     waiting = undefined
@@ -64,8 +65,10 @@ export async function openConnection(url: string): Promise<Connection> {
   }
 }
 
-export const get = (path: string, accessToken?: string) =>
-  `GET ${path} HTTP/1.1\r\nHost: bench\r\n${accessToken ? `Authorization: Bearer ${accessToken}\r\n` : ''}\r\n`
+export const get = (path: string, accessToken?: string) => bodiless('GET', path, accessToken)
+
+export const bodiless = (method: 'GET' | 'DELETE', path: string, accessToken?: string) =>
+  `${method} ${path} HTTP/1.1\r\nHost: bench\r\n${accessToken ? `Authorization: Bearer ${accessToken}\r\n` : ''}\r\n`
 
 export function post(path: string, payload: object): string {
   const body = JSON.stringify(payload)

@@ -51,9 +51,18 @@ export async function saturate(
 
 const PACE_CONNECTIONS = 16
 
-/** Sends a request at a fixed rate, without waiting for earlier answers. @returns the latencies in milliseconds. */
-export async function pace(url: string, request: string, rate: number, seconds: number): Promise<number[]> {
+/**
+ * Sends requests at a fixed rate, without waiting for earlier answers: the same one each time, or one of each client
+ * that `request` returns. @returns the latencies in milliseconds.
+ */
+export async function pace(
+  url: string,
+  request: string | (() => Client),
+  rate: number,
+  seconds: number,
+): Promise<number[]> {
   const idle = await Promise.all(Array.from({ length: PACE_CONNECTIONS }, () => openConnection(url)))
+  const next = typeof request === 'string' ? () => ({ next: () => request }) : request
   const latencies: number[] = []
   const underWay: Promise<void>[] = []
   const start = performance.now()
@@ -61,18 +70,20 @@ export async function pace(url: string, request: string, rate: number, seconds: 
     const due = start + (sent * 1000) / rate
     const wait = due - performance.now()
     if (wait > 0) await sleep(wait)
-    underWay.push(ask())
+    underWay.push(ask(next()))
   }
   await Promise.all(underWay)
   for (const connection of idle) connection.close()
   return latencies
 
-  async function ask(): Promise<void> {
+  async function ask(client: Client): Promise<void> {
+    const text = client.next()
     const sentAt = performance.now()
     const connection = idle.pop() ?? (await openConnection(url))
-    const { status, body } = await connection.exchange(request)
-    if (status !== 200) throw new Error(`answered ${status}: ${body}`)
+    const answer = await connection.exchange(text)
+    if (answer.status !== 200) throw new Error(`answered ${answer.status}: ${answer.body}`)
     latencies.push(performance.now() - sentAt)
+    client.onAnswer?.(answer)
     idle.push(connection)
   }
 }

@@ -6,6 +6,7 @@ import { createAccount, signIn } from './account.ts'
 import { startChild } from './child.ts'
 import { measureRefreshCost } from './cost.ts'
 import { report } from './report.ts'
+import { measureScale } from './scale/scale.ts'
 import { createScenarios, type Results, rotating, SCENARIOS } from './scenarios.ts'
 import { openStores } from './stores.ts'
 
@@ -17,8 +18,11 @@ const FEW_TOKENS = 400 * CONNECTIONS
 const PACED_RATE = 100
 const CORES = availableParallelism()
 
-const { values: options } = parseArgs({
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
+    /** Measures how costs grow with the stored sessions instead; the sizes follow, such as `10k,1M,10M`. */
+    scale: { type: 'boolean', default: false },
     /** Runs one short round, to check that everything works. */
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
@@ -46,7 +50,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void closeAll().finally(() => process.exit(1)))
 }
 try {
-  report(await run(), { concurrency: CORES * 2, pacedRate: PACED_RATE })
+  if (options.scale) await measureScale(onEnd, positionals[0], rounds)
+  else report(await run(), { concurrency: CORES * 2, pacedRate: PACED_RATE })
 } finally {
   await closeAll()
 }
