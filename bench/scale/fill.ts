@@ -163,7 +163,7 @@ function leftovers({ from, to }: Step): string[] {
        OFFSET 0) made`,
     `INSERT INTO guess_counters (account, bucket, failures, resets_at, updated_at)
      SELECT sha256(('guess:' || u)::bytea), CASE WHEN u % 20 = 3 THEN 'password:lasting' ELSE 'password:' || ${address("'guess:' || u")} END,
-       3, CASE WHEN u % 20 = 3 THEN NULL ELSE now() END, now() - pg_temp.share('guess:' || u) * interval '20 hours'
+       3, CASE WHEN u % 20 = 3 THEN NULL ELSE now() END, now() - pg_temp.share('guess:' || u) * CASE WHEN u % 20 = 3 THEN interval '390 days' ELSE interval '20 hours' END
      FROM ${series} WHERE u % 10 = 3`,
     `INSERT INTO outbox_messages (id, template, recipient, sealed, attempts, next_attempt_at, sent_at, gave_up_at, created_at)
      SELECT pg_temp.uuid_at(at, 'mail:' || u), 'new_device', 'user.' || u || '@example.test', '', 1, at,

@@ -93,7 +93,7 @@ export async function prepareOperations(size: Size, redis: Redis): Promise<Opera
     },
     { name: 'admin: newest events', clients: asAdministrator('/admin/audit') },
     { name: 'admin: next events', clients: asAdministrator(`/admin/audit?cursor=${eventsAfter}`) },
-    { name: 'admin: events of a type', clients: asAdministrator('/admin/audit?type=refresh') },
+    { name: 'admin: events of a type', clients: asAdministrator('/admin/audit?type=password_change') },
     {
       name: "admin: a user's events",
       clients: () =>
