@@ -50,7 +50,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void closeAll().finally(() => process.exit(1)))
 }
 try {
-  if (options.scale) await measureScale(onEnd, positionals[0], rounds)
+  if (options.scale) await measureScale(onEnd, { sizes: positionals[0], rounds, only: options.only })
   else report(await run(), { concurrency: CORES * 2, pacedRate: PACED_RATE })
 } finally {
   await closeAll()

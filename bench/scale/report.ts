@@ -52,7 +52,7 @@ const figures = ({ ms, postgresMs, blocks }: Cost, by: 'ms' | 'postgresMs') =>
     : `${postgresMs.toFixed(2)} / ${blocks.toFixed(0)}`
 
 /** What a row takes, and whether the rows of sessions are updated in place. */
-export function reportStorage(size: Size, storage: Storage, { updates, hot }: Updates): void {
+export function reportStorage(size: Size, { updates, hot }: Updates, storage: Storage): void {
   console.log(`\nBytes per row at ${size.name} sessions`)
   print([
     ['table', 'rows', 'table', 'indexes'],
@@ -64,7 +64,7 @@ export function reportStorage(size: Size, storage: Storage, { updates, hot }: Up
     ]),
   ])
   const { family, tombstone } = storage
-  console.log(`Redis: ${family.toFixed(0)} bytes per family, ${tombstone.toFixed(0)} per tombstone`)
+  console.log(`Redis, bytes: a family ${family.toFixed(0)}, a tombstone ${tombstone.toFixed(0)}`)
   const share = updates === 0 ? 0 : hot / updates
   console.log(
     `HOT: ${hot} of ${updates} updates of sessions, ${percent(share)}: ${verdict(share >= MIN_HOT)}`,

@@ -32,8 +32,24 @@ const SETTINGS = {
 
 type OnEnd = (close: () => Promise<unknown>) => void
 
+/** What `--only` chooses from: all but the first is measured on the largest size. */
+const PARTS = ['costs', 'storage', 'deletion', 'scans'] as const
+type Part = (typeof PARTS)[number]
+
+interface ScaleOptions {
+  /** Sizes separated by commas. */
+  sizes?: string | undefined
+  rounds: number
+  /** Parts separated by commas. */
+  only?: string | undefined
+}
+
 /** Fills databases of these sizes, measures the same operations on each, alternately, and prints what grew. */
-export async function measureScale(onEnd: OnEnd, text = '10k,1M,10M', rounds = 5): Promise<void> {
+export async function measureScale(
+  onEnd: OnEnd,
+  { sizes: text = '10k,1M,10M', rounds, only }: ScaleOptions,
+): Promise<void> {
+  const isChosen = (part: Part) => only?.split(',').includes(part) ?? true
   const wanted = parseSizes(text)
   const stores = await openStores(onEnd, SETTINGS)
   // Cheap hashes, because the point is what a sign-in costs besides.
@@ -56,11 +72,14 @@ export async function measureScale(onEnd: OnEnd, text = '10k,1M,10M', rounds = 5
     onEnd(() => app.stop())
     sizes.push({ name, sessions, env: own, signer, statistics, app })
   }
-  reportCosts(sizes, await measureCosts(sizes, rounds), await measureIdle(sizes))
   const largest = sizes.at(-1) as Size
-  reportStorage(largest, await measureStorage(largest), await measureUpdates(largest))
-  reportDeletion(await measureDeletion(largest, Math.min(EXPIRED, Math.ceil(largest.sessions / 10))))
-  reportProof(await proveNoScan(largest))
+  if (isChosen('costs')) reportCosts(sizes, await measureCosts(sizes, rounds), await measureIdle(sizes))
+  if (isChosen('storage'))
+    reportStorage(largest, await measureUpdates(largest), await measureStorage(largest))
+  if (isChosen('deletion')) {
+    reportDeletion(await measureDeletion(largest, Math.min(EXPIRED, Math.ceil(largest.sessions / 10))))
+  }
+  if (isChosen('scans')) reportProof(await proveNoScan(largest))
 }
 
 interface Filled {

@@ -134,7 +134,8 @@ export async function callEveryRoute(
     })
     const proof = () => ({ password: PASSWORD, recovery_code: codes.pop() })
     const { secret } = await post('/auth/mfa/totp', proof(), bearer)
-    await post('/auth/mfa/totp/confirm', { code: totpCode(secret, Date.now()) }, bearer)
+    const confirmed = await post('/auth/mfa/totp/confirm', { code: totpCode(secret, Date.now()) }, bearer)
+    codes.splice(0, codes.length, ...confirmed.recovery_codes)
     const halfway = { email, password: PASSWORD, transport: 'body' }
     const { mfa_token } = await call('POST', '/auth/login', { body: halfway, refused: true })
     await post('/auth/login/mfa', { mfa_token, recovery_code: codes.pop() })
