@@ -79,7 +79,8 @@ export async function pace(
   async function ask(client: Client): Promise<void> {
     const text = client.next()
     const sentAt = performance.now()
-    const connection = idle.pop() ?? (await openConnection(url))
+    // In turn, because the server closes a connection that never sends a request.
+    const connection = idle.shift() ?? (await openConnection(url))
     const answer = await connection.exchange(text)
     if (answer.status !== 200) throw new Error(`answered ${answer.status}: ${answer.body}`)
     latencies.push(performance.now() - sentAt)

@@ -52,7 +52,7 @@ const figures = ({ ms, postgresMs, blocks }: Cost, by: 'ms' | 'postgresMs') =>
     : `${postgresMs.toFixed(2)} / ${blocks.toFixed(0)}`
 
 /** What a row takes, and whether the rows of sessions are updated in place. */
-export function reportStorage(size: Size, { updates, hot }: Updates, storage: Storage): void {
+export function reportStorage(size: Size, { updates, hot, ...written }: Updates, storage: Storage): void {
   console.log(`\nBytes per row at ${size.name} sessions`)
   print([
     ['table', 'rows', 'table', 'indexes'],
@@ -64,7 +64,13 @@ export function reportStorage(size: Size, { updates, hot }: Updates, storage: St
     ]),
   ])
   const { family, tombstone } = storage
-  console.log(`Redis, bytes: a family ${family.toFixed(0)}, a tombstone ${tombstone.toFixed(0)}`)
+  const ofTombstone = Number.isNaN(tombstone) ? '' : `, a tombstone ${tombstone.toFixed(0)}`
+  console.log(`Redis, bytes: a family ${family.toFixed(0)}${ofTombstone}`)
+  const { ms, blocks, walBytes } = written
+  console.log(
+    `A rotation written to the ledger: ${(ms * 1000).toFixed(0)} us of Postgres, ${blocks.toFixed(1)} pages, ` +
+      `${walBytes.toFixed(0)} bytes of write-ahead log`,
+  )
   const share = updates === 0 ? 0 : hot / updates
   console.log(
     `HOT: ${hot} of ${updates} updates of sessions, ${percent(share)}: ${verdict(share >= MIN_HOT)}`,

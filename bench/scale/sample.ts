@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createRefreshTokenFormat } from '../../src/core/sessions/rotation/token.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
-import { FAMILY_LABEL } from './fill.ts'
+import { FAMILY_LABEL } from './rows.ts'
 import type { Size } from './size.ts'
 
 /** A live session that the generator made, and its account. */

@@ -8,6 +8,9 @@ export interface Statement {
   ms: number
   /** Pages of 8 kB read from the buffer or from disk, for all calls. */
   blocks: number
+  /** Rows returned or changed, and bytes of write-ahead log, for all calls. */
+  rows: number
+  walBytes: number
 }
 
 export interface TableCounters {
@@ -45,7 +48,7 @@ export async function openStatistics(url: string): Promise<Statistics> {
     async statements() {
       const { rows } = await client.query(
         `SELECT ${OWN} query AS text, calls::float8, total_plan_time + total_exec_time AS ms,
-           (shared_blks_hit + shared_blks_read)::float8 AS blocks
+           (shared_blks_hit + shared_blks_read)::float8 AS blocks, rows::float8, wal_bytes::float8 AS "walBytes"
          FROM pg_stat_statements
          WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
            AND query NOT LIKE '%${OWN}%' AND toplevel

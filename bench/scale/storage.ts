@@ -3,6 +3,7 @@ import { Redis } from 'ioredis'
 import { openConnection, post } from '../connection.ts'
 import { drawSessions } from './sample.ts'
 import type { Size } from './size.ts'
+import type { Statement } from './statistics.ts'
 
 export interface Storage {
   /** Bytes per row in Postgres, by table: the table with its TOAST, and its indexes. */
@@ -40,6 +41,10 @@ const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + 
 export interface Updates {
   updates: number
   hot: number
+  /** What Postgres spends on one rotation that a batch writes: milliseconds, pages, and bytes of write-ahead log. */
+  ms: number
+  blocks: number
+  walBytes: number
 }
 
 const FAMILIES = 2_000
@@ -55,6 +60,7 @@ export async function measureUpdates(size: Size): Promise<Updates> {
   const read = async () => (await size.statistics.tables()).find(({ table }) => table === 'sessions')
   await sleep(REPORT_MS)
   const before = await read()
+  await size.statistics.reset()
   const connection = await openConnection(size.app.url)
   const tokens = families.map(({ refreshToken }) => refreshToken)
   for (let rotation = 0; rotation < ROTATIONS; rotation++) {
@@ -68,7 +74,15 @@ export async function measureUpdates(size: Size): Promise<Updates> {
   connection.close()
   await sleep(REPORT_MS)
   const after = await read()
+  const batches = (await size.statistics.statements()).filter(
+    ({ text }) => text.includes('jsonb_to_recordset') && text.includes('UPDATE sessions'),
+  )
+  const perRow = (of: (statement: Statement) => number) =>
+    batches.reduce((sum, batch) => sum + of(batch), 0) / batches.reduce((sum, { rows }) => sum + rows, 0)
   return {
+    ms: perRow(({ ms }) => ms),
+    blocks: perRow(({ blocks }) => blocks),
+    walBytes: perRow(({ walBytes }) => walBytes),
     updates: (after?.updates ?? 0) - (before?.updates ?? 0),
     hot: (after?.hotUpdates ?? 0) - (before?.hotUpdates ?? 0),
   }
