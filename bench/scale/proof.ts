@@ -21,6 +21,8 @@ export interface Proof {
   missing: string[]
   /** The large tables, with the sequential scans of each during the run. */
   tables: { table: string; rows: number; scans: number }[]
+  /** The statements that read the most pages in one call: an index can be read as a whole too. */
+  heaviest: Statement[]
   /** Statements whose generic plan scans a large table. */
   suspects: { table: string; statement: Statement }[]
 }
@@ -30,6 +32,7 @@ const LARGE = 10_000
 // Backends report their counters within seconds once they are idle.
 const REPORT_MS = 11_000
 const LOOPS_MS = 5_000
+const HEAVIEST = 8
 
 /** Runs every route, loop and command on a size, and reads which tables Postgres scanned. */
 export async function proveNoScan(size: Size): Promise<Proof> {
@@ -44,6 +47,7 @@ export async function proveNoScan(size: Size): Promise<Proof> {
   await runTheRest(size, offline)
   await runCommands(size, rest)
   await sleep(Math.max(LOOPS_MS, REPORT_MS))
+  const statements = await statistics.statements()
   const tables = (await statistics.tables()).filter(({ rows }) => rows >= LARGE)
   return {
     calls: called.length,
@@ -53,6 +57,7 @@ export async function proveNoScan(size: Size): Promise<Proof> {
       rows,
       scans: seqScans - scansOf(before, table),
     })),
+    heaviest: statements.sort((a, b) => b.blocks / b.calls - a.blocks / a.calls).slice(0, HEAVIEST),
     suspects: await findSuspects(
       size,
       tables.map(({ table }) => table),

@@ -10,6 +10,7 @@ const MAX_P99_GROWTH = 2
 const MIN_HOT = 0.95
 // Below this a factor says more about the clock than about the statement.
 const NOTICEABLE_MS = 0.05
+const TEXT_CHARS = 160
 
 type Costs = ReadonlyMap<string, Cost>
 
@@ -87,7 +88,7 @@ export function reportDeletion({ deleted, seconds, quiet, beside }: Deletion): v
   )
 }
 
-export function reportProof({ calls, missing, tables, suspects }: Proof): void {
+export function reportProof({ calls, missing, tables, heaviest, suspects }: Proof): void {
   const scanned = tables.filter(({ scans }) => scans > 0)
   console.log(`\nSequential scans during ${calls} calls of every route, every loop and every command`)
   if (missing.length > 0) console.log(`not called: ${missing.join(', ')}`)
@@ -96,10 +97,14 @@ export function reportProof({ calls, missing, tables, suspects }: Proof): void {
     ...tables.map(({ table, rows, scans }) => [table, Math.round(rows).toLocaleString('en'), `${scans}`]),
   ])
   console.log(`None on a large table: ${verdict(scanned.length === 0)}`)
+  console.log('Most pages in one call:')
+  for (const { blocks, calls, text } of heaviest) {
+    console.log(`  ${(blocks / calls).toFixed(0).padStart(6)}  ${text.slice(0, TEXT_CHARS)}`)
+  }
   for (const { table, statement } of suspects) {
     if (scanned.some((scan) => scan.table === table)) {
       console.log(
-        `  ${table}, ${statement.calls} calls, ${statement.ms.toFixed(0)} ms: ${statement.text.slice(0, 200)}`,
+        `  ${table}, ${statement.calls} calls, ${statement.ms.toFixed(0)} ms: ${statement.text.slice(0, TEXT_CHARS)}`,
       )
     }
   }
