@@ -107,7 +107,7 @@ async function fillSizes(
     from = to
     const isLast = filled.length === wanted.length - 1
     if (!isLast)
-      await execute(urlOf('template1'), `CREATE DATABASE size_${name} TEMPLATE growing STRATEGY FILE_COPY`)
+      await execute(urlOf('template1'), `CREATE DATABASE "size_${name}" TEMPLATE growing STRATEGY FILE_COPY`)
     filled.push({ name, sessions: to, url: isLast ? growing : urlOf(`size_${name}`) })
     console.log(`filled ${name} sessions in ${((performance.now() - began) / 1000).toFixed(0)} s`)
   }
