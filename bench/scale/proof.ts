@@ -86,6 +86,7 @@ async function runTheRest({ signer: { db }, env }: Size, offline: Sampled): Prom
   await lift(db, offline.email, new Date(Date.now() + 1))
 }
 
+/** All commands but `mail suppressed`, which prints the whole table and so reads it. */
 async function runCommands({ env }: Size, people: readonly Sampled[]): Promise<void> {
   const [one, two, three] = people as [Sampled, Sampled, Sampled]
   const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
@@ -93,7 +94,6 @@ async function runCommands({ env }: Size, people: readonly Sampled[]): Promise<v
     promisify(execFile)(process.execPath, [main, ...args], { env: { PATH: process.env.PATH, ...env } })
   await run('migrate', '--check')
   await run('keys', 'list')
-  await run('mail', 'suppressed')
   await run('users', 'list')
   await run('users', 'list', 'kowalski')
   await run('users', 'audit')

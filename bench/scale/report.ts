@@ -67,7 +67,8 @@ export function reportStorage(size: Size, { updates, hot, ...written }: Updates,
   const { family, tombstone } = storage
   const ofTombstone = Number.isNaN(tombstone) ? '' : `, a tombstone ${tombstone.toFixed(0)}`
   console.log(`Redis, bytes: a family ${family.toFixed(0)}${ofTombstone}`)
-  const { ms, blocks, walBytes } = written
+  const { ms, blocks, walBytes, redisUs } = written
+  console.log(`A rotation in Redis: ${redisUs.toFixed(0)} us`)
   console.log(
     `A rotation written to the ledger: ${(ms * 1000).toFixed(0)} us of Postgres, ${blocks.toFixed(1)} pages, ` +
       `${walBytes.toFixed(0)} bytes of write-ahead log`,

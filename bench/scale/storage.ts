@@ -45,6 +45,8 @@ export interface Updates {
   ms: number
   blocks: number
   walBytes: number
+  /** Microseconds of Redis for one rotation. */
+  redisUs: number
 }
 
 const FAMILIES = 2_000
@@ -61,6 +63,8 @@ export async function measureUpdates(size: Size): Promise<Updates> {
   await sleep(REPORT_MS)
   const before = await read()
   await size.statistics.reset()
+  const redis = new Redis(size.env.REDIS_URL as string)
+  await redis.config('RESETSTAT')
   const connection = await openConnection(size.app.url)
   const tokens = families.map(({ refreshToken }) => refreshToken)
   for (let rotation = 0; rotation < ROTATIONS; rotation++) {
@@ -72,6 +76,8 @@ export async function measureUpdates(size: Size): Promise<Updates> {
     await sleep(PAUSE_MS)
   }
   connection.close()
+  const stats = await redis.info('commandstats')
+  redis.disconnect()
   await sleep(REPORT_MS)
   const after = await read()
   const batches = (await size.statistics.statements()).filter(
@@ -80,6 +86,7 @@ export async function measureUpdates(size: Size): Promise<Updates> {
   const perRow = (of: (statement: Statement) => number) =>
     batches.reduce((sum, batch) => sum + of(batch), 0) / batches.reduce((sum, { rows }) => sum + rows, 0)
   return {
+    redisUs: Number(/cmdstat_evalsha:.*usec_per_call=([\d.]+)/.exec(stats)?.[1]),
     ms: perRow(({ ms }) => ms),
     blocks: perRow(({ blocks }) => blocks),
     walBytes: perRow(({ walBytes }) => walBytes),
