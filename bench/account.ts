@@ -1,14 +1,8 @@
 import { uuidv7 } from 'uuidv7'
 import type { Config } from '../src/config.ts'
-import { createAccessTokens } from '../src/core/tokens/access-tokens.ts'
-import { openKeyRing } from '../src/core/tokens/key-ring.ts'
 import { seedDemoUser } from '../src/dev/seed.ts'
-import { systemClock } from '../src/platform/clock.ts'
-import { openDatabase } from '../src/platform/database.ts'
-import { createSecrets } from '../src/platform/secrets.ts'
-import { createTransact } from '../src/platform/transact.ts'
-import { silentMetrics as metrics } from '../test/support/monitor.ts'
 import { openConnection, post } from './connection.ts'
+import { openSigner } from './signer.ts'
 
 const SIGN_INS_AT_ONCE = 4
 
@@ -23,20 +17,11 @@ export interface Credentials {
 /** Creates one account, and access tokens for it that are signed with the server's key. */
 export async function createAccount(config: Config, tokens: number): Promise<Credentials> {
   const { email, password } = await seedDemoUser(config)
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const { db, sign, close } = await openSigner(config)
   try {
     const { id: sub, passwordHash } = await db.user.findUniqueOrThrow({ where: { email } })
     if (!passwordHash) throw new Error('the demo account has no password')
-    const { ttl, alg, audience } = config.accessToken
-    const clock = systemClock
-    const secrets = createSecrets(config.appSecrets)
-    const transact = createTransact(db)
-    const platform = { db, transact, secrets, clock, log: console, metrics }
-    const keyRing = await openKeyRing({ ...platform, alg, accessTokenTtl: ttl })
-    const revocations = { isFresh: true, catchUp: async () => {}, has: () => false }
-    const issuer = config.publicUrl
-    const { sign } = createAccessTokens({ keyRing, revocations, clock, issuer, audience, ttl })
-    const auth_time = Math.floor(clock.now() / 1000)
+    const auth_time = Math.floor(Date.now() / 1000)
     const subject = { sub, client_id: 'first-party', scope: 'account', roles: [], auth_time, amr: ['pwd'] }
     const accessTokens = Array.from(
       { length: tokens },

@@ -105,8 +105,10 @@ function joinChunks(received: string, bodyStart: number): string | undefined {
   }
 }
 
-export const get = (path: string, accessToken?: string) =>
-  `GET ${path} HTTP/1.1\r\nHost: bench\r\n${accessToken ? `Authorization: Bearer ${accessToken}\r\n` : ''}\r\n`
+export const get = (path: string, accessToken?: string) => bodiless('GET', path, accessToken)
+
+export const bodiless = (method: 'GET' | 'DELETE', path: string, accessToken?: string) =>
+  `${method} ${path} HTTP/1.1\r\nHost: bench\r\n${accessToken ? `Authorization: Bearer ${accessToken}\r\n` : ''}\r\n`
 
 /**
  * @param payload is sent as JSON; text is sent as it is.

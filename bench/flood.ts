@@ -68,7 +68,7 @@ export function createFlood(url: string, account: Credentials, targets: readonly
         refused += status === OVERLOADED ? 1 : 0
       },
     }
-    return { latencies: await pace(url, client, CALLERS[caller], seconds), refused }
+    return { latencies: await pace(url, () => client, CALLERS[caller], seconds), refused }
   }
   async function signInAll(): Promise<Record<Caller, Honest>> {
     const [strangers, neighbours] = await Promise.all([signIn('strangers'), signIn('neighbours')])

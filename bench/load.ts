@@ -63,10 +63,15 @@ export async function repeat(
 const PACE_CONNECTIONS = 16
 
 /**
- * Sends requests at a fixed rate, without waiting for earlier answers.
- * @returns the latencies of the answers with status 200, in milliseconds.
+ * Sends requests at a fixed rate, without waiting for earlier answers; each is the next one of the client that `next`
+ * returns. @returns the latencies of the answers with status 200, in milliseconds.
  */
-export async function pace(url: string, client: Client, rate: number, seconds: number): Promise<number[]> {
+export async function pace(
+  url: string,
+  next: () => Client,
+  rate: number,
+  seconds: number,
+): Promise<number[]> {
   const idle = await Promise.all(Array.from({ length: PACE_CONNECTIONS }, () => openConnection(url)))
   const latencies: number[] = []
   const underWay: Promise<void>[] = []
@@ -75,16 +80,18 @@ export async function pace(url: string, client: Client, rate: number, seconds: n
     const due = start + (sent * 1000) / rate
     const wait = due - performance.now()
     if (wait > 0) await sleep(wait)
-    underWay.push(ask())
+    underWay.push(ask(next()))
   }
   await Promise.all(underWay)
   for (const connection of idle) connection.close()
   return latencies
 
-  async function ask(): Promise<void> {
+  async function ask(client: Client): Promise<void> {
+    const text = client.next()
     const sentAt = performance.now()
-    const connection = idle.pop() ?? (await openConnection(url))
-    const answer = await connection.exchange(client.next())
+    // In turn, because the server closes a connection that never sends a request.
+    const connection = idle.shift() ?? (await openConnection(url))
+    const answer = await connection.exchange(text)
     if (answer.status === 200) latencies.push(performance.now() - sentAt)
     receive(client, answer)
     idle.push(connection)

@@ -11,6 +11,7 @@ import { measureOperations } from './operations.ts'
 import { createRefusals, measureRefusals } from './refusals.ts'
 import { report, reportStart } from './report.ts'
 import { noResults, type Results } from './results.ts'
+import { measureScale } from './scale/scale.ts'
 import { SCENARIOS } from './scenario.ts'
 import { createScenarios, rotating } from './scenarios.ts'
 import { measureStart } from './start.ts'
@@ -24,8 +25,11 @@ const FEW_TOKENS = 400 * CONNECTIONS
 const PACED_RATE = 100
 const CORES = availableParallelism()
 
-const { values: options } = parseArgs({
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
+    /** Measures how costs grow with the stored sessions instead; the sizes follow, such as `10k,1M,10M`. */
+    scale: { type: 'boolean', default: false },
     /** Runs one short round, to check that everything works. */
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
@@ -57,14 +61,19 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void closeAll().finally(() => process.exit(1)))
 }
 try {
+  if (options.scale) await measureScale(onEnd, { sizes: positionals[0], rounds, only: options.only })
+  else await measureAll()
+} finally {
+  await closeAll()
+}
+
+async function measureAll(): Promise<void> {
   const { env, redisDescription } = await openStores(onEnd)
   console.log(`${CORES} cores, Node ${process.versions.node}, PostgreSQL, ${redisDescription}`)
   if ([...SCENARIOS, ...SECTIONS].some(isChosen)) {
     report(await run(env), { concurrency: CORES * 2, pacedRate: PACED_RATE })
   }
   if (isChosen('start')) reportStart(await measureStart(env, rounds, idleSeconds))
-} finally {
-  await closeAll()
 }
 
 async function run(env: StoresEnvironment): Promise<Results> {

@@ -58,7 +58,7 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     () =>
       record(name, server, () => saturate(server.url, clients, seconds, awake))
   const playPaced = async (name: 'bare' | 'me', { url }: Child, request: string) => {
-    const latencies = await pace(url, { next: () => request }, pacedRate, seconds)
+    const latencies = await pace(url, () => ({ next: () => request }), pacedRate, seconds)
     results.latency[name].push({ p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) })
   }
   const verify = { about: 'argon2', hash, password, concurrency, seconds } as const

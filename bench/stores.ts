@@ -10,12 +10,15 @@ import { applyMigrations, MIGRATIONS } from '../src/platform/migrations.ts'
 export type StoresEnvironment = Awaited<ReturnType<typeof openStores>>['env']
 
 /** Starts a migrated Postgres and a Redis and returns a server's environment for them. Closing deletes all data. */
-export async function openStores(onEnd: (close: () => Promise<unknown>) => void) {
+export async function openStores(
+  onEnd: (close: () => Promise<unknown>) => void,
+  settings: Readonly<Record<string, string | number>> = {},
+) {
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-bench-'))
   onEnd(() => rm(folder, { recursive: true, force: true }))
   // If Postgres has to run as another user, that user must be able to reach its data.
   await chmod(folder, 0o755)
-  const postgres = await startPostgres({ dir: join(folder, 'postgres') })
+  const postgres = await startPostgres({ dir: join(folder, 'postgres'), settings })
   onEnd(() => postgres.stop())
   const redis = await startRedis()
   onEnd(() => redis.stop())

@@ -1,17 +1,19 @@
--- Each of these indexes held every session; a background task needs only the few rows that wait for it.
+-- IF NOT EXISTS, so that an index of a large table can be created CONCURRENTLY before an update.
+
+-- CreateIndex: the revocation feed
+CREATE INDEX IF NOT EXISTS "sessions_ended_idx" ON "sessions"("ended_at") WHERE "ended_at" IS NOT NULL;
+
+-- CreateIndex: revocations that Redis has not received
+CREATE INDEX IF NOT EXISTS "sessions_untombstoned_idx" ON "sessions"("ended_at") WHERE "ended_at" IS NOT NULL AND "tombstoned_at" IS NULL;
+
+-- CreateIndex: families that were rotated without Redis
+CREATE INDEX IF NOT EXISTS "sessions_rotated_on_ledger_idx" ON "sessions"("turned_to") WHERE "turned_to" IS NOT NULL;
+
+-- Each of these held every session; a background task needs only the few rows that wait for it.
 DROP INDEX "sessions_ended_at_idx";
 DROP INDEX "sessions_tombstoned_at_ended_at_idx";
 DROP INDEX "sessions_turned_to_idx";
 
--- CreateIndex
-CREATE INDEX "sessions_ended_at_idx" ON "sessions"("ended_at") WHERE "ended_at" IS NOT NULL;
-
--- CreateIndex
-CREATE INDEX "sessions_untombstoned_idx" ON "sessions"("ended_at") WHERE "ended_at" IS NOT NULL AND "tombstoned_at" IS NULL;
-
--- CreateIndex
-CREATE INDEX "sessions_turned_to_idx" ON "sessions"("turned_to") WHERE "turned_to" IS NOT NULL;
-
 -- A rotation changes no indexed column. With room on its page, Postgres writes the new row version there and touches no
--- index (a HOT update).
+-- index (a HOT update). Rows that exist already get the room as they are rewritten.
 ALTER TABLE "sessions" SET (fillfactor = 80);

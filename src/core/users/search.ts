@@ -28,10 +28,12 @@ function containing(part: string) {
   const text = part.normalize('NFC')
   const lower = text.toLowerCase().normalize('NFC')
   // A database with locale C folds only ASCII, and names are stored as typed, so several spellings are searched.
-  const spellings = new Set([part, text, lower, text.toUpperCase(), titled(lower)])
+  const spellings = isAscii(text) ? [text] : new Set([part, text, lower, text.toUpperCase(), titled(lower)])
   const contains = (value: string) => ({ contains: escapeLike(value), mode: 'insensitive' as const })
   return [{ email: contains(lower) }, ...[...spellings].map((name) => ({ name: contains(name) }))]
 }
+
+const isAscii = (text: string) => /^\p{ASCII}*$/u.test(text)
 
 const titled = (text: string) => text.replace(/(?<=^|\P{L})\p{L}/gu, (letter) => letter.toUpperCase())
 

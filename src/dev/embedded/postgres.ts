@@ -30,6 +30,8 @@ export interface PostgresOptions {
   dir: string
   /** False is faster, for tests: the data may be lost if the machine crashes. Default true. */
   durable?: boolean
+  /** Parameters of the server, by name; they replace the defaults. */
+  settings?: Readonly<Record<string, string | number>>
 }
 
 /**
@@ -43,7 +45,11 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
   const dir = await binaries.place(resolve(options.dir))
   if (!(await exists(join(dir, 'data', 'PG_VERSION')))) await initialise(dir, binaries)
   const password = await readFile(join(dir, 'password'), 'utf8')
-  const settings = { ...SETTINGS, ...(options.durable === false ? WITHOUT_DURABILITY : {}) }
+  const settings = {
+    ...SETTINGS,
+    ...(options.durable === false ? WITHOUT_DURABILITY : {}),
+    ...options.settings,
+  }
   const deadline = Date.now() + START_TIMEOUT
   for (;;) {
     const port = await freePort()

@@ -3,6 +3,7 @@ import t from 'tap'
 import { uuidv7 } from 'uuidv7'
 import { createRetention, RETENTION_LOCK } from '../../../src/core/retention/retention.ts'
 import { openDatabase } from '../../../src/platform/database.ts'
+import { statementsOf, waitsOf } from '../../support/costs.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { becomes } from '../../support/eventually.ts'
 import { silentLog, silentMetrics } from '../../support/monitor.ts'
@@ -167,6 +168,30 @@ t.test('one run deletes more rows than a batch, even if the last batch is full',
   await db.auditEvent.create({ data: event(ago(1)) })
   t.equal(await setup().retention.run(), total)
   t.equal(await left(), 1)
+})
+
+t.test('an index serves every statement, in whatever number rows are due', async (t) => {
+  const statements = statementsOf(t)
+  await setup().retention.run()
+  const deleting = statements().filter((text) => text.startsWith('DELETE'))
+  t.equal(deleting.length, 10, 'one for each rule')
+  await db.$transaction(async (tx) => {
+    // Without indexes Postgres has to scan the table all the same.
+    await tx.$executeRaw`SET LOCAL enable_seqscan = off`
+    for (const text of deleting) {
+      const plan = await tx.$queryRawUnsafe<object[]>(
+        `EXPLAIN ${text.replaceAll('$1', "'2026-01-01'::timestamptz")}`,
+      )
+      t.notMatch(JSON.stringify(plan), /Seq Scan/, text)
+    }
+  })
+})
+
+t.test('it pauses after each full batch, so that requests come first', async (t) => {
+  const waits = waitsOf(t, 'retention/retention.ts')
+  await plant({ mails: 999, tokens: 1_000, sessions: 2_500, events: 0 })
+  await setup().retention.run()
+  t.equal(waits.length, 3, 'one batch of links and two of sessions')
 })
 
 t.test('two nodes at the same time delete each row once, and neither fails', async (t) => {
