@@ -1,13 +1,19 @@
 import { uuidv7 } from 'uuidv7'
 import type { Config } from '../src/config.ts'
 import { seedDemoUser } from '../src/dev/seed.ts'
+import { openDatabase } from '../src/platform/database.ts'
 import { openConnection, post } from './connection.ts'
 import { openSigner } from './signer.ts'
 
 const SIGN_INS_AT_ONCE = 4
 
+/** The accounts of the sign-ins that are measured: those of one account would wait for each other. */
+export const PEOPLE = 128
+
 export interface Credentials {
   email: string
+  /** Other accounts with the same password. */
+  emails: readonly string[]
   password: string
   passwordHash: string
   /** Valid access tokens, each of another session. */
@@ -27,7 +33,29 @@ export async function createAccount(config: Config, tokens: number): Promise<Cre
       { length: tokens },
       () => sign({ ...subject, sid: uuidv7() }, Number.POSITIVE_INFINITY).accessToken,
     )
-    return { email, password, passwordHash, accessTokens }
+    const emails = addressesOf('person', PEOPLE)
+    await createAccounts(config, emails, passwordHash)
+    return { email, emails, password, passwordHash, accessTokens }
+  } finally {
+    await close()
+  }
+}
+
+export const addressesOf = (name: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${name}-${index}@example.com`)
+
+/** Writes verified accounts to the database: a registration would wait for a mail. */
+export async function createAccounts(
+  config: Config,
+  emails: readonly string[],
+  passwordHash: string,
+): Promise<void> {
+  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const emailVerifiedAt = new Date()
+  try {
+    await db.user.createMany({
+      data: emails.map((email) => ({ id: uuidv7(), email, name: 'User', passwordHash, emailVerifiedAt })),
+    })
   } finally {
     await close()
   }

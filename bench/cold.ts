@@ -18,7 +18,7 @@ export interface ColdFamilies {
 // More than can be refreshed in a round.
 const FAMILIES_PER_CLIENT = 1_000
 
-/** Writes sessions of one user to the ledger as if they had been started while Redis held other data. */
+/** Writes sessions to the ledger as if they had been started while Redis held other data. */
 export async function createColdFamilies(
   config: Config,
   redisUrl: string,
@@ -26,15 +26,19 @@ export async function createColdFamilies(
 ): Promise<ColdFamilies> {
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   const format = createRefreshTokenFormat(createSecrets(config.appSecrets))
-  const { id: userId } = await db.user.findFirstOrThrow()
+  const users = await db.user.findMany({ select: { id: true } })
   const families = Array.from({ length: clients * FAMILIES_PER_CLIENT }, () => format.newFamily())
-  const rows = families.map(({ familyHash }) => ({ id: uuidv7(), hash: hex(familyHash) }))
+  const rows = families.map(({ familyHash }, index) => ({
+    id: uuidv7(),
+    hash: hex(familyHash),
+    user: users[index % users.length]?.id,
+  }))
   await db.$executeRaw`
     INSERT INTO sessions (id, family_hash, user_id, client_id, transport, scope, amr, ip, rotated_at, auth_time,
       created_at, last_used_at, idle_expires_at, absolute_expires_at)
-    SELECT r.id, r.hash, ${userId}::uuid, 'first-party', 'body', 'account', '{pwd}', '127.0.0.1', now(), now(), now(),
+    SELECT r.id, r.hash, r."user", 'first-party', 'body', 'account', '{pwd}', '127.0.0.1', now(), now(), now(),
       now(), now() + interval '14 days', now() + interval '90 days'
-    FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS r(id uuid, hash bytea)`
+    FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS r(id uuid, hash bytea, "user" uuid)`
   await db.$executeRaw`ANALYZE sessions`
   await close()
   const redis = new Redis(redisUrl)

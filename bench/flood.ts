@@ -1,8 +1,5 @@
-import { uuidv7 } from 'uuidv7'
-import type { Config } from '../src/config.ts'
-import { openDatabase } from '../src/platform/database.ts'
 import { eventually } from '../test/support/eventually.ts'
-import type { Credentials } from './account.ts'
+import { addressesOf, type Credentials } from './account.ts'
 import { post } from './connection.ts'
 import { type Client, pace, repeat } from './load.ts'
 
@@ -31,26 +28,13 @@ export const CALLERS = { strangers: 5, neighbours: 1 } as const
 export type Caller = keyof typeof CALLERS
 
 const OVERLOADED = 503
-const TARGETS = 400
 const PATIENCE_MS = 120_000
 
-/** Creates the accounts that the flood guesses at. One alone would be locked after a hundred guesses. */
-export async function createTargets(config: Config, passwordHash: string): Promise<string[]> {
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
-  try {
-    const emails = Array.from({ length: TARGETS }, (_, index) => `target-${index}@example.com`)
-    const emailVerifiedAt = new Date()
-    await db.user.createMany({
-      data: emails.map((email) => ({ id: uuidv7(), email, name: 'Target', passwordHash, emailVerifiedAt })),
-    })
-    return emails
-  } finally {
-    await close()
-  }
-}
+/** The accounts that the flood guesses at. One alone would be locked after a hundred guesses. */
+export const TARGETS = addressesOf('target', 400)
 
 /** Creates a function that plays one round. */
-export function createFlood(url: string, account: Credentials, targets: readonly string[], seconds: number) {
+export function createFlood(url: string, account: Credentials, seconds: number) {
   const { email, password } = account
   let people = 0
   let guesses = 0
@@ -87,7 +71,7 @@ export function createFlood(url: string, account: Credentials, targets: readonly
         accepts: [401, 429, OVERLOADED],
         next() {
           guesses += 1
-          const known = targets[guesses % targets.length]
+          const known = TARGETS[guesses % TARGETS.length]
           const email = index % 2 ? known : `nobody-${guesses}@example.com`
           return post('/auth/login', { email, password: 'not the password', transport: 'body' }, ip)
         },

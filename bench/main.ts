@@ -2,11 +2,11 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config.ts'
-import { type Credentials, createAccount, signIn } from './account.ts'
+import { type Credentials, createAccount, createAccounts, signIn } from './account.ts'
 import { startChild } from './child.ts'
 import { createColdFamilies } from './cold.ts'
 import { measureRefreshCost } from './cost.ts'
-import { createFlood, createTargets, type FloodRound } from './flood.ts'
+import { createFlood, type FloodRound, TARGETS } from './flood.ts'
 import { measureOperations } from './operations.ts'
 import { createRefusals, measureRefusals } from './refusals.ts'
 import { report, reportStart } from './report.ts'
@@ -125,10 +125,10 @@ async function run(env: StoresEnvironment): Promise<Results> {
 async function flood(env: Record<string, string>, account: Credentials): Promise<FloodRound[]> {
   const app = await startChild('./app.child.ts', { ...env, TRUST_PROXY: '1' })
   onEnd(() => app.stop())
-  const targets = await createTargets(loadConfig(env), account.passwordHash)
-  await createFlood(app.url, account, targets, seconds)()
+  await createAccounts(loadConfig(env), TARGETS, account.passwordHash)
+  await createFlood(app.url, account, seconds)()
   // Longer than the others: there are only a few honest sign-ins per second.
-  const play = createFlood(app.url, account, targets, seconds * 2)
+  const play = createFlood(app.url, account, seconds * 2)
   const played: FloodRound[] = []
   for (let round = 1; round <= rounds; round++) played.push(await play())
   return played

@@ -38,9 +38,9 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     pacedRate,
     seconds,
   } = stage
-  const { email, password, passwordHash: hash, accessTokens } = account
+  const { emails, password, passwordHash: hash, accessTokens } = account
   const me = get('/me', accessTokens[0])
-  const login = post('/auth/login', { email, password, transport: 'body' })
+  const logins = emails.map((email) => post('/auth/login', { email, password, transport: 'body' }))
   const share = accessTokens.length / connections
   const cold = Array.from({ length: connections }, (_, index) =>
     withNextToken(accessTokens.slice(index * share, (index + 1) * share)),
@@ -82,8 +82,8 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
       }),
     login: () =>
       record('login', app, async () => {
-        const logins = saturate(app.url, same(login, concurrency), seconds, false)
-        const [load] = await Promise.all([logins, playPaced('me', app, me)])
+        const signIns = saturate(app.url, taking(logins, concurrency), seconds, false)
+        const [load] = await Promise.all([signIns, playPaced('me', app, me)])
         return load
       }),
   }
@@ -122,4 +122,10 @@ function withNextToken(tokens: readonly string[]): Client {
   const requests = tokens.map((token) => get('/me', token))
   let at = 0
   return { next: () => requests[at++ % requests.length] ?? '' }
+}
+
+/** Clients that together send each request in turn. */
+function taking(requests: readonly string[], clients: number): Client[] {
+  let at = 0
+  return Array.from({ length: clients }, () => ({ next: () => requests[at++ % requests.length] ?? '' }))
 }

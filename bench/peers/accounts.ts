@@ -1,9 +1,7 @@
 import type { Config } from '../../src/config.ts'
 import { createPasswords } from '../../src/core/passwords/passwords.ts'
-import { openUsers } from '../../src/core/users/users.ts'
 import { systemClock } from '../../src/platform/clock.ts'
-import { openDatabase } from '../../src/platform/database.ts'
-import { createTransact } from '../../src/platform/transact.ts'
+import { createAccounts } from '../account.ts'
 
 export const PASSWORD = 'correct horse battery'
 
@@ -12,23 +10,10 @@ export function addresses(from: number, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `user-${from + index}@example.com`)
 }
 
-/** Creates verified accounts in Ratchet's database: a registration would wait for a mail. */
+/** Creates accounts in Ratchet's database: a registration would wait for a mail. */
 export async function seedRatchet(config: Config, emails: readonly string[]): Promise<void> {
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
-  const users = openUsers({ clock: systemClock })
   const passwords = await createPasswords({ clock: systemClock }, config.argon2)
-  const passwordHash = await passwords.hash(PASSWORD, 'local')
-  try {
-    const transact = createTransact(db)
-    for (const email of emails) {
-      await transact(async (tx) => {
-        const user = await users.register(tx, { email, name: 'User', passwordHash })
-        if (user) await users.markVerified(tx, user)
-      })
-    }
-  } finally {
-    await close()
-  }
+  await createAccounts(config, emails, await passwords.hash(PASSWORD, 'local'))
 }
 
 /** Registers accounts through a server's own endpoint. */

@@ -50,7 +50,7 @@ export async function createPasswords(
     timeCost: options.iterations,
     parallelism: options.parallelism,
   }
-  const concurrency = options.concurrency ?? availableParallelism()
+  const concurrency = options.concurrency ?? availableParallelism() + 1
   const bounds = {
     clock,
     maxWaiting: concurrency * WAITING_PER_SLOT,
