@@ -98,9 +98,23 @@ function createQuery(pool: pg.Pool): Query {
   return async <Row>({ text, values }: Prisma.Sql) => {
     const name = names.get(text) ?? `ratchet_${names.size}`
     names.set(text, name)
-    return (await pool.query({ name, text, values: [...values] })).rows as Row[]
+    const query: unknown = new PreparedQuery(name, text, values.map(toText))
+    return (await pool.query(query as pg.QueryConfig)).rows as Row[]
   }
 }
+
+/** The same as a configuration object, which `pg` would copy in a slow way. */
+class PreparedQuery extends pg.Query {
+  // `pg` reads it when it sends the query; its types do not say so.
+  readonly name: string
+  constructor(name: string, text: string, values: unknown[]) {
+    super(text, values)
+    this.name = name
+  }
+}
+
+// `pg` formats times in the local zone, part by part.
+const toText = (value: unknown) => (value instanceof Date ? value.toISOString() : value)
 
 const SILENT: BackgroundMonitor = {
   log: { info() {}, warn() {}, error() {} },
