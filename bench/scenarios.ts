@@ -90,7 +90,7 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
 }
 
 // Few, because each takes a sign-in first.
-const FIRST_REFRESHES = 256
+const FIRST_REFRESHES = 768
 
 /** Refreshes each token once, as fast as they are answered. */
 function once(url: string, tokens: readonly string[], connections: number): Promise<Load> {

@@ -23,8 +23,9 @@ export interface RotatedOnLedger {
   rotatedTo: number
 }
 
-/** Reads a family, ended or not; null when there is no such family. */
-export const readFamily = (query: Query, familyHash: string) => selectFamily(query, familyHash, Prisma.empty)
+/** Reads families, ended or not, by their hashes. Unknown ones are left out. */
+export const readFamilies = (query: Query, familyHashes: readonly string[]) =>
+  selectFamilies(query, familyHashes, Prisma.empty)
 
 // Longer than the reconciler of a node that reaches Redis needs.
 const SETTLE_MS = 2_000
@@ -40,7 +41,8 @@ export function rotateOnLedger(
   request: RotationRequest,
 ): Promise<Verdict | null> {
   return db.$transaction(async (tx) => {
-    const family = await selectFamily((sql) => tx.$queryRaw(sql), familyHash, Prisma.sql`FOR UPDATE OF s`)
+    const lock = Prisma.sql`FOR UPDATE OF s`
+    const family = (await selectFamilies((sql) => tx.$queryRaw(sql), [familyHash], lock)).get(familyHash)
     if (!family) return null
     const { claims, now } = family
     const decision = decide(family, request, now)
@@ -106,6 +108,7 @@ async function writeRotation(tx: Queryable, familyHash: string, state: FamilySta
 
 interface FamilyRow {
   id: string
+  family_hash: Uint8Array
   user_id: string | null
   client_id: string
   scope: string
@@ -126,13 +129,13 @@ interface FamilyRow {
   now: number
 }
 
-async function selectFamily(
+async function selectFamilies(
   query: Query,
-  familyHash: string,
+  familyHashes: readonly string[],
   lock: Prisma.Sql,
-): Promise<LedgerFamily | null> {
-  const [row] = await query<FamilyRow>(Prisma.sql`
-    SELECT s.id, s.user_id, s.client_id, s.scope, s.amr, s.generation, s.reissues, s.credits, s.clean, s.attempt,
+): Promise<ReadonlyMap<string, LedgerFamily>> {
+  const rows = await query<FamilyRow>(Prisma.sql`
+    SELECT s.id, s.family_hash, s.user_id, s.client_id, s.scope, s.amr, s.generation, s.reissues, s.credits, s.clean, s.attempt,
       s.ended_reason, account.roles, account.disabled,
       s.ended_at > clock_timestamp() - ${SETTLE_MS}::int * interval '1 millisecond' AND s.tombstoned_at IS NULL
         AS settling,
@@ -140,8 +143,11 @@ async function selectFamily(
       ${epochMs('s.idle_expires_at')} AS idle_expires_at, ${epochMs('s.absolute_expires_at')} AS absolute_expires_at,
       ${epochMs('clock_timestamp()')} AS now
     FROM sessions s ${joinAccount(Prisma.sql`s.user_id`)}
-    WHERE s.family_hash = ${bytes(familyHash)} ${lock}`)
-  if (!row) return null
+    WHERE s.family_hash = ANY(${familyHashes.map(bytes)}) ${lock}`)
+  return new Map(rows.map((row) => [text(row.family_hash), toFamily(row)]))
+}
+
+function toFamily(row: FamilyRow): LedgerFamily {
   const claims: SessionClaims = {
     sub: row.user_id ?? '',
     sid: row.id,

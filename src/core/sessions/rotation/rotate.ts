@@ -2,7 +2,8 @@ import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
 import type { SessionEndedReason } from '../../reasons/reasons.ts'
 import type { RotationRequest, Verdict } from './decide.ts'
-import { type LedgerFamily, readFamily, rotateOnLedger } from './ledger-store.ts'
+import { createFamilyReader } from './family-reader.ts'
+import { type LedgerFamily, rotateOnLedger } from './ledger-store.ts'
 import type { Merge, RefreshTokenStore, StoreAnswer } from './redis-store.ts'
 import type { WriteBehind } from './write-behind.ts'
 
@@ -26,6 +27,7 @@ const MAX_TRIES = 3
 
 export function createRotate(deps: RotationDeps): Rotate {
   const { db, query, store, redisBreaker, writeBehind, incarnation = '' } = deps
+  const readFamily = createFamilyReader(query)
   const conditions = () => ({ incarnation, deadline: redisBreaker.deadline() })
 
   return async (familyHash, presented) => {
@@ -47,7 +49,7 @@ export function createRotate(deps: RotationDeps): Rotate {
     let answer = await rotate()
     // Without a mark nothing can be merged: such a server leaves every rotation to the ledger.
     for (let tries = 0; answer.outcome === 'cold' && answer.mark && tries < MAX_TRIES; tries += 1) {
-      const family = await readFamily(query, familyHash)
+      const family = await readFamily(familyHash)
       if (!family) return { outcome: 'ended', reason: 'unknown' }
       const reason = endOf(family)
       if (reason) return ended(familyHash, family, reason)

@@ -6,7 +6,7 @@ import { MAX_CREDITS } from '../../../../../src/core/sessions/rotation/decide.ts
 import {
   type LedgerFamily,
   markInvalidated,
-  readFamily,
+  readFamilies,
   rotatedOnLedger,
 } from '../../../../../src/core/sessions/rotation/ledger-store.ts'
 import { createRedisStore } from '../../../../../src/core/sessions/rotation/redis-store.ts'
@@ -124,7 +124,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     if (!holds) throw new Error(`step ${at}: ${what}, in ${JSON.stringify(steps)}`)
   }
   const inLedger = async () => {
-    const family = await readFamily(query, familyHash)
+    const family = (await readFamilies(query, [familyHash])).get(familyHash)
     if (!family) throw new Error('the ledger lost a family')
     return family
   }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { bytes } from '../../../../../src/core/sessions/family-hash.ts'
 import type { FamilyState, RotationRequest } from '../../../../../src/core/sessions/rotation/decide.ts'
-import { readFamily, rotateOnLedger } from '../../../../../src/core/sessions/rotation/ledger-store.ts'
+import { readFamilies, rotateOnLedger } from '../../../../../src/core/sessions/rotation/ledger-store.ts'
 import { createRedisStore } from '../../../../../src/core/sessions/rotation/redis-store.ts'
 import { StoreUnavailable } from '../../../../../src/platform/circuit-breaker.ts'
 import type { Database, OpenDatabase } from '../../../../../src/platform/database.ts'
@@ -91,7 +91,7 @@ export function ledgerTwin({ db, query }: Pick<OpenDatabase, 'db' | 'query'>, us
       })
     },
     async get(familyHash) {
-      const family = await readFamily(query, familyHash)
+      const family = (await readFamilies(query, [familyHash])).get(familyHash)
       if (!family) throw new Error('the ledger lost a family')
       return family
     },
@@ -108,7 +108,8 @@ export async function rotateOnSettledLedger(
   try {
     return await rotateOnLedger(db, familyHash, request)
   } catch (error) {
-    const family = error instanceof StoreUnavailable ? await readFamily(query, familyHash) : null
+    const family =
+      error instanceof StoreUnavailable ? (await readFamilies(query, [familyHash])).get(familyHash) : null
     if (!family?.ended) throw error
     // The revocation may have completed since the request.
     return { outcome: 'ended' as const, reason: family.ended }
