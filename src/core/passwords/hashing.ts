@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { type Algorithm, hash, verify } from '@node-rs/argon2'
+import { createConcurrencyLimit } from '../../platform/concurrency-limit.ts'
 import { createFairQueue } from '../../platform/fair-queue.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 
@@ -7,7 +8,7 @@ export interface PasswordOptions {
   memoryKib: number
   iterations: number
   parallelism: number
-  /** The number of hashes computed at once; by default one per core. */
+  /** The number of hashes computed at once; by default one more than there are cores, so that none is idle. */
   concurrency?: number | undefined
 }
 
@@ -17,17 +18,23 @@ export interface PasswordOptions {
  */
 export interface Passwords {
   /**
-   * Runs a task that will check a password, when its turn has come. Who must wait or is refused has then not yet taken
-   * a place in the queue for database connections, which is not fair. A task that succeeds is not counted as use.
+   * Runs a task that checks a password, when its turn has come. Who must wait or is refused has then not yet taken a
+   * place in the queue for database connections, which is not fair. A task that succeeds is not counted as use.
    */
-  admit<T>(client: string, task: () => Promise<T>): Promise<T>
+  admit<T>(client: string, task: (hashing: Hashing) => Promise<T>): Promise<T>
   hash(password: string, client: string): Promise<string>
-  /** Whether the password is right. A null hash matches no password, at the same cost. */
   verify(stored: string | null, password: string, client: string): Promise<boolean>
-  /** Whether a hash was made with weaker parameters than the configured ones. */
-  isOutdated(stored: string): boolean
   /** How many hashes and admitted tasks wait for a slot. */
   queued(): number
+}
+
+/** For a task whose turn has come. */
+export interface Hashing {
+  hash(password: string): Promise<string>
+  /** Whether the password is right. A null hash matches no password, at the same cost. */
+  verify(stored: string | null, password: string): Promise<boolean>
+  /** Whether a hash was made with weaker parameters than the configured ones. */
+  isOutdated(stored: string): boolean
 }
 
 /** The longest password that is hashed, in code points after NFC. */
@@ -51,32 +58,24 @@ export async function createPasswords(
     parallelism: options.parallelism,
   }
   const concurrency = options.concurrency ?? availableParallelism() + 1
-  const bounds = {
+  const admission = createFairQueue({
     clock,
+    concurrency: concurrency * ADMITTED_PER_SLOT,
     maxWaiting: concurrency * WAITING_PER_SLOT,
     maxWaitingPerClient: concurrency * WAITING_PER_SLOT_AND_CLIENT,
-  }
-  const admission = createFairQueue({ ...bounds, concurrency: concurrency * ADMITTED_PER_SLOT })
-  const queue = createFairQueue({ ...bounds, concurrency })
+  })
+  // Without a bound of its own: only what is admitted gets here.
+  const slots = createConcurrencyLimit(concurrency, Number.POSITIVE_INFINITY)
   const dummyHash = await hash('dummy', parameters)
 
-  return {
-    async admit(client, task) {
-      const result = await admission(client, task)
-      admission.giveBack(client)
-      return result
-    },
+  const hashing: Hashing = {
+    hash: (password) => slots(() => hash(password.normalize('NFC'), parameters)),
 
-    hash: (password, client) => queue(client, () => hash(password.normalize('NFC'), parameters)),
-
-    verify(stored, password, client) {
+    verify(stored, password) {
       const normalized = password.normalize('NFC')
       const tooLong = [...normalized].length > PASSWORD_MAX_LENGTH
       const candidate = tooLong ? '' : normalized
-      return queue(
-        client,
-        async () => (await verify(stored ?? dummyHash, candidate)) && stored !== null && !tooLong,
-      )
+      return slots(async () => (await verify(stored ?? dummyHash, candidate)) && stored !== null && !tooLong)
     },
 
     isOutdated(stored) {
@@ -84,7 +83,16 @@ export async function createPasswords(
       if (!found) return true
       return Number(found[1]) < options.memoryKib || Number(found[2]) < options.iterations
     },
+  }
 
-    queued: () => admission.waiting() + queue.waiting(),
+  return {
+    async admit(client, task) {
+      const result = await admission(client, () => task(hashing))
+      admission.giveBack(client)
+      return result
+    },
+    hash: (password, client) => admission(client, () => hashing.hash(password)),
+    verify: (stored, password, client) => admission(client, () => hashing.verify(stored, password)),
+    queued: () => admission.waiting() + slots.waiting(),
   }
 }

@@ -2,7 +2,7 @@ import type { UsesPlatform } from '../../platform/platform.ts'
 import { createPasswords, type PasswordOptions, type Passwords } from './hashing.ts'
 import { createPasswordPolicy, type PasswordPolicy } from './password-policy.ts'
 
-export { createPasswords, type Passwords } from './hashing.ts'
+export { createPasswords, type Hashing, type Passwords } from './hashing.ts'
 export { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from './password-policy.ts'
 
 export interface PasswordsOptions {

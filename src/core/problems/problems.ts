@@ -81,7 +81,11 @@ export class Problem<Code extends ProblemCode = ProblemCode> extends Error {
   readonly members: MembersOf<Code>
 
   constructor(code: Code, ...[members, options]: Details<Code>) {
+    const { stackTraceLimit } = Error
+    // Refusals are common and expected: the trace would cost more than the rest of the answer, and nobody reads it.
+    if (problems[code][0] < 500) Error.stackTraceLimit = 0
     super(code, options)
+    Error.stackTraceLimit = stackTraceLimit
     this.name = 'Problem'
     this.code = code
     this.members = (members ?? {}) as MembersOf<Code>

@@ -1,13 +1,13 @@
 import { OWN_ACCOUNT } from '../../core/clients/clients.ts'
 import type { ReasonOf, RequestContext } from '../../core/events/events.ts'
 import type { Clearing } from '../../core/lockout/lockout.ts'
+import type { Hashing } from '../../core/passwords/passwords.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { DeviceToken, ReadAccount, SecondStepRequired, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { User } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
-import { clientKey } from '../../platform/client-key.ts'
 
-export type LoginUses = Uses<'db' | 'users' | 'passwords' | 'signIn' | 'events'>
+export type LoginUses = Uses<'db' | 'users' | 'signIn' | 'events'> & { hashing: Hashing }
 
 export interface LoginInput {
   /** Canonical. */
@@ -27,15 +27,14 @@ export async function login(
   input: LoginInput,
   context: RequestContext,
 ): Promise<SignedIn | SecondStepRequired> {
-  const { db, passwords, signIn, events } = uses
+  const { db, hashing, signIn, events } = uses
   const { email, password, transport, device } = input
-  const client = clientKey(context.ip)
   let userId: string | undefined
   let wrong: ReasonOf<'login', 'failure'> = 'unknown_user'
 
   async function check({ user, isKnown }: ReadAccount, clearing: Clearing) {
     userId = user?.id
-    const fits = await passwords.verify(user?.passwordHash ?? null, password, client)
+    const fits = await hashing.verify(user?.passwordHash ?? null, password)
     if (!user || !fits || user.disabledAt) {
       if (user) wrong = fits ? 'disabled' : 'wrong_password'
       return null
@@ -45,7 +44,7 @@ export async function login(
       await clearing.now()
       return { refused }
     }
-    await renewHash(uses, user, password, client)
+    await renewHash(uses, user, password)
     const means = { ...OWN_ACCOUNT, transport, device, isKnown, amr: ['pwd'] }
     const completed = await signIn.completeAlone(user, means, context, clearing)
     if (completed) return completed
@@ -70,12 +69,7 @@ function reasonToRefuse({
 }
 
 /** Hashes the password again if the parameters have been raised since: only here the password is known. */
-async function renewHash(
-  { db, users, passwords }: LoginUses,
-  user: User,
-  password: string,
-  client: string,
-): Promise<void> {
-  if (user.passwordHash === null || !passwords.isOutdated(user.passwordHash)) return
-  await users.replaceHash(db, user, await passwords.hash(password, client))
+async function renewHash({ db, users, hashing }: LoginUses, user: User, password: string): Promise<void> {
+  if (user.passwordHash === null || !hashing.isOutdated(user.passwordHash)) return
+  await users.replaceHash(db, user, await hashing.hash(password))
 }

@@ -29,11 +29,15 @@ import { type SecondStepUses, secondStep } from './second-step.ts'
 import { unlockRoutes } from './unlock.routes.ts'
 import type { UnlockUses } from './unlock-account.ts'
 
-export type SignInUses = LoginUses &
+export type SignInUses = Omit<LoginUses, 'hashing'> &
   SecondStepUses &
   PasskeySignInUses &
   UnlockUses &
-  Uses<'clock'> & { origins: TrustedOrigins; cookies: SessionCookies; respond: RespondWithTokens }
+  Uses<'clock' | 'passwords'> & {
+    origins: TrustedOrigins
+    cookies: SessionCookies
+    respond: RespondWithTokens
+  }
 
 const DeviceTokenText = Type.Optional(
   Type.String({ maxLength: 64, description: 'The token from an earlier sign-in; only for body transport' }),
@@ -94,7 +98,9 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
       const input = { email: canonicalEmail(email), password, transport, device }
       const context = contextOf(request)
       const signedIn = await withDelayedFailure(async () => {
-        const result = await passwords.admit(clientKey(context.ip), () => login(uses, input, context))
+        const result = await passwords.admit(clientKey(context.ip), (hashing) =>
+          login({ ...uses, hashing }, input, context),
+        )
         if ('issued' in result) return result
         const { mfaToken: mfa_token, methods } = result
         throw new Problem('mfa_required', { mfa_token, methods })
