@@ -28,10 +28,16 @@ export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: str
 
   let opened: Promise<FastifyInstance> | undefined
   const documentation = () => {
-    opened ??= import('./documentation.ts').then((it) => it.openDocumentation(routes, options))
+    opened ??= import('./documentation.ts')
+      .then((it) => it.openDocumentation(routes, options))
+      .catch((error: unknown) => {
+        // The next request tries again.
+        opened = undefined
+        throw error
+      })
     return opened
   }
-  app.addHook('onClose', async () => (await opened)?.close())
+  app.addHook('onClose', async () => (await opened?.catch(() => undefined))?.close())
 
   app.decorate('openapi', async () => (await documentation()).swagger())
   app.get('/openapi.json', { config: { limit: 'public' }, schema: { hide: true } }, () => app.openapi())

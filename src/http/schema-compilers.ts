@@ -8,7 +8,7 @@ type BuildValidators = (schemas: unknown, options: unknown) => (route: { schema:
 type CompilersFactory = NonNullable<NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']>
 
 /**
- * Fastify's own compilers, but each schema is compiled by the first request that needs it: all of them were a fifth of
+ * Fastify's own compilers, but each schema is compiled by the first request that needs it: all of them were a tenth of
  * the start, and most nodes never answer half of the routes. `compileAll` compiles the others and returns their number.
  */
 export function createSchemaCompilers(): { compilersFactory: CompilersFactory; compileAll(): number } {

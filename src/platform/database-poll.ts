@@ -1,10 +1,11 @@
 import pg from 'pg'
 import { type BackgroundMonitor, reasonOf } from './background.ts'
 import { Prisma } from './generated/client.ts'
+import { ping } from './guarded-pool.ts'
 
 /**
  * The heartbeat of the database, which asks on behalf of background tasks whether there is work for them. So an idle
- * node runs one statement about twice a second, however many tasks it has.
+ * node runs one statement about twice a second, however many tasks it has. The heartbeats between run none.
  */
 export interface DatabasePoll {
   ask<Value>(question: Question<Value>): void
@@ -20,6 +21,9 @@ export interface Question<Value> {
   answer(value: Value, askedAt: number): void
 }
 
+// A little less than two heartbeats take.
+const ASK_MS = 500
+
 /** `run` rejects when the database does not answer. */
 export function createDatabasePoll(
   pool: pg.Pool,
@@ -27,6 +31,7 @@ export function createDatabasePoll(
 ): DatabasePoll & { run(): Promise<void> } {
   const questions: Question<never>[] = []
   const failing = new Set<string>()
+  let askedLast = Number.NEGATIVE_INFINITY
 
   async function askAll(asked: readonly Question<never>[]): Promise<void> {
     const { text, values } = Prisma.join([Prisma.sql`SELECT 1`, ...asked.map(({ sql }) => sql())])
@@ -60,6 +65,8 @@ export function createDatabasePoll(
   return {
     ask: (question) => void questions.push(question),
     async run() {
+      if (performance.now() - askedLast < ASK_MS) return ping(pool)
+      askedLast = performance.now()
       try {
         await askAll(questions)
         failing.clear()
@@ -71,6 +78,7 @@ export function createDatabasePoll(
   }
 }
 
-// A syntax error, a missing right or a missing table (Postgres, appendix A): the server itself works.
-const isRefusal = (error: unknown) =>
-  error instanceof pg.DatabaseError && error.code?.startsWith('42') === true
+// Connections, resources, shutdown and the system around Postgres (appendix A). Any other error comes from a server that
+// works, such as one about a missing right or a locked table.
+const OUTAGE = /^(08|53|57P|58)/
+const isRefusal = (error: unknown) => error instanceof pg.DatabaseError && !OUTAGE.test(error.code ?? '')

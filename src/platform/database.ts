@@ -36,8 +36,8 @@ export interface OpenDatabase {
 const QUERY_MS = 3_000
 const LOCK_MS = 2_000
 // Together within a second: the longest time for which a silent server goes unnoticed.
-const HEARTBEAT_MS = 510
-const PROBE_MS = 480
+const HEARTBEAT_MS = 260
+const PROBE_MS = 700
 
 /** A Prisma client over a bounded pool that gives up on a silent server instead of hanging. */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
@@ -57,6 +57,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   // A separate connection, so that a busy pool does not look like a dead server.
   const probe = new pg.Pool({
     ...connection,
+    onConnect: prepareProbe,
     max: 1,
     connectionTimeoutMillis: QUERY_MS,
     query_timeout: PROBE_MS,
@@ -131,6 +132,10 @@ export async function pingDatabase(db: Database): Promise<void> {
 const SESSION = `SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = ${QUERY_MS};
   SET lock_timeout = ${LOCK_MS}; SET statement_timeout = ${QUERY_MS}`
 const prepareSession = (client: pg.ClientBase) => client.query(SESSION)
+
+// A table that is locked for long, as by a migration, must neither look like an outage nor collect waiting backends.
+const PROBE = `SET lock_timeout = 50; SET statement_timeout = ${PROBE_MS}`
+const prepareProbe = (client: pg.ClientBase) => client.query(PROBE)
 
 // Prisma's codes for a server that is unreachable, closing, too busy or too slow, and for a deadlock.
 const UNAVAILABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034'])

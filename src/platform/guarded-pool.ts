@@ -1,3 +1,4 @@
+import { type EventEmitter, once } from 'node:events'
 import pg from 'pg'
 import { StoreUnavailable } from './circuit-breaker.ts'
 
@@ -42,3 +43,20 @@ export class TimedClient extends pg.Client {
 
 const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream
+
+const PING_MS = 1_000
+
+/** Resolves when the server has answered the protocol's Sync, which costs it less than any statement. */
+export async function ping(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect()
+  const { connection } = client as unknown as { connection: EventEmitter & { sync(): void } }
+  const answered = once(connection, 'readyForQuery', { signal: AbortSignal.timeout(PING_MS) })
+  connection.sync()
+  await answered.then(
+    () => client.release(),
+    (error: Error) => {
+      client.release(error)
+      throw error
+    },
+  )
+}

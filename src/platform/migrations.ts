@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { called } from './command.ts'
 import type { Database } from './database.ts'
@@ -66,17 +67,21 @@ export async function applyMigrations(
   log: (line: string) => void = () => {},
 ): Promise<string[]> {
   const migrations = await readMigrations(folder)
-  return withClient(databaseUrl, async (client) => {
-    // A session lock: Postgres releases it with the connection, however this process ends.
-    await client.query('SELECT pg_advisory_lock($1)', [LOCK])
-    await client.query(HISTORY)
-    const pending = unapplied(migrations, await readHistory(client), log)
-    for (const migration of pending) {
-      await apply(client, migration)
-      log(`applied migration ${migration.name}`)
-    }
-    return pending.map((migration) => migration.name)
-  })
+  return withClient(
+    databaseUrl,
+    async (client) => {
+      // A session lock: Postgres releases it with the connection, however this process ends.
+      await client.query('SELECT pg_advisory_lock($1)', [LOCK])
+      await client.query(HISTORY)
+      const pending = unapplied(migrations, await readHistory(client), log)
+      for (const migration of pending) {
+        await apply(client, migration)
+        log(`applied migration ${migration.name}`)
+      }
+      return pending.map((migration) => migration.name)
+    },
+    log,
+  )
 }
 
 /** Names of the migrations that {@link applyMigrations} would apply; changes nothing. */
@@ -101,10 +106,16 @@ export async function requireMigrations(databaseUrl: string): Promise<void> {
   throw new MigrationError(`the database lacks ${pending.join(', ')}: ${remedy}`)
 }
 
-async function withClient<T>(databaseUrl: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+async function withClient<T>(
+  databaseUrl: string,
+  use: (client: pg.Client) => Promise<T>,
+  log?: (line: string) => void,
+): Promise<T> {
   const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 })
   // A lost connection fails the next query. Without a listener its error would end the process.
   client.on('error', () => {})
+  if (log)
+    client.on('notice', ({ severity, message }) => severity === 'WARNING' && log(`warning: ${message}`))
   await client.connect().catch((cause) => {
     throw new DatabaseUnusable(databaseUrl, cause)
   })
@@ -170,8 +181,7 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
     [id, checksum, name],
   )
   try {
-    // Without values pg sends one simple query, which Postgres runs as one implicit transaction.
-    await client.query(sql)
+    await runScript(client, sql)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     // The script may have left a transaction open or changed the search path.
@@ -183,4 +193,29 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
     'UPDATE "_prisma_migrations" SET finished_at = now(), applied_steps_count = applied_steps_count + 1 WHERE id = $1',
     [id],
   )
+}
+
+const LOCK_TIMEOUT = `SET lock_timeout = '2s'`
+const LOCK_NOT_AVAILABLE = '55P03'
+const LOCK_TRIES = 200
+const LOCK_PAUSE_MS = 3_000
+
+/**
+ * A script that waits for a table makes everybody else wait behind it. So it waits for two seconds at most, gives way, and
+ * tries again, for ten minutes or more.
+ */
+async function runScript(client: pg.Client, sql: string): Promise<void> {
+  await client.query(LOCK_TIMEOUT)
+  for (let tries = 1; ; tries += 1) {
+    try {
+      // Without values pg sends one simple query, which Postgres runs as one implicit transaction.
+      await client.query(sql)
+      break
+    } catch (error) {
+      if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE || tries === LOCK_TRIES) throw error
+      await client.query('ROLLBACK')
+      await sleep(LOCK_PAUSE_MS)
+    }
+  }
+  await client.query('RESET lock_timeout')
 }

@@ -17,9 +17,9 @@ t.test('a schema that does not compile fails its route, and is found by compilin
   app.post('/invalid', { schema: { body: { type: 'no type' } } }, async () => ({}))
   const post = async (url: string, payload: object) =>
     (await app.inject({ method: 'POST', url, payload })).json()
-  t.match(await post('/valid', { word: 'a' }), {})
+  t.strictSame(await post('/valid', { word: 'a' }), {})
   t.match(await post('/valid', {}), { statusCode: 400, message: /must have required property 'word'/ })
-  t.match(await post('/valid', { word: 'a' }), {})
+  t.strictSame(await post('/valid', { word: 'a' }), {})
   t.match(await post('/invalid', {}), { statusCode: 500 })
   t.throws(compileAll)
 })

@@ -40,3 +40,38 @@ t.test('every heartbeat asks all questions; one that Postgres refuses stops no o
   await eventually(() => counts.length > 0)
   t.equal(counts[0], '0')
 })
+
+t.test('a locked table is no outage, and no backend waits for it', async (t) => {
+  const database = await createEmptyDatabase()
+  const monitor = recordingMonitor()
+  const { db, poll, databaseBreaker, close } = openDatabase({ url: database.url, monitor })
+  t.teardown(async () => {
+    await close()
+    await database.drop()
+  })
+  await db.$executeRaw`CREATE TABLE busy ()`
+  const answers: string[] = []
+  poll.ask<string>({
+    task: 'busy',
+    sql: () => Prisma.sql`(SELECT count(*) FROM busy)`,
+    answer: (value) => answers.push(value),
+  })
+  await databaseBreaker.start()
+  await eventually(() => answers.length > 0)
+  await db.$transaction(
+    async (tx) => {
+      await tx.$executeRaw`LOCK TABLE busy IN ACCESS EXCLUSIVE MODE`
+      await eventually(() => monitor.failures.length > 2)
+      t.equal(databaseBreaker.isOpen, false)
+      const waits = async () => {
+        const [row] = await tx.$queryRaw<{ count: bigint }[]>`
+          SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'busy'::regclass`
+        return Number(row?.count)
+      }
+      await eventually(async () => (await waits()) === 0)
+    },
+    { timeout: 20_000 },
+  )
+  const before = answers.length
+  await eventually(() => answers.length > before)
+})

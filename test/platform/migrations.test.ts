@@ -5,6 +5,7 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { applyMigrations, MigrationError, pendingMigrations } from '../../src/platform/migrations.ts'
 import { createEmptyDatabase } from '../support/database.ts'
+import { eventually } from '../support/eventually.ts'
 
 const CREATE = 'CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\n'
 
@@ -104,4 +105,26 @@ t.test('it fails without a server, and does not hang', async (t) => {
   await t.rejects(applyMigrations(elsewhere, t.testdir()), {
     message: /^Postgres at [\w.]+:\d+ refuses the connection: database "no-such-database" does not exist$/,
   })
+})
+
+t.test('it gives way to those who queue behind it for a table, and tries again', async (t) => {
+  const { url, folder, write, query } = await setUp(t, { '1_create': CREATE })
+  await applyMigrations(url, folder)
+  await write('2_alter', 'ALTER TABLE a ADD COLUMN name text;')
+  const reader = new pg.Client({ connectionString: url })
+  await reader.connect()
+  await reader.query('BEGIN; SELECT * FROM a')
+  const applied = applyMigrations(url, folder)
+  const waiting = async () =>
+    (await query(`SELECT FROM pg_locks WHERE NOT granted AND relation = 'a'::regclass`)).length
+  await eventually(async () => (await waiting()) === 1)
+  t.strictSame(
+    await query('SELECT id FROM a'),
+    [{ id: 1 }],
+    'another reader is served before the first has ended',
+  )
+  t.equal(await waiting(), 0)
+  await reader.query('COMMIT')
+  await reader.end()
+  t.strictSame(await applied, ['2_alter'])
 })

@@ -35,7 +35,7 @@ export interface RedisServerOptions {
   username?: string
   tls?: Certificates | undefined
   /** Options of the test's own client. */
-  client?: { enableOfflineQueue: boolean; enableAutoPipelining: boolean; retryStrategy: () => number }
+  client?: { enableOfflineQueue: boolean; retryStrategy: () => number }
 }
 
 const program = ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version']).status === 0)

@@ -99,6 +99,7 @@ const DAY_MS = 86_400_000
 // Below the cap: a burst of honest sign-ins from one address queues up instead of triggering a lock.
 const AT_ONCE = 4
 const WAITING = 1_000
+
 export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: LockNotice }): Lockout {
   const { query, clock, notice } = deps
   const limited = createKeyedConcurrencyLimit(AT_ONCE, WAITING)
@@ -123,9 +124,10 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
     const account = accountKey(guess.account)
     const strangers = bucketsOf(guess, null)
     const ofDevice = guess.device && bucketsOf(guess, guess.device.hash)
-    const choice = guess.device?.isKnown
-      ? { buckets: strangers, unless: { condition: guess.device.isKnown, buckets: ofDevice as Buckets } }
-      : { buckets: strangers }
+    const choice =
+      guess.device && ofDevice
+        ? { buckets: strangers, unless: { condition: guess.device.isKnown, buckets: ofDevice } }
+        : { buckets: strangers }
     const run = async () => {
       const found = await read(countingOf(account, choice, clock.now()))
       const isKnown = ofDevice !== null && found.isKnown
@@ -154,10 +156,10 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
           if (!count) throw new Error('a guess was not counted')
           return { count, owner, isKnown: known !== null }
         },
-        async (_found, clearing) => {
+        async (_found, counts) => {
           const right = await check()
           // The check has already taken effect: an error here must not undo it.
-          if (right !== null) await clearing.now().catch(() => {})
+          if (right !== null) await counts.now().catch(() => {})
           return right
         },
       )

@@ -17,17 +17,18 @@ const TIMEOUT_MS = 10_000
  * Errors name only the provider's code and status, because its free text can quote addresses.
  */
 export function createResendMailer({ apiKey, baseUrl, from, replyTo }: ResendOptions): Mailer {
-  let resend: Resend | undefined
+  let resend: Promise<Resend> | undefined
 
   return {
     name: 'resend',
 
     async send({ id, to, subject, text, html }) {
-      resend ??= await openResend(apiKey, baseUrl)
+      resend ??= openResend(apiKey, baseUrl)
+      const { emails } = await resend
       const mail = { from, to: [to], subject, text, html, ...(replyTo ? { replyTo } : {}) }
       // The SDK passes these options to fetch, so the signal works although the types do not list it.
       const options = { idempotencyKey: id, signal: AbortSignal.timeout(TIMEOUT_MS) }
-      const { data, error } = await resend.emails.send(mail, options)
+      const { data, error } = await emails.send(mail, options)
       if (data) return
       // The SDK does not check the body of an error: its fields may differ from their types.
       const status = Number(error?.statusCode) || 0

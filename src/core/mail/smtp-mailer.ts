@@ -10,7 +10,7 @@ export interface SmtpOptions {
 
 /** Sends over SMTP. SMTP has no idempotency key; a fixed Message-ID lets mailboxes drop a second copy. */
 export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
-  let transport: Transporter | undefined
+  let transport: Promise<Transporter> | undefined
   const domain = /@([^\s<>"@]+)>?\s*$/.exec(from)?.[1] ?? 'localhost'
 
   return {
@@ -18,9 +18,10 @@ export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
 
     async send({ id, to, subject, text, html }) {
       // The library is loaded when it is first used.
-      transport ??= await openTransport(url)
+      transport ??= openTransport(url)
+      const opened = await transport
       try {
-        await transport.sendMail({
+        await opened.sendMail({
           from,
           // As an object the address is one recipient, even if it contains commas.
           to: { name: '', address: to },

@@ -86,11 +86,13 @@ export async function createPasswords(
   }
 
   return {
-    async admit(client, task) {
-      const result = await admission(client, () => task(hashing))
-      admission.giveBack(client)
-      return result
-    },
+    admit: (client, task) =>
+      admission(client, async () => {
+        const result = await task(hashing)
+        // Before the slot passes to the next task.
+        admission.giveBack(client)
+        return result
+      }),
     hash: (password, client) => admission(client, () => hashing.hash(password)),
     verify: (stored, password, client) => admission(client, () => hashing.verify(stored, password)),
     queued: () => admission.waiting() + slots.waiting(),

@@ -24,33 +24,37 @@ const PAUSE = 3
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 
-/** An index on the column before `< $1` serves each condition; `$1` is the time `days` days ago. */
-const rules = (auditDays: number): readonly Rule[] => [
-  { table: 'outbox_messages', due: 'sent_at < $1', days: 7 },
-  { table: 'outbox_messages', due: 'sent_at IS NULL AND gave_up_at < $1', days: 30 },
-  { table: 'one_time_tokens', due: 'expires_at < $1', days: 1 },
-  SESSION_RETENTION,
-  { table: 'audit_events', due: 'at < $1', days: auditDays },
-  // As long as browsers keep the cookie.
-  { table: 'known_devices', due: 'last_used_at < $1', days: 400 },
-  // The same for accounts and for unknown addresses: a difference would reveal which is which.
-  { table: 'guess_counters', due: 'updated_at < $1', days: 400 },
-  // These counts reset after ten minutes, and their rows name network addresses.
-  { table: 'guess_counters', due: 'resets_at IS NOT NULL AND updated_at < $1', days: 1 },
-  { table: 'spent_tickets', due: 'expires_at < $1', days: 1 },
-  // Kept while an older report may still arrive.
-  { table: 'mail_suppressions', due: "reason = 'lifted' AND at < $1", days: 30 },
-]
+/** Rows are deleted `days` days after the time in a column, on which an index has to begin. */
 interface Rule {
   table: string
-  due: string
+  column: string
   days: number
+  /** Only rows for which this condition holds. */
+  where?: string
 }
+
+const rules = (auditDays: number): readonly Rule[] => [
+  { table: 'outbox_messages', column: 'sent_at', days: 7 },
+  { table: 'outbox_messages', column: 'gave_up_at', days: 30, where: 'sent_at IS NULL' },
+  { table: 'one_time_tokens', column: 'expires_at', days: 1 },
+  SESSION_RETENTION,
+  { table: 'audit_events', column: 'at', days: auditDays },
+  // As long as browsers keep the cookie.
+  { table: 'known_devices', column: 'last_used_at', days: 400 },
+  // The same for accounts and for unknown addresses: a difference would reveal which is which.
+  { table: 'guess_counters', column: 'updated_at', days: 400 },
+  // These counts reset after ten minutes, and their rows name network addresses.
+  { table: 'guess_counters', column: 'updated_at', days: 1, where: 'resets_at IS NOT NULL' },
+  { table: 'spent_tickets', column: 'expires_at', days: 1 },
+  // Kept while an older report may still arrive.
+  { table: 'mail_suppressions', column: 'at', days: 30, where: "reason = 'lifted'" },
+]
 
 export function createRetention(deps: RetentionDeps): Retention {
   const { db, clock, log, metrics, auditDays, intervalMs = HOUR_MS } = deps
+
   /** The number of rows deleted, or null while another node holds the lock. */
-  function deleteBatch({ table, due, days }: Rule): Promise<number | null> {
+  function deleteBatch({ table, column, days, where = 'TRUE' }: Rule): Promise<number | null> {
     const before = new Date(clock.now() - days * DAY_MS)
     return db.$transaction(async (tx) => {
       const [lock] = await tx.$queryRaw<{ mine: boolean }[]>`
@@ -60,7 +64,8 @@ export function createRetention(deps: RetentionDeps): Retention {
       // index: without an order Postgres may scan the table when many rows are due.
       return tx.$executeRawUnsafe(
         `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
-          SELECT ctid FROM ${table} WHERE ${due} ORDER BY ${columnOf(due)} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED
+          SELECT ctid FROM ${table} WHERE ${where} AND ${column} < $1 ORDER BY ${column} LIMIT ${BATCH}
+          FOR UPDATE SKIP LOCKED
         ))`,
         before,
       )
@@ -113,8 +118,6 @@ export function createRetention(deps: RetentionDeps): Retention {
     },
   }
 }
-
-const columnOf = (due: string) => /(\w+) < \$1$/.exec(due)?.[1] ?? ''
 
 /** Ends early when the signal aborts. */
 const pause = (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }).catch(() => {})

@@ -1,6 +1,7 @@
 import { uuidv7 } from 'uuidv7'
 import type { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
+import { withTimeout } from '../../platform/timeout.ts'
 import type { RequestContext } from '../events/events.ts'
 import type { User } from '../users/users.ts'
 import type { SessionClaims } from './claims.ts'
@@ -47,7 +48,10 @@ export interface BeginDeps extends UsesPlatform<'clock' | 'redisBreaker'> {
   incarnation: string | undefined
 }
 
-export type Begin = (userId: string, start: SessionStart) => BegunSession
+export type Begin = (userId: string, start: SessionStart) => Promise<BegunSession>
+
+// A Redis that has only just begun to hang must not hold up sign-ins: the first refresh then reads the ledger.
+const MARK_MS = 50
 
 export function createBegin({
   clock,
@@ -59,15 +63,16 @@ export function createBegin({
 }: BeginDeps): Begin {
   const conditions = () => ({ incarnation, deadline: redisBreaker.deadline() })
 
-  return (userId, start) => {
+  return async (userId, start) => {
     const now = clock.now()
     const { family, familyHash } = format.newFamily()
     const absoluteExpiresAt = now + lifetimes.absoluteTtl * 1000
     const idleExpiresAt = Math.min(now + lifetimes.idleTtl * 1000, absoluteExpiresAt)
     const id = uuidv7()
     const authTime = Math.floor(now / 1000)
-    // Marked before the commit, so that a merge after it cannot undo a revocation that comes first.
-    const marked = redisBreaker.run(() => store.mark(familyHash, conditions())).catch(() => '')
+    // Awaited: what happens to the session after its commit must find the mark, so that it can remove it.
+    const marking = redisBreaker.run(() => store.mark(familyHash, conditions()))
+    const mark = await withTimeout(MARK_MS, marking, 'the mark is late').catch(() => '')
 
     return {
       id,
@@ -82,6 +87,7 @@ export function createBegin({
         return { refreshToken: format.encode(family, 0), claims, idleExpiresAt, absoluteExpiresAt }
       },
       warm({ claims }) {
+        if (!mark) return
         const state = {
           generation: 0,
           rotatedAt: now,
@@ -94,11 +100,8 @@ export function createBegin({
           binding: '',
           claims: JSON.stringify(claims),
         }
-        void marked
-          .then(async (mark) => {
-            if (mark)
-              await redisBreaker.run(() => store.merge(familyHash, { mark, family: state }, conditions()))
-          })
+        void redisBreaker
+          .run(() => store.merge(familyHash, { mark, family: state }, conditions()))
           .catch(() => {})
       },
     }

@@ -108,4 +108,4 @@ export async function readEnded(db: Database, backMs: number, keepMs: number): P
 }
 
 /** Ended sessions are listed for 30 days. After its absolute expiry a family needs no tombstone. */
-export const SESSION_RETENTION = { table: 'sessions', due: 'absolute_expires_at < $1', days: 30 } as const
+export const SESSION_RETENTION = { table: 'sessions', column: 'absolute_expires_at', days: 30 } as const

@@ -41,14 +41,14 @@ const PROVEN = Prisma.sql`EXISTS (SELECT FROM result WHERE outcome <> 'new_place
  * One statement that locks the user, looks up factors and earlier sessions, and writes what the result requires. It
  * returns no row if the user has changed. A factor that is added at the same moment counts from the next sign-in on.
  */
-export function createStatement(
+export async function createStatement(
   { sessions, events, devices }: { sessions: Pick<Sessions, 'begin'>; events: Events; devices: Devices },
   user: Pick<User, 'id' | 'securityVersion'>,
   { isKnown, device, ...start }: SignInMeans,
   context: RequestContext,
   { allowNewPlace, clearing }: { allowNewPlace: boolean; clearing?: Clearing | undefined },
-): Statement {
-  const session = sessions.begin(user.id, { ...start, context })
+): Promise<Statement> {
+  const session = await sessions.begin(user.id, { ...start, context })
   const signedIn = { type: 'login', outcome: 'success', userId: user.id, sessionId: session.id } as const
   const firstStep = { type: 'login_first_step', outcome: 'success', userId: user.id } as const
   const isMultiFactor = start.amr.includes('mfa')

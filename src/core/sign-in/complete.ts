@@ -92,7 +92,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
     context: RequestContext,
     clearing?: Clearing,
   ): Promise<SignedIn | SecondStepRequired | null> {
-    const statement = createStatement(deps, user, means, context, { allowNewPlace: true, clearing })
+    const statement = await createStatement(deps, user, means, context, { allowNewPlace: true, clearing })
     const [found] = await tx.$queryRaw<Found[]>(statement.sql)
     if (!found) return null
     if (found.outcome === 'login' && found.is_new_place) {
@@ -109,13 +109,15 @@ export function createSignIn(deps: SignInDeps): SignIn {
     onCommit: (effect: () => void) => void,
   ): SignedIn | SecondStepRequired {
     if (user.outcome === 'login_first_step') {
-      events.count(firstStep)
+      onCommit(() => events.count(firstStep))
       const ticket = { userId: user.id, passwordVersion: user.securityVersion, transport }
       return { mfaToken: tickets.issue('mfa', ticket, MFA_TICKET_TTL), methods: methodsOf(user) }
     }
-    events.count(signedIn)
     const issued = session.issue(user)
-    onCommit(() => session.warm(issued))
+    onCommit(() => {
+      events.count(signedIn)
+      session.warm(issued)
+    })
     return { issued, user, transport, mfaEnabled: amr.includes('mfa') }
   }
 
@@ -133,7 +135,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
     },
 
     async completeAlone(user, means, context, clearing) {
-      const statement = createStatement(deps, user, means, context, { allowNewPlace: false, clearing })
+      const statement = await createStatement(deps, user, means, context, { allowNewPlace: false, clearing })
       const [found] = await query<Found>(statement.sql)
       if (found?.outcome !== 'new_place') {
         return found ? finish(statement, found, means, (effect) => effect()) : null

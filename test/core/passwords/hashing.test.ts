@@ -46,6 +46,7 @@ t.test('four tasks per slot are admitted; the next ones are chosen fairly and ha
     passwords.admit(client, async () => {
       began.push(client)
       await released.promise
+      throw new Error('a wrong password')
     })
   const attempts = ['a', 'a', 'a', 'a', 'a', 'b'].map(admit)
   t.strictSame(began, ['a', 'a', 'a', 'a'])
@@ -53,9 +54,28 @@ t.test('four tasks per slot are admitted; the next ones are chosen fairly and ha
   const rest = Array.from({ length: 15 }, () => admit('a'))
   await t.rejects(admit('a'), Overloaded)
   released.resolve()
-  await Promise.all([...attempts, ...rest])
+  await Promise.allSettled([...attempts, ...rest])
   t.equal(began[4], 'b')
   t.equal(began.length, 4 + 2 + 15)
+})
+
+t.test('an office whose people sign in goes before an attacker who came earlier', async (t) => {
+  const passwords = await open(1)
+  const order: string[] = []
+  const signIn = (client: string, succeeds: boolean) =>
+    passwords
+      .admit(client, async (hashing) => {
+        order.push(client)
+        await hashing.verify(null, PASSWORD)
+        if (!succeeds) throw new Error('wrong')
+      })
+      .catch(() => {})
+  await Promise.all(Array.from({ length: 5 }, () => signIn('attacker', false)))
+  const office = Array.from({ length: 6 }, () => signIn('office', true))
+  const attacks = Array.from({ length: 6 }, () => signIn('attacker', false))
+  order.length = 0
+  await Promise.all([...office, ...attacks])
+  t.strictSame(order.slice(0, 2), ['office', 'office'], 'those who waited, before any attack')
 })
 
 t.test('one client can fill half of the queue', async (t) => {

@@ -10,7 +10,7 @@ const MAX_FAMILIES = 100
 
 /** Families that are asked for within one turn of the event loop are one statement: an emptied Redis makes all cold. */
 export function createFamilyReader(query: Query): ReadFamily {
-  let batch: { hashes: Set<string>; read: Promise<Awaited<Read>> } | undefined
+  let batch: { hashes: Set<string>; read: Read } | undefined
 
   function open() {
     const hashes = new Set<string>()

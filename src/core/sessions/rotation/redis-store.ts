@@ -104,7 +104,7 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
       await scripts.ratchetMerge(keyOf(familyHash), ...markArguments(conditions), ...ledgerArguments(merge))
     },
 
-    // One command each, because a Cluster spreads the keys over nodes. Pipelining sends them together.
+    // One command each, because a Cluster spreads the keys over nodes. The client sends them together.
     async writeTombstones(tombstones) {
       await Promise.all(
         tombstones.map(({ familyHash, reason, absoluteExpiresAt }) => {

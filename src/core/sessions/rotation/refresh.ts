@@ -41,7 +41,7 @@ export function createRefresh(deps: RefreshDeps) {
     // Without a key from the client, a random one makes it safe to repeat a command whose answer was lost.
     const attempt = idempotencyKey
       ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS)
-      : randomId(16)
+      : randomId()
     const request = { presented: token.generation, attempt, proven: '', graceMs, idleTtlMs }
     const { verdict, by } = await deps.rotate(token.familyHash, request)
     switch (verdict.outcome) {

@@ -86,6 +86,7 @@ export function luaArgumentTable(table: string, names: readonly string[], skippe
   const reads = names.map((name, index) => `${name} = ARGV[${skipped + index + 1}]`)
   return `local ${table} = { ${reads.join(', ')} }`
 }
+
 /** Lua: the local variables with these names as the lines of one string. */
 export const luaLines = (names: readonly string[]): string => `table.concat({ ${names.join(', ')} }, '\\n')`
 

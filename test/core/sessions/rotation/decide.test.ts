@@ -12,7 +12,7 @@ import { redisUrl } from '../../../support/server.ts'
 import { DAY, history, replay, type Twin } from './model/histories.ts'
 import { claims, ledgerTwin, newUser, redisKey, redisTwin, standing } from './model/twins.ts'
 
-const redis = new Redis(redisUrl, { enableAutoPipelining: true })
+const redis = new Redis(redisUrl)
 const store = createRedisStore(redis)
 const incarnation = process.env.TEST_REDIS_INCARNATION ?? ''
 // So that later tests do not scan this many families.

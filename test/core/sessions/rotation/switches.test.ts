@@ -14,7 +14,7 @@ const AT_ONCE = 10
 t.test('a family that moves between the stores keeps every invariant, whatever data they lose', async (t) => {
   const database = await createTestDatabase()
   const { db, query, close } = openDatabase({ url: database.url })
-  const redis = new Redis(redisUrl, { enableAutoPipelining: true })
+  const redis = new Redis(redisUrl)
   t.teardown(async () => {
     redis.disconnect()
     await close()

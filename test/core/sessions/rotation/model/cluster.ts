@@ -29,7 +29,7 @@ export async function startCluster(t: Parameters<typeof startRedisServer>[0]) {
   const database = await createTestDatabase()
   const { db, close } = openDatabase({ url: database.url, poolSize: 4 })
   const redisServer = await startRedisServer(t, {
-    client: { enableOfflineQueue: false, enableAutoPipelining: true, retryStrategy: () => 20 },
+    client: { enableOfflineQueue: false, retryStrategy: () => 20 },
   })
   const { client: redis } = redisServer
   const inbox = await mkdtemp(join(tmpdir(), 'ratchet-inbox-'))
