@@ -1,17 +1,16 @@
 import pg from 'pg'
-import { type BackgroundMonitor, reasonOf } from './background.ts'
+import { type Background, type BackgroundMonitor, reasonOf, repeat } from './background.ts'
 import { Prisma } from './generated/client.ts'
-import { ping } from './guarded-pool.ts'
 
 /**
- * The heartbeat of the database, which asks on behalf of background tasks whether there is work for them. So an idle
- * node runs one statement about twice a second, however many tasks it has. The heartbeats between run none.
+ * Asks the database, on behalf of background tasks, whether there is work for them. So an idle node runs one statement
+ * about twice a second, however many tasks it has.
  */
-export interface DatabasePoll {
+export interface DatabasePoll extends Background {
   ask<Value>(question: Question<Value>): void
 }
 
-/** What a background task wants to know with every heartbeat. */
+/** What a background task wants to know twice a second. */
 export interface Question<Value> {
   /** Names the task in logs and metrics. */
   task: string
@@ -21,17 +20,12 @@ export interface Question<Value> {
   answer(value: Value, askedAt: number): void
 }
 
-// A little less than two heartbeats take.
-const ASK_MS = 500
+const EVERY_MS = 500
 
-/** `run` rejects when the database does not answer. */
-export function createDatabasePoll(
-  pool: pg.Pool,
-  monitor: BackgroundMonitor,
-): DatabasePoll & { run(): Promise<void> } {
+/** @param pool of one connection, so that a busy server does not keep revocations from being read. */
+export function createDatabasePoll(pool: pg.Pool, monitor: BackgroundMonitor): DatabasePoll {
   const questions: Question<never>[] = []
   const failing = new Set<string>()
-  let askedLast = Number.NEGATIVE_INFINITY
 
   async function askAll(asked: readonly Question<never>[]): Promise<void> {
     const { text, values } = Prisma.join([Prisma.sql`SELECT 1`, ...asked.map(({ sql }) => sql())])
@@ -41,7 +35,7 @@ export function createDatabasePoll(
     for (const [index, { answer }] of asked.entries()) answer(rows[0]?.[index + 1] as never, askedAt)
   }
 
-  /** A database that refuses one question is not unavailable, and the others still have to be asked. */
+  /** Postgres refuses the statement because of one question: the others still have to be asked. */
   async function askEach(): Promise<void> {
     for (const question of questions) {
       const { task } = question
@@ -49,36 +43,40 @@ export function createDatabasePoll(
         await askAll([question])
         failing.delete(task)
       } catch (error) {
-        if (!isRefusal(error)) throw error
+        if (!(error instanceof pg.DatabaseError)) throw error
         monitor.metrics.countBackgroundFailure(task)
         if (!failing.has(task)) {
-          monitor.log.error(
-            { task, reason: reasonOf(error) },
-            'Postgres refuses the question of a background task',
-          )
+          const message = 'Postgres refuses the question of a background task'
+          monitor.log.error({ task, reason: reasonOf(error) }, message)
         }
         failing.add(task)
       }
     }
   }
 
-  return {
-    ask: (question) => void questions.push(question),
+  const poll = repeat({
+    task: 'database_poll',
+    everyMs: EVERY_MS,
+    firstMs: 0,
     async run() {
-      if (performance.now() - askedLast < ASK_MS) return ping(pool)
-      askedLast = performance.now()
       try {
         await askAll(questions)
         failing.clear()
       } catch (error) {
-        if (!isRefusal(error)) throw error
+        if (!(error instanceof pg.DatabaseError)) throw error
         await askEach()
       }
     },
+    failure: {
+      message: 'background tasks cannot ask Postgres for work',
+      recovered: 'background tasks ask Postgres for work again',
+    },
+    monitor,
+  })
+
+  return {
+    ask: (question) => void questions.push(question),
+    start: poll.start,
+    stop: poll.stop,
   }
 }
-
-// Connections, resources, shutdown and the system around Postgres (appendix A). Any other error comes from a server that
-// works, such as one about a missing right or a locked table.
-const OUTAGE = /^(08|53|57P|58)/
-const isRefusal = (error: unknown) => error instanceof pg.DatabaseError && !OUTAGE.test(error.code ?? '')

@@ -1,10 +1,11 @@
+import { hash } from 'node:crypto'
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import type { BackgroundMonitor } from './background.ts'
 import { type CircuitBreaker, createCircuitBreaker, StoreUnavailable } from './circuit-breaker.ts'
 import { createDatabasePoll, type DatabasePoll } from './database-poll.ts'
 import { type Prisma, PrismaClient } from './generated/client.ts'
-import { GuardedPool, TimedClient } from './guarded-pool.ts'
+import { GuardedPool, ping, TimedClient } from './guarded-pool.ts'
 
 export type Database = PrismaClient
 /** What a use case needs of a database: the client, or a transaction. */
@@ -38,6 +39,7 @@ const LOCK_MS = 2_000
 // Together within a second: the longest time for which a silent server goes unnoticed.
 const HEARTBEAT_MS = 260
 const PROBE_MS = 700
+const POLL_MS = 1_500
 
 /** A Prisma client over a bounded pool that gives up on a silent server instead of hanging. */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
@@ -55,23 +57,18 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     () => databaseBreaker?.isOpen ?? false,
   )
   // A separate connection, so that a busy pool does not look like a dead server.
-  const probe = new pg.Pool({
-    ...connection,
-    onConnect: prepareProbe,
-    max: 1,
-    connectionTimeoutMillis: QUERY_MS,
-    query_timeout: PROBE_MS,
-    Client: TimedClient,
-  })
-  for (const each of [pool, probe]) {
+  const single = { ...connection, max: 1, connectionTimeoutMillis: POLL_MS, Client: TimedClient }
+  const probe = new pg.Pool(single)
+  const polling = new pg.Pool({ ...single, onConnect: preparePolling, query_timeout: POLL_MS })
+  for (const each of [pool, probe, polling]) {
     // The pool replaces an idle connection that fails. Without a listener the error would end the process.
     each.on('error', () => {})
+    each.on('connect', (client) => client.on('error', () => {}))
   }
   const monitor = options.monitor ?? SILENT
-  const poll = createDatabasePoll(probe, monitor)
   databaseBreaker = createCircuitBreaker({
     name: 'postgres',
-    probe: poll.run,
+    probe: () => ping(probe),
     everyMs: HEARTBEAT_MS,
     onOpen: () => pool.drop(),
     monitor,
@@ -80,6 +77,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   pool.on('release', (error) => {
     if (!error) databaseBreaker?.recordSuccess()
   })
+  const poll = createDatabasePoll(polling, monitor)
   const db = new PrismaClient({ adapter: new PrismaPg(pool) })
   return {
     db,
@@ -87,22 +85,37 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     poll,
     databaseBreaker,
     async close() {
-      await databaseBreaker.stop()
+      await Promise.all([poll.stop(), databaseBreaker.stop()])
       await db.$disconnect()
-      await Promise.all([pool.end(), probe.end()])
+      await Promise.all([pool.end(), probe.end(), polling.end()])
     },
   }
 }
 
 function createQuery(pool: pg.Pool): Query {
   const names = new Map<string, string>()
-  return async <Row>({ text, values }: Prisma.Sql) => {
-    const name = names.get(text) ?? `ratchet_${names.size}`
+  let epoch = 0
+
+  async function run<Row>({ text, values }: Prisma.Sql): Promise<Row[]> {
+    // By its text: behind a pooler, processes share connections and must mean the same statement.
+    const name = names.get(text) ?? `${hash('sha256', text, 'base64url').slice(0, 20)}_${epoch}`
     names.set(text, name)
     const query: unknown = new PreparedQuery(name, text, values.map(toText))
     return (await pool.query(query as pg.QueryConfig)).rows as Row[]
   }
+
+  return (sql) =>
+    run<never>(sql).catch((error: { code?: string }) => {
+      if (error.code !== STALE_PLAN) throw error
+      // A migration has changed a column's type. The statement has not run; under another name it is planned anew.
+      epoch += 1
+      names.clear()
+      return run<never>(sql)
+    })
 }
+
+// Postgres: "cached plan must not change result type".
+const STALE_PLAN = '0A000'
 
 /** The same as a configuration object, which `pg` would copy in a slow way. */
 class PreparedQuery extends pg.Query {
@@ -133,9 +146,9 @@ const SESSION = `SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = 
   SET lock_timeout = ${LOCK_MS}; SET statement_timeout = ${QUERY_MS}`
 const prepareSession = (client: pg.ClientBase) => client.query(SESSION)
 
-// A table that is locked for long, as by a migration, must neither look like an outage nor collect waiting backends.
-const PROBE = `SET lock_timeout = 50; SET statement_timeout = ${PROBE_MS}`
-const prepareProbe = (client: pg.ClientBase) => client.query(PROBE)
+// A question does not wait for a table that is locked for long, as by a migration: the others are asked meanwhile.
+const POLLING = `SET lock_timeout = 100; SET statement_timeout = ${POLL_MS}`
+const preparePolling = (client: pg.ClientBase) => client.query(POLLING)
 
 // Prisma's codes for a server that is unreachable, closing, too busy or too slow, and for a deadlock.
 const UNAVAILABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034'])

@@ -1,6 +1,7 @@
 import { type EventEmitter, once } from 'node:events'
 import pg from 'pg'
 import { StoreUnavailable } from './circuit-breaker.ts'
+import { withTimeout } from './timeout.ts'
 
 /** A pool that refuses at once while the server is known to be unavailable. */
 export class GuardedPool extends pg.Pool {
@@ -50,13 +51,20 @@ const PING_MS = 1_000
 export async function ping(pool: pg.Pool): Promise<void> {
   const client = await pool.connect()
   const { connection } = client as unknown as { connection: EventEmitter & { sync(): void } }
-  const answered = once(connection, 'readyForQuery', { signal: AbortSignal.timeout(PING_MS) })
+  const settled = new AbortController()
+  const { signal } = settled
+  // The client reports lost connections itself; without a listener its error would end the process.
+  const lost = once(client, 'error', { signal }).then(([error]) => Promise.reject(error))
+  const answered = once(connection, 'readyForQuery', { signal })
   connection.sync()
-  await answered.then(
-    () => client.release(),
-    (error: Error) => {
-      client.release(error)
-      throw error
-    },
-  )
+  try {
+    await withTimeout(PING_MS, Promise.race([answered, lost]), 'no answer')
+    client.release()
+  } catch (error) {
+    client.release(error as Error)
+    throw error
+  } finally {
+    settled.abort()
+    for (const each of [lost, answered]) each.catch(() => {})
+  }
 }

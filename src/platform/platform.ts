@@ -81,6 +81,7 @@ export function openPlatform(options: PlatformOptions, clock: Clock, log: Log): 
       await firstContact(redis)
       await database.databaseBreaker.start()
       await redisBreaker.start()
+      await database.poll.start()
     },
     async stop() {
       await redisBreaker.stop()

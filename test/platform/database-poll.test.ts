@@ -5,7 +5,7 @@ import { createEmptyDatabase } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { recordingMonitor } from '../support/recording-monitor.ts'
 
-t.test('every heartbeat asks all questions; one that Postgres refuses stops no other', async (t) => {
+t.test('all questions are asked, again and again; one that Postgres refuses stops no other', async (t) => {
   const database = await createEmptyDatabase()
   const monitor = recordingMonitor()
   const { db, poll, databaseBreaker, close } = openDatabase({ url: database.url, monitor })
@@ -26,6 +26,7 @@ t.test('every heartbeat asks all questions; one that Postgres refuses stops no o
     answer: (value) => counts.push(value),
   })
   await databaseBreaker.start()
+  await poll.start()
   await eventually(() => answers.length > 2)
   t.strictSame(answers.slice(0, 3), [0, 1, 2], 'with the values of that moment')
   t.equal(databaseBreaker.isOpen, false, 'a server that refuses a question answers')
@@ -57,6 +58,7 @@ t.test('a locked table is no outage, and no backend waits for it', async (t) => 
     answer: (value) => answers.push(value),
   })
   await databaseBreaker.start()
+  await poll.start()
   await eventually(() => answers.length > 0)
   await db.$transaction(
     async (tx) => {

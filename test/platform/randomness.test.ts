@@ -1,13 +1,8 @@
 import t from 'tap'
 import { randomId } from '../../src/platform/randomness.ts'
 
-t.test('ids have the requested length and never repeat, whenever the pool is filled again', (t) => {
-  const lengths = Array.from({ length: 2_000 }, (_, index) => 16 + (index % 3))
-  const ids = lengths.map(randomId)
-  t.equal(new Set(ids.map((id) => id.slice(0, 16))).size, ids.length)
-  t.same(
-    ids.map((id) => Buffer.from(id, 'base64url').length),
-    lengths,
-  )
-  t.end()
+t.test('ids hold 16 bytes and never repeat, whenever the pool is filled again', async (t) => {
+  const ids = Array.from({ length: 2_000 }, () => randomId())
+  t.ok(ids.every((id) => Buffer.from(id, 'base64url').length === 16))
+  t.equal(new Set(ids).size, ids.length)
 })

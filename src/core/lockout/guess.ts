@@ -140,7 +140,7 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
       })
       return { right, owner: found.owner, locked: right === null ? lockedBy(isKnown, counted) : undefined }
     }
-    const { right, owner, locked } = await limited(`${guess.account} ${(ofDevice ?? strangers).here}`, run)
+    const { right, owner, locked } = await limited(`${guess.account} ${strangers.here}`, run)
     if (locked && owner) await notice.notify(owner, { what: guess.what, locked }, guess.context)
     return right
   }

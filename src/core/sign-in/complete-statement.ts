@@ -39,7 +39,7 @@ const PROVEN = Prisma.sql`EXISTS (SELECT FROM result WHERE outcome <> 'new_place
 
 /**
  * One statement that locks the user, looks up factors and earlier sessions, and writes what the result requires. It
- * returns no row if the user has changed. A factor that is added at the same moment counts from the next sign-in on.
+ * returns no row if the user has changed, or another transaction is changing it.
  */
 export async function createStatement(
   { sessions, events, devices }: { sessions: Pick<Sessions, 'begin'>; events: Events; devices: Devices },

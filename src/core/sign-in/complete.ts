@@ -9,7 +9,7 @@ import type { Tickets } from '../one-time/one-time.ts'
 import { Problem } from '../problems/problems.ts'
 import type { FactorMethod } from '../reasons/reasons.ts'
 import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
-import type { LockedUser, User } from '../users/users.ts'
+import type { LockedUser, User, Users } from '../users/users.ts'
 import { createStatement, type Found, type SignInMeans, type Statement } from './complete-statement.ts'
 import type { Devices, DeviceToken } from './devices.ts'
 import { IS_KNOWN, type ReadAccount, readAccount } from './read-account.ts'
@@ -71,6 +71,7 @@ export interface SignIn {
 }
 
 export interface SignInDeps extends UsesPlatform<'query' | 'transact' | 'clock'> {
+  users: Pick<Users, 'lock'>
   sessions: Sessions
   tickets: Tickets
   lockout: Pick<Lockout, 'guessWithin'>
@@ -83,7 +84,7 @@ export interface SignInDeps extends UsesPlatform<'query' | 'transact' | 'clock'>
 export const MFA_TICKET_TTL = 300
 
 export function createSignIn(deps: SignInDeps): SignIn {
-  const { query, transact, sessions, tickets, lockout, events, mail, clock } = deps
+  const { query, transact, users, sessions, tickets, lockout, events, mail, clock } = deps
 
   async function complete(
     tx: Transaction,
@@ -137,11 +138,15 @@ export function createSignIn(deps: SignInDeps): SignIn {
     async completeAlone(user, means, context, clearing) {
       const statement = await createStatement(deps, user, means, context, { allowNewPlace: false, clearing })
       const [found] = await query<Found>(statement.sql)
-      if (found?.outcome !== 'new_place') {
-        return found ? finish(statement, found, means, (effect) => effect()) : null
+      if (found && found.outcome !== 'new_place') {
+        return finish(statement, found, means, (effect) => effect())
       }
-      // The mail must be queued in the transaction that starts the session.
-      return transact((tx) => complete(tx, user, means, context, clearing))
+      // A mail must be queued in the transaction that starts the session, and a user that is being changed be waited for.
+      return transact(async (tx) => {
+        const { id, securityVersion } = user
+        const locked = await users.lock(tx, id, { securityVersion, mode: 'share' })
+        return locked && complete(tx, locked, means, context, clearing)
+      })
     },
 
     async endPrevious(refreshToken, context) {

@@ -101,11 +101,12 @@ export const selectByEmail = (email: string) =>
 
 /**
  * SQL that reads and locks a user as `lock` does with mode `share`: no row if the user is disabled, or has another
- * security version. A statement that waited for the lock sees other tables as they were before it waited.
+ * security version, or if another transaction has locked it to change it: a statement that waits for a lock would then
+ * see other tables as they were before it waited.
  */
 export const selectLocked = ({ id, securityVersion }: Pick<User, 'id' | 'securityVersion'>) => Prisma.sql`
   SELECT ${COLUMNS} FROM users
-  WHERE id = ${id}::uuid AND password_version = ${securityVersion} AND disabled_at IS NULL ${FOR_SHARE}`
+  WHERE id = ${id}::uuid AND password_version = ${securityVersion} AND disabled_at IS NULL ${FOR_SHARE} SKIP LOCKED`
 
 export function openUsers({ clock }: { clock: Clock }): Users {
   const now = () => new Date(clock.now())

@@ -17,7 +17,7 @@ const link = 'https://example.test/verify?token=canary'
 const verify: MailContent = { template: 'verify_email', data: { link, minutes: 60 } }
 
 const database = await createTestDatabase()
-const { db, poll, databaseBreaker, close } = openDatabase({ url: database.url })
+const { db, poll, close } = openDatabase({ url: database.url })
 const transact = createTransact(db)
 t.teardown(async () => {
   await close()
@@ -192,7 +192,7 @@ t.test('a started outbox sends when woken and when polled, but not after it was 
   await becomes(t, () => woken.state.sent.length === 1, 'woken')
   await woken.outbox.stop()
 
-  await databaseBreaker.start()
+  await poll.start()
   const polled = setup()
   polled.outbox.start()
   await polled.outbox.enqueue(to, verify)
@@ -207,7 +207,7 @@ t.test('a started outbox sends when woken and when polled, but not after it was 
   // This would await anything in flight.
   await polled.outbox.stop()
   t.equal(polled.state.sent.length, 2)
-  await databaseBreaker.stop()
+  await poll.stop()
 })
 
 t.test('a database failure is logged and the query is retried', async (t) => {
@@ -215,13 +215,13 @@ t.test('a database failure is logged and the query is retried', async (t) => {
   await outbox.enqueue(to, verify)
   // The worker fails, and not the heartbeat.
   await db.$executeRaw`ALTER TABLE outbox_messages RENAME COLUMN attempts TO renamed`
-  await databaseBreaker.start()
+  await poll.start()
   outbox.start()
   await becomes(t, () => state.logged.length >= 2, 'more than one failure is logged')
   await db.$executeRaw`ALTER TABLE outbox_messages RENAME COLUMN renamed TO attempts`
   await becomes(t, () => state.sent.length === 1, 'the mail is sent once the database is back')
   await outbox.stop()
-  await databaseBreaker.stop()
+  await poll.stop()
   t.match(state.logged[0], { code: 'outbox_unavailable' })
 })
 

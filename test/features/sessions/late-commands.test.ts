@@ -76,6 +76,24 @@ t.test('the same with an Idempotency-Key, after the client has refreshed twice',
   )
 })
 
+t.test('a mark that reaches Redis late does not restore an ended session', async (t) => {
+  const proxy = await createFaultProxy({ target: redisUrl })
+  t.teardown(() => proxy.close())
+  const near = await startServer(t)
+  const far = await startServer(t, { env: { REDIS_URL: proxy.url }, databaseUrl: near.databaseUrl })
+  const account = await near.createAccount()
+  await far.login(account)
+  proxy.delay(250)
+  const { refresh_token: token } = await far.login(account)
+  t.equal((await near.post('/auth/logout', { refresh_token: token })).status, 204)
+  await near.forgetFamily(token)
+  // Once the far node's later commands have been answered, so has the mark.
+  await far.app.services.redis.ping()
+  await far.app.services.redis.ping()
+  t.equal(await near.knowsFamily(token), false)
+  t.match((await near.post('/auth/refresh', { refresh_token: token })).body, { code: 'session_ended' })
+})
+
 t.test('a merge that reaches Redis late does not restore an ended session', async (t) => {
   const { proxy, near, far, refresh, token, sent, tooLate, arrive } = await setUp(t)
   await near.redis.flushdb()

@@ -1,7 +1,9 @@
 import { decodeJwt } from 'jose'
+import pg from 'pg'
 import t from 'tap'
 import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/counters.ts'
 import { MFA_TICKET_TTL } from '../../../src/core/sign-in/sign-in.ts'
+import { eventually } from '../../support/eventually.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
 import { totpCode } from '../../support/totp.ts'
 
@@ -269,6 +271,32 @@ t.test('a password reset neither signs in nor bypasses the second factor', async
     (await server.mailsTo(account.email)).at(-1)?.text,
     /Still set up for this account: an authenticator app/,
   )
+})
+
+t.test('a sign-in that waits while a second factor is added asks for it', async (t) => {
+  const account = await server.createAccount()
+  const { access_token: bearer } = await server.login(account)
+  const { secret } = (await server.post('/auth/mfa/totp', { password: account.password }, { bearer })).body
+  const holder = new pg.Client({ connectionString: server.databaseUrl })
+  await holder.connect()
+  const waiting = async () => {
+    const { rows } = await holder.query(
+      `SELECT count(*)::int AS count FROM pg_stat_activity
+       WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    )
+    return rows[0].count
+  }
+  // Both wait for this lock, first the confirmation and then the sign-in.
+  await holder.query('BEGIN')
+  await holder.query('SELECT FROM users WHERE email = $1 FOR UPDATE', [account.email])
+  const confirmed = server.post('/auth/mfa/totp/confirm', { code: totpCode(secret, clock.now()) }, { bearer })
+  await eventually(async () => (await waiting()) === 1)
+  const signedIn = firstStep(account)
+  await eventually(async () => (await waiting()) === 2)
+  await holder.query('COMMIT')
+  await holder.end()
+  t.equal((await confirmed).status, 200)
+  t.match((await signedIn).body, { code: 'mfa_required' })
 })
 
 t.test('a sign-in that began without a factor cannot bypass one set up meanwhile', async (t) => {
