@@ -48,16 +48,17 @@ export async function login(
     const means = { ...OWN_ACCOUNT, transport, device, isKnown, amr: ['pwd'] }
     const completed = await signIn.completeAlone(user, means, context, clearing)
     if (completed) return completed
-    // The password changed, or the account was deleted, while the hash was computed.
-    wrong = 'account_changed'
-    return null
+    // The password changed, or the account was deleted, while the hash was computed: it was no wrong guess.
+    await clearing.now()
+    return { refused: 'account_changed' as const }
   }
 
   const result = await signIn.guessPassword({ email, device, context }, check)
   if (result && !('refused' in result)) return result
   const reason = result?.refused ?? wrong
   await events.record(db, { type: 'login', outcome: 'failure', reason, userId }, context)
-  throw new Problem(result?.refused ?? 'invalid_credentials')
+  const isTold = reason === 'email_not_verified' || reason === 'password_reset_required'
+  throw new Problem(isTold ? reason : 'invalid_credentials')
 }
 
 function reasonToRefuse({

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { createAdministrator, createPerson } from '../../support/administrator.ts'
+import { duringSignIn } from '../../support/during-sign-in.ts'
 import { eventually } from '../../support/eventually.ts'
 import { startServer } from '../../support/server.ts'
 import { operator, usersCommand } from '../../support/users-command.ts'
@@ -52,16 +53,8 @@ t.test('the command line makes the first administrator, from a verified account'
 t.test('a sign-in in progress does not restore a revoked role', async (t) => {
   const { account, id, email } = await createPerson(server)
   await server.db.user.update({ where: { id }, data: { roles: ['admin'] } })
-  const { passwords } = server.app.services
-  const { verify } = passwords
-  t.teardown(() => Object.assign(passwords, { verify }))
-  passwords.verify = async (...given) => {
-    const fits = await verify(...given)
-    await users('revoke-admin', email)
-    return fits
-  }
-  t.match((await server.post('/auth/login', account)).body, { code: 'invalid_credentials' })
-  passwords.verify = verify
+  const revoking = await duringSignIn(server, account, () => users('revoke-admin', email))
+  t.match(revoking.body, { code: 'invalid_credentials' })
   const { body } = await server.post('/auth/login', account)
   t.strictSame(body.user.roles, [])
 })

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { createAdministrator, createPerson } from '../../support/administrator.ts'
+import { duringSignIn } from '../../support/during-sign-in.ts'
 import { becomes, eventually } from '../../support/eventually.ts'
 import { startServer, type TestServer, twenty } from '../../support/server.ts'
 
@@ -127,19 +128,12 @@ t.test('a disabled account gets no link until it is enabled and asks', async (t)
 })
 
 t.test('a sign-in that has already checked the password does not survive the call', async (t) => {
-  const { passwords } = server.app.services
-  const { verify } = passwords
-  t.teardown(() => Object.assign(passwords, { verify }))
   for (const action of ['disable', 'require-password-reset', 'delete']) {
     const { account, id } = await createPerson(server)
     let status: number | undefined
-    passwords.verify = async (...given) => {
-      const fits = await verify(...given)
+    const login = await duringSignIn(server, account, async () => {
       status = (await act(id, action)).status
-      return fits
-    }
-    const login = await server.post('/auth/login', account)
-    passwords.verify = verify
+    })
     t.equal(status, 204)
     t.match(login.body, { status: 401, code: 'invalid_credentials' }, action)
     t.equal(await server.db.session.count({ where: { userId: id, endedAt: null } }), 0)
