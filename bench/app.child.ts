@@ -17,17 +17,17 @@ await serveParent(app, (question) => {
   return question.about === 'counted' ? (stopCounting?.() ?? null) : null
 })
 
-const HEARTBEAT = 'SELECT 1'
+const POLL = 'SELECT 1'
 
 /** Counts in the drivers, which see every command; only on request, so that it does not slow the measurements. */
 function count(): () => Counted {
-  const counted: Counted = { redisRoundTrips: 0, statements: 0, heartbeats: 0, flushes: 0 }
+  const counted: Counted = { redisRoundTrips: 0, statements: 0, polls: 0, flushes: 0 }
   const { query } = pg.Client.prototype
   const { sendCommand } = Redis.prototype
   pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
     const [statement] = args as [string | { text: string }]
     const text = typeof statement === 'string' ? statement : statement.text
-    if (text.startsWith(HEARTBEAT)) counted.heartbeats += 1
+    if (text.startsWith(POLL)) counted.polls += 1
     else counted.statements += 1
     // The only statement that unpacks a batch of families.
     if (text.includes('"familyHash" bytea')) counted.flushes += 1

@@ -21,8 +21,8 @@ export type Question =
 export interface Counted {
   redisRoundTrips: number
   statements: number
-  /** Statements of the heartbeat, besides `statements`. */
-  heartbeats: number
+  /** Statements that ask for all background tasks, besides `statements`. */
+  polls: number
   /** Those of `statements` that carried a batch of generations to the ledger. */
   flushes: number
 }

@@ -82,7 +82,7 @@ export function createFlood(url: string, account: Credentials, seconds: number) 
       }
     })
     async function measure(): Promise<FloodRound> {
-      // Before its first answer an attacker is as new to the server as anybody else.
+      // Before its first answer an attacker is as new to the server as an honest address.
       await eventually(() => served.size === FLOOD_ADDRESSES, PATIENCE_MS)
       answers = {}
       const began = performance.now()

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config.ts'
 import { type Credentials, createAccount, createAccounts, signIn } from './account.ts'
 import { startChild } from './child.ts'
+import { closingAll, type OnEnd } from './closing.ts'
 import { createColdFamilies } from './cold.ts'
 import { measureRefreshCost } from './cost.ts'
 import { createFlood, type FloodRound, TARGETS } from './flood.ts'
@@ -48,35 +49,21 @@ const idleSeconds = options.quick ? 2 : 10
 const SECTIONS = ['operations', 'refused', 'flood']
 const isChosen = (name: string) => options.only?.split(',').includes(name) ?? true
 
-const closers: (() => Promise<unknown>)[] = []
-const onEnd = (close: () => Promise<unknown>) => void closers.push(close)
-let closing: Promise<void> | undefined
-const closeAll = () => {
-  closing ??= (async () => {
-    for (const close of closers.reverse()) await close()
-  })()
-  return closing
-}
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => void closeAll().finally(() => process.exit(1)))
-}
-try {
+await closingAll(async (onEnd) => {
   if (options.scale) await measureScale(onEnd, { sizes: positionals[0], rounds, only: options.only })
-  else await measureAll()
-} finally {
-  await closeAll()
-}
+  else await measureAll(onEnd)
+})
 
-async function measureAll(): Promise<void> {
+async function measureAll(onEnd: OnEnd): Promise<void> {
   const { env, redisDescription } = await openStores(onEnd)
   console.log(`${CORES} cores, Node ${process.versions.node}, PostgreSQL, ${redisDescription}`)
   if ([...SCENARIOS, ...SECTIONS].some(isChosen)) {
-    report(await run(env), { concurrency: CORES * 2, pacedRate: PACED_RATE })
+    report(await run(env, onEnd), { concurrency: CORES * 2, pacedRate: PACED_RATE })
   }
   if (isChosen('start')) reportStart(await measureStart(env, rounds, idleSeconds))
 }
 
-async function run(env: StoresEnvironment): Promise<Results> {
+async function run(env: StoresEnvironment, onEnd: OnEnd): Promise<Results> {
   console.log(`best of ${rounds} x ${seconds} s, ${CONNECTIONS} connections`)
   const bare = await startChild('./bare.child.ts')
   onEnd(() => bare.stop())
@@ -115,14 +102,14 @@ async function run(env: StoresEnvironment): Promise<Results> {
   if (isChosen('operations')) results.operations = await measureOperations(app, env, account)
   if (isChosen('refused'))
     results.refusals = await measureRefusals(app, createRefusals(account, tokens[0] ?? ''), seconds)
-  if (isChosen('flood')) results.floods = await flood(env, account)
+  if (isChosen('flood')) results.floods = await flood(env, account, onEnd)
   // The start is measured alone.
   await Promise.all([bare.stop(), app.stop()])
   return results
 }
 
 /** The server behind a proxy, which says that the flood comes from many addresses. */
-async function flood(env: Record<string, string>, account: Credentials): Promise<FloodRound[]> {
+async function flood(env: Record<string, string>, account: Credentials, onEnd: OnEnd): Promise<FloodRound[]> {
   const app = await startChild('./app.child.ts', { ...env, TRUST_PROXY: '1' })
   onEnd(() => app.stop())
   await createAccounts(loadConfig(env), TARGETS, account.passwordHash)

@@ -111,8 +111,8 @@ async function countIdleStatements(env: Env, seconds: number): Promise<number> {
     await sleep(SETTLE_MS)
     await app.ask<null>({ about: 'count' })
     await sleep(seconds * 1_000)
-    const { statements, heartbeats } = await app.ask<Counted>({ about: 'counted' })
-    return (statements + heartbeats) / seconds
+    const { statements, polls } = await app.ask<Counted>({ about: 'counted' })
+    return (statements + polls) / seconds
   } finally {
     await app.stop()
   }

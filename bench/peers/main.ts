@@ -1,6 +1,7 @@
 // The entry point of `npm run bench:peers`: Ratchet beside other servers, on the same Postgres and Redis.
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { closingAll, type OnEnd } from '../closing.ts'
 import { saturate } from '../load.ts'
 import { installPeers } from './install.ts'
 import { type Measurement, report } from './report.ts'
@@ -21,26 +22,13 @@ const { values: options } = parseArgs({
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 5))
 const seconds = Number(options.seconds ?? (options.quick ? 0.5 : 3))
 
-const closers: (() => Promise<unknown>)[] = []
-let closing: Promise<void> | undefined
-const closeAll = () => {
-  closing ??= (async () => {
-    for (const close of closers.reverse()) await close()
-  })()
-  return closing
-}
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => void closeAll().finally(() => process.exit(1)))
-}
-try {
+await closingAll(async (onEnd) => {
   installPeers()
-  report(await run())
-} finally {
-  await closeAll()
-}
+  report(await run(onEnd))
+})
 
-async function run(): Promise<ReadonlyMap<Row, readonly Measurement[]>> {
-  const { rows, redisDescription } = await startServers((close) => void closers.push(close))
+async function run(onEnd: OnEnd): Promise<ReadonlyMap<Row, readonly Measurement[]>> {
+  const { rows, redisDescription } = await startServers(onEnd)
   console.log(
     `${availableParallelism()} cores, Node ${process.versions.node}, PostgreSQL, ${redisDescription}; ` +
       `best of ${rounds} x ${seconds} s`,

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem, type ProblemCode } from '../core/problems/problems.ts'
+import { openOnce } from '../platform/open-once.ts'
 
 declare module 'fastify' {
   interface FastifySchema {
@@ -26,18 +27,10 @@ export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: str
     if (route.method !== 'HEAD' && !route.schema?.hide) routes.push(route)
   })
 
-  let opened: Promise<FastifyInstance> | undefined
-  const documentation = () => {
-    opened ??= import('./documentation.ts')
-      .then((it) => it.openDocumentation(routes, options))
-      .catch((error: unknown) => {
-        // The next request tries again.
-        opened = undefined
-        throw error
-      })
-    return opened
-  }
-  app.addHook('onClose', async () => (await opened?.catch(() => undefined))?.close())
+  const documentation = openOnce(async () =>
+    (await import('./documentation.ts')).openDocumentation(routes, options),
+  )
+  app.addHook('onClose', async () => (await documentation.opened())?.close())
 
   app.decorate('openapi', async () => (await documentation()).swagger())
   app.get('/openapi.json', { config: { limit: 'public' }, schema: { hide: true } }, () => app.openapi())

@@ -38,7 +38,11 @@ export interface BackgroundMonitor {
 }
 
 export interface Repeating extends Background {
+  /** Whether the last run failed. */
+  readonly isFailing: boolean
   start(): void
+  /** Runs once more if the task is started. A failure is only reported. */
+  wake(): void
   /** Runs once more, after any run in flight; callers that ask before it starts share it. Rejects if it fails. */
   runNow(): Promise<void>
 }
@@ -87,9 +91,13 @@ export function repeat(options: RepeatOptions): Repeating {
     return queued
   }
 
+  function wake(): void {
+    if (started) void runNow().catch(() => {})
+  }
+
   function schedule(ms: number): void {
     clearTimeout(timer)
-    timer = setTimeout(() => void runNow().catch(() => {}), ms).unref()
+    timer = setTimeout(wake, ms).unref()
   }
 
   function scheduleNext(): void {
@@ -99,7 +107,11 @@ export function repeat(options: RepeatOptions): Repeating {
   }
 
   return {
+    get isFailing() {
+      return failing
+    },
     runNow,
+    wake,
     start() {
       if (started) return
       started = true

@@ -70,7 +70,7 @@ export function createFairQueue(options: FairQueueOptions): FairQueue {
     const own = countOf(client)
     if (own >= maxWaitingPerClient || waiting.length === 0) throw new Overloaded()
     const last = rankAll().reduce(later)
-    // An equal rank is not enough: whoever came first stays.
+    // An equal rank is not enough: the task that came first stays.
     if (last.rank <= usage.of(client) + own) throw new Overloaded()
     remove(last.task).refuse(new Overloaded())
   }

@@ -1,18 +1,23 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { openDatabase } from '../../src/platform/database.ts'
 import { Prisma } from '../../src/platform/generated/client.ts'
 import { createEmptyDatabase } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
 import { recordingMonitor } from '../support/recording-monitor.ts'
 
-t.test('all questions are asked, again and again; one that Postgres refuses stops no other', async (t) => {
+async function openEmptyDatabase(t: Test) {
   const database = await createEmptyDatabase()
   const monitor = recordingMonitor()
-  const { db, poll, databaseBreaker, close } = openDatabase({ url: database.url, monitor })
+  const { close, ...opened } = openDatabase({ url: database.url, monitor })
   t.teardown(async () => {
     await close()
     await database.drop()
   })
+  return { ...opened, monitor }
+}
+
+t.test('all questions are asked, again and again; one that Postgres refuses stops no other', async (t) => {
+  const { db, poll, databaseBreaker, monitor } = await openEmptyDatabase(t)
   const answers: number[] = []
   const counts: string[] = []
   poll.ask<number>({
@@ -43,13 +48,7 @@ t.test('all questions are asked, again and again; one that Postgres refuses stop
 })
 
 t.test('a locked table is no outage, and no backend waits for it', async (t) => {
-  const database = await createEmptyDatabase()
-  const monitor = recordingMonitor()
-  const { db, poll, databaseBreaker, close } = openDatabase({ url: database.url, monitor })
-  t.teardown(async () => {
-    await close()
-    await database.drop()
-  })
+  const { db, poll, databaseBreaker, monitor } = await openEmptyDatabase(t)
   await db.$executeRaw`CREATE TABLE busy ()`
   const answers: string[] = []
   poll.ask<string>({

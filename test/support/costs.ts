@@ -39,7 +39,7 @@ export function callsOf<Name extends string>(
   return calls
 }
 
-/** The statements that this process sends to Postgres from now on, without the heartbeats. */
+/** The statements that this process sends to Postgres from now on, without the poll. */
 export function statementsOf(t: Teardown): () => string[] {
   const calls = callsOf(t, pg.Client.prototype, 'query')
   return () =>

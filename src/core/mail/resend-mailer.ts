@@ -1,4 +1,5 @@
 import type { Resend } from 'resend'
+import { openOnce } from '../../platform/open-once.ts'
 import { type Mailer, MailRejected } from './mailer.ts'
 
 export interface ResendOptions {
@@ -17,14 +18,13 @@ const TIMEOUT_MS = 10_000
  * Errors name only the provider's code and status, because its free text can quote addresses.
  */
 export function createResendMailer({ apiKey, baseUrl, from, replyTo }: ResendOptions): Mailer {
-  let resend: Promise<Resend> | undefined
+  const resend = openOnce(() => openResend(apiKey, baseUrl))
 
   return {
     name: 'resend',
 
     async send({ id, to, subject, text, html }) {
-      resend ??= openResend(apiKey, baseUrl)
-      const { emails } = await resend
+      const { emails } = await resend()
       const mail = { from, to: [to], subject, text, html, ...(replyTo ? { replyTo } : {}) }
       // The SDK passes these options to fetch, so the signal works although the types do not list it.
       const options = { idempotencyKey: id, signal: AbortSignal.timeout(TIMEOUT_MS) }

@@ -1,4 +1,5 @@
 import type { Transporter } from 'nodemailer'
+import { openOnce } from '../../platform/open-once.ts'
 import { type Mailer, MailRejected } from './mailer.ts'
 
 export interface SmtpOptions {
@@ -10,16 +11,15 @@ export interface SmtpOptions {
 
 /** Sends over SMTP. SMTP has no idempotency key; a fixed Message-ID lets mailboxes drop a second copy. */
 export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
-  let transport: Promise<Transporter> | undefined
+  // The library is loaded when it is first used.
+  const transport = openOnce(() => openTransport(url))
   const domain = /@([^\s<>"@]+)>?\s*$/.exec(from)?.[1] ?? 'localhost'
 
   return {
     name: 'smtp',
 
     async send({ id, to, subject, text, html }) {
-      // The library is loaded when it is first used.
-      transport ??= openTransport(url)
-      const opened = await transport
+      const opened = await transport()
       try {
         await opened.sendMail({
           from,

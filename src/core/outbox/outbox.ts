@@ -29,11 +29,10 @@ export type OutboxDeps = UsesPlatform<'db' | 'poll' | 'secrets' | 'clock' | 'log
 const BATCH = 10
 const HOUR_MS = 3_600_000
 
-/** Its worker runs when a transaction of this process queues a message, and when a heartbeat finds one that is due. */
+/** Its worker runs when a transaction of this process queues a message, and when the poll finds one that is due. */
 export function openOutbox(deps: OutboxDeps): Outbox {
   const { db, poll, secrets, clock } = deps
   const kinds = new Map<string, MessageKind>()
-  let started = false
 
   async function deliverDue(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
@@ -58,15 +57,11 @@ export function openOutbox(deps: OutboxDeps): Outbox {
     monitor: deps,
   })
 
-  function wake(): void {
-    if (started) void worker.runNow().catch(() => {})
-  }
-
   poll.ask<boolean>({
     task: 'outbox',
     sql: () => hasDue([...kinds.keys()], clock.now()),
     answer(isDue) {
-      if (isDue) wake()
+      if (isDue) worker.wake()
     },
   })
 
@@ -88,17 +83,11 @@ export function openOutbox(deps: OutboxDeps): Outbox {
         const row = { id, kind: kind.name, topic, recipient, sealed, nextAttemptAt: createdAt, createdAt }
         await tx.outboxMessage.create({ data: row })
         // Not awaited: the response to the client does not wait for the delivery.
-        afterCommit(tx, wake)
+        afterCommit(tx, worker.wake)
       }
     },
-    start() {
-      started = true
-      worker.start()
-    },
-    async stop() {
-      started = false
-      await worker.stop()
-    },
+    start: worker.start,
+    stop: worker.stop,
     drain: worker.runNow,
   }
 }

@@ -1,3 +1,5 @@
+import { openOnce } from '../../platform/open-once.ts'
+
 /** The most common passwords, from a list that is bundled with the server and needs no network. */
 export interface CommonPasswords {
   has(password: string): Promise<boolean>
@@ -6,17 +8,15 @@ export interface CommonPasswords {
 // Shorter passwords are refused anyway.
 const MIN_LENGTH = 8
 
-let list: Promise<ReadonlySet<string>> | undefined
-
 // Lower case, like the list: attackers also try other capitals and surrounding spaces.
 const spelling = (password: string) => password.normalize('NFC').trim().toLowerCase()
 
-/** Loads the list when it is first used, once per process: that takes 20 ms, and 10 MB of memory from then on. */
+// Once per process: that takes 20 ms, and 10 MB of memory from then on.
+const list = openOnce(load)
+
+/** Loads the list when it is first used. */
 export const commonPasswords: CommonPasswords = {
-  async has(password) {
-    list ??= load()
-    return (await list).has(spelling(password))
-  },
+  has: async (password) => (await list()).has(spelling(password)),
 }
 
 async function load(): Promise<ReadonlySet<string>> {

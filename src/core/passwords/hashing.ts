@@ -14,12 +14,12 @@ export interface PasswordOptions {
 
 /**
  * argon2id with bounded concurrency and a bounded queue, which is fair between clients. `client` is the `clientKey` of
- * whoever asks. @throws {Overloaded} when the queue is full.
+ * the caller. @throws {Overloaded} when the queue is full.
  */
 export interface Passwords {
   /**
-   * Runs a task that checks a password, when its turn has come. Who must wait or is refused has then not yet taken a
-   * place in the queue for database connections, which is not fair. A task that succeeds is not counted as use.
+   * Runs a task that checks a password, when its turn has come. Until then the client takes no place in the queue for
+   * database connections, which is not fair. A task that succeeds is not counted as use.
    */
   admit<T>(client: string, task: (hashing: Hashing) => Promise<T>): Promise<T>
   hash(password: string, client: string): Promise<string>

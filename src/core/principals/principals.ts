@@ -60,5 +60,5 @@ export function principalOf(
 
 const isName = (value: unknown): value is string => typeof value === 'string' && value !== ''
 
-const isTexts = (value: unknown): value is readonly string[] =>
+export const isTexts = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')

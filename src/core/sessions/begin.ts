@@ -7,7 +7,7 @@ import type { User } from '../users/users.ts'
 import type { SessionClaims } from './claims.ts'
 import { insertion } from './ledger.ts'
 import { MAX_CREDITS } from './rotation/decide.ts'
-import type { RefreshTokenStore } from './rotation/redis-store.ts'
+import { conditionsNow, type RefreshTokenStore } from './rotation/redis-store.ts'
 import type { RefreshTokenFormat } from './rotation/token.ts'
 
 /** A live session with its current refresh token. Times in milliseconds since the epoch. */
@@ -59,9 +59,9 @@ export function createBegin({
   store,
   format,
   lifetimes,
-  incarnation = '',
+  incarnation,
 }: BeginDeps): Begin {
-  const conditions = () => ({ incarnation, deadline: redisBreaker.deadline() })
+  const conditions = () => conditionsNow(redisBreaker, incarnation)
 
   return async (userId, start) => {
     const now = clock.now()

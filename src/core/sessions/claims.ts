@@ -1,3 +1,5 @@
+import { isTexts } from '../principals/principals.ts'
+
 /** The claims of a session in each of its access tokens (RFC 9068 §2.2). */
 export interface SessionClaims {
   sub: string
@@ -15,11 +17,8 @@ export function parseClaims(json: string): SessionClaims {
   const claims: Partial<Record<keyof SessionClaims, unknown>> = JSON.parse(json)
   const { sub, sid, client_id, scope, roles, auth_time, amr } = claims
   const texts = [sub, sid, client_id, scope].every((value) => typeof value === 'string')
-  if (!texts || typeof auth_time !== 'number' || !areTexts(roles) || !areTexts(amr)) {
+  if (!texts || typeof auth_time !== 'number' || !isTexts(roles) || !isTexts(amr)) {
     throw new TypeError('a store holds malformed claims')
   }
   return claims as SessionClaims
 }
-
-const areTexts = (list: unknown): boolean =>
-  Array.isArray(list) && list.every((value) => typeof value === 'string')

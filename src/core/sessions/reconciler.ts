@@ -14,8 +14,8 @@ export interface ReconcilerDeps extends UsesPlatform<'db' | 'poll' | 'redisBreak
 const BATCH = 1_000
 
 /**
- * Updates Redis from the ledger: revocations that did not reach Redis, and families rotated without it. It runs when a
- * heartbeat of the database finds any.
+ * Updates Redis from the ledger: revocations that did not reach Redis, and families rotated without it. It runs when the
+ * poll finds any.
  */
 export function createReconciler(deps: ReconcilerDeps): Background {
   const { db, poll, store, revocations, redisBreaker } = deps
@@ -37,15 +37,9 @@ export function createReconciler(deps: ReconcilerDeps): Background {
   // Redis is not used again before it has received what it missed.
   redisBreaker.beforeClosing(reconcile)
 
-  let started = false
-  let failed = false
   const reconciler = repeat({
     task: 'reconciler',
-    async run() {
-      failed = true
-      await reconcile()
-      failed = false
-    },
+    run: reconcile,
     failure: {
       message: 'Redis could not be updated from the ledger',
       recovered: 'Redis was updated from the ledger',
@@ -56,17 +50,8 @@ export function createReconciler(deps: ReconcilerDeps): Background {
     task: 'reconciler',
     sql: () => Prisma.sql`(${hasPendingRevocations} OR ${hasRotatedOnLedger})`,
     answer(isNeeded) {
-      if (started && !redisBreaker.isOpen && (isNeeded || failed)) void reconciler.runNow().catch(() => {})
+      if (!redisBreaker.isOpen && (isNeeded || reconciler.isFailing)) reconciler.wake()
     },
   })
-  return {
-    start() {
-      started = true
-      reconciler.start()
-    },
-    stop() {
-      started = false
-      return reconciler.stop()
-    },
-  }
+  return reconciler
 }

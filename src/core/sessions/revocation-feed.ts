@@ -7,8 +7,8 @@ import { endedWithin, readEnded } from './ledger.ts'
 import type { RevokedTokens } from './revoked-tokens.ts'
 
 /**
- * Collects the revocations of all nodes on this one: at once from a Redis stream, and from the ledger with every
- * heartbeat of the database, whether Redis works or not. Each source alone covers what ended up to a second ago.
+ * Collects the revocations of all nodes on this one: at once from a Redis stream, and from the ledger about
+ * twice a second, whether Redis works or not. Each source alone covers what ended up to a second ago.
  */
 export interface RevocationFeed extends Background {
   /** Whether this node knows every revocation up to a second ago. */

@@ -213,7 +213,7 @@ t.test('a started outbox sends when woken and when polled, but not after it was 
 t.test('a database failure is logged and the query is retried', async (t) => {
   const { state, outbox } = setup()
   await outbox.enqueue(to, verify)
-  // The worker fails, and not the heartbeat.
+  // The worker fails, and not the poll.
   await db.$executeRaw`ALTER TABLE outbox_messages RENAME COLUMN attempts TO renamed`
   await poll.start()
   outbox.start()

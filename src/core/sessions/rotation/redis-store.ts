@@ -1,5 +1,5 @@
 import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
-import type { RedisClient } from '../../../platform/redis.ts'
+import type { RedisBreaker, RedisClient } from '../../../platform/redis.ts'
 import { type SessionEndedReason, toSessionEndedReason } from '../../reasons/reasons.ts'
 import type { FamilyState, RotationRequest, Verdict } from './decide.ts'
 import { INVALIDATE, MARK, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
@@ -32,6 +32,12 @@ export interface Conditions {
   /** Milliseconds by Redis's clock. A command that arrives later does nothing. */
   deadline: number
 }
+
+/** The conditions of a command that is sent now. */
+export const conditionsNow = (
+  redisBreaker: Pick<RedisBreaker, 'deadline'>,
+  incarnation: string | undefined,
+): Conditions => ({ incarnation: incarnation ?? '', deadline: redisBreaker.deadline() })
 
 /** `mark` is what a merge has to name; '' by a server that has no incarnation: it cannot be used. */
 export type StoreAnswer = Verdict | { outcome: 'cold'; mark: string }

@@ -4,7 +4,7 @@ import type { SessionEndedReason } from '../../reasons/reasons.ts'
 import type { RotationRequest, Verdict } from './decide.ts'
 import { createFamilyReader } from './family-reader.ts'
 import { type LedgerFamily, rotateOnLedger } from './ledger-store.ts'
-import type { Merge, RefreshTokenStore, StoreAnswer } from './redis-store.ts'
+import { conditionsNow, type Merge, type RefreshTokenStore, type StoreAnswer } from './redis-store.ts'
 import type { WriteBehind } from './write-behind.ts'
 
 export interface RotationDeps extends UsesPlatform<'db' | 'query' | 'redisBreaker'> {
@@ -26,9 +26,8 @@ export type Rotate = (
 const MAX_TRIES = 3
 
 export function createRotate(deps: RotationDeps): Rotate {
-  const { db, query, store, redisBreaker, writeBehind, incarnation = '' } = deps
+  const { db, query, store, redisBreaker, writeBehind, incarnation } = deps
   const readFamily = createFamilyReader(query)
-  const conditions = () => ({ incarnation, deadline: redisBreaker.deadline() })
 
   return async (familyHash, presented) => {
     const arrived = performance.now()
@@ -45,7 +44,9 @@ export function createRotate(deps: RotationDeps): Rotate {
 
   async function onRedis(familyHash: string, request: () => RotationRequest): Promise<StoreAnswer> {
     const rotate = (merge?: Merge) =>
-      redisBreaker.run(() => store.rotate(familyHash, request(), conditions(), merge))
+      redisBreaker.run(() =>
+        store.rotate(familyHash, request(), conditionsNow(redisBreaker, incarnation), merge),
+      )
     let answer = await rotate()
     // Without a mark nothing can be merged: such a server leaves every rotation to the ledger.
     for (let tries = 0; answer.outcome === 'cold' && answer.mark && tries < MAX_TRIES; tries += 1) {

@@ -114,7 +114,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
   let saved: Record<string, string> | undefined
   let last: { presented: number; attempt: string } | undefined
   let unflushed: Rotation | undefined
-  let reading: { mark: string; family: LedgerFamily } | undefined
+  let reading: { mark: string; incarnation: string | null; family: LedgerFamily } | undefined
   let tombstoned = false
   const attemptsOf = new Map<number, Set<string>>()
   const session = newSession(familyHash, userId)
@@ -185,7 +185,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
 
   async function read(): Promise<void> {
     const mark = await store.mark(familyHash, standing(incarnation))
-    if (mark) reading = { mark, family: await inLedger() }
+    if (mark) reading = { mark, incarnation: await redis.hget(key, 'incarnation'), family: await inLedger() }
   }
 
   async function merge(): Promise<void> {
@@ -194,7 +194,8 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     const before = await redis.hgetall(key)
     await store.merge(familyHash, reading, standing(incarnation))
     const after = await redis.hgetall(key)
-    if (before.merge !== reading.mark || before.incarnation === '') {
+    // An invalidation empties the incarnation, and a restart changes it: both make the mark void.
+    if (before.merge !== reading.mark || before.incarnation !== reading.incarnation) {
       return must(JSON.stringify(after) === JSON.stringify(before), 'a merge without its mark changed Redis')
     }
     const current = await inLedger()
