@@ -30,12 +30,11 @@ export async function register(simulation: Simulation, random: Random, user: Use
   if (answer?.status !== 202) return false
   const tried = new Set<string>()
   for (const began = now(); now() - began < MAIL_MS; await sleep(250)) {
-    // A repeated registration replaces the earlier one and voids its mail, so the valid mail may arrive later.
     for (const token of (await mailedTokens(simulation.cluster.inboxDir, email)).filter(
       (each) => !tried.has(each),
     )) {
       tried.add(token)
-      const verify = { method: 'POST', path: '/auth/verify-email', body: { token } } as const
+      const verify = { method: 'POST', path: '/auth/verify-email', body: { token, password } } as const
       const verified = await insist(simulation, random, verify)
       if (verified?.status !== 200 && !(await worksAnyway(simulation, random, user))) continue
       simulation.users.push(user)

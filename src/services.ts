@@ -6,6 +6,7 @@ import { createLinks, createMailer, openMail } from './core/mail/mail.ts'
 import { openOneTime } from './core/one-time/one-time.ts'
 import { openOutbox } from './core/outbox/outbox.ts'
 import { openPasswords } from './core/passwords/passwords.ts'
+import { openRegistrations } from './core/registrations/registrations.ts'
 import { createRetention } from './core/retention/retention.ts'
 import { createSealedRows } from './core/sealed-rows/sealed-rows.ts'
 import { findOwners, openSessions } from './core/sessions/sessions.ts'
@@ -57,12 +58,14 @@ export async function openServices(config: Config, clock: Clock, log: Log): Prom
     factors,
   }
   const lockout = openLockout(base)
-  const services: Services = { ...base, lockout, ...openSignIn({ ...base, lockout }) }
+  const { registrations, background: ofRegistrations } = openRegistrations({ ...base, lockout })
+  const services: Services = { ...base, lockout, registrations, ...openSignIn({ ...base, lockout }) }
   const retention = createRetention({ ...platform, auditDays })
   const background = runBackground(
     [
       platform.retryQueue,
       ...sessions.background,
+      ...ofRegistrations,
       tokens.keyRing,
       events,
       outbox,

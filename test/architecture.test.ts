@@ -23,7 +23,7 @@ const CORE = [
   ['users', 'mail'],
   ['one-time', 'sessions'],
   ['factors', 'lockout', 'tokens', 'erasure', 'sealed-rows', 'retention'],
-  ['sign-in'],
+  ['registrations', 'sign-in'],
   ['uses.ts'],
 ]
 

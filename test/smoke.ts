@@ -51,7 +51,7 @@ async function smoke(): Promise<void> {
 
   await call('POST', '/auth/register', 202, { ...ACCOUNT, name: 'Ann' })
   await eventually(() => mails.tokens.length > 0)
-  await call('POST', '/auth/verify-email', 200, { token: mails.tokens[0] })
+  await call('POST', '/auth/verify-email', 200, { token: mails.tokens[0], password: ACCOUNT.password })
   const tokens = await call('POST', '/auth/login', 200, { ...ACCOUNT, transport: 'body' })
   const refreshed = await call('POST', '/auth/refresh', 200, { refresh_token: tokens.refresh_token })
   const me = await call('GET', '/me', 200, undefined, refreshed.access_token)

@@ -88,7 +88,7 @@ export async function callEveryRoute(
     await post('/auth/resend-verification', { email })
     const token = await mailed(email, /verify-email/)
     await get(`/auth/verify-email?token=${token}`)
-    await post('/auth/verify-email', { token })
+    await post('/auth/verify-email', { token, password: PASSWORD })
   }
 
   async function useSessions(): Promise<string> {

@@ -6,6 +6,7 @@ import type { Links, Mail } from './mail/mail.ts'
 import type { OneTimeTokens, Tickets } from './one-time/one-time.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { PasswordPolicy, Passwords } from './passwords/passwords.ts'
+import type { Registrations } from './registrations/registrations.ts'
 import type { Sessions } from './sessions/sessions.ts'
 import type { Devices, SignIn, StepUp } from './sign-in/sign-in.ts'
 import type { AccessTokens, KeyRing } from './tokens/tokens.ts'
@@ -18,6 +19,7 @@ export interface Services extends Platform {
   outbox: Outbox
   mail: Mail
   links: Links
+  registrations: Registrations
   sessions: Sessions
   accessTokens: AccessTokens
   keyRing: KeyRing

@@ -16,11 +16,7 @@ export async function seedDemoUser(config: Config): Promise<typeof DEMO> {
     if (!(await users.findByEmail(db, email))) {
       const passwords = await createPasswords({ clock: systemClock }, config.argon2)
       const passwordHash = await passwords.hash(password, 'local')
-      const registration = { email, name: 'Demo', passwordHash }
-      await createTransact(db)(async (tx) => {
-        const user = await users.register(tx, registration)
-        if (user) await users.markVerified(tx, user)
-      })
+      await createTransact(db)((tx) => users.create(tx, { email, name: 'Demo', passwordHash }))
     }
     return DEMO
   } finally {

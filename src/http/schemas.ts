@@ -118,6 +118,11 @@ export const OneTimeToken = Type.String({
   description: 'The token from the mailed link',
   examples: ['the-token-of-the-link'],
 })
+export const RegistrationToken = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  description: 'The token that the registration was answered with, or its cookie instead',
+})
 export const NoContent = Type.Null({ description: 'Done' })
 
 export const User = Type.Object(

@@ -8,10 +8,11 @@ export interface ServerCookie {
   cleared: CookieSerializeOptions
 }
 
-/** The cookies of the refresh token and of the device token. */
+/** The cookies of the refresh token, the device token and the registration token. */
 export interface SessionCookies {
   refresh: ServerCookie
   device: ServerCookie
+  registration: ServerCookie
 }
 
 export function sessionCookies(publicUrl: string, sameSite: 'lax' | 'strict' | 'none'): SessionCookies {
@@ -32,5 +33,6 @@ export function sessionCookies(publicUrl: string, sameSite: 'lax' | 'strict' | '
   return {
     refresh: cookie('__Host-ratchet', 'ratchet-dev'),
     device: cookie('__Host-ratchet-device', 'ratchet-device-dev'),
+    registration: cookie('__Host-ratchet-registration', 'ratchet-registration-dev'),
   }
 }

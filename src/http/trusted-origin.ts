@@ -4,6 +4,10 @@ import { Problem } from '../core/problems/problems.ts'
 /** Checks whether an `Origin` is this server's or an allowed one; the match is exact, and `null` never matches. */
 export interface TrustedOrigins {
   has(origin: string | undefined): boolean
+  /** A cookie of the request, unless a page of an origin that is not allowed sent it. */
+  cookieOf(request: FastifyRequest, name: string): string | undefined
+  /** For calls that set a cookie. @throws `origin_not_allowed` for a page of an origin that is not allowed. */
+  refuseForeign(request: FastifyRequest): void
   /** For calls that a cookie authenticates. @throws `origin_not_allowed`, `unsupported_media_type`. */
   require(request: FastifyRequest): void
 }
@@ -12,8 +16,14 @@ export function createTrustedOrigins(publicUrl: string, allowed: readonly string
   const own = new URL(publicUrl).origin
   const origins = new Set([own, ...allowed])
   const has = (origin: string | undefined) => origin !== undefined && origins.has(origin)
+  // Without an `Origin` it is no page, or a page of this server.
+  const isForeign = ({ headers: { origin } }: FastifyRequest) => origin !== undefined && !has(origin)
   return {
     has,
+    cookieOf: (request, name) => (isForeign(request) ? undefined : request.cookies[name]),
+    refuseForeign(request) {
+      if (isForeign(request)) throw new Problem('origin_not_allowed')
+    },
     require(request) {
       const { origin } = request.headers
       if (!has(origin)) throw new Problem('origin_not_allowed')

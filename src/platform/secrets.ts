@@ -1,7 +1,14 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 
 /** What a derived key is for; part of the derivation, so that no two uses share a key. */
-export type SecretPurpose = 'refresh-token' | 'refresh-key-id' | 'signing-key' | 'outbox' | 'ticket' | 'totp'
+export type SecretPurpose =
+  | 'refresh-token'
+  | 'refresh-key-id'
+  | 'signing-key'
+  | 'outbox'
+  | 'ticket'
+  | 'totp'
+  | 'registration-link'
 
 /** The keys of a deployment, derived from `APP_SECRETS` (HKDF-SHA-256, RFC 5869). */
 export interface Secrets {

@@ -18,7 +18,7 @@ t.test('no flow writes a secret to the log', async (t) => {
   await server.post('/auth/register', { email, password: first })
   const verification = await server.lastToken(email)
   await server.call('GET', `/auth/verify-email?token=${verification}`)
-  await server.post('/auth/verify-email', { token: verification })
+  await server.post('/auth/verify-email', { token: verification, password: first })
   await server.call('POST', '/auth/verify-email', {
     body: `token=${formToken}`,
     headers: { 'content-type': 'application/x-www-form-urlencoded' },

@@ -160,10 +160,9 @@ t.test('the examples of the documentation are accepted', async (t) => {
     'only the account does not exist',
   )
   const register = body.paths['/auth/register'].post.requestBody.content['application/json'].schema.properties
-  const proposed = Object.entries<{ examples: string[] }>(register).map(([name, { examples }]) => [
-    name,
-    examples[0],
-  ])
+  const proposed = Object.entries<{ examples?: string[]; default: string }>(register).map(
+    ([name, { examples, default: usual }]) => [name, examples?.[0] ?? usual],
+  )
   t.equal((await server.post('/auth/register', Object.fromEntries(proposed))).status, 202)
   const script = await server.call('GET', '/docs/static/swagger-initializer.js')
   t.match(script.text, '/openapi.json')

@@ -25,6 +25,7 @@ export async function plantUsers(
   server: TestServer,
   users: readonly { email: string; name?: string; createdAt?: Date }[],
 ): Promise<void> {
-  const data = users.map((user) => ({ id: randomUUID(), passwordHash: 'none', ...user }))
+  const emailVerifiedAt = new Date()
+  const data = users.map((user) => ({ id: randomUUID(), emailVerifiedAt, passwordHash: 'none', ...user }))
   await server.db.user.createMany({ data })
 }

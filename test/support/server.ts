@@ -179,7 +179,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   /** A verified account. */
   async function createAccount(email = freshEmail()) {
     await post('/auth/register', { email, password, name: 'Ada' })
-    await post('/auth/verify-email', { token: await lastToken(email) })
+    await post('/auth/verify-email', { token: await lastToken(email), password })
     return { email, password }
   }
 

@@ -16,7 +16,7 @@ const CHANGED = [NONE, 'unchanged'] as const
  */
 export const EVENTS = {
   register: { success: [NONE], failure: ['already_registered'] },
-  verify_email: { success: [NONE], failure: ['token_invalid'] },
+  verify_email: { success: [NONE], failure: ['token_invalid', 'proof_required'] },
   login: {
     success: [NONE],
     failure: [
@@ -39,7 +39,7 @@ export const EVENTS = {
   password_reset_request: { success: [NONE], failure: ['unknown_user', 'disabled'] },
   password_reset: { success: [NONE], failure: ['token_invalid'] },
   account_update: { success: [NONE], failure: [] },
-  account_delete: { success: [NONE, 'superseded'], failure: [...WRONG_PROOF, ...NOT_THIS_ACCOUNT] },
+  account_delete: { success: [NONE], failure: [...WRONG_PROOF, ...NOT_THIS_ACCOUNT] },
   step_up: { success: [], failure: WRONG_PROOF },
   lock: {
     success: [

@@ -14,18 +14,34 @@ export interface Letter {
   paragraphs: readonly string[]
   /** The sentence before the button, after the facts. */
   request?: string
-  action?: { label: string; link: string } | undefined
+  action?: Action | undefined
+  /** Several buttons, each below the facts that tell it from the others. */
+  choices?: readonly { facts: readonly Fact[]; action: Action }[]
   /** Small print below the button: what to do if this was not you, when the link expires. */
   notes: readonly string[]
   /** Facts, as label and value. */
-  facts?: readonly (readonly [label: string, value: string])[] | undefined
+  facts?: readonly Fact[] | undefined
+}
+
+type Fact = readonly [label: string, value: string]
+interface Action {
+  label: string
+  link: string
 }
 
 /** The plain-text part: complete by itself, with the link alone on its line. */
 export function layoutText(letter: Letter, brand: Brand): string {
-  const facts = (letter.facts ?? []).map(([label, value]) => `${label}: ${value}`).join('\n')
-  const action = letter.action && `${letter.action.label}:\n${letter.action.link}`
-  const blocks = [letter.heading, ...letter.paragraphs, facts, letter.request, action, ...letter.notes]
+  const factsOf = (facts: readonly Fact[]) => facts.map(([label, value]) => `${label}: ${value}`).join('\n')
+  const textOf = ({ label, link }: Action) => `${label}:\n${link}`
+  const blocks = [
+    letter.heading,
+    ...letter.paragraphs,
+    factsOf(letter.facts ?? []),
+    letter.request,
+    letter.action && textOf(letter.action),
+    ...(letter.choices ?? []).flatMap(({ facts, action }) => [factsOf(facts), textOf(action)]),
+    ...letter.notes,
+  ]
   return `${[...blocks, `-- \n${brand.name}\n${brand.url}`].filter(Boolean).join('\n\n')}\n`
 }
 
@@ -60,6 +76,7 @@ export function layoutHtml(letter: Letter, brand: Brand): string {
     factList(letter.facts ?? []),
     letter.request ? paragraph(letter.request) : '',
     letter.action ? button(letter.action) : '',
+    ...(letter.choices ?? []).flatMap(({ facts, action }) => [factList(facts), button(action)]),
     ...letter.notes.map(note),
   ]
   return `<!doctype html>
@@ -98,14 +115,14 @@ const note = (text: string) =>
   `<p class="soft rule" style="margin:16px 0 0;padding:16px 0 0;border-top:1px solid #e3e6ec;${SOFT}">
 ${escapeHtml(text)}</p>`
 
-function button({ label, link }: { label: string; link: string }): string {
+function button({ label, link }: Action): string {
   const href = escapeHtml(link)
   return `<p style="margin:24px 0"><a class="button" href="${href}" style="${BUTTON}">${escapeHtml(label)}</a></p>
 <p class="soft" style="margin:0;${SOFT}">Or open this address in a browser:<br>
 <a class="link" href="${href}" style="color:#2f4fd8;word-break:break-all">${href}</a></p>`
 }
 
-function factList(facts: readonly (readonly [string, string])[]): string {
+function factList(facts: readonly Fact[]): string {
   if (facts.length === 0) return ''
   const rows = facts.map(([label, value]) => {
     const name = `<span class="soft" style="color:#5b6473">${escapeHtml(label)}:</span>`

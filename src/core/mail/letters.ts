@@ -4,24 +4,39 @@ import type { FactorChange, Factors, MailTemplate, Templates } from './mail-data
 
 /** The text of each mail; `brand` is the service's name as the reader knows it. */
 export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string) => Letter } = {
-  verify_email: ({ link, minutes, resetLink }, brand) => ({
+  confirm_registration: ({ registrations, minutes }, brand) => {
+    const [only, ...others] = registrations
+    return {
+      subject: `Confirm your e-mail address for ${brand}`,
+      heading: 'Confirm your e-mail address',
+      paragraphs: [
+        others.length === 0
+          ? `Someone registered at ${brand} with this e-mail address. If it was you, confirm the address:`
+          : `Someone registered at ${brand} with this e-mail address more than once. Confirm the one that was you, the ` +
+            'others then end:',
+      ],
+      facts: others.length === 0 ? describeCircumstances(only ?? {}) : [],
+      choices: registrations.map(({ link, ...circumstances }) => ({
+        facts: others.length === 0 ? [] : describeCircumstances(circumstances),
+        action: { label: 'Confirm my address', link },
+      })),
+      notes: [
+        'Somebody else may have chosen the password. So the page asks for it, unless you registered in the same browser, ' +
+          'or lets you choose your own.',
+        'If you did not register, ignore this message: no account is made.',
+        `A link works for ${duration(minutes)}.`,
+      ],
+    }
+  },
+
+  verify_email: ({ link, minutes }, brand) => ({
     subject: `Confirm your e-mail address for ${brand}`,
     heading: 'Confirm your e-mail address',
     paragraphs: [
-      `Someone created an account at ${brand} with this e-mail address. If it was you, confirm the address:`,
+      `Someone registered at ${brand} with this e-mail address. If it was you, confirm the address:`,
     ],
     action: { label: 'Confirm my address', link },
-    notes: [
-      'If you did not create an account, ignore this message and do not press the button: ' +
-        'somebody else chose the password, and confirming would give them an account in your name.',
-      ...(resetLink
-        ? [
-            'This address was registered more than once, and only the most recent password works. If you may not have ' +
-              `chosen it, do not press the button: set your own password at ${resetLink}`,
-          ]
-        : []),
-      linkExpiry(minutes),
-    ],
+    notes: ['If you did not register, ignore this message: no account is made.', linkExpiry(minutes)],
   }),
 
   already_registered: ({ signInHint, resetLink }, brand) => ({
@@ -37,15 +52,22 @@ export const letters: { [T in MailTemplate]: (data: Templates[T], brand: string)
     notes: ['If this was not you, you need not do anything: nobody has got into your account.'],
   }),
 
-  reset_password: ({ link, minutes, ip }, brand) => ({
+  reset_password: ({ link, minutes, ip, isNew }, brand) => ({
     subject: `Choose a new password for ${brand}`,
     heading: 'Choose a new password',
-    paragraphs: [`Someone asked to reset the password of your account at ${brand}.`],
+    paragraphs: [
+      isNew
+        ? `Someone registered at ${brand} with this e-mail address, and asked for a new password. Choosing one makes ` +
+          'the account yours.'
+        : `Someone asked to reset the password of your account at ${brand}.`,
+    ],
     facts: describeCircumstances({ ip }),
     request: 'If it was you, choose a new password here:',
     action: { label: 'Choose a new password', link },
     notes: [
-      'If you did not ask for this, ignore this message: your password stays the same.',
+      isNew
+        ? 'If you did not ask for this, ignore this message: no account is made.'
+        : 'If you did not ask for this, ignore this message: your password stays the same.',
       linkExpiry(minutes),
     ],
   }),
@@ -212,8 +234,8 @@ function remaining(factors: Factors | undefined): string[] {
 
 const linkExpiry = (minutes: number) => `The link works once, for ${duration(minutes)}.`
 
-/** 90 → `90 minutes`, 1440 → `24 hours` */
+/** 90 → `90 minutes`, 1440 → `24 hours`, 1425 → `23 hours` */
 function duration(minutes: number): string {
-  const [count, unit] = minutes >= 120 && minutes % 60 === 0 ? [minutes / 60, 'hour'] : [minutes, 'minute']
+  const [count, unit] = minutes >= 120 ? [Math.floor(minutes / 60), 'hour'] : [minutes, 'minute']
   return `${count} ${unit}${count === 1 ? '' : 's'}`
 }

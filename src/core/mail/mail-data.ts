@@ -2,11 +2,17 @@ import type { Circumstances } from './facts.ts'
 
 /** The data of each mail. */
 export interface Templates {
-  /** `resetLink` if the address was registered before, perhaps by somebody else. */
-  verify_email: { link: string; minutes: number; resetLink?: string | undefined }
+  /** Everything that waits for a confirmation; the first of the links expires in `minutes`. */
+  confirm_registration: {
+    registrations: readonly (Circumstances & { link: string })[]
+    minutes: number
+  }
+  /** Queued by the previous version only. */
+  verify_email: { link: string; minutes: number }
   /** `signInHint` is a sentence that says where to sign in. */
   already_registered: { signInHint?: string | undefined; resetLink: string }
-  reset_password: { link: string; minutes: number; ip?: string | undefined }
+  /** `isNew` if there is only a registration yet, and the new password makes the account. */
+  reset_password: { link: string; minutes: number; ip?: string | undefined; isNew?: boolean | undefined }
   /** `at` is in milliseconds since the epoch, here and below. `factors`: the factors that the account still has. */
   password_changed: { at: number; ip?: string | undefined; factors?: Factors | undefined }
   refresh_reuse_detected: { at: number; ip?: string | undefined; userAgent?: string | undefined }

@@ -53,6 +53,7 @@ async function write(db: Queryable, address: string, reason: string, at: Date): 
 
 /** Whether the reader needs the mail to continue; the others only inform. */
 const NEEDED: Record<MailTemplate, boolean> = {
+  confirm_registration: true,
   verify_email: true,
   already_registered: true,
   reset_password: true,

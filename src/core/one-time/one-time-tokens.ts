@@ -1,16 +1,15 @@
-import { createHash, randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
 import type { OneTimeToken } from '../../platform/generated/client.ts'
+import { hashOpaqueToken, newOpaqueToken } from '../../platform/opaque-token.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { LockedUser, User, Users } from '../users/users.ts'
 
-export type OneTimePurpose = 'verify_email' | 'reset_password' | 'unlock' | 'change_email'
+export type OneTimePurpose = 'reset_password' | 'unlock' | 'change_email'
 
 /** The lifetime of the link in a mail, in seconds. */
 export const ONE_TIME_TTL: Record<OneTimePurpose, number> = {
-  verify_email: 24 * 3600,
   reset_password: 3600,
   unlock: 3600,
   change_email: 3600,
@@ -44,18 +43,20 @@ export function createOneTimeTokens(deps: {
   const now = () => new Date(clock.now())
 
   const read = (db: Queryable, purpose: OneTimePurpose, token: string) =>
-    db.oneTimeToken.findUnique({ where: { tokenHash: hashOf(token), purpose, expiresAt: { gt: now() } } })
+    db.oneTimeToken.findUnique({
+      where: { tokenHash: hashOpaqueToken(token), purpose, expiresAt: { gt: now() } },
+    })
 
   return {
     async issue(tx, purpose, user, newEmail) {
       if (user.disabledAt) return null
-      const token = randomBytes(32).toString('base64url')
+      const token = newOpaqueToken()
       await tx.oneTimeToken.deleteMany({ where: { userId: user.id, expiresAt: { lt: now() } } })
       await tx.oneTimeToken.create({
         data: {
           id: uuidv7(),
           purpose,
-          tokenHash: hashOf(token),
+          tokenHash: hashOpaqueToken(token),
           userId: user.id,
           securityVersion: user.securityVersion,
           newEmail: newEmail ?? null,
@@ -88,14 +89,11 @@ export function createOneTimeTokens(deps: {
 }
 
 /**
- * A verification is valid only for the registration it was issued for, a change of address only while the password is
- * the same and no reset is required. A reset link proves access to the mailbox and is bound to neither.
+ * A change of address is valid only while the password is the same and no reset is required. A reset link proves access
+ * to the mailbox and is bound to neither.
  */
 function isValidFor(token: OneTimeToken, user: User): boolean {
   if (user.disabledAt) return false
-  if (token.purpose === 'change_email' && user.resetRequiredAt) return false
-  const isBound = token.purpose === 'verify_email' || token.purpose === 'change_email'
-  return !isBound || token.securityVersion === user.securityVersion
+  if (token.purpose !== 'change_email') return true
+  return !user.resetRequiredAt && token.securityVersion === user.securityVersion
 }
-
-const hashOf = (token: string) => new Uint8Array(createHash('sha256').update(token).digest())

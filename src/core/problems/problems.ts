@@ -17,6 +17,7 @@ export const problems = {
   mfa_invalid: [401, 'The second factor is wrong, used or expired'],
   signature_invalid: [401, 'The signature is not valid'],
   email_not_verified: [403, 'The e-mail address has not been verified'],
+  registration_proof_required: [403, 'The link needs a proof of who registered'],
   password_reset_required: [403, 'The password has to be reset first'],
   administrators_only: [403, 'Only administrators can do this'],
   second_factor_needed: [403, 'This needs a sign-in with a second factor'],

@@ -37,6 +37,9 @@ const rules = (auditDays: number): readonly Rule[] => [
   { table: 'outbox_messages', column: 'sent_at', days: 7 },
   { table: 'outbox_messages', column: 'gave_up_at', days: 30, where: 'sent_at IS NULL' },
   { table: 'one_time_tokens', column: 'expires_at', days: 1 },
+  { table: 'registrations', column: 'expires_at', days: 0 },
+  // They limit the mails of the next hour.
+  { table: 'registration_mails', column: 'due_at', days: 1 },
   SESSION_RETENTION,
   { table: 'audit_events', column: 'at', days: auditDays },
   // As long as browsers keep the cookie.

@@ -41,12 +41,8 @@ export interface Users {
   findByEmail(db: Queryable, email: string): Promise<User | null>
   /** A page of users, newest first. */
   search(db: Queryable, page: SearchPage): Promise<User[]>
-  /**
-   * Creates a user with an unverified address. A later registration replaces an unverified user and raises its security
-   * version. Null when the address belongs to an account.
-   */
-  register(tx: Transaction, registration: Registration): Promise<LockedUser | null>
-  markVerified(tx: Transaction, user: LockedUser): Promise<LockedUser>
+  /** Creates an account, whose address has been verified. Null when another account has the address. */
+  create(tx: Transaction, account: NewUser): Promise<LockedUser | null>
   /** Null when the user is gone or disabled. */
   rename(tx: Transaction, id: string, name: string): Promise<User | null>
   /** Raises the security version, which voids proofs of the old password. */
@@ -68,14 +64,22 @@ export interface Users {
     roles: readonly string[],
     endProofs: boolean,
   ): Promise<LockedUser>
-  /** Removes an unverified registration. False when it has been verified, or has changed its address. */
-  removeUnverified(tx: Transaction, user: User): Promise<boolean>
+  /**
+   * Removes accounts, up to `limit`, that the previous version made before their addresses were verified, after
+   * `keep` has stored what they become.
+   */
+  removeUnverified(
+    tx: Transaction,
+    limit: number,
+    keep: (users: readonly LockedUser[]) => Promise<void>,
+  ): Promise<number>
   delete(tx: Transaction, user: LockedUser): Promise<void>
 }
 
-export interface Registration {
+export interface NewUser {
+  /** Canonical. */
   email: string
-  name: string | undefined
+  name: string | null
   passwordHash: string
 }
 
@@ -85,6 +89,12 @@ const COLUMNS = Prisma.sql`id, email, email_verified_at AS "emailVerifiedAt", na
   created_at AS "createdAt", updated_at AS "updatedAt"`
 const FOR_UPDATE = Prisma.sql`FOR UPDATE`
 const FOR_SHARE = Prisma.sql`FOR SHARE`
+
+const IS_UNVERIFIED = Prisma.sql`
+  email_verified_at IS NULL AND disabled_at IS NULL AND password_hash IS NOT NULL`
+
+/** SQL: whether `removeUnverified` would find an account. */
+export const hasUnverified = Prisma.sql`EXISTS (SELECT FROM users WHERE ${IS_UNVERIFIED})`
 
 /**
  * SQL that joins the columns of a user that a session depends on, as `account.roles` and `account.disabled`; both are
@@ -134,18 +144,14 @@ export function openUsers({ clock }: { clock: Clock }): Users {
     find: (db, id) => db.user.findUnique({ where: { id } }),
     findByEmail: (db, email) => db.user.findUnique({ where: { email } }),
     search: searchUsers,
-    async register(tx, { email, name, passwordHash }) {
+    async create(tx, { email, name, passwordHash }) {
       // The written row is locked by this transaction.
       const [user] = await tx.$queryRaw<LockedUser[]>`
-        INSERT INTO users (id, email, name, password_hash, created_at, updated_at)
-        VALUES (${uuidv7()}::uuid, ${email}, ${name ?? null}, ${passwordHash}, ${now()}, ${now()})
-        ON CONFLICT (email) DO UPDATE SET name = EXCLUDED.name, password_hash = EXCLUDED.password_hash,
-          password_version = users.password_version + 1, updated_at = EXCLUDED.updated_at
-        WHERE users.email_verified_at IS NULL AND users.disabled_at IS NULL
-        RETURNING ${COLUMNS}`
+        INSERT INTO users (id, email, email_verified_at, name, password_hash, created_at, updated_at)
+        VALUES (${uuidv7()}::uuid, ${email}, ${now()}, ${name}, ${passwordHash}, ${now()}, ${now()})
+        ON CONFLICT (email) DO NOTHING RETURNING ${COLUMNS}`
       return user ?? null
     },
-    markVerified: (tx, user) => update(tx, user, { emailVerifiedAt: now() }),
     async rename(tx, id, name) {
       const { count } = await tx.user.updateMany({ where: { id, disabledAt: null }, data: { name } })
       return count === 1 ? tx.user.findUnique({ where: { id } }) : null
@@ -166,11 +172,14 @@ export function openUsers({ clock }: { clock: Clock }): Users {
     enable: (tx, user) => update(tx, user, { disabledAt: null }),
     requireReset: (tx, user) => update(tx, user, { resetRequiredAt: now(), ...endProofs }),
     setRoles: (tx, user, roles, end) => update(tx, user, { roles: [...roles], ...(end ? endProofs : {}) }),
-    async removeUnverified(tx, { id, email }) {
-      const { count } = await tx.user.deleteMany({
-        where: { id, email, emailVerifiedAt: null, disabledAt: null },
-      })
-      return count === 1
+    async removeUnverified(tx, limit, keep) {
+      const found = await tx.$queryRaw<LockedUser[]>`
+        SELECT ${COLUMNS} FROM users WHERE ${IS_UNVERIFIED} ORDER BY created_at LIMIT ${limit}
+        FOR UPDATE SKIP LOCKED`
+      if (found.length === 0) return 0
+      await keep(found)
+      const { count } = await tx.user.deleteMany({ where: { id: { in: found.map(({ id }) => id) } } })
+      return count
     },
     async delete(tx, { id }) {
       await tx.user.delete({ where: { id } })

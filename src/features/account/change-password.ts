@@ -50,6 +50,8 @@ export async function changePassword(
     await users.setPassword(tx, locked, passwordHash)
     await uses.oneTimeTokens.revoke(tx, locked)
     await uses.devices.forget(tx, locked)
+    // An enrolment that was begun by someone with the old password ends with it.
+    await factors.totp.abandon(tx, locked)
     // Guesses at the old password do not count against the new one. Now that all devices are unknown, a lock from
     // those guesses would lock them all out.
     await uses.lockout.unlock(tx, { email: locked.email })

@@ -45,7 +45,8 @@ async function move(
   const consumed = await oneTimeTokens.consume(tx, 'change_email', token)
   if (!consumed?.newEmail) return false
   const { user, newEmail } = consumed
-  if (!(await vacate(uses, tx, newEmail, context))) return false
+  // Read without a lock: two accounts that swap addresses would otherwise deadlock.
+  if (await users.findByEmail(tx, newEmail)) return false
   await users.moveToEmail(tx, user, newEmail)
   await oneTimeTokens.revoke(tx, user)
   // Failed guesses from before the address belonged to this account: nobody was notified of such a lock.
@@ -55,21 +56,5 @@ async function move(
     data: { newEmail, at: clock.now(), ip: context.ip, userAgent: context.userAgent },
   })
   await events.record(tx, { type: 'email_change', outcome: 'success', userId: user.id }, context)
-  return true
-}
-
-/** Removes an unverified registration of the address. False when the address belongs to an account. */
-async function vacate(
-  { users, events }: ConfirmEmailChangeUses,
-  tx: Transaction,
-  email: string,
-  context: RequestContext,
-): Promise<boolean> {
-  // Read without a lock: two accounts that swap addresses would otherwise deadlock.
-  const holder = await users.findByEmail(tx, email)
-  if (!holder) return true
-  if (!(await users.removeUnverified(tx, holder))) return false
-  const event = { type: 'account_delete', outcome: 'success', reason: 'superseded' } as const
-  await events.record(tx, { ...event, userId: holder.id }, context)
   return true
 }

@@ -1,20 +1,40 @@
+import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { linkPage } from '../../http/link-page.ts'
+import { REGISTRATION_TTL } from '../../core/registrations/registrations.ts'
+import type { Uses } from '../../core/uses.ts'
 import { withMinimumDuration } from '../../http/minimum-duration.ts'
 import { contextOf } from '../../http/request-context.ts'
-import { canonicalEmail, Email, Name, Password, strict } from '../../http/schemas.ts'
+import { canonicalEmail, Email, Name, Password, strict, Transport } from '../../http/schemas.ts'
+import type { SessionCookies } from '../../http/session-cookies.ts'
+import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { type RegisterUses, register } from './register.ts'
-import { resendVerification, type VerifyEmailUses, verifyEmail } from './verify-email.ts'
+import { resendVerification } from './resend-verification.ts'
+import { type VerifyEmailRoutesUses, verifyEmailRoutes } from './verify-email.routes.ts'
 
-export type RegistrationUses = RegisterUses & VerifyEmailUses
+export type RegistrationUses = RegisterUses &
+  VerifyEmailRoutesUses &
+  Uses<'clock'> & { origins: TrustedOrigins; cookies: SessionCookies }
 
-const RegisterBody = Type.Object({ email: Email, password: Password, name: Type.Optional(Name) }, strict)
+const RegisterBody = Type.Object(
+  { email: Email, password: Password, name: Type.Optional(Name), transport: Type.Optional(Transport) },
+  strict,
+)
 const Sent = Type.Object({ status: Type.Literal('verification_sent') })
+const Registered = Type.Object({
+  ...Sent.properties,
+  registration_token: Type.Optional(
+    Type.String({
+      description: 'Body transport only: proves to the next calls, for a day, that you have registered',
+    }),
+  ),
+})
 
 /** Registration, and verification of the address. */
 export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = async (app, uses) => {
+  const { origins, cookies, clock } = uses
   const tags = ['account']
+  await app.register(cookie)
 
   app.post(
     '/auth/register',
@@ -22,18 +42,30 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
       config: { limit: 'register' },
       schema: {
         tags,
-        summary: 'Create an account',
+        summary: 'Register an address',
         description:
-          'The response is the same whether or not the address already has an account. The mail explains the rest.',
+          'The response is the same whether or not the address has an account. The mail explains the rest. The account ' +
+          'is made by the link in it, together with the registration token, which is set as a cookie by default and ' +
+          'returned in the body with body transport, or with the password.',
         body: RegisterBody,
-        response: { 202: Sent },
-        problems: ['password_too_weak', 'overloaded'],
+        response: { 202: Registered },
+        problems: ['password_too_weak', 'origin_not_allowed', 'overloaded'],
       },
     },
     async (request, reply) => {
-      const { email, password, name } = request.body
-      await register(uses, { email: canonicalEmail(email), password, name }, contextOf(request))
-      return reply.status(202).send({ status: 'verification_sent' as const })
+      const { email, password, name, transport = 'cookie' } = request.body
+      if (transport === 'cookie') origins.refuseForeign(request)
+      const registration = { email: canonicalEmail(email), password, name }
+      const token = await register(uses, registration, contextOf(request))
+      const status = 'verification_sent' as const
+      if (transport === 'body') return reply.status(202).send({ status, registration_token: token })
+      const now = clock.now()
+      reply.setCookie(
+        cookies.registration.name,
+        token,
+        cookies.registration.options(now + REGISTRATION_TTL * 1000, now),
+      )
+      return reply.status(202).send({ status })
     },
   )
 
@@ -44,32 +76,17 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
       schema: {
         tags,
         summary: 'Send the verification mail again',
+        description: 'After a few mails within an hour, the next one follows some minutes later.',
         body: Type.Object({ email: Email }, strict),
         response: { 202: Sent },
       },
     },
     async (request, reply) => {
-      await withMinimumDuration(() => resendVerification(uses, canonicalEmail(request.body.email)))
+      const email = canonicalEmail(request.body.email)
+      await withMinimumDuration(() => resendVerification(uses, email, contextOf(request)))
       return reply.status(202).send({ status: 'verification_sent' as const })
     },
   )
 
-  await linkPage(app, {
-    path: '/auth/verify-email',
-    limit: 'verify_email',
-    tags,
-    summary: 'Verify an e-mail address',
-    ask: {
-      title: 'Confirm your e-mail address',
-      text: 'Press the button if you created this account. If you did not, close this page.',
-      button: 'Confirm',
-    },
-    act: (token, context) => verifyEmail(uses, token, context),
-    done: {
-      title: 'Your address is confirmed',
-      text: 'You can close this page and sign in.',
-      status: 'verified',
-    },
-    stale: 'Request a new one where you signed up.',
-  })
+  await app.register(verifyEmailRoutes, uses)
 }

@@ -70,7 +70,7 @@ async function mailNewAddress(
   const { users, oneTimeTokens, mail, events, links } = uses
   const { email: oldEmail } = user
   const holder = await users.findByEmail(tx, newEmail)
-  if (holder?.emailVerifiedAt || holder?.disabledAt) {
+  if (holder) {
     await mail.enqueue(tx, newEmail, { template: 'email_change_taken', data: { oldEmail } })
     // Recorded for the account that has the address, not for the one that asked.
     const event = { type: 'email_change_request', outcome: 'failure', reason: 'address_taken' } as const

@@ -1,41 +1,82 @@
 import type { RequestContext } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
+import type { Registration } from '../../core/registrations/registrations.ts'
 import type { Uses } from '../../core/uses.ts'
-import { sendVerification } from './register.ts'
+import { clientKey } from '../../platform/client-key.ts'
 
 export type VerifyEmailUses = Uses<
-  'db' | 'transact' | 'users' | 'oneTimeTokens' | 'lockout' | 'mail' | 'links' | 'events'
+  'db' | 'users' | 'registrations' | 'passwords' | 'passwordPolicy' | 'events'
 >
 
-/** Confirms the registration the token belongs to. @throws `token_invalid`. */
-export async function verifyEmail(
-  uses: VerifyEmailUses,
-  token: string,
-  context: RequestContext,
-): Promise<void> {
-  const { db, transact, users, oneTimeTokens, lockout, events } = uses
-  const isVerified = await transact(async (tx) => {
-    const consumed = await oneTimeTokens.consume(tx, 'verify_email', token)
-    if (!consumed) return false
-    const user = await users.markVerified(tx, consumed.user)
-    // Failed guesses from before the address belonged to this account: nobody was notified of such a lock.
-    await lockout.unlock(tx, { email: user.email })
-    await oneTimeTokens.revoke(tx, user, 'verify_email')
-    await events.record(tx, { type: 'verify_email', outcome: 'success', userId: user.id }, context)
-    return true
-  })
-  if (isVerified) return
-  await events.record(db, { type: 'verify_email', outcome: 'failure', reason: 'token_invalid' }, context)
-  throw new Problem('token_invalid')
+/** What shows that the one who uses the link may have the account. At most one of them counts, the first. */
+export interface RegistrationProof {
+  /** Chosen now, by the owner of the mailbox, instead of the registration's. */
+  newPassword?: string | undefined
+  /** The registration's. */
+  password?: string | undefined
+  /** What the registration was answered with. */
+  registrationToken?: string | undefined
 }
 
-/** Sends the verification of an unverified registration again; does nothing for other addresses. */
-export async function resendVerification(uses: VerifyEmailUses, email: string): Promise<void> {
-  const { db, transact, users } = uses
-  const found = await users.findByEmail(db, email)
-  if (!found || found.emailVerifiedAt || found.disabledAt) return
-  await transact(async (tx) => {
-    const user = await users.lock(tx, found.id)
-    if (user) await sendVerification(uses, tx, user)
-  })
+/**
+ * Makes an account of the registration that the link was mailed for. A link that has made one is answered with the same
+ * success again, until it expires.
+ * @throws `token_invalid`; `registration_proof_required` and `password_too_weak` without using up the link; {Overloaded}.
+ */
+export async function verifyEmail(
+  uses: VerifyEmailUses,
+  { link, ...proof }: RegistrationProof & { link: string },
+  context: RequestContext,
+): Promise<void> {
+  const { db, registrations, events } = uses
+  async function refuse(code: 'token_invalid' | 'registration_proof_required'): Promise<never> {
+    const reason = code === 'token_invalid' ? code : 'proof_required'
+    await events.record(db, { type: 'verify_email', outcome: 'failure', reason }, context)
+    throw new Problem(code)
+  }
+
+  const registration = await registrations.findByLink(db, link)
+  if (!registration) return refuse('token_invalid')
+  if (!registration.userId) {
+    const account = await accountFor(uses, registration, proof, context)
+    if (!account) return refuse('registration_proof_required')
+    if (await registrations.complete(registration, account, context)) return
+  }
+  // Used before, perhaps by another request at the same time; or the address has an account by now.
+  const { userId } = (await registrations.findByLink(db, link)) ?? {}
+  if (!userId || !(await isRepetition(uses, userId, proof, context))) await refuse('token_invalid')
+}
+
+/** The account that the proof allows; null if it proves nothing. */
+async function accountFor(
+  { passwords, passwordPolicy, registrations }: VerifyEmailUses,
+  registration: Registration,
+  { newPassword, password, registrationToken }: RegistrationProof,
+  context: RequestContext,
+): Promise<{ name: string | null; passwordHash: string } | null> {
+  const { email, name, passwordHash } = registration
+  const client = clientKey(context.ip)
+  if (newPassword !== undefined) {
+    await passwordPolicy.check(newPassword, { email })
+    // Somebody else may have chosen the name.
+    return { name: null, passwordHash: await passwords.hash(newPassword, client) }
+  }
+  const isProven =
+    password !== undefined
+      ? await passwords.verify(passwordHash, password, client)
+      : registrationToken !== undefined && registrations.isProof(registration, registrationToken)
+  return isProven && passwordHash !== null ? { name, passwordHash } : null
+}
+
+/** Whether the use of a link that has made an account can be answered as the first one: nobody's password differs. */
+async function isRepetition(
+  { db, users, passwords }: VerifyEmailUses,
+  userId: string,
+  { newPassword }: RegistrationProof,
+  context: RequestContext,
+): Promise<boolean> {
+  const user = await users.find(db, userId)
+  if (!user) return false
+  if (newPassword === undefined) return true
+  return passwords.verify(user.passwordHash, newPassword, clientKey(context.ip))
 }

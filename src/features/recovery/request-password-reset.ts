@@ -3,12 +3,15 @@ import { ONE_TIME_TTL } from '../../core/one-time/one-time.ts'
 import type { Uses } from '../../core/uses.ts'
 
 export type RequestPasswordResetUses = Uses<
-  'transact' | 'users' | 'oneTimeTokens' | 'mail' | 'links' | 'events'
+  'transact' | 'users' | 'registrations' | 'oneTimeTokens' | 'mail' | 'links' | 'events'
 >
 
-/** Mails a link if the address has an account; the caller cannot tell whether it has. `email` is canonical. */
+/**
+ * Mails a link if the address has an account, or has been registered: the password that is chosen with it then makes
+ * the account. The caller cannot tell. `email` is canonical.
+ */
 export async function requestPasswordReset(
-  { transact, users, oneTimeTokens, mail, links, events }: RequestPasswordResetUses,
+  { transact, users, registrations, oneTimeTokens, mail, links, events }: RequestPasswordResetUses,
   email: string,
   context: RequestContext,
 ): Promise<void> {
@@ -17,8 +20,10 @@ export async function requestPasswordReset(
     const user = await users.tryLockByEmail(tx, email)
     if (user === 'busy') return
     const event = { type: 'password_reset_request', userId: user?.id } as const
-    const token = user ? await oneTimeTokens.issue(tx, 'reset_password', user) : null
-    if (!user || !token) {
+    const token = user
+      ? await oneTimeTokens.issue(tx, 'reset_password', user)
+      : await registrations.issueResetLink(tx, email, context)
+    if (!token) {
       const reason = user ? 'disabled' : 'unknown_user'
       return events.record(tx, { ...event, outcome: 'failure', reason }, context)
     }
@@ -26,6 +31,7 @@ export async function requestPasswordReset(
       link: links.resetPassword(token),
       minutes: ONE_TIME_TTL.reset_password / 60,
       ip: context.ip,
+      isNew: !user,
     }
     await mail.enqueue(tx, email, { template: 'reset_password', data })
     await events.record(tx, { ...event, outcome: 'success' }, context)

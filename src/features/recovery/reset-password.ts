@@ -9,6 +9,7 @@ export type ResetPasswordUses = Uses<
   | 'transact'
   | 'clock'
   | 'users'
+  | 'registrations'
   | 'sessions'
   | 'factors'
   | 'passwords'
@@ -21,7 +22,8 @@ export type ResetPasswordUses = Uses<
 >
 
 /**
- * Sets a new password and ends all sessions. The mailed token also verifies the address.
+ * Sets a new password and ends all sessions, or makes the account of a registration with it. The mailed token also
+ * verifies the address.
  * @throws `token_invalid`; `password_too_weak` without using up the token; `revocation_pending` (reset; the sessions end
  * within a second).
  */
@@ -39,7 +41,10 @@ export async function resetPassword(
 
   // The token is checked first, so that only its holder learns which passwords are refused. It is used up last.
   const owner = await oneTimeTokens.find(db, 'reset_password', input.token)
-  if (!owner) return refuse()
+  if (!owner) {
+    if (!(await completeRegistration(uses, input, context))) await refuse()
+    return
+  }
   await passwordPolicy.check(input.password, {
     email: owner.email,
     hasSecondFactor: hasSecondFactor(await factors.of(db, owner.id)),
@@ -59,6 +64,8 @@ export async function resetPassword(
     await oneTimeTokens.revoke(tx, user)
     await uses.lockout.unlock(tx, { id: userId, email })
     await uses.devices.forget(tx, user)
+    // An enrolment that was begun by someone with the old password ends with it.
+    await factors.totp.abandon(tx, user)
     await mail.enqueue(tx, email, {
       template: 'password_changed',
       data: { at: clock.now(), ip: context.ip, factors: owned },
@@ -68,6 +75,20 @@ export async function resetPassword(
     return true
   })
   if (!isReset) await refuse()
+}
+
+/** Makes the account of a registration, whose link proves the mailbox. False if the token is none of these. */
+async function completeRegistration(
+  { db, registrations, passwords, passwordPolicy }: ResetPasswordUses,
+  { token, password }: { token: string; password: string },
+  context: RequestContext,
+): Promise<boolean> {
+  const registration = await registrations.findByLink(db, token)
+  if (!registration || registration.userId) return false
+  await passwordPolicy.check(password, { email: registration.email })
+  const passwordHash = await passwords.hash(password, clientKey(context.ip))
+  // Somebody else may have chosen the name.
+  return registrations.complete(registration, { name: null, passwordHash }, context)
 }
 
 /** After a required reset the password must be a new one: the old one may be known. @throws `password_too_weak`. */

@@ -3,11 +3,15 @@ import type { ReasonOf, RequestContext } from '../../core/events/events.ts'
 import type { Clearing } from '../../core/lockout/lockout.ts'
 import type { Hashing } from '../../core/passwords/passwords.ts'
 import { Problem } from '../../core/problems/problems.ts'
+import type { Registration } from '../../core/registrations/registrations.ts'
 import type { DeviceToken, ReadAccount, SecondStepRequired, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { User } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
+import { clientKey } from '../../platform/client-key.ts'
 
-export type LoginUses = Uses<'db' | 'users' | 'signIn' | 'events'> & { hashing: Hashing }
+export type LoginUses = Uses<'db' | 'transact' | 'users' | 'registrations' | 'signIn' | 'events'> & {
+  hashing: Hashing
+}
 
 export interface LoginInput {
   /** Canonical. */
@@ -15,58 +19,87 @@ export interface LoginInput {
   password: string
   transport: 'cookie' | 'body'
   device: DeviceToken
+  /** Of a client that has registered. */
+  registrationToken: string | undefined
+}
+
+/** What a check that failed has found. */
+interface Found {
+  userId: string | undefined
+  wrong: ReasonOf<'login', 'failure'>
+  /** The registration whose password it was. */
+  pending: Registration | null
 }
 
 /**
  * Signs in with a password; the first step of two if the account has a second factor.
  * @throws `invalid_credentials` (unknown, wrong and disabled alike), `too_many_attempts`, {Overloaded}; after a right
- * password `email_not_verified`, `password_reset_required`.
+ * password `password_reset_required`; after the right password of a registration `email_not_verified`.
  */
 export async function login(
   uses: LoginUses,
   input: LoginInput,
   context: RequestContext,
 ): Promise<SignedIn | SecondStepRequired> {
-  const { db, hashing, signIn, events } = uses
+  const { db, transact, registrations, hashing, signIn, events } = uses
   const { email, password, transport, device } = input
-  let userId: string | undefined
-  let wrong: ReasonOf<'login', 'failure'> = 'unknown_user'
+  const found: Found = { userId: undefined, wrong: 'unknown_user', pending: null }
 
   async function check({ user, isKnown }: ReadAccount, clearing: Clearing) {
-    userId = user?.id
+    found.userId = user?.id
     const fits = await hashing.verify(user?.passwordHash ?? null, password)
-    if (!user || !fits || user.disabledAt) {
-      if (user) wrong = fits ? 'disabled' : 'wrong_password'
-      return null
+    const refused = user && reasonToRefuse(user, fits)
+    if (user && !refused) {
+      await renewHash(uses, user, password)
+      const means = { ...OWN_ACCOUNT, transport, device, isKnown, amr: ['pwd'] }
+      const completed = await signIn.completeAlone(user, means, context, clearing)
+      if (completed) return completed
+      // The password changed, or the account was deleted, while the hash was computed. What throws is not counted.
+      return refuse('account_changed')
     }
-    const refused = reasonToRefuse(user)
-    if (refused) {
-      await clearing.now()
-      return { refused }
-    }
-    await renewHash(uses, user, password)
-    const means = { ...OWN_ACCOUNT, transport, device, isKnown, amr: ['pwd'] }
-    const completed = await signIn.completeAlone(user, means, context, clearing)
-    if (completed) return completed
-    // The password changed, or the account was deleted, while the hash was computed: it was no wrong guess.
-    await clearing.now()
-    return { refused: 'account_changed' as const }
+    if (refused) found.wrong = refused
+    // With or without an account there are as many hashes, so the time tells nobody whether there is one.
+    found.pending = await findPending()
+    return null
   }
 
-  const result = await signIn.guessPassword({ email, device, context }, check)
-  if (result && !('refused' in result)) return result
-  const reason = result?.refused ?? wrong
-  await events.record(db, { type: 'login', outcome: 'failure', reason, userId }, context)
-  const isTold = reason === 'email_not_verified' || reason === 'password_reset_required'
-  throw new Problem(isTold ? reason : 'invalid_credentials')
+  async function findPending(): Promise<Registration | null> {
+    const { registrationToken: token } = input
+    const registration = token ? await registrations.findByToken(db, email, token) : null
+    return registration && (await hashing.verify(registration.passwordHash, password)) ? registration : null
+  }
+
+  async function refuse(reason: ReasonOf<'login', 'failure'>): Promise<never> {
+    await events.record(db, { type: 'login', outcome: 'failure', reason, userId: found.userId }, context)
+    if (reason === 'password_reset_required') throw new Problem(reason)
+    throw new Problem('invalid_credentials', { detail: MAYBE_UNVERIFIED })
+  }
+
+  async function refusePending({ id }: Registration): Promise<never> {
+    const reason = 'email_not_verified'
+    await transact(async (tx) => {
+      await registrations.mail(tx, email, clientKey(context.ip), id)
+      await events.record(tx, { type: 'login', outcome: 'failure', reason, userId: found.userId }, context)
+    })
+    throw new Problem(reason)
+  }
+
+  const signedIn = await signIn.guessPassword({ email, device, context }, check)
+  if (signedIn) return signedIn
+  // A required reset comes first: it is the account's own password that was right.
+  if (found.pending && found.wrong !== 'password_reset_required') return refusePending(found.pending)
+  return refuse(found.wrong)
 }
 
-function reasonToRefuse({
-  emailVerifiedAt,
-  resetRequiredAt,
-}: User): 'email_not_verified' | 'password_reset_required' | null {
-  if (!emailVerifiedAt) return 'email_not_verified'
-  return resetRequiredAt ? 'password_reset_required' : null
+const MAYBE_UNVERIFIED =
+  'If you have registered with this address, open the link in our mail first. It may have been sent a moment ago.'
+
+/** Null if the account may be signed in to. */
+function reasonToRefuse(user: User, fits: boolean): ReasonOf<'login', 'failure'> | null {
+  if (!fits) return 'wrong_password'
+  if (user.disabledAt) return 'disabled'
+  if (!user.emailVerifiedAt) return 'email_not_verified'
+  return user.resetRequiredAt ? 'password_reset_required' : null
 }
 
 /** Hashes the password again if the parameters have been raised since: only here the password is known. */

@@ -15,6 +15,7 @@ import {
   PasskeyChallenge,
   Password,
   presentUser,
+  RegistrationToken,
   strict,
   TokenResponse,
   Transport,
@@ -44,7 +45,13 @@ const DeviceTokenText = Type.Optional(
 )
 const MfaToken = Type.String({ minLength: 1, maxLength: 1024 })
 const LoginBody = Type.Object(
-  { email: Email, password: Password, transport: Type.Optional(Transport), device_token: DeviceTokenText },
+  {
+    email: Email,
+    password: Password,
+    transport: Type.Optional(Transport),
+    device_token: DeviceTokenText,
+    registration_token: Type.Optional(RegistrationToken),
+  },
   { ...strict, examples: [{ email: 'demo@example.com', password: 'correct horse battery' }] },
 )
 const SecondStepBody = Type.Object(
@@ -77,7 +84,8 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
           'with `POST /auth/login/mfa`; for a passkey, call `POST /auth/login/passkey/options` first. By default the ' +
           'tokens are set as cookies. With body transport the response has `refresh_token` and `device_token`: store ' +
           'the `device_token` and send it with every later sign-in, so that other people’s failed guesses do not lock ' +
-          'this device out.',
+          'this device out. A client that has registered sends the `registration_token`, or its cookie: until the ' +
+          'address is verified, the right password is then answered with `email_not_verified` and another mail.',
         body: LoginBody,
         response: { 200: TokenResponse },
         problems: [
@@ -92,10 +100,17 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
       },
     },
     async (request, reply) => {
-      const { email, password, transport = 'cookie', device_token: deviceToken } = request.body
+      const {
+        email,
+        password,
+        transport = 'cookie',
+        device_token: deviceToken,
+        registration_token,
+      } = request.body
       requireOwnPage(request, transport)
       const device = deviceOf(request, transport, deviceToken)
-      const input = { email: canonicalEmail(email), password, transport, device }
+      const registrationToken = registration_token ?? origins.cookieOf(request, cookies.registration.name)
+      const input = { email: canonicalEmail(email), password, transport, device, registrationToken }
       const context = contextOf(request)
       const signedIn = await withDelayedFailure(async () => {
         const result = await passwords.admit(clientKey(context.ip), (hashing) =>
@@ -184,19 +199,14 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
 
   await app.register(unlockRoutes, uses)
 
-  const isForeign = ({ headers: { origin } }: FastifyRequest) => origin !== undefined && !origins.has(origin)
-
   /** Only pages of this server and of the allowed origins may set or replace a session in a browser. */
   function requireOwnPage(request: FastifyRequest, transport: 'cookie' | 'body'): void {
-    if (transport === 'cookie' && isForeign(request)) throw new Problem('origin_not_allowed')
+    if (transport === 'cookie') origins.refuseForeign(request)
   }
-
-  const kept = (request: FastifyRequest, name: string) =>
-    isForeign(request) ? undefined : request.cookies[name]
 
   /** The device token of a request. With body transport the cookie is ignored, because no script may read it. */
   const deviceOf = (request: FastifyRequest, transport: 'cookie' | 'body', inBody: string | undefined) =>
-    devices.tokenFrom(transport === 'body' ? inBody : kept(request, cookies.device.name))
+    devices.tokenFrom(transport === 'body' ? inBody : origins.cookieOf(request, cookies.device.name))
 
   async function finish(
     request: FastifyRequest,
@@ -204,7 +214,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     { issued, user, transport, mfaEnabled }: SignedIn,
     device: DeviceToken,
   ): Promise<TokenResponse> {
-    await uses.signIn.endPrevious(kept(request, cookies.refresh.name), contextOf(request))
+    await uses.signIn.endPrevious(origins.cookieOf(request, cookies.refresh.name), contextOf(request))
     const tokens = respond(reply, issued, transport)
     if (transport === 'cookie') {
       const now = clock.now()

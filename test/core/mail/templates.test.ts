@@ -10,7 +10,17 @@ const at = Date.UTC(2026, 2, 1, 14, 5)
 
 const all: MailContent[] = [
   { template: 'verify_email', data: { link, minutes: 60 } },
-  { template: 'verify_email', data: { link, minutes: 60, resetLink: 'https://example.test/forgot' } },
+  { template: 'confirm_registration', data: { registrations: [{ link, at }], minutes: 1440 } },
+  {
+    template: 'confirm_registration',
+    data: {
+      registrations: [
+        { link, at },
+        { link: `${link}&again`, at, ip: '203.0.113.9' },
+      ],
+      minutes: 90,
+    },
+  },
   {
     template: 'already_registered',
     data: { resetLink: link, signInHint: 'Sign in at https://example.test/in' },
@@ -61,10 +71,10 @@ t.test('every template is complete in both parts and loads nothing', async (t) =
     t.match(mail.html, '@media (prefers-color-scheme: dark)')
     t.notMatch(mail.html, /<(img|script|link|table|iframe)\b|url\(|@import|undefined|NaN/i, template)
     t.notMatch(mail.text, /undefined|NaN|<\w/)
-    const withLink = 'link' in data || 'resetLink' in data
+    const withLink = 'link' in data || 'resetLink' in data || 'registrations' in data
     t.equal(mail.text.split('\n').includes(link), withLink, `${template}: the link has a line of its own`)
     t.equal(
-      mail.html.split(escapeHtml(link)).length - 1,
+      mail.html.replaceAll(escapeHtml(`${link}&again`), '').split(escapeHtml(link)).length - 1,
       withLink ? 3 : 0,
       `${template}: button, href and text`,
     )
@@ -72,11 +82,13 @@ t.test('every template is complete in both parts and loads nothing', async (t) =
 })
 
 t.test('the verification mail warns a recipient who did not register', async (t) => {
-  const { text, html } = renderMail('verify_email', { link, minutes: 60 }, brand)
+  const registrations = [{ link, at, ip: '203.0.113.9', userAgent: 'curl/8' }]
+  const { text, html } = renderMail('confirm_registration', { registrations, minutes: 1439 }, brand)
   for (const part of [text, html]) {
-    t.match(part, /ignore this message and do not press the button/)
-    t.match(part, /somebody else chose/)
-    t.match(part, /60 minutes/)
+    t.match(part, /ignore this message: no account is made/)
+    t.match(part, /Somebody else may have chosen the password/)
+    t.match(part, /203\.0\.113\.9/)
+    t.match(part, /23 hours/)
   }
 })
 

@@ -168,7 +168,7 @@ t.test('the same characters are the same password; different ones are not', asyn
   for (const [password, same, other] of odd) {
     const email = server.freshEmail()
     t.equal((await register(password, email)).status, 202, JSON.stringify(password))
-    await server.post('/auth/verify-email', { token: await server.lastToken(email) })
+    await server.post('/auth/verify-email', { token: await server.lastToken(email), password })
     t.equal((await server.post('/auth/login', { email, password: same })).status, 200)
     t.equal((await server.post('/auth/login', { email, password: other })).status, 401)
   }

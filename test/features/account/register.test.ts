@@ -13,28 +13,36 @@ t.test('known and unknown addresses get the same answer; the owner of a known on
   t.equal(again.status, 202)
   t.equal(fresh.status, 202)
   t.strictSame(again.body, fresh.body)
+  const names = (answer: typeof again) => answer.headers.getSetCookie().map((cookie) => cookie.split('=')[0])
+  t.strictSame(names(again), ['ratchet-registration-dev'])
+  t.strictSame(names(again), names(fresh))
   t.match((await server.mailsTo(known.email)).at(-1)?.subject, /already have an account/)
   t.equal((await server.post('/auth/login', known)).status, 200, 'the old password still works')
 })
 
-t.test('a later registration of an unverified address supersedes the earlier one', async (t) => {
+t.test('the registration token is in an HttpOnly cookie, or in the body, and never in both', async (t) => {
   const email = server.freshEmail()
-  await server.post('/auth/register', { email, password: 'the stranger knows this one' })
-  const strangersLink = await server.lastToken(email)
-  await server.post('/auth/register', { email, password: server.password })
-  const stale = await server.post('/auth/verify-email', { token: strangersLink })
-  t.equal(stale.status, 400)
-  t.equal(stale.body.code, 'token_invalid')
-  t.equal((await server.post('/auth/verify-email', { token: await server.lastToken(email) })).status, 200)
-  t.equal((await server.post('/auth/login', { email, password: 'the stranger knows this one' })).status, 401)
-  t.equal((await server.post('/auth/login', { email, password: server.password })).status, 200)
+  const cookie = await server.post('/auth/register', { email, password: server.password })
+  t.notOk('registration_token' in cookie.body)
+  t.match(cookie.headers.getSetCookie()[0], /; Max-Age=86400; Path=\/; HttpOnly; SameSite=Lax$/)
+  const body = await server.post('/auth/register', { email, password: server.password, transport: 'body' })
+  t.match(body.body.registration_token, /^[\w-]{43}$/)
+  t.strictSame(body.headers.getSetCookie(), [])
+  const origin = 'https://elsewhere.example'
+  const foreign = await server.post(
+    '/auth/register',
+    { email, password: server.password },
+    { headers: { origin } },
+  )
+  t.match(foreign, { status: 403, body: { code: 'origin_not_allowed' } })
 })
 
-t.test('20 parallel registrations create one account', async (t) => {
+t.test('a registration is no account, and one address can have any number of them', async (t) => {
   const email = server.freshEmail()
   const answers = await twenty(() => server.post('/auth/register', { email, password: server.password }))
   t.strictSame([...new Set(answers.map((answer) => answer.status))], [202])
-  t.equal(await server.db.user.count({ where: { email } }), 1)
+  t.equal(await server.db.user.count({ where: { email } }), 0)
+  t.equal(await server.db.registration.count({ where: { email } }), 20)
 })
 
 t.test('the password policy is a length, counted in characters', async (t) => {
@@ -49,7 +57,7 @@ t.test('the password policy is a length, counted in characters', async (t) => {
 })
 
 t.test('invalid input gets a problem that points at each fault, and changes nothing', async (t) => {
-  const users = await server.db.user.count()
+  const before = await server.db.registration.count()
   const good = { email: server.freshEmail(), password: server.password }
   const faults: [unknown, string][] = [
     [{ ...good, role: 'admin' }, '/role'],
@@ -85,5 +93,5 @@ t.test('invalid input gets a problem that points at each fault, and changes noth
   const huge = await raw(JSON.stringify({ ...good, name: 'x'.repeat(20_000) }), 'application/json')
   t.equal(huge.status, 413)
   t.equal(huge.body.code, 'body_too_large')
-  t.equal(await server.db.user.count(), users)
+  t.equal(await server.db.registration.count(), before)
 })

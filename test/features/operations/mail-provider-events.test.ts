@@ -18,7 +18,7 @@ t.test('a permanent bounce stops mail to that address, and to no other', async (
   t.equal((await report(bounced([` ${gone.toUpperCase()}`]))).status, 204)
   t.equal(await reasonOf(gone), 'bounced', 'canonical')
 
-  const suppressed = 'ratchet_mails_total{template="verify_email",result="suppressed"}'
+  const suppressed = 'ratchet_mails_total{template="confirm_registration",result="suppressed"}'
   const before = await metric(suppressed)
   const answers = [await server.post('/auth/resend-verification', { email: gone })]
   answers.push(await server.post('/auth/resend-verification', { email: fine }))
@@ -32,7 +32,7 @@ t.test('a permanent bounce stops mail to that address, and to no other', async (
   t.equal(row.sealed.length, 0, 'its link is deleted too')
 
   const lines = server.logs.map((line) => JSON.parse(line)).filter((line) => line.event === 'mail_suppressed')
-  t.match(lines, [{ template: 'verify_email', outboxId: row.id, reason: 'bounced' }])
+  t.match(lines, [{ template: 'confirm_registration', outboxId: row.id, reason: 'bounced' }])
   t.notOk(server.logs.join('').includes(gone), 'no log line contains the address')
 })
 

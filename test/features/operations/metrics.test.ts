@@ -80,7 +80,7 @@ t.test('events are counted, with known names only', async (t) => {
   t.equal(value('ratchet_auth_events_total', { type: 'login', outcome: 'success', reason: '' }), 1)
   t.equal(value('ratchet_auth_events_total', { ...login, reason: 'wrong_password' }), 1)
   t.equal(value('ratchet_auth_events_total', { type: 'refresh', outcome: 'failure', reason: 'invalid' }), 1)
-  t.equal(value('ratchet_mails_total', { template: 'verify_email', result: 'sent' }), 2)
+  t.equal(value('ratchet_mails_total', { template: 'confirm_registration', result: 'sent' }), 2)
   const signIn = { method: 'POST', route: '/auth/login' }
   t.equal(value('ratchet_http_requests_total', { ...signIn, status: '200' }), 1)
   t.equal(value('ratchet_http_requests_total', { ...signIn, status: '401' }), 2)

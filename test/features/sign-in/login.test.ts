@@ -1,5 +1,6 @@
 import t from 'tap'
-import { startServer } from '../../support/server.ts'
+import { duringSignIn } from '../../support/during-sign-in.ts'
+import { startServer, twenty } from '../../support/server.ts'
 
 const server = await startServer(t)
 
@@ -26,6 +27,8 @@ t.test(
         title: 'The e-mail address or the password is wrong',
         status: 401,
         code: 'invalid_credentials',
+        detail:
+          'If you have registered with this address, open the link in our mail first. It may have been sent a moment ago.',
       })
     }
     t.equal(
@@ -35,23 +38,80 @@ t.test(
   },
 )
 
-t.test('an unverified address is reported only after the right password', async (t) => {
+t.test('a registration is reported only to the one who made it, with or without an account', async (t) => {
+  for (const email of [server.freshEmail(), (await server.createAccount()).email]) {
+    const password = 'the password of a registration'
+    const { body } = await server.post('/auth/register', { email, password, transport: 'body' })
+    const registration_token = body.registration_token
+    const mails = (await server.mailsTo(email)).length
+    const asStranger = { email, password: server.freshEmail(), registration_token }
+    for (const refused of [
+      { email, password },
+      { email, password: 'not the password', registration_token },
+      { email, password, registration_token: 'x' },
+      { email: server.freshEmail(), password, registration_token },
+      asStranger,
+    ])
+      t.match((await server.post('/auth/login', refused)).body, {
+        code: 'invalid_credentials',
+        detail: /open the link in our mail first/,
+      })
+    t.equal((await server.mailsTo(email)).length, mails)
+    const right = await server.post('/auth/login', { email, password, registration_token })
+    t.match(right, { status: 403, body: { code: 'email_not_verified' } })
+    t.equal((await server.mailsTo(email)).length, mails + 1, 'its mail is sent again')
+    const cookie = `ratchet-registration-dev=${registration_token}`
+    t.equal((await server.post('/auth/login', { email, password }, { headers: { cookie } })).status, 403)
+  }
+})
+
+t.test('the right password of the account signs in, whatever registration token is sent along', async (t) => {
+  const account = await server.createAccount()
+  const { body } = await server.post('/auth/register', { ...account, transport: 'body' })
+  const { registration_token } = body
+  t.equal((await server.post('/auth/login', { ...account, registration_token })).status, 200)
+})
+
+t.test('a refusal after the right password counts as a failed guess', async (t) => {
   const email = server.freshEmail()
-  await server.post('/auth/register', { email, password: server.password })
-  t.equal(
-    (await server.post('/auth/login', { email, password: 'not the password' })).body.code,
-    'invalid_credentials',
-  )
-  const right = await server.post('/auth/login', { email, password: server.password })
-  t.equal(right.status, 403)
-  t.equal(right.body.code, 'email_not_verified')
+  const password = 'the password of a registration'
+  const { body } = await server.post('/auth/register', { email, password, transport: 'body' })
+  const { registration_token } = body
+  const answers: number[] = []
+  for (let count = 0; count < 11; count += 1)
+    answers.push((await server.post('/auth/login', { email, password, registration_token })).status)
+  t.strictSame(answers, [...Array(10).fill(403), 429])
+
+  const account = await server.createAccount()
+  const where = { email: account.email }
+  await server.db.user.update({ where, data: { resetRequiredAt: new Date() } })
+  const required = await twenty(() => server.post('/auth/login', account))
+  t.equal(required.filter(({ status }) => status === 403).length, 10)
+  t.equal(required.filter(({ status }) => status === 429).length, 10)
+})
+
+t.test('an address costs as many hashes with an account as without one', async (t) => {
+  const password = 'the password of a registration'
+  const hashes = async (email: string, registration_token?: string) => {
+    let count = 0
+    const guess = { email, password: 'not the password', registration_token }
+    await duringSignIn(server, guess, async () => void count++)
+    return count
+  }
+  const counts = []
+  for (const email of [server.freshEmail(), (await server.createAccount()).email]) {
+    const { body } = await server.post('/auth/register', { email, password, transport: 'body' })
+    counts.push([await hashes(email), await hashes(email, body.registration_token), await hashes(email, 'x')])
+  }
+  t.strictSame(counts[0], [1, 2, 1])
+  t.strictSame(counts[1], counts[0])
 })
 
 t.test('the address is found in any spelling; the password is compared exactly', async (t) => {
   const email = server.freshEmail()
   const password = 'pässword with 🔑 and \u0000 and space '
   await server.post('/auth/register', { email, password })
-  await server.post('/auth/verify-email', { token: await server.lastToken(email) })
+  await server.post('/auth/verify-email', { token: await server.lastToken(email), password })
   t.equal((await server.post('/auth/login', { email: `  ${email.toUpperCase()} `, password })).status, 200)
   t.equal((await server.post('/auth/login', { email, password: password.normalize('NFD') })).status, 200)
   t.equal((await server.post('/auth/login', { email, password: password.trim() })).status, 401)
@@ -63,7 +123,7 @@ t.test('an address whose lower-case letters compose and whose capitals do not is
   // The capital of U+01F0 is more than one code point.
   const small = `\u01f0${rest}`
   await server.post('/auth/register', { email: `J\u030c${rest}`, password: server.password })
-  await server.post('/auth/verify-email', { token: await server.lastToken(small) })
+  await server.post('/auth/verify-email', { token: await server.lastToken(small), password: server.password })
   t.equal((await server.db.user.findMany({ where: { email: small } })).length, 1)
   t.equal((await server.post('/auth/login', { email: small, password: server.password })).status, 200)
 })
@@ -86,7 +146,7 @@ t.test('a password that NFC shortens can be used as it was entered', async (t) =
   const email = server.freshEmail()
   const password = 'e\u0301'.repeat(70)
   t.equal((await server.post('/auth/register', { email, password })).status, 202)
-  await server.post('/auth/verify-email', { token: await server.lastToken(email) })
+  await server.post('/auth/verify-email', { token: await server.lastToken(email), password })
   for (const spelling of [password, password.normalize('NFC')]) {
     t.equal((await server.post('/auth/login', { email, password: spelling })).status, 200)
   }
