@@ -27,8 +27,11 @@ function find(names: readonly string[]): string | undefined {
     })
 }
 
-/** The installed Chromium, with an empty profile. */
-export async function startBrowser(t: Teardown): Promise<BrowserContext> {
+/**
+ * The installed Chromium, with an empty profile. With `serves`, its requests to `PUBLIC_URL` as the tests configure it
+ * go to this URL.
+ */
+export async function startBrowser(t: Teardown, serves?: string): Promise<BrowserContext> {
   if (!executable) throw new Error(String(noBrowser))
   const browser = await chromium.launch({
     executablePath: executable,
@@ -41,6 +44,7 @@ export async function startBrowser(t: Teardown): Promise<BrowserContext> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...(serves ? [`--host-resolver-rules=MAP localhost:8080 ${new URL(serves).host}`] : []),
     ],
   })
   t.teardown(() => browser.close())
