@@ -1,3 +1,4 @@
+import { type BrandSettings, readBrand } from './platform/brand-settings.ts'
 import { readCertificates } from './platform/certificates.ts'
 import { readDatabaseUrl } from './platform/database-url.ts'
 import { type Environment, type Reader, reader } from './platform/environment.ts'
@@ -16,6 +17,8 @@ export interface Config {
   readonly appUrl: string | undefined
   /** The name of the service in mails, authenticator apps and passkeys. */
   readonly appName: string
+  /** How mails look, and which language they are in by default. */
+  readonly brand: BrandSettings
   readonly allowedOrigins: readonly string[]
   readonly trustProxy: TrustedProxies
   readonly databaseUrl: string
@@ -82,6 +85,16 @@ export function loadDatabaseUrl(): string {
   return url
 }
 
+/** Reads how mails look, for commands that need nothing else. @throws {ConfigError} */
+export function loadBrand(): BrandSettings & { name: string; url: string } {
+  const env = environment()
+  const read = reader(env)
+  const url = env.APP_URL || env.PUBLIC_URL || 'https://auth.example.com'
+  const brand = { ...readBrand(env, read), name: read.text('APP_NAME', new URL(url).hostname), url }
+  if (read.faults.length > 0) throw new ConfigError(read.faults)
+  return brand
+}
+
 /** @throws {ConfigError} naming every missing, malformed or contradictory variable. */
 export function loadConfig(env: Environment): Config {
   const read = reader(env)
@@ -103,6 +116,7 @@ export function loadConfig(env: Environment): Config {
     publicUrl,
     appUrl: env.APP_URL ? read.origin('APP_URL', undefined, true) : undefined,
     appName: read.text('APP_NAME', new URL(publicUrl).hostname),
+    brand: readBrand(env, read),
     allowedOrigins,
     trustProxy: readTrustProxy(read),
     databaseUrl: readDatabaseUrl(env, read),

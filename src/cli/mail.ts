@@ -4,8 +4,9 @@ import { lift, listSuppressed } from '../core/mail/mail.ts'
 import { type Database, openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
 import { oneSpelling } from '../platform/spelling.ts'
+import { previewMails } from './mail-preview.ts'
 
-const USAGE = 'mail suppressed [--json] | mail allow <e-mail>'
+const USAGE = 'mail suppressed [--json] | mail allow <e-mail> | mail preview <folder>'
 
 /** Lists the suppressed addresses, or lifts the suppression of one. */
 export async function mail(args: readonly string[]): Promise<void> {
@@ -17,6 +18,8 @@ export async function mail(args: readonly string[]): Promise<void> {
   const [action, email, ...rest] = positionals
   const listing = action === 'suppressed' && email === undefined
   const allowing = action === 'allow' && email !== undefined && rest.length === 0 && !values.json
+  const previewing = action === 'preview' && email !== undefined && rest.length === 0 && !values.json
+  if (previewing) return previewMails(email)
   if (!listing && !allowing) throw new Error(USAGE)
   const url = loadDatabaseUrl()
   await requireMigrations(url)

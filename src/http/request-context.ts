@@ -5,5 +5,10 @@ import type { RequestContext } from '../core/events/events.ts'
 /** The context of a request, for audit events and the list of sessions. */
 export function contextOf({ ip, headers, id }: FastifyRequest): RequestContext {
   // Behind a careless proxy the client chooses this value, so anything that is not an address is dropped.
-  return { ip: isIP(ip) ? ip : 'unknown', userAgent: headers['user-agent']?.slice(0, 256), requestId: id }
+  return {
+    ip: isIP(ip) ? ip : 'unknown',
+    userAgent: headers['user-agent']?.slice(0, 256),
+    requestId: id,
+    acceptLanguage: headers['accept-language']?.slice(0, 256),
+  }
 }

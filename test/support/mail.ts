@@ -1,4 +1,4 @@
-import { type Mail, openMail } from '../../src/core/mail/mail.ts'
+import { type Mail, openMail, readLanguages } from '../../src/core/mail/mail.ts'
 import type { MailContent } from '../../src/core/mail/mail-data.ts'
 import type { Mailer } from '../../src/core/mail/mailer.ts'
 import { type Outbox, openOutbox } from '../../src/core/outbox/outbox.ts'
@@ -10,6 +10,8 @@ import type { Metrics } from '../../src/platform/metrics.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
 import { silentMetrics } from './monitor.ts'
 import { asTransaction } from './transaction.ts'
+
+const languages = await readLanguages({ defaultLocale: 'en' })
 
 export interface MailQueueOptions {
   db: Database
@@ -32,12 +34,12 @@ export function openMailQueue({ db, clock, mailer, log, countMail, poll }: MailQ
   const secrets = createSecrets(['s'.repeat(32)])
   const outbox = openOutbox({ db, secrets, clock, log, metrics, poll })
   const brand = { name: 'Example', url: 'https://example.test' }
-  const mail = openMail({ db, log, metrics, outbox, mailer, brand })
+  const mail = openMail({ db, log, metrics, outbox, mailer, brand, languages })
   return {
     start: outbox.start,
     stop: outbox.stop,
     drain: outbox.drain,
     enqueueIn: mail.enqueue,
-    enqueue: (to, content) => mail.enqueue(asTransaction(db), to, content),
+    enqueue: (email, content) => mail.enqueue(asTransaction(db), { email }, content),
   }
 }

@@ -1,5 +1,5 @@
 import { environment, loadConfig } from '../../config.ts'
-import { createLinks, openMail } from '../../core/mail/mail.ts'
+import { createLinks, openMail, readLanguages } from '../../core/mail/mail.ts'
 import { openOutbox } from '../../core/outbox/outbox.ts'
 import { grantAdmin, revokeAdmin } from '../../features/admin/change-role.ts'
 import { deleteUser } from '../../features/admin/delete-user.ts'
@@ -31,7 +31,7 @@ export const changes: Record<string, Change> = {
 
   async 'require-reset'(context, account) {
     const done = await requirePasswordReset(
-      withMail(context),
+      await withMail(context),
       targetOf(context, account),
       context.requestContext,
     )
@@ -82,11 +82,18 @@ async function describeDeletion(context: AdminContext, account: Account): Promis
 }
 
 /** The context with an outbox: this process queues mail, and running nodes send it. */
-function withMail(context: AdminContext) {
-  const { appSecrets, appName, publicUrl, appUrl } = loadConfig({ NODE_ENV: 'production', ...environment() })
+async function withMail(context: AdminContext) {
+  const {
+    appSecrets,
+    appName,
+    publicUrl,
+    appUrl,
+    brand: look,
+  } = loadConfig({ NODE_ENV: 'production', ...environment() })
   const platform = { ...context, secrets: createSecrets(appSecrets), log: console, metrics: createMetrics() }
   const mailer = { name: 'none', send: () => Promise.reject(new Error('only running nodes send mail')) }
   const outbox = openOutbox(platform)
-  const mail = openMail({ ...platform, outbox, mailer, brand: { name: appName, url: publicUrl } })
+  const brand = { ...look, name: appName, url: appUrl ?? publicUrl }
+  const mail = openMail({ ...platform, outbox, mailer, brand, languages: await readLanguages(look) })
   return { ...context, mail, links: createLinks(publicUrl, appUrl) }
 }

@@ -29,7 +29,7 @@ export function eraseAccount(
     if (!user) return null
     const revocations = await sessions.revoke(tx, { userId }, 'account_deleted')
     await sessions.anonymize(tx, userId)
-    await mail.enqueue(tx, user.email, { template: 'account_deleted', data: { at: clock.now() } })
+    await mail.enqueue(tx, user, { template: 'account_deleted', data: { at: clock.now() } })
     await events.record(tx, { type: 'account_delete', outcome: 'success', userId, ...by }, context)
     await users.delete(tx, user)
     return revocations

@@ -22,6 +22,8 @@ export interface RequestContext {
   ip: string
   userAgent: string | undefined
   requestId: string
+  /** The header `Accept-Language`. */
+  acceptLanguage?: string | undefined
 }
 
 /** What happened to which user. It never holds a secret. */

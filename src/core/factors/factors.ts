@@ -97,7 +97,7 @@ export function openFactors(
     },
     async notifyOwner(tx, user, change, { ip, userAgent }) {
       const data = { change, at: clock.now(), ip, userAgent }
-      await mail.enqueue(tx, user.email, { template: 'factor_changed', data })
+      await mail.enqueue(tx, user, { template: 'factor_changed', data })
     },
   }
 }

@@ -36,7 +36,7 @@ export function createLockNotice(deps: LockNoticeDeps): LockNotice {
       if (isKnown && (await oneTimeTokens.isPending(tx, 'unlock', userId))) return
       const token = user?.emailVerifiedAt ? await oneTimeTokens.issue(tx, 'unlock', user) : null
       if (!user || !token) return
-      await mail.enqueue(tx, user.email, {
+      await mail.enqueue(tx, user, {
         template: 'account_locked',
         data: {
           link: links.unlock(token),

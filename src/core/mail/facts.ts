@@ -1,4 +1,6 @@
 import { isIP } from 'node:net'
+import { fill } from './letter-template.ts'
+import type { Words } from './words.ts'
 
 /** When and from where. The client chooses the user agent, and a proxy can garble the address. */
 export interface Circumstances {
@@ -9,15 +11,14 @@ export interface Circumstances {
 }
 
 /** Label and value pairs without what is unknown. Text from the client is never quoted. */
-export function describeCircumstances({
-  at,
-  ip,
-  userAgent,
-}: Circumstances): [label: string, value: string][] {
+export function describeCircumstances(
+  { at, ip, userAgent }: Circumstances,
+  words: Words,
+): [label: string, value: string][] {
   const facts: [string, string][] = []
-  if (at !== undefined) facts.push(['When', describeTime(at)])
-  if (ip && isIP(ip)) facts.push(['IP address', ip])
-  if (userAgent) facts.push(['With', describeProgram(userAgent)])
+  if (at !== undefined) facts.push([words.when, describeTime(at)])
+  if (ip && isIP(ip)) facts.push([words.ipAddress, ip])
+  if (userAgent) facts.push([words.with, describeProgram(userAgent, words)])
   return facts
 }
 
@@ -43,8 +44,8 @@ const SYSTEMS = [
 ] as const
 
 /** Names known programs only: quoting the user agent would let the client put text into the mail. */
-function describeProgram(userAgent: string): string {
-  const program = PROGRAMS.find(([pattern]) => pattern.test(userAgent))?.[1] ?? 'an unknown program'
+function describeProgram(userAgent: string, words: Words): string {
+  const program = PROGRAMS.find(([pattern]) => pattern.test(userAgent))?.[1] ?? words.unknownProgram
   const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1]
-  return system ? `${program} on ${system}` : program
+  return system ? fill(words.programOnSystem, { program, system }) : program
 }

@@ -12,6 +12,8 @@ export interface InboxMail extends Mail {
 export interface InboxMailer extends Mailer {
   /** The stored mails, newest first. */
   list(): Promise<InboxMail[]>
+  /** Deletes the stored mails. */
+  clear(): Promise<void>
 }
 
 export interface InboxOptions {
@@ -33,6 +35,9 @@ export function createInboxMailer({ dir, keep = 100, clock = systemClock }: Inbo
   return {
     name: 'inbox',
     list,
+    async clear() {
+      await Promise.all((await list()).map(({ id }) => rm(join(dir, `${id}.json`), { force: true })))
+    },
 
     async send({ id, to, subject, text, html }) {
       if (!/^[\w-]{1,100}$/.test(id)) throw new Error('a mail id must be usable as a file name')

@@ -1,17 +1,27 @@
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { DeliveryResult, Message, Outbox } from '../outbox/outbox.ts'
-import type { Brand } from './layout.ts'
+import type { Brand } from './brand.ts'
+import type { Languages, Reader } from './languages.ts'
 import type { MailContent, MailData, MailTemplate } from './mail-data.ts'
 import type { Mailer } from './mailer.ts'
+import { isMailTemplate } from './samples.ts'
 import { findSuppression, isHeldBack } from './suppression.ts'
-import { isMailTemplate, renderMail } from './templates.ts'
+import { renderMail } from './templates.ts'
 
 export { createMailer, type MailerOptions } from './create-mailer.ts'
 export { createInboxMailer, type InboxMail, type InboxMailer } from './inbox-mailer.ts'
+export {
+  canonical as canonicalLocale,
+  type Languages,
+  preferredLocale,
+  readLanguages,
+  TemplateError,
+} from './languages.ts'
 export { createLinks, type Links } from './links.ts'
 export type { FactorChange, MailContent } from './mail-data.ts'
 export { findSuppression, lift, listSuppressed, mark, type Suppression } from './suppression.ts'
+export { renderSamples } from './templates.ts'
 
 /** Mail that is sent if, and only if, the transaction that queued it commits. */
 export interface Mail {
@@ -19,15 +29,27 @@ export interface Mail {
    * Queues a mail. After ten mails of one template to one recipient within an hour it does nothing, so that nobody can
    * be flooded. @throws {TypeError} when `to` is empty or holds a control character.
    */
-  enqueue(tx: Transaction, to: string, content: MailContent): Promise<void>
+  enqueue(
+    tx: Transaction,
+    to: Recipient,
+    content: MailContent,
+    context?: Pick<Reader, 'acceptLanguage'>,
+  ): Promise<void>
+}
+
+/** An account, or an address without one. */
+export interface Recipient extends Pick<Reader, 'locale'> {
+  email: string
 }
 
 export interface MailDeps extends UsesPlatform<'db' | 'log' | 'metrics'> {
   outbox: Pick<Outbox, 'define'>
   mailer: Mailer
-  /** The service's name and URL, as the reader knows them. */
   brand: Brand
+  languages: Languages
 }
+
+type Payload = MailData<MailTemplate> & { language?: string }
 
 const MAX_PER_HOUR = 10
 /** The label of each result in metrics. */
@@ -39,13 +61,14 @@ const RESULTS: Record<DeliveryResult, string> = {
 }
 
 /** Registers mail as a kind of message with the outbox. */
-export function openMail({ db, log, metrics, outbox, mailer, brand }: MailDeps): Mail {
+export function openMail({ db, log, metrics, outbox, mailer, brand, languages }: MailDeps): Mail {
   async function deliver({ id, topic: template, recipient, payload }: Message) {
     if (!isMailTemplate(template)) throw new Error('this version knows no such template')
     // Checked here and not in `enqueue`: no request may reveal what is known about an address.
     const suppression = await findSuppression(db, recipient)
     if (suppression && isHeldBack(template, suppression)) return { withhold: `suppressed: ${suppression}` }
-    const letter = renderMail(template, payload as MailData<MailTemplate>, brand)
+    const { language, ...data } = payload as Payload
+    const letter = renderMail(template, data as MailData<MailTemplate>, languages.get(language), brand)
     await mailer.send({ id, to: recipient, ...letter })
     return undefined
   }
@@ -76,9 +99,11 @@ export function openMail({ db, log, metrics, outbox, mailer, brand }: MailDeps):
   })
 
   return {
-    async enqueue(tx, to, { template, data }) {
-      if (!/^\P{Cc}+$/u.test(to)) throw new TypeError('a recipient must be one line of text')
-      await queue(tx, { topic: template, recipient: to, payload: data })
+    async enqueue(tx, { email, locale }, { template, data }, context) {
+      if (!/^\P{Cc}+$/u.test(email)) throw new TypeError('a recipient must be one line of text')
+      // Beside the data, where the previous version does not look.
+      const payload: Payload = { ...data, language: languages.choose({ ...context, locale }) }
+      await queue(tx, { topic: template, recipient: email, payload })
     },
   }
 }

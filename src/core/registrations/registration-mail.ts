@@ -86,9 +86,10 @@ export function createRegistrationMail(deps: RegistrationMailDeps): Registration
       where: { id: { in: listed.map(({ id }) => id) } },
       data: { mailedAt: now },
     })
-    if (await users.findByEmail(tx, email)) {
+    const owner = await users.findByEmail(tx, email)
+    if (owner) {
       const data = { resetLink: links.forgotPassword() }
-      return mail.enqueue(tx, email, { template: 'already_registered', data })
+      return mail.enqueue(tx, owner, { template: 'already_registered', data })
     }
     const registrations = []
     for (const registration of listed) {
@@ -101,10 +102,15 @@ export function createRegistrationMail(deps: RegistrationMailDeps): Registration
     }
     const firstToExpire = Math.min(...listed.map(({ expiresAt }) => expiresAt.getTime()))
     const minutes = Math.floor((firstToExpire - now.getTime()) / 60_000)
-    await mail.enqueue(tx, email, {
-      template: 'confirm_registration',
-      data: { registrations, minutes },
-    })
+    const { locale } = listed[0] as Registration
+    await mail.enqueue(
+      tx,
+      { email, locale },
+      {
+        template: 'confirm_registration',
+        data: { registrations, minutes },
+      },
+    )
   }
 
   /** The link that was mailed before, or the first one. A new one if no secret opens the old one any more. */

@@ -6,6 +6,7 @@ import { hashOpaqueToken, newOpaqueToken } from '../../platform/opaque-token.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { Events, RequestContext } from '../events/events.ts'
 import type { Lockout } from '../lockout/lockout.ts'
+import { preferredLocale } from '../mail/mail.ts'
 import type { Users } from '../users/users.ts'
 import { createRegistrationMail, type RegistrationMailDeps } from './registration-mail.ts'
 import { createUnverifiedAccounts, REGISTRATION_TTL } from './unverified-accounts.ts'
@@ -77,6 +78,7 @@ export function openRegistrations(deps: RegistrationsDeps): {
     email,
     ip: context.ip,
     userAgent: context.userAgent ?? null,
+    locale: preferredLocale(context.acceptLanguage),
     createdAt: new Date(clock.now()),
     expiresAt: new Date(clock.now() + ttl * 1000),
   })
@@ -97,11 +99,13 @@ export function openRegistrations(deps: RegistrationsDeps): {
     isProof: ({ tokenHash }, token) =>
       tokenHash !== null && Buffer.compare(Buffer.from(tokenHash), hashOpaqueToken(token)) === 0,
 
-    complete({ id, email }, account, context) {
+    complete({ id, email, locale }, account, context) {
       return transact(async (tx) => {
         await mails.lock(tx, email)
         if ((await tx.registration.count({ where: { id, ...waiting() } })) === 0) return false
-        const user = await users.create(tx, { email, ...account })
+        // Of the request that proves who gets the account; a script that confirms for an app sends none.
+        const language = preferredLocale(context.acceptLanguage) ?? locale
+        const user = await users.create(tx, { email, locale: language, ...account })
         if (!user) return false
         await tx.registration.deleteMany({ where: { email, id: { not: id } } })
         await mails.cancel(tx, email)

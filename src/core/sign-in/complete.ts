@@ -98,7 +98,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
     if (!found) return null
     if (found.outcome === 'login' && found.is_new_place) {
       const data = { at: clock.now(), ip: context.ip, userAgent: context.userAgent }
-      await mail.enqueue(tx, found.email, { template: 'new_device', data })
+      await mail.enqueue(tx, found, { template: 'new_device', data }, context)
     }
     return finish(statement, found, means, (effect) => afterCommit(tx, effect))
   }

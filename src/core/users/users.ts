@@ -80,11 +80,13 @@ export interface NewUser {
   /** Canonical. */
   email: string
   name: string | null
+  /** A BCP 47 tag. */
+  locale?: string | null
   passwordHash: string
 }
 
 // The fields of Prisma's `User`, for raw statements: Prisma cannot lock a row.
-const COLUMNS = Prisma.sql`id, email, email_verified_at AS "emailVerifiedAt", name, password_hash AS "passwordHash",
+const COLUMNS = Prisma.sql`id, email, email_verified_at AS "emailVerifiedAt", name, locale, password_hash AS "passwordHash",
   password_version AS "securityVersion", roles, disabled_at AS "disabledAt", reset_required_at AS "resetRequiredAt",
   created_at AS "createdAt", updated_at AS "updatedAt"`
 const FOR_UPDATE = Prisma.sql`FOR UPDATE`
@@ -144,11 +146,11 @@ export function openUsers({ clock }: { clock: Clock }): Users {
     find: (db, id) => db.user.findUnique({ where: { id } }),
     findByEmail: (db, email) => db.user.findUnique({ where: { email } }),
     search: searchUsers,
-    async create(tx, { email, name, passwordHash }) {
+    async create(tx, { email, name, locale = null, passwordHash }) {
       // The written row is locked by this transaction.
       const [user] = await tx.$queryRaw<LockedUser[]>`
-        INSERT INTO users (id, email, email_verified_at, name, password_hash, created_at, updated_at)
-        VALUES (${uuidv7()}::uuid, ${email}, ${now()}, ${name}, ${passwordHash}, ${now()}, ${now()})
+        INSERT INTO users (id, email, email_verified_at, name, locale, password_hash, created_at, updated_at)
+        VALUES (${uuidv7()}::uuid, ${email}, ${now()}, ${name}, ${locale}, ${passwordHash}, ${now()}, ${now()})
         ON CONFLICT (email) DO NOTHING RETURNING ${COLUMNS}`
       return user ?? null
     },

@@ -1,15 +1,16 @@
+import formbody from '@fastify/formbody'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../config.ts'
 import { createInboxMailer, type InboxMailer } from '../../core/mail/mail.ts'
 import { INBOX_CSP, inboxPage } from './page.ts'
 
 export interface DevInboxDeps {
-  inbox: Pick<InboxMailer, 'list'>
+  inbox: Pick<InboxMailer, 'list' | 'clear'>
 }
 
 /**
  * Shows the mails of the development inbox with their links: `GET /dev/inbox` as a page,
- * `GET /dev/inbox.json` as `{ mails }`, newest first.
+ * `GET /dev/inbox.json` as `{ mails }`, newest first. `POST /dev/inbox/clear` deletes them.
  */
 export default async function devInbox(app: FastifyInstance, { inbox }: DevInboxDeps): Promise<void> {
   app.get('/dev/inbox', { schema: { hide: true } }, async (_request, reply) => {
@@ -21,6 +22,15 @@ export default async function devInbox(app: FastifyInstance, { inbox }: DevInbox
       .header('referrer-policy', 'no-referrer')
       .header('x-content-type-options', 'nosniff')
       .send(page)
+  })
+
+  await app.register(async (scope) => {
+    // The form has no fields.
+    await scope.register(formbody)
+    scope.post('/dev/inbox/clear', { schema: { hide: true } }, async (_request, reply) => {
+      await inbox.clear()
+      return reply.redirect('/dev/inbox', 303)
+    })
   })
 
   app.get('/dev/inbox.json', { schema: { hide: true } }, async (_request, reply) => {

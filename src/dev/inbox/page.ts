@@ -7,18 +7,17 @@ export const INBOX_CSP = [
   "style-src 'unsafe-inline'",
   "frame-src 'self'",
   "base-uri 'none'",
-  "form-action 'none'",
+  "form-action 'self'",
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** The inbox as a page that reloads itself every five seconds. */
+/** The inbox as a page. It does not reload by itself: its reader may be in the middle of a mail. */
 export const inboxPage = (mails: readonly InboxMail[]): string => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="refresh" content="5">
 <title>Inbox (${mails.length})</title>
 <style>${STYLE}</style>
 </head>
@@ -26,6 +25,7 @@ export const inboxPage = (mails: readonly InboxMail[]): string => `<!doctype htm
 <main>
 <h1>Inbox</h1>
 <p class="soft">Mail from this development server. None of it has left this machine.</p>
+<form method="post" action="/dev/inbox/clear"><a href="/dev/inbox">Look for new mail</a> <button type="submit">Clear the inbox</button></form>
 ${mails.map(article).join('\n') || EMPTY}
 </main>
 </body>
@@ -85,6 +85,8 @@ article { margin: 24px 0; background: var(--card); border: 1px solid var(--rule)
 article { border-radius: 12px; overflow: hidden }
 article header { padding: 18px 20px; border-bottom: 1px solid var(--rule) }
 iframe { display: block; width: 100%; height: 560px; border: 0 }
+form { margin: 12px 0; font-size: 14px }
+button { margin-left: 12px; font: inherit }
 .soft { color: var(--soft); font-size: 14px }
 .soft b { color: var(--ink); font-weight: 600 }
 .empty { margin-top: 32px; padding: 48px 20px; text-align: center; color: var(--soft) }

@@ -51,7 +51,7 @@ async function move(
   await oneTimeTokens.revoke(tx, user)
   // Failed guesses from before the address belonged to this account: nobody was notified of such a lock.
   await lockout.unlock(tx, { email: newEmail })
-  await mail.enqueue(tx, user.email, {
+  await mail.enqueue(tx, user, {
     template: 'email_changed',
     data: { newEmail, at: clock.now(), ip: context.ip, userAgent: context.userAgent },
   })

@@ -40,7 +40,7 @@ export async function requestEmailChange(
       // Requesting the current address only cancels an earlier request.
       if (newEmail === user.email) return
       await mailNewAddress(uses, tx, user, newEmail, context)
-      await mail.enqueue(tx, user.email, {
+      await mail.enqueue(tx, user, {
         template: 'email_change_requested',
         data: { newEmail, at: clock.now(), ip: context.ip, userAgent: context.userAgent },
       })
@@ -71,7 +71,7 @@ async function mailNewAddress(
   const { email: oldEmail } = user
   const holder = await users.findByEmail(tx, newEmail)
   if (holder) {
-    await mail.enqueue(tx, newEmail, { template: 'email_change_taken', data: { oldEmail } })
+    await mail.enqueue(tx, holder, { template: 'email_change_taken', data: { oldEmail } }, context)
     // Recorded for the account that has the address, not for the one that asked.
     const event = { type: 'email_change_request', outcome: 'failure', reason: 'address_taken' } as const
     await events.record(tx, { ...event, userId: holder.id }, context)
@@ -84,5 +84,5 @@ async function mailNewAddress(
     minutes: ONE_TIME_TTL.change_email / 60,
     oldEmail,
   }
-  await mail.enqueue(tx, newEmail, { template: 'confirm_email_change', data })
+  await mail.enqueue(tx, { ...user, email: newEmail }, { template: 'confirm_email_change', data }, context)
 }

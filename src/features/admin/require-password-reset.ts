@@ -23,7 +23,7 @@ export async function requirePasswordReset(
     const token = await oneTimeTokens.issue(tx, 'reset_password', required)
     if (token) {
       const data = { link: links.resetPassword(token), minutes: ONE_TIME_TTL.reset_password / 60 }
-      await mail.enqueue(tx, user.email, { template: 'reset_required', data })
+      await mail.enqueue(tx, user, { template: 'reset_required', data })
     }
     return { changed: true, revocations }
   })

@@ -33,7 +33,7 @@ export async function requestPasswordReset(
       ip: context.ip,
       isNew: !user,
     }
-    await mail.enqueue(tx, email, { template: 'reset_password', data })
+    await mail.enqueue(tx, user ?? { email }, { template: 'reset_password', data }, context)
     await events.record(tx, { ...event, outcome: 'success' }, context)
   })
 }

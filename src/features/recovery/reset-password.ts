@@ -66,7 +66,7 @@ export async function resetPassword(
     await uses.devices.forget(tx, user)
     // An enrolment that was begun by someone with the old password ends with it.
     await factors.totp.abandon(tx, user)
-    await mail.enqueue(tx, email, {
+    await mail.enqueue(tx, user, {
       template: 'password_changed',
       data: { at: clock.now(), ip: context.ip, factors: owned },
     })

@@ -65,6 +65,6 @@ async function reportReuse(
     const user = await users.find(tx, userId)
     const { ip, userAgent } = context
     const data = { at: clock.now(), ip, ...(userAgent ? { userAgent } : {}) }
-    if (user) await mail.enqueue(tx, user.email, { template: 'refresh_reuse_detected', data })
+    if (user) await mail.enqueue(tx, user, { template: 'refresh_reuse_detected', data })
   })
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import Fastify from 'fastify'
 import t from 'tap'
 import { createInboxMailer } from '../../../src/core/mail/inbox-mailer.ts'
+import { readLanguages } from '../../../src/core/mail/languages.ts'
 import { renderMail } from '../../../src/core/mail/templates.ts'
 import devInbox from '../../../src/dev/inbox/inbox.plugin.ts'
 
@@ -59,11 +60,12 @@ t.test('the page shows mails without running their content', async (t) => {
   t.match((await app.inject('/dev/inbox')).body, 'No mail yet')
 
   const link = 'http://localhost:8080/verify?token=abc&x=1'
+  const languages = await readLanguages({ defaultLocale: 'en' })
   const brand = { name: 'Ratchet', url: 'http://localhost:8080' }
   await inbox.send({
     id: 'a',
     to: 'ann@example.test',
-    ...renderMail('verify_email', { link, minutes: 60 }, brand),
+    ...renderMail('verify_email', { link, minutes: 60 }, languages.get('en'), brand),
   })
   await inbox.send({
     ...mail('b'),
@@ -80,6 +82,10 @@ t.test('the page shows mails without running their content', async (t) => {
   t.match(page.body, '&#60;base target=&#34;_blank&#34;&#62;')
   t.ok(page.body.indexOf('alert(1)') < page.body.indexOf('Confirm your e-mail'), 'newest first')
 
+  t.notMatch(page.body, 'http-equiv="refresh"')
   const json = (await app.inject('/dev/inbox.json')).json()
   t.match(json, { mails: [{ id: 'b' }, { id: 'a', to: 'ann@example.test', text: /token=abc&x=1/ }] })
+  const cleared = await app.inject({ method: 'POST', url: '/dev/inbox/clear' })
+  t.equal(cleared.statusCode, 303)
+  t.match((await app.inject('/dev/inbox.json')).json(), { mails: [] })
 })

@@ -94,7 +94,7 @@ t.test('the stored row contains no readable link', async (t) => {
 t.test('a mail is sent only if its transaction commits', async (t) => {
   const { state, outbox } = setup()
   const transaction = transact(async (tx) => {
-    await outbox.enqueueIn(tx, to, verify)
+    await outbox.enqueueIn(tx, { email: to }, verify)
     throw new Error('rolled back')
   })
   await t.rejects(transaction, { message: 'rolled back' })
@@ -163,7 +163,7 @@ t.test('a mail is retried at least hourly for a day, then given up', async (t) =
 t.test('no recipient can be flooded, not even by parallel requests', async (t) => {
   const { state, outbox } = setup()
   const ask = () =>
-    db.$transaction((tx) => outbox.enqueueIn(asTransaction(tx), to, verify), {
+    db.$transaction((tx) => outbox.enqueueIn(asTransaction(tx), { email: to }, verify), {
       maxWait: 10_000,
       timeout: 10_000,
     })
@@ -188,7 +188,7 @@ t.test('a recipient cannot inject a header', async (t) => {
 t.test('a started outbox sends when woken and when polled, but not after it was stopped', async (t) => {
   const woken = setup()
   woken.outbox.start()
-  await transact((tx) => woken.outbox.enqueueIn(tx, to, verify))
+  await transact((tx) => woken.outbox.enqueueIn(tx, { email: to }, verify))
   await becomes(t, () => woken.state.sent.length === 1, 'woken')
   await woken.outbox.stop()
 
@@ -203,7 +203,7 @@ t.test('a started outbox sends when woken and when polled, but not after it was 
   await polled.outbox.stop()
   t.equal(polled.state.sent.length, 2, 'stop awaits the mail in flight')
   t.notOk((await rows()).some((row) => !row.sentAt))
-  await transact((tx) => polled.outbox.enqueueIn(tx, to, verify))
+  await transact((tx) => polled.outbox.enqueueIn(tx, { email: to }, verify))
   // This would await anything in flight.
   await polled.outbox.stop()
   t.equal(polled.state.sent.length, 2)

@@ -83,10 +83,14 @@ t.test('after a complaint only necessary mails are sent', async (t) => {
   t.strictSame(await sentTo(email), [subject, subject], 'a necessary link')
   const { transact, mail } = server.app.services
   await transact((tx) =>
-    mail.enqueue(tx, email, {
-      template: 'password_changed',
-      data: { at: Date.now() },
-    }),
+    mail.enqueue(
+      tx,
+      { email },
+      {
+        template: 'password_changed',
+        data: { at: Date.now() },
+      },
+    ),
   )
   t.equal((await sentTo(email)).length, 2, 'a notice is not sent')
   const [row] = await server.db.outboxMessage.findMany({ where: { recipient: email, sentAt: null } })
