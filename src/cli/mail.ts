@@ -2,8 +2,8 @@ import { parseArgs } from 'node:util'
 import { loadDatabaseUrl } from '../config.ts'
 import { lift, listSuppressed } from '../core/mail/mail.ts'
 import { type Database, openDatabase } from '../platform/database.ts'
+import { canonicalAddress, shownAddress } from '../platform/email-address.ts'
 import { requireMigrations } from '../platform/migrations.ts'
-import { oneSpelling } from '../platform/spelling.ts'
 import { previewMails } from './mail-preview.ts'
 
 const USAGE = 'mail suppressed [--json] | mail allow <e-mail> | mail preview <folder>'
@@ -25,7 +25,7 @@ export async function mail(args: readonly string[]): Promise<void> {
   await requireMigrations(url)
   const { db, close } = openDatabase({ url, poolSize: 1 })
   try {
-    if (allowing) await allow(db, oneSpelling(email))
+    if (allowing) await allow(db, email)
     else await list(db, values.json)
   } finally {
     await close()
@@ -33,13 +33,16 @@ export async function mail(args: readonly string[]): Promise<void> {
 }
 
 async function list(db: Database, json: boolean): Promise<void> {
-  const rows = await listSuppressed(db)
-  if (json) console.log(JSON.stringify(rows.map(({ address, reason, at }) => ({ address, reason, at }))))
+  const found = await listSuppressed(db)
+  const rows = found.map(({ address, reason, at }) => ({ address: shownAddress(address), reason, at }))
+  if (json) console.log(JSON.stringify(rows))
   else if (rows.length === 0) console.error('none')
   else for (const { address, reason, at } of rows) console.log(`${address}  ${reason}  ${at.toISOString()}`)
 }
 
-async function allow(db: Database, address: string): Promise<void> {
+async function allow(db: Database, email: string): Promise<void> {
+  const address = canonicalAddress(email)
+  if (address === null) throw new Error('that is not an e-mail address')
   const known = await db.mailSuppression.findUnique({ where: { address } })
   // The clock of the report may be slightly ahead of this one.
   const at = new Date(Math.max(Date.now(), Number(known?.at ?? 0) + 1))

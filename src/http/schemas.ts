@@ -1,6 +1,6 @@
 import { type Static, type TSchemaOptions, Type } from 'typebox'
 import { Problem } from '../core/problems/problems.ts'
-import { oneSpelling } from '../platform/spelling.ts'
+import { canonicalAddress, shownAddress } from '../platform/email-address.ts'
 
 /** For schemas that refuse unknown properties. */
 export const strict = { additionalProperties: false } as const
@@ -12,7 +12,9 @@ export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })
 export const Email = Type.String({
   minLength: 1,
   maxLength: 320,
-  description: 'An e-mail address',
+  description:
+    'An e-mail address. Every spelling of a mailbox is the same address: capitals, full-width characters, and an ' +
+    'international domain in Unicode or in its ASCII form.',
   examples: ['demo@example.com'],
 })
 // A lone surrogate has no UTF-8, so that different passwords would become the same.
@@ -128,7 +130,7 @@ export const NoContent = Type.Null({ description: 'Done' })
 export const User = Type.Object(
   {
     id: Type.String({ format: 'uuid' }),
-    email: Type.String(),
+    email: Type.String({ description: 'The address, with an international domain in Unicode' }),
     email_verified: Type.Boolean(),
     name: Type.Union([Type.String(), Type.Null()]),
     roles: Type.Array(Type.String()),
@@ -171,7 +173,7 @@ export interface UserRow {
 export function presentUser(row: UserRow, mfaEnabled: boolean): User {
   return {
     id: row.id,
-    email: row.email,
+    email: shownAddress(row.email),
     email_verified: row.emailVerifiedAt !== null,
     name: row.name,
     roles: row.roles,
@@ -181,17 +183,9 @@ export function presentUser(row: UserRow, mfaEnabled: boolean): User {
   }
 }
 
-// One `@`, and nothing that could split a header or a list of recipients.
-const EMAIL = /^[^@\s\p{C}<>(),;:"\\[\]]+@[^@\s\p{C}<>(),;:"\\[\]]+$/u
-
 /** The canonical form of an address. @throws `validation_failed` with `pointer` as the location. */
 export function canonicalEmail(input: string, pointer = '/email'): string {
-  const email = oneSpelling(input)
-  const fits = email.length <= 254 && EMAIL.test(email)
-  if (!fits) {
-    throw new Problem('validation_failed', {
-      errors: [{ pointer, detail: 'must be an e-mail address' }],
-    })
-  }
-  return email
+  const email = canonicalAddress(input)
+  if (email !== null) return email
+  throw new Problem('validation_failed', { errors: [{ pointer, detail: 'must be an e-mail address' }] })
 }

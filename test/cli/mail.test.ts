@@ -42,6 +42,18 @@ t.test('suppressed addresses can be listed, and allowed again', async (t) => {
   )
 })
 
+t.test('an address is shown in Unicode, and allowed in any spelling', async (t) => {
+  await db.mailSuppression.deleteMany()
+  await mark(db, 'ann@xn--bcher-kva.example', 'bounced', new Date(Date.now() - 1_000))
+  t.match((await ratchet('mail', 'suppressed')).stdout, /^ann@bücher\.example {2}bounced/)
+  t.match(JSON.parse((await ratchet('mail', 'suppressed', '--json')).stdout), [
+    { address: 'ann@bücher.example' },
+  ])
+  t.match((await ratchet('mail', 'allow', 'ANN@bücher。example')).stdout, 'goes out again')
+  t.match(await ratchet('mail', 'suppressed'), { stdout: '', stderr: 'none\n' })
+  await mark(db, 'ann@example.com', 'complained', new Date())
+})
+
 t.test('an action that is impossible is reported', async (t) => {
   const before = await db.mailSuppression.findMany()
   for (const args of [

@@ -8,6 +8,7 @@ import { Redis } from 'ioredis'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { inboxRoutes } from '../../src/dev/inbox/inbox.plugin.ts'
+import { canonicalAddress } from '../../src/platform/email-address.ts'
 import { createTestDatabase } from './database.ts'
 import { documentedProblems } from './documented.ts'
 import { eventually } from './eventually.ts'
@@ -151,18 +152,19 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   const post = (path: string, body: unknown, extra: CallOptions = {}) =>
     call('POST', path, { body, ...extra })
 
-  /** The mails to an address, oldest first, after everything queued is sent. */
+  /** The mails to an address in any spelling, oldest first, after everything queued is sent. */
   async function mailsTo(address: string): Promise<{ subject: string; text: string; html: string }[]> {
     await app.services.outbox.drain()
     // This node cannot drain mail that another node is about to send.
-    const untried = { recipient: address, sentAt: null, gaveUpAt: null, lastError: null }
+    const to = canonicalAddress(address) ?? address
+    const untried = { recipient: to, sentAt: null, gaveUpAt: null, lastError: null }
     await eventually(async () => (await app.services.db.outboxMessage.count({ where: untried })) === 0)
     const files = await readdir(inboxDir)
     const mails = await Promise.all(
       files.map(async (file) => JSON.parse(await readFile(join(inboxDir, file), 'utf8'))),
     )
     return mails
-      .filter((mail) => mail.to === address)
+      .filter((mail) => mail.to === to)
       .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.id < b.id ? -1 : 1))
   }
 

@@ -1,6 +1,7 @@
 import { Secret, TOTP } from 'otpauth'
 import { renderSVG } from 'uqr'
 import type { Clock } from '../../platform/clock.ts'
+import { shownAddress } from '../../platform/email-address.ts'
 import type { Secrets } from '../../platform/secrets.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { LockedUser } from '../users/users.ts'
@@ -64,7 +65,7 @@ export function createTotp(deps: { secrets: Secrets; clock: Clock; appName: stri
         ...KIND,
         secret,
         issuer: issuerOf(appName),
-        label: labelOf(email),
+        label: labelOf(shownAddress(email)),
       }).toString()
       return { secret: secret.base32, otpauthUri, qrSvg: renderSVG(otpauthUri, QR) }
     },

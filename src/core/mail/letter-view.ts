@@ -1,3 +1,4 @@
+import { shownAddress } from '../../platform/email-address.ts'
 import type { Brand } from './brand.ts'
 import type { Language } from './languages.ts'
 import { fill } from './letter-template.ts'
@@ -8,7 +9,7 @@ export type View = Readonly<Record<string, string | number | boolean | undefined
 
 /** The variables for the data of a mail, in one language. */
 export function viewOf(data: MailData<MailTemplate>, language: Language, brand: Brand): View {
-  const { minutes, registrations, change, factors, at: _, ip: __, userAgent: ___, ...rest } = data as AnyData
+  const { minutes, registrations, change, factors, oldEmail, newEmail, at: _, ip: __, userAgent: ___, ...rest } = data as AnyData
   return {
     ...rest,
     brand: brand.name,
@@ -16,6 +17,8 @@ export function viewOf(data: MailData<MailTemplate>, language: Language, brand: 
     ...(minutes === undefined ? {} : { duration: describeDuration(minutes, language.tag) }),
     ...(registrations === undefined ? {} : { several: registrations.length > 1 }),
     ...(change === undefined ? {} : { change: language.words[change] }),
+    ...(oldEmail === undefined ? {} : { oldEmail: shownAddress(oldEmail) }),
+    ...(newEmail === undefined ? {} : { newEmail: shownAddress(newEmail) }),
     factors: describeFactors(factors, language),
   }
 }
@@ -25,6 +28,8 @@ interface AnyData {
   registrations?: readonly unknown[]
   change?: keyof Language['words']
   factors?: Factors
+  oldEmail?: string
+  newEmail?: string
   at?: number
   ip?: string
   userAgent?: string

@@ -1,3 +1,4 @@
+import { canonicalAddress } from '../../platform/email-address.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { DeliveryResult, Message, Outbox } from '../outbox/outbox.ts'
@@ -101,9 +102,11 @@ export function openMail({ db, log, metrics, outbox, mailer, brand, languages }:
   return {
     async enqueue(tx, { email, locale }, { template, data }, context) {
       if (!/^\P{Cc}+$/u.test(email)) throw new TypeError('a recipient must be one line of text')
-      // Beside the data, where the previous version does not look.
+      // An account that could not be brought over has another spelling: mail to it is counted and withheld all the same.
+      const recipient = canonicalAddress(email) ?? email
+      // The language is beside the data, where the previous version does not look.
       const payload: Payload = { ...data, language: languages.choose({ ...context, locale }) }
-      await queue(tx, { topic: template, recipient: email, payload })
+      await queue(tx, { topic: template, recipient, payload })
     },
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../platform/clock.ts'
-import { oneSpelling } from '../../platform/spelling.ts'
+import { canonicalAddress } from '../../platform/email-address.ts'
 import { Problem } from '../problems/problems.ts'
 import type { PasswordFault } from '../reasons/reasons.ts'
 import { type BreachedPasswordsDeps, createBreachedPasswords } from './breached-passwords.ts'
@@ -49,7 +49,7 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
       if (isTooLong(password)) throw refuse(['too_long'])
       const reasons: PasswordFault[] = []
       if (lengthOf(password) < minLength) reasons.push('too_short')
-      if (oneSpelling(password) === email) reasons.push('same_as_email')
+      if ((canonicalAddress(password) ?? password) === email) reasons.push('same_as_email')
       if (await commonPasswords.has(password)) reasons.push('common')
       if (reasons.length > 0) throw refuse(reasons)
       if (await breached.has(password)) throw refuse(['breached'])

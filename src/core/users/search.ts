@@ -1,4 +1,5 @@
 import type { Queryable } from '../../platform/database.ts'
+import { partialSpellings } from '../../platform/email-address.ts'
 import type { User } from '../../platform/generated/client.ts'
 
 export interface SearchPage {
@@ -30,7 +31,8 @@ function containing(part: string) {
   // A database with locale C folds only ASCII, and names are stored as typed, so several spellings are searched.
   const spellings = isAscii(text) ? [text] : new Set([part, text, lower, text.toUpperCase(), titled(lower)])
   const contains = (value: string) => ({ contains: escapeLike(value), mode: 'insensitive' as const })
-  return [{ email: contains(lower) }, ...[...spellings].map((name) => ({ name: contains(name) }))]
+  const emails = [...partialSpellings(part)].map((email) => ({ email: contains(email) }))
+  return [...emails, ...[...spellings].map((name) => ({ name: contains(name) }))]
 }
 
 const isAscii = (text: string) => /^\p{ASCII}*$/u.test(text)

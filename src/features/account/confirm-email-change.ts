@@ -1,6 +1,7 @@
 import type { RequestContext } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
+import { canonicalAddress } from '../../platform/email-address.ts'
 import type { Transaction } from '../../platform/transact.ts'
 
 export type ConfirmEmailChangeUses = Uses<
@@ -43,8 +44,10 @@ async function move(
 ): Promise<boolean> {
   const { users, oneTimeTokens, lockout, mail, events, clock } = uses
   const consumed = await oneTimeTokens.consume(tx, 'change_email', token)
-  if (!consumed?.newEmail) return false
-  const { user, newEmail } = consumed
+  // The link may have been mailed by a version that did not know this spelling.
+  const newEmail = canonicalAddress(consumed?.newEmail ?? '')
+  if (!consumed || newEmail === null) return false
+  const { user } = consumed
   // Read without a lock: two accounts that swap addresses would otherwise deadlock.
   if (await users.findByEmail(tx, newEmail)) return false
   await users.moveToEmail(tx, user, newEmail)

@@ -73,6 +73,9 @@ t.test('the account’s own address is refused', async (t) => {
   t.strictSame(await reasons('Ada@Example.com '), ['same_as_email'])
   t.strictSame(await reasons('ada@example.com!'), [])
   t.strictSame(await reasons('de\u0301ja@example.com', { email: 'd\u00e9ja@example.com' }), ['same_as_email'])
+  t.strictSame(await reasons('ANN@bücher。example', { email: 'ann@xn--bcher-kva.example' }), [
+    'same_as_email',
+  ])
 })
 
 t.test('breached passwords are refused if they match exactly', async (t) => {

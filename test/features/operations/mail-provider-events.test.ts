@@ -36,6 +36,25 @@ t.test('a permanent bounce stops mail to that address, and to no other', async (
   t.notOk(server.logs.join('').includes(gone), 'no log line contains the address')
 })
 
+t.test('a report counts for every spelling of the address', async (t) => {
+  const address = freshEmail().replace('example.com', 'bücher.example')
+  const stored = address.replace('bücher', 'xn--bcher-kva')
+  for (const [spelling, reason] of [
+    [address, 'bounced'],
+    [`${address.toUpperCase()} `, 'complained'],
+    [stored, 'bounced'],
+  ] as const) {
+    await server.db.mailSuppression.deleteMany({ where: { address: stored } })
+    await report(reason === 'bounced' ? bounced([spelling]) : complained([spelling]))
+    t.equal(await reasonOf(stored), reason, spelling)
+  }
+  const before = await server.db.mailSuppression.count()
+  for (const fault of ['a@b_c.example', 'a..b@example.com', 'Ann <ann@example.com>']) {
+    t.equal((await report(bounced([fault]))).status, 204, 'or the provider would send it again and again')
+  }
+  t.equal(await server.db.mailSuppression.count(), before)
+})
+
 t.test('a suppressed address gets the same answers as any other', async (t) => {
   const [marked, clean] = [freshEmail(), freshEmail()]
   await report(bounced([marked]))

@@ -8,6 +8,7 @@ import type {
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../../platform/clock.ts'
 import type { Queryable } from '../../../platform/database.ts'
+import { shownAddress } from '../../../platform/email-address.ts'
 import type { Passkey } from '../../../platform/generated/client.ts'
 import type { Transaction } from '../../../platform/transact.ts'
 import type { PasskeyUse, Tickets } from '../../one-time/one-time.ts'
@@ -94,8 +95,8 @@ export function createPasskeys(
         rpID: rpId,
         rpName,
         userID: handleOf(user.id),
-        userName: user.email,
-        userDisplayName: user.name ?? user.email,
+        userName: shownAddress(user.email),
+        userDisplayName: user.name ?? shownAddress(user.email),
         timeout,
         attestationType: 'none',
         excludeCredentials,
