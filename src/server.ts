@@ -5,7 +5,7 @@ import { type AppOptions, buildApp } from './app.ts'
 import { type Config, environment, loadConfig } from './config.ts'
 import { databaseHost } from './platform/database-url.ts'
 import { explain } from './platform/explain.ts'
-import { applyMigrations, MIGRATIONS, migrationNames, requireMigrations } from './platform/migrations.ts'
+import { MIGRATIONS, migrationNames, requireMigrations } from './platform/migrations.ts'
 import { VERSION } from './platform/version.ts'
 
 const DRAIN_MS = 1_000
@@ -61,8 +61,10 @@ export async function serve(
 
 async function main(): Promise<void> {
   const config = loadConfig({ NODE_ENV: 'production', ...environment() })
-  if (config.runMigrations) await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
-  else await requireMigrations(config.databaseUrl)
+  if (config.runMigrations) {
+    const { migrateDatabase } = await import('./cli/migrate.ts')
+    await migrateDatabase(config.databaseUrl, console.log)
+  } else await requireMigrations(config.databaseUrl)
   const server = await serve(config)
   closeWithGrace({ delay: 9_000 }, async ({ err }) => {
     if (err) console.error(err)

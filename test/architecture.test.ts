@@ -23,7 +23,7 @@ const CORE = [
   ['users', 'mail'],
   ['one-time', 'sessions'],
   ['factors', 'lockout', 'tokens', 'erasure', 'sealed-rows', 'retention'],
-  ['registrations', 'sign-in'],
+  ['registrations', 'respelling', 'sign-in'],
   ['uses.ts'],
 ]
 

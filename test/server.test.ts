@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { freePort } from '../src/dev/embedded/port.ts'
+import { openDatabase } from '../src/platform/database.ts'
 import { TYPESCRIPT } from './support/compiled/typescript.ts'
 import { createEmptyDatabase, createTestDatabase } from './support/database.ts'
 import { eventually } from './support/eventually.ts'
@@ -100,6 +102,30 @@ t.test('an unavailable store or a port in use is reported in one line', async (t
     const [code] = await once(child, 'close')
     t.match({ code, output: output.join('') }, { code: 1, output: told }, JSON.stringify(Object.keys(change)))
   }
+})
+
+t.test('RUN_MIGRATIONS brings stored addresses over to their one spelling', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(() => database.drop())
+  const { db, close } = openDatabase({ url: database.url })
+  t.teardown(close)
+  const data = { id: randomUUID(), email: 'ann@bücher.example', passwordHash: 'none' }
+  await db.user.create({ data })
+  const incarnation = process.env.TEST_REDIS_INCARNATION
+  const env = {
+    ...PRODUCTION,
+    ...(incarnation ? { NODE_ENV: 'test', REDIS_INCARNATION: incarnation } : {}),
+    DATABASE_URL: database.url,
+    PORT: '0',
+    RUN_MIGRATIONS: 'true',
+  }
+  const nodes = [start(env), start(env)]
+  t.teardown(() => {
+    for (const { child } of nodes) child.kill()
+  })
+  for (const { child, output } of nodes)
+    await serves(child, async () => output.join('').includes('"starting"'))
+  t.match(await db.user.findMany(), [{ id: data.id, email: 'ann@xn--bcher-kva.example' }])
 })
 
 t.test(

@@ -5,10 +5,12 @@ import { findEnvironment } from './dev-environment.ts'
 const USAGE = `Usage: ratchet <command>, run here as: ${called('<command>')}
 
   migrate   apply pending migrations; --check only lists them
-  users     list [part of e-mail or name] | show <e-mail> | audit [<e-mail>]: show accounts and audit events;
+  users     list [part of e-mail or name] | show <account> | audit [<account>]: show accounts and audit events;
             --json for JSON lines, --limit <n> for more than 50
-            disable | enable | end-sessions | require-reset | delete --yes <e-mail>: change an account
-            grant-admin | revoke-admin <e-mail>: choose who administers accounts over HTTP
+            disable | enable | end-sessions | require-reset | delete --yes <account>: change an account
+            grant-admin | revoke-admin <account>: choose who administers accounts over HTTP
+            respell [--json]: bring stored addresses over to one spelling each, and list those that need you; exits
+            with 3 if any do. An account is named by its e-mail address or its id
   keys      list [--json] | rotate | retire <kid>: manage the keys that sign access tokens
   mail      suppressed [--json] | allow <e-mail>: addresses that get no mail, because it bounced or the recipient
             complained

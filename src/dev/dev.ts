@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { migrateDatabase } from '../cli/migrate.ts'
 import { type Config, environment, loadConfig } from '../config.ts'
 import { explain } from '../platform/explain.ts'
-import { applyMigrations, MIGRATIONS } from '../platform/migrations.ts'
 import { serve } from '../server.ts'
 import { readOrCreateAppSecret } from './app-secret.ts'
 import { isListening } from './embedded/port.ts'
@@ -48,7 +48,7 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
   const redis = await provideRedis(env, lifetime)
   const settings = { ...(await developmentDefaults(env)), ...env, ...database.env, ...redis.env }
   const config = loadConfig(settings)
-  await applyMigrations(config.databaseUrl, MIGRATIONS, console.log)
+  await migrateDatabase(config.databaseUrl, console.log)
   const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
   lifetime.onEnd(await writeEnvironmentFile(settings))
   const server = await serve(config, { extraRoutes: inboxRoutes(config) })

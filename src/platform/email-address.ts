@@ -87,6 +87,16 @@ function uts46Label(label: string): string | null {
   return /^\p{ASCII}*$/u.test(label) ? null : uts46().toASCII(label, { ...OPTIONS, verifyDNSLength: false })
 }
 
+/**
+ * A pattern of Postgres that no canonical address matches, apart from a few; those that are not ASCII are among them. The
+ * indexes for {@link canonicalAddress}'s callers that look for other spellings have it in their predicates, letter by letter.
+ */
+export const UNUSUAL_ADDRESS = [
+  '[^a-z0-9!#$%&*+/=?^_`{|}~.@-]|@.*[^a-z0-9.-]|^[^@]*$',
+  String.raw`^[.@]|\.[.@]|@\.|[.@-]$|[@.]-|-\.|[@.]xn--|[@.][^a-z][^.@]*$`,
+  '[^.@]{64}|^[^@]{65}|^.{255}',
+].join('|')
+
 // Hyphens are checked label by label: ASCII labels such as `a1--b` exist.
 const OPTIONS = {
   checkHyphens: false,

@@ -36,6 +36,7 @@ t.test('an owner of the database gets trigram indexes for the search', async (t)
     'users_email_trgm_idx',
     'users_name_trgm_idx',
     'users_pkey',
+    'users_unusual_address_idx',
   ])
 })
 
@@ -59,5 +60,10 @@ t.test('a user who may not create the extension gets everything else', async (t)
   await applyMigrations(asRole, folder)
   await withClient(url, (client) => client.query(`REVOKE CREATE ON DATABASE ${database} FROM ${role}`))
   await applyMigrations(asRole, MIGRATIONS)
-  t.strictSame(await indexesOfUsers(url), ['users_created_at_id_idx', 'users_email_key', 'users_pkey'])
+  t.strictSame(await indexesOfUsers(url), [
+    'users_created_at_id_idx',
+    'users_email_key',
+    'users_pkey',
+    'users_unusual_address_idx',
+  ])
 })

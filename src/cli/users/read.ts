@@ -97,7 +97,7 @@ function printRemainder(count: number, more: string | null, limit: string): void
 }
 
 /** Joins cells without control characters: text that users entered must not control the terminal. */
-const line = (cells: readonly unknown[]) =>
+export const line = (cells: readonly unknown[]) =>
   cells
     .filter((cell) => cell !== null && cell !== undefined && cell !== '')
     .map((cell) => String(cell).replace(/\p{C}/gu, '\ufffd'))

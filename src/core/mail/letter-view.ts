@@ -9,7 +9,18 @@ export type View = Readonly<Record<string, string | number | boolean | undefined
 
 /** The variables for the data of a mail, in one language. */
 export function viewOf(data: MailData<MailTemplate>, language: Language, brand: Brand): View {
-  const { minutes, registrations, change, factors, oldEmail, newEmail, at: _, ip: __, userAgent: ___, ...rest } = data as AnyData
+  const {
+    minutes,
+    registrations,
+    change,
+    factors,
+    oldEmail,
+    newEmail,
+    at: _,
+    ip: __,
+    userAgent: ___,
+    ...rest
+  } = data as AnyData
   return {
     ...rest,
     brand: brand.name,

@@ -21,7 +21,14 @@ export {
 } from './languages.ts'
 export { createLinks, type Links } from './links.ts'
 export type { FactorChange, MailContent } from './mail-data.ts'
-export { findSuppression, lift, listSuppressed, mark, type Suppression } from './suppression.ts'
+export {
+  findSuppression,
+  lift,
+  listSuppressed,
+  mark,
+  respellSuppressions,
+  type Suppression,
+} from './suppression.ts'
 export { renderSamples } from './templates.ts'
 
 /** Mail that is sent if, and only if, the transaction that queued it commits. */

@@ -1,4 +1,6 @@
 import type { Queryable } from '../../platform/database.ts'
+import { canonicalAddress, UNUSUAL_ADDRESS } from '../../platform/email-address.ts'
+import { Prisma } from '../../platform/generated/client.ts'
 import type { MailTemplate } from './mail-data.ts'
 
 /** Why an address is suppressed: no mail, or only necessary mail, is sent to it. */
@@ -29,6 +31,27 @@ export async function findSuppression(db: Queryable, address: string): Promise<S
 /** Every suppressed address, the latest report first. */
 export function listSuppressed(db: Queryable) {
   return db.mailSuppression.findMany({ where: { reason: { not: LIFTED } }, orderBy: { at: 'desc' } })
+}
+
+const UNUSUAL = Prisma.raw(`(address COLLATE "C") ~ '${UNUSUAL_ADDRESS}'`)
+const PAGE = 500
+
+/** Brings reports about other spellings of an address over to its canonical one. Safe on several nodes at once. */
+export async function respellSuppressions(db: Queryable): Promise<void> {
+  for (let after = ''; ; ) {
+    const page = await db.$queryRaw<{ address: string; reason: string; at: Date }[]>`
+      SELECT address, reason, at FROM mail_suppressions WHERE ${UNUSUAL} AND address > ${after}
+      ORDER BY address LIMIT ${PAGE}::int`
+    for (const { address, reason, at } of page) {
+      const canonical = canonicalAddress(address)
+      if (canonical === null || canonical === address) continue
+      await write(db, canonical, reason, at)
+      await db.mailSuppression.deleteMany({ where: { address, at } })
+    }
+    const last = page.at(-1)
+    if (!last || page.length < PAGE) return
+    after = last.address
+  }
 }
 
 async function write(db: Queryable, address: string, reason: string, at: Date): Promise<boolean> {

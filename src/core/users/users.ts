@@ -5,6 +5,7 @@ import { Prisma, type User } from '../../platform/generated/client.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import { type SearchPage, searchUsers } from './search.ts'
 
+export { listUnusual, respellAddress, type StoredAddress } from './respell.ts'
 export type { User }
 
 declare const locked: unique symbol
