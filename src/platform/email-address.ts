@@ -57,8 +57,12 @@ export function partialSpellings(part: string): ReadonlySet<string> {
 const narrow = (text: string): string =>
   text.replace(/[\uff01-\uffee]/g, (wide) => wide.normalize('NFKC')).replaceAll('\u3002', '.')
 
-// NFC comes last: lower-case letters may compose where their capitals do not.
-const fold = (text: string): string => text.toLowerCase().normalize('NFC')
+// Word by word, because a capital sigma becomes another letter at the end of one. NFC comes last: lower-case letters may
+// compose where their capitals do not.
+const fold = (text: string): string => {
+  const words = text.split('.').map((word) => word.toLowerCase().normalize('NFC'))
+  return words.join('.')
+}
 
 function canonicalLocalPart(local: string): string | null {
   const folded = fold(local)

@@ -95,6 +95,7 @@ t.test('an address has the same canonical form, however its domain is written', 
     ['ガ@example.com', 'ガ@example.com', 'ｶﾞ@example.com', 'カ\u3099@example.com'],
     ['déja@example.com', 'déja@example.com', 'DE\u0301JA@example.com'],
     ['คำ@example.com', 'คำ@example.com'],
+    ['μάριος.παπάς@example.com', 'μάριος.παπάς@example.com', 'ΜΆΡΙΟΣ.ΠΑΠΆΣ@example.com'],
   ] as const) {
     t.equal(shownAddress(canonical), shown)
     for (const spelling of [canonical, shown, ...others]) {
