@@ -9,8 +9,8 @@ const USAGE = `Usage: ratchet <command>, run here as: ${called('<command>')}
             --json for JSON lines, --limit <n> for more than 50
             disable | enable | end-sessions | require-reset | delete --yes <account>: change an account
             grant-admin | revoke-admin <account>: choose who administers accounts over HTTP
-            respell [--json]: bring stored addresses over to one spelling each, and list those that need you; exits
-            with 3 if any do. An account is named by its e-mail address or its id
+            respell [--json]: bring stored addresses over to their one spelling, and list the accounts that need an
+            operator; exits with 3 if there are any. An account is named by its e-mail address or its id
   keys      list [--json] | rotate | retire <kid>: manage the keys that sign access tokens
   mail      suppressed [--json] | allow <e-mail>: addresses that get no mail, because it bounced or the recipient
             complained

@@ -43,11 +43,11 @@ export function shownAddress(address: string): string {
  * A-labels. A piece of an international label is found only in the first way.
  */
 export function partialSpellings(part: string): ReadonlySet<string> {
-  const folded = fold(narrow(part))
-  const at = folded.lastIndexOf('@')
-  const labels = folded.slice(at + 1).split('.')
-  const domain = labels.map((label) => uts46Label(label) ?? label).join('.')
-  return new Set([folded, folded.slice(0, at + 1) + domain])
+  const text = narrow(part)
+  const at = text.lastIndexOf('@') + 1
+  const labels = text.slice(at).split('.')
+  const domain = labels.map((label) => uts46Label(label) ?? fold(label)).join('.')
+  return new Set([fold(text), fold(text.slice(0, at)) + domain])
 }
 
 /**

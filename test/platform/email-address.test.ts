@@ -229,6 +229,7 @@ t.test('a search looks for a part as it is stored', async (t) => {
     ['bu\u0308cher。example', 'bücher.example', 'xn--bcher-kva.example'],
     ['@ｂücher', '@bücher', '@xn--bcher-kva'],
     ['XN--BCHER', 'xn--bcher'],
+    ['ΒΌΛΟΣ', 'βόλος', 'xn--nxasmq6b'],
     ['Ärger', 'ärger', 'xn--rger-koa'],
     ['a_b%', 'a_b%'],
     ['', ''],

@@ -7,7 +7,7 @@ import { createTransact } from '../../platform/transact.ts'
 import { line } from './read.ts'
 
 /** The exit code of `users respell` while accounts need an operator. */
-export const LEFT_BEHIND = 3
+const LEFT_BEHIND = 3
 
 /** Brings every stored address over to its canonical spelling, and lists the accounts for which that is impossible. */
 export async function respell(uses: RespellingUses, { json }: { json: boolean }): Promise<void> {
@@ -17,9 +17,7 @@ export async function respell(uses: RespellingUses, { json }: { json: boolean })
     left += 1
     const { id, email, reason, takenBy } = account
     const why = reason === 'taken' ? `its address belongs to ${takenBy}` : 'not an e-mail address'
-    console.log(
-      json ? JSON.stringify({ id, email, reason, taken_by: takenBy ?? null }) : line([id, email, why]),
-    )
+    console.log(json ? JSON.stringify({ id, email, reason, taken_by: takenBy }) : line([id, email, why]))
   }
   if (left > 0) process.exitCode = LEFT_BEHIND
   else if (!json) console.error('every address has its one spelling')
@@ -37,7 +35,7 @@ export async function respellStored(databaseUrl: string, log: (line: string) => 
     for await (const _ of listLeftBehind(uses)) left += 1
     if (left > 0)
       log(
-        `warning: ${left} ${left === 1 ? 'account needs' : 'accounts need'} you: ${called('users respell')}`,
+        `warning: ${left} ${left === 1 ? 'account needs' : 'accounts need'} an operator: ${called('users respell')}`,
       )
   } finally {
     await close()

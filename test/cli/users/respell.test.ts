@@ -40,7 +40,7 @@ t.test('it brings addresses over, and lists the accounts that need an operator',
   const migrated = await ratchet('migrate')
   t.equal(migrated.code, 0, 'the migration step goes on')
   t.match(migrated.stdout, '1 address was brought over to one spelling\n')
-  t.match(migrated.stdout, /^warning: 2 accounts need you: npm run ratchet -- users respell$/m)
+  t.match(migrated.stdout, /^warning: 2 accounts need an operator: npm run ratchet -- users respell$/m)
   t.notMatch(migrated.stdout, '@', 'logs name no address')
 
   const listed = await ratchet('users', 'respell')
