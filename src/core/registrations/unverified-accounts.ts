@@ -1,5 +1,6 @@
 import { uuidv7 } from 'uuidv7'
 import { type Background, repeat } from '../../platform/background.ts'
+import { canonicalAddress } from '../../platform/email-address.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import { hasUnverified, type LockedUser, type Users } from '../users/users.ts'
@@ -37,7 +38,15 @@ export function createUnverifiedAccounts(
         const token = newest.get(id)
         const linkHash = token?.securityVersion === securityVersion ? token.tokenHash : null
         const expiresAt = new Date(clock.now() + REGISTRATION_TTL * 1000)
-        return { id: uuidv7(), email, name, passwordHash, linkHash, createdAt: now, expiresAt }
+        return {
+          id: uuidv7(),
+          email: canonicalAddress(email) ?? email,
+          name,
+          passwordHash,
+          linkHash,
+          createdAt: now,
+          expiresAt,
+        }
       }),
     })
   }
