@@ -53,7 +53,7 @@ export async function openServices(config: Config, clock: Clock, log: Log): Prom
     openTokens({ ...platform, sessions }, { ...accessToken, issuer: publicUrl }),
     openPasswords(platform, { ...config, minLength: config.passwordMinLength }),
   ])
-  const factors = openFactors({ ...platform, ...oneTime, users, mail }, { appName, passkeys })
+  const factors = openFactors({ ...platform, ...oneTime, users, mail, events }, { appName, passkeys })
   const base = {
     ...platform,
     ...tokens,

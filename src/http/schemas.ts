@@ -45,7 +45,10 @@ export const PasskeyAnswer = Type.Object(
             clientDataJSON: Type.String({ maxLength: 8192 }),
             authenticatorData: Type.String({ maxLength: 8192 }),
             signature: Type.String({ maxLength: 8192 }),
-            userHandle: Type.Optional(Type.String({ maxLength: 256 })),
+            // Null or empty from keys that store none.
+            userHandle: Type.Optional(
+              Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength: 256 }),
+            ),
           },
           { additionalProperties: true },
         ),

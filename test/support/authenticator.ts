@@ -22,7 +22,7 @@ export interface Forgery {
   flags?: number
   counter?: number
   /** None is sent if undefined. */
-  userHandle?: string | undefined
+  userHandle?: string | null | undefined
   /** Signs other data than is sent. */
   tamper?: boolean
   coseKey?: CoseKey
@@ -31,8 +31,13 @@ export interface Forgery {
   credentialId?: Buffer
   /** Appended to the authenticator data. */
   trailing?: Buffer
-  transports?: string[]
+  transports?: string[] | null
 }
+
+/** A passkey that is synced between devices: present, verified, may be backed up, is backed up. */
+export const SYNCED: Forgery = { flags: 0b11101 }
+/** A key that speaks only U2F (CTAP1): it verifies nobody, and stores no user handle. */
+export const U2F: Forgery = { flags: 0b001, userHandle: null, fmt: 'fido-u2f', transports: ['usb'] }
 
 const b64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
 const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).digest()
@@ -96,7 +101,9 @@ export function createAuthenticator(alg: 'ES256' | 'EdDSA' | 'RS256' = 'ES256', 
         response: {
           clientDataJSON: b64(clientData('webauthn.create', options.challenge, forged)),
           attestationObject: b64(isoCBOR.encode(attestation)),
-          transports: (forged.transports ?? ['internal', 'hybrid']) as ['internal'],
+          transports: (forged.transports === undefined ? ['internal', 'hybrid'] : forged.transports) as [
+            'internal',
+          ],
         },
       }
     },
@@ -119,7 +126,8 @@ export function createAuthenticator(alg: 'ES256' | 'EdDSA' | 'RS256' = 'ES256', 
           clientDataJSON: b64(client),
           authenticatorData: b64(data),
           signature: b64(sign(alg === 'EdDSA' ? null : 'sha256', signed, privateKey)),
-          ...(handle === undefined ? {} : { userHandle: handle }),
+          // What keys without handles send is wider than the type.
+          ...(handle === undefined ? {} : { userHandle: handle as string }),
         },
       }
     },

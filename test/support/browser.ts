@@ -51,21 +51,29 @@ export async function startBrowser(t: Teardown, serves?: string): Promise<Browse
   return browser.newContext()
 }
 
-/** A page with an authenticator that belongs to the device, knows its user and consents to everything. */
-export async function openPage(context: BrowserContext, url: string) {
+/** An authenticator that belongs to the device, knows its user and consents to everything. */
+export const PLATFORM = {
+  protocol: 'ctap2',
+  transport: 'internal',
+  hasResidentKey: true,
+  hasUserVerification: true,
+  isUserVerified: true,
+  automaticPresenceSimulation: true,
+} as const
+/** A security key that stores nothing and verifies nobody. */
+export const U2F = { protocol: 'u2f', transport: 'usb', automaticPresenceSimulation: true } as const
+export type VirtualAuthenticator = typeof PLATFORM | typeof U2F
+
+/** A page with an authenticator. */
+export async function openPage(
+  context: BrowserContext,
+  url: string,
+  options: VirtualAuthenticator = PLATFORM,
+) {
   const page = await context.newPage()
   const cdp = await context.newCDPSession(page)
   await cdp.send('WebAuthn.enable')
-  const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
-    options: {
-      protocol: 'ctap2',
-      transport: 'internal',
-      hasResidentKey: true,
-      hasUserVerification: true,
-      isUserVerified: true,
-      automaticPresenceSimulation: true,
-    },
-  })
+  const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', { options })
   await page.goto(url)
   return {
     page,

@@ -1,4 +1,5 @@
 import { uuidv7 } from 'uuidv7'
+import { openEvents } from '../../src/core/events/events.ts'
 import { listFactors } from '../../src/core/factors/list.ts'
 import { createPasskeys } from '../../src/core/factors/passkeys/passkeys.ts'
 import { createTickets } from '../../src/core/one-time/tickets.ts'
@@ -8,6 +9,7 @@ import { createSecrets } from '../../src/platform/secrets.ts'
 import { createTransact, type Transaction } from '../../src/platform/transact.ts'
 import type { Authenticator, Forgery } from './authenticator.ts'
 import { createTestDatabase } from './database.ts'
+import { silentLog, silentMetrics } from './monitor.ts'
 import { movableClock, type TestServer } from './server.ts'
 
 interface Person {
@@ -19,7 +21,7 @@ interface Person {
 /** Passkeys with their own database, without a server. */
 export async function setUpPasskeys() {
   const database = await createTestDatabase()
-  const { db, close } = openDatabase({ url: database.url })
+  const { db, databaseBreaker, close } = openDatabase({ url: database.url })
   const clock = movableClock()
   const secrets = createSecrets(['a-secret-for-tests-of-at-least-32-bytes'])
   const tickets = createTickets({ secrets, clock })
@@ -29,6 +31,14 @@ export async function setUpPasskeys() {
     tickets,
     clock,
     users,
+    events: openEvents({
+      db,
+      databaseBreaker,
+      clock,
+      log: silentLog,
+      metrics: silentMetrics,
+      findOwners: async () => new Map(),
+    }),
     rpId: 'localhost',
     rpName: 'Ratchet',
     origins: ['http://localhost:8080', 'android:apk-key-hash:abc'],

@@ -1,4 +1,4 @@
-import { ENDED_REASONS, SESSION_ENDED_REASONS } from '../reasons/reasons.ts'
+import { ENDED_REASONS, PASSKEY_FAULTS, SESSION_ENDED_REASONS } from '../reasons/reasons.ts'
 
 /** Listed among the reasons where an event may have no reason. */
 const NONE = null
@@ -29,6 +29,7 @@ export const EVENTS = {
       'ticket_invalid',
       'wrong_factor',
       'passkey_invalid',
+      'passkey_unknown',
     ],
   },
   login_first_step: { success: [NONE], failure: [] },
@@ -64,6 +65,7 @@ export const EVENTS = {
     success: [NONE],
     failure: [...WRONG_PROOF, 'passkey_invalid', 'too_many_passkeys', 'access_token_invalid'],
   },
+  passkey_use: { success: ['counter_not_risen'], failure: PASSKEY_FAULTS },
   passkey_remove: { success: [NONE], failure: WRONG_PROOF },
   account_disable: { success: CHANGED, failure: NOT_THIS_ACCOUNT },
   account_enable: { success: CHANGED, failure: NO_ACCOUNT },

@@ -1,7 +1,7 @@
 import type { Queryable } from '../../platform/database.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
-import type { RequestContext } from '../events/events.ts'
+import type { AuditEvent, Events, RequestContext } from '../events/events.ts'
 import type { FactorChange, Mail } from '../mail/mail.ts'
 import type { PasskeyUse, Tickets } from '../one-time/one-time.ts'
 import { Problem } from '../problems/problems.ts'
@@ -13,7 +13,7 @@ import { createRecoveryCodes, type RecoveryCodes } from './recovery-codes.ts'
 import { createTotp, type Totp } from './totp.ts'
 
 export { type AccountFactors, listFactors, selectFactors } from './list.ts'
-export type { PasskeyAnswer, Passkeys, PasskeyView } from './passkeys/passkeys.ts'
+export type { PasskeyAnswer, PasskeyRefusal, Passkeys, PasskeyView } from './passkeys/passkeys.ts'
 export type { RecoveryCodes } from './recovery-codes.ts'
 export type { Totp } from './totp.ts'
 
@@ -35,10 +35,16 @@ export interface Factors {
   /** The same for several accounts, by their ids. */
   ofAll(db: Queryable, userIds: readonly string[]): Promise<ReadonlyMap<string, AccountFactors>>
   /**
-   * Checks a proof and uses it up: a code, a recovery code and a passkey's answer each work once. Null when it is
-   * wrong. @throws `validation_failed` unless it is exactly one.
+   * Checks a proof and uses it up: a code, a recovery code and a passkey's answer each work once.
+   * @throws `validation_failed` unless it is exactly one.
    */
-  verify(tx: Transaction, user: User, proof: FactorProof, use: PasskeyUse): Promise<FactorMethod | null>
+  verify(
+    tx: Transaction,
+    user: User,
+    proof: FactorProof,
+    use: PasskeyUse,
+    context: RequestContext,
+  ): Promise<VerifiedFactor>
   /** Mails the owner about a change to the account's factors. */
   notifyOwner(
     tx: Transaction,
@@ -47,6 +53,9 @@ export interface Factors {
     context: RequestContext,
   ): Promise<void>
 }
+
+/** The method that was right; or null, and what to record once the transaction is over, even if it is rolled back. */
+export type VerifiedFactor = { method: FactorMethod } | { method: null; events: readonly AuditEvent[] }
 
 /** The methods accepted as the second factor, in the order to offer them; empty without one. */
 export const methodsOf = (factors: AccountFactors): FactorMethod[] => {
@@ -66,7 +75,12 @@ export interface FactorsOptions {
 }
 
 export function openFactors(
-  deps: UsesPlatform<'secrets' | 'clock'> & { users: Users; tickets: Tickets; mail: Pick<Mail, 'enqueue'> },
+  deps: UsesPlatform<'secrets' | 'clock'> & {
+    users: Users
+    tickets: Tickets
+    mail: Pick<Mail, 'enqueue'>
+    events: Pick<Events, 'record'>
+  },
   { appName, passkeys: relyingParty }: FactorsOptions,
 ): Factors {
   const { clock, mail } = deps
@@ -83,17 +97,22 @@ export function openFactors(
       const found = await listFactors(db, [userId])
       return found.get(userId) ?? { totp: false, passkeys: 0, recoveryCodes: 0 }
     },
-    async verify(tx, user, { code, recovery_code: recoveryCode, passkey }, use) {
+    async verify(tx, user, { code, recovery_code: recoveryCode, passkey }, use, context) {
       if ([code, recoveryCode, passkey].filter((shown) => shown !== undefined).length !== 1) {
         const detail = 'needs exactly one of code, recovery_code, passkey'
         throw new Problem('validation_failed', { errors: [{ pointer: '', detail }] })
       }
-      if (code !== undefined) return (await totp.verify(tx, user.id, code)) ? 'totp' : null
-      if (recoveryCode !== undefined) {
-        return (await recoveryCodes.use(tx, user.id, recoveryCode)) ? 'recovery_code' : null
+      if (passkey !== undefined) {
+        const answered = await passkeys.verify(tx, passkey, { use, userId: user.id }, context)
+        if ('refused' in answered) return { method: null, events: answered.refused.events }
+        return { method: 'passkey' }
       }
-      const answer = passkey ? await passkeys.verify(tx, passkey, { use, userId: user.id }) : null
-      return answer ? 'passkey' : null
+      const isRight =
+        code === undefined
+          ? await recoveryCodes.use(tx, user.id, recoveryCode ?? '')
+          : await totp.verify(tx, user.id, code)
+      if (!isRight) return { method: null, events: [] }
+      return { method: code === undefined ? 'recovery_code' : 'totp' }
     },
     async notifyOwner(tx, user, change, { ip, userAgent }) {
       const data = { change, at: clock.now(), ip, userAgent }

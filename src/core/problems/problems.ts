@@ -9,6 +9,7 @@ export const problems = {
   password_too_weak: [400, 'The password is not acceptable'],
   token_invalid: [400, 'The link is wrong, used or expired'],
   passkey_invalid: [400, 'The passkey could not be verified'],
+  passkey_unknown: [400, 'No account has this passkey'],
   invalid_credentials: [401, 'The e-mail address or the password is wrong'],
   access_token_invalid: [401, 'The access token is missing, invalid or expired'],
   refresh_token_invalid: [401, 'The refresh token is invalid'],

@@ -29,6 +29,24 @@ export type AttemptCap = (typeof ATTEMPT_CAPS)[number]
 export const FACTOR_METHODS = ['totp', 'passkey', 'recovery_code'] as const
 export type FactorMethod = (typeof FACTOR_METHODS)[number]
 
+/**
+ * Why the answer of a passkey that the server knows was refused. All but the first two are told by an answer that the
+ * passkey did sign.
+ */
+export const PASSKEY_FAULTS = [
+  'malformed',
+  'wrong_signature',
+  'wrong_account',
+  'wrong_challenge',
+  'wrong_origin',
+  'wrong_domain',
+  'user_not_present',
+  'user_not_verified',
+  'wrong_user_handle',
+  'counter_not_risen',
+] as const
+export type PasskeyFault = (typeof PASSKEY_FAULTS)[number]
+
 /** What is wrong with a password. */
 export const PASSWORD_FAULTS = [
   'too_short',

@@ -1,7 +1,7 @@
 import { clientKey } from '../../platform/client-key.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
-import type { Events, EventType, ReasonOf, RequestContext } from '../events/events.ts'
+import type { AuditEvent, Events, EventType, ReasonOf, RequestContext } from '../events/events.ts'
 import { type FactorProof, type Factors, methodsOf } from '../factors/factors.ts'
 import type { Guess, Lockout } from '../lockout/lockout.ts'
 import type { Passwords } from '../passwords/passwords.ts'
@@ -73,7 +73,7 @@ export function createStepUp(deps: StepUpDeps): StepUp {
   /** Runs a check as a guess at this account. All of its sessions share one count. */
   async function guess<T extends object>(
     { userId, sessionId }: UserPrincipal,
-    check: () => Promise<T | null>,
+    check: (record: (events: readonly AuditEvent[]) => void) => Promise<T | null>,
     wrong: {
       type: StepUpEvent
       reason: 'wrong_password' | 'wrong_factor'
@@ -84,10 +84,11 @@ export function createStepUp(deps: StepUpDeps): StepUp {
     // Separate counts: a right password must not clear the count of wrong factors.
     const what: Guess['what'] = wrong.code === 'mfa_invalid' ? 'step_up_factor' : 'step_up'
     const guessed = { what, account: userId, owner: userId, context, device: null }
-    const right = await lockout.guess(guessed, check)
+    const faults: AuditEvent[] = []
+    const right = await lockout.guess(guessed, () => check((found) => void faults.push(...found)))
     if (right !== null) return right
     const { type, reason, code } = wrong
-    await events.record(db, { type, outcome: 'failure', reason, userId, sessionId }, context)
+    await events.record(db, [...faults, { type, outcome: 'failure', reason, userId, sessionId }], context)
     throw new Problem(code)
   }
 
@@ -139,13 +140,17 @@ export function createStepUp(deps: StepUpDeps): StepUp {
       if (Object.values(proof).every((shown) => shown === undefined)) {
         throw new Problem('mfa_required', { methods })
       }
-      const check = async () => {
-        const method = await transact(async (tx) => {
-          const method = await factors.verify(tx, user, proof, 'step_up')
-          if (method === 'recovery_code') await factors.notifyOwner(tx, user, 'recovery_code_used', context)
-          return method
+      const check = async (record: (events: readonly AuditEvent[]) => void) => {
+        const verified = await transact(async (tx) => {
+          const verified = await factors.verify(tx, user, proof, 'step_up', context)
+          if (verified.method === 'recovery_code') {
+            await factors.notifyOwner(tx, user, 'recovery_code_used', context)
+          }
+          return verified
         })
-        return method ? user : null
+        if (verified.method !== null) return user
+        record(verified.events)
+        return null
       }
       return guess(principal, check, { type, reason: 'wrong_factor', code: 'mfa_invalid' }, context)
     },

@@ -35,7 +35,14 @@ export const NewCredential = Type.Object(
       {
         clientDataJSON: Type.String({ maxLength: 8192 }),
         attestationObject: Type.String({ maxLength: 12_288 }),
-        transports: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 16 })),
+        // Null from browsers that cannot tell.
+        transports: Type.Optional(
+          Type.Unsafe<string[] | null>({
+            type: ['array', 'null'],
+            items: { type: 'string', maxLength: 64 },
+            maxItems: 16,
+          }),
+        ),
       },
       { additionalProperties: true },
     ),

@@ -23,6 +23,9 @@ export type PasskeysUses = AddPasskeyUses & RemovePasskeyUses
 
 const Passkey = Type.Object({
   id: Type.String({ format: 'uuid' }),
+  credential_id: Type.String({
+    description: 'The id that the authenticator knows, in base64url, for `signalAllAcceptedCredentials`',
+  }),
   name: Type.String(),
   backed_up: Type.Boolean({
     description: 'Whether the passkey is backed up, for example synced to other devices',
@@ -106,6 +109,9 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
       schema: {
         tags,
         summary: 'List the passkeys of your account',
+        description:
+          'The list is complete, so that the browser can be told with ' +
+          '`PublicKeyCredential.signalAllAcceptedCredentials` which passkeys to keep.',
         response: { 200: Type.Object({ passkeys: Type.Array(Passkey) }) },
       },
     },
@@ -156,8 +162,16 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
   )
 }
 
-const present = ({ id, name, backedUp, createdAt, lastUsedAt }: PasskeyView): Static<typeof Passkey> => ({
+const present = ({
   id,
+  credentialId,
+  name,
+  backedUp,
+  createdAt,
+  lastUsedAt,
+}: PasskeyView): Static<typeof Passkey> => ({
+  id,
+  credential_id: credentialId,
   name,
   backed_up: backedUp,
   created_at: createdAt.toISOString(),

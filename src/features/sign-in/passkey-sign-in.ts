@@ -26,7 +26,7 @@ const AMR = ['pop', 'user', 'mfa']
 
 /**
  * Signs in with a passkey alone.
- * @throws `passkey_invalid` (unknown, wrong, used, expired and disabled alike), `password_reset_required`.
+ * @throws `passkey_unknown`, `passkey_invalid` (wrong, used, expired and disabled alike), `password_reset_required`.
  */
 export async function passkeySignIn(
   uses: PasskeySignInUses,
@@ -37,18 +37,26 @@ export async function passkeySignIn(
   const { answer, transport, device } = input
 
   const outcome = await transact(async (tx) => {
-    const answered = await factors.passkeys.verify(tx, answer, { use: 'sign_in', userId: null })
-    const user = answered?.user
-    if (!user || user.disabledAt) return null
-    if (user.resetRequiredAt) return { resetRequired: user.id }
+    const expected = { use: 'sign_in', userId: null } as const
+    const answered = await factors.passkeys.verify(tx, answer, expected, context)
+    if ('refused' in answered) return answered
+    const { user } = answered
+    if (user.disabledAt) return { refusedTo: user.id, reason: 'disabled' as const }
+    if (user.resetRequiredAt) return { refusedTo: user.id, reason: 'password_reset_required' as const }
     const isKnown = await devices.isKnown(tx, user.id, device)
     return signIn.complete(tx, user, { ...OWN_ACCOUNT, transport, device, isKnown, amr: AMR }, context)
   })
-  if (outcome && 'issued' in outcome) return outcome
+  if ('issued' in outcome) return outcome
+  // Cannot happen: nobody is asked for a second factor after two.
+  if ('mfaToken' in outcome) throw new Error('a passkey that verified its user was not enough')
 
-  const resetRequired = outcome && 'resetRequired' in outcome ? outcome.resetRequired : undefined
-  const reason = resetRequired ? 'password_reset_required' : 'passkey_invalid'
-  const event = { type: 'login', outcome: 'failure', reason, userId: resetRequired } as const
-  await events.record(db, event, context)
-  throw new Problem(reason)
+  if ('refused' in outcome) {
+    const { isUnknown, owner: userId, events: faults } = outcome.refused
+    const reason = isUnknown ? 'passkey_unknown' : 'passkey_invalid'
+    await events.record(db, [...faults, { type: 'login', outcome: 'failure', reason, userId }], context)
+    throw new Problem(reason)
+  }
+  const { reason, refusedTo: userId } = outcome
+  await events.record(db, { type: 'login', outcome: 'failure', reason, userId }, context)
+  throw new Problem(reason === 'disabled' ? 'passkey_invalid' : reason)
 }

@@ -1,5 +1,5 @@
 import { OWN_ACCOUNT } from '../../core/clients/clients.ts'
-import type { RequestContext } from '../../core/events/events.ts'
+import type { AuditEvent, RequestContext } from '../../core/events/events.ts'
 import type { FactorProof } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { FactorMethod } from '../../core/reasons/reasons.ts'
@@ -44,13 +44,18 @@ export async function secondStep(
   }
   const { transport } = ticket
   const isKnown = await devices.isKnown(db, user.id, device)
+  let faults: readonly AuditEvent[] = []
 
   async function prove(tx: Transaction, { id, securityVersion }: User): Promise<SignedIn | null> {
     const locked = await users.lock(tx, id, { securityVersion })
     // The ticket is spent before the factor is checked: a spent ticket must not use up a code.
     if (!locked || !(await tickets.spend(tx, 'mfa', mfaToken))) return null
-    const method = await factors.verify(tx, locked, proof, 'second_factor')
-    if (!method) throw WRONG
+    const verified = await factors.verify(tx, locked, proof, 'second_factor', context)
+    if (verified.method === null) {
+      faults = verified.events
+      throw WRONG
+    }
+    const { method } = verified
     const means = { ...OWN_ACCOUNT, transport, device, isKnown, amr: AMR[method] }
     const completed = await signIn.complete(tx, locked, means, context)
     if (method === 'recovery_code') await factors.notifyOwner(tx, locked, 'recovery_code_used', context)
@@ -72,6 +77,6 @@ export async function secondStep(
   )
   if (signedIn) return signedIn
   const event = { type: 'login', outcome: 'failure', reason: 'wrong_factor', userId: user.id } as const
-  await events.record(db, event, context)
+  await events.record(db, [...faults, event], context)
   throw new Problem('mfa_invalid')
 }

@@ -181,10 +181,12 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
         tags,
         summary: 'Sign in with a passkey alone',
         description:
-          'It counts as two factors. `transport` and `device_token` work as in `POST /auth/login`.',
+          'It counts as two factors, so the authenticator has to verify its user. `transport` and `device_token` work ' +
+          'as in `POST /auth/login`. After `passkey_unknown` call `PublicKeyCredential.signalUnknownCredential`, so ' +
+          'that the browser stops offering that passkey.',
         body: PasskeyBody,
         response: { 200: TokenResponse },
-        problems: ['passkey_invalid', 'password_reset_required', 'origin_not_allowed'],
+        problems: ['passkey_invalid', 'passkey_unknown', 'password_reset_required', 'origin_not_allowed'],
       },
     },
     async (request, reply) => {

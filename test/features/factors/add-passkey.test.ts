@@ -3,7 +3,7 @@ import t from 'tap'
 import { uuidv7 } from 'uuidv7'
 import type { UserPrincipal } from '../../../src/core/principals/principals.ts'
 import { type AddPasskeyUses, addPasskey as store } from '../../../src/features/factors/add-passkey.ts'
-import { createAuthenticator } from '../../support/authenticator.ts'
+import { createAuthenticator, SYNCED } from '../../support/authenticator.ts'
 import { addPasskey, answerPasskey } from '../../support/passkeys.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
 import { totpCode } from '../../support/totp.ts'
@@ -39,8 +39,8 @@ t.test('the first passkey is stored and listed, sends a mail, and creates recove
     user: { name: email, displayName: 'Ada' },
     attestation: 'none',
     authenticatorSelection: {
-      residentKey: 'required',
-      requireResidentKey: true,
+      residentKey: 'preferred',
+      requireResidentKey: false,
       userVerification: 'preferred',
     },
     pubKeyCredParams: [
@@ -50,11 +50,13 @@ t.test('the first passkey is stored and listed, sends a mail, and creates recove
     ],
   })
   const { challenge_token, options } = offered.body
-  const credential = createAuthenticator().create(options, { flags: 0b11101 })
+  const authenticator = createAuthenticator()
+  const credential = authenticator.create(options, SYNCED)
   const added = await add(bearer, { challenge_token, credential, name: 'Ada’s 📱' })
   t.equal(added.status, 201, added.text)
   t.equal(added.headers.get('cache-control'), 'no-store')
   t.match(added.body.passkey, { name: 'Ada’s 📱', backed_up: true, last_used_at: null })
+  t.equal(added.body.passkey.credential_id, authenticator.id)
   t.equal(added.body.recovery_codes.length, 10)
   t.strictSame(await list(bearer), [added.body.passkey])
   t.strictSame(await eventsOf(userId), ['passkey_add success', 'recovery_codes_create success'])
@@ -254,6 +256,13 @@ t.test('unknown members from a browser are accepted, unknown fields of our own a
     body: { code: 'passkey_invalid' },
   })
   t.equal((await add(bearer, body)).status, 201, 'the valid one is still accepted')
+})
+
+t.test('a browser that does not tell the transports sends null', async (t) => {
+  const { password, bearer } = await setUp()
+  const { challenge_token, options } = (await offer(bearer, { password })).body
+  const credential = createAuthenticator().create(options, { transports: null })
+  t.equal((await add(bearer, { challenge_token, credential })).status, 201)
 })
 
 t.test('a malformed proof is refused, and every call needs a bearer token', async (t) => {

@@ -1,6 +1,15 @@
 import type { Frame, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { noBrowser, openPage, servePage, startBrowser } from '../../support/browser.ts'
+import {
+  noBrowser,
+  openPage,
+  PLATFORM,
+  servePage,
+  startBrowser,
+  U2F,
+  type VirtualAuthenticator,
+} from '../../support/browser.ts'
+import { eventually } from '../../support/eventually.ts'
 import { startServer } from '../../support/server.ts'
 
 /** An app on its own origin, which calls the API with fetch and uses the authenticator. */
@@ -21,21 +30,24 @@ const APP = `<!doctype html><title>App</title><script>
       const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options)
       return (await navigator.credentials.get({ publicKey })).toJSON()
     },
+    async signal(what, options) {
+      await PublicKeyCredential['signal' + what](options)
+    },
   }
 </script>`
 
 /** The result of the page's own script. */
-const run = (page: Page | Frame, task: 'call' | 'create' | 'get', ...args: unknown[]) =>
+const run = (page: Page | Frame, task: 'call' | 'create' | 'get' | 'signal', ...args: unknown[]) =>
   // biome-ignore lint/suspicious/noExplicitAny: any answer of the browser or the server
   page.evaluate<any>(`run.${task}(...${JSON.stringify(args)})`)
 
 /** A browser on a listed app, with a signed-in person. */
-async function setUp(t: Test) {
+async function setUp(t: Test, authenticator: VirtualAuthenticator = PLATFORM) {
   const app = await servePage(t, APP)
   const server = await startServer(t, { env: { ALLOWED_ORIGINS: app.origin } })
   const api = `http://localhost:${new URL(server.url).port}`
   const context = await startBrowser(t)
-  const { page, credentials, setUserVerified } = await openPage(context, app.origin)
+  const { page, credentials, setUserVerified } = await openPage(context, app.origin, authenticator)
   const { email, password } = await server.createAccount()
 
   const call = (method: string, path: string, body?: unknown, bearer?: string, from: Page | Frame = page) =>
@@ -67,7 +79,7 @@ t.test('passkeys in Chromium', { skip: noBrowser }, async (t) => {
     'a passkey can be added, listed, used alone, as second factor and to step up, and removed',
     async (t) => {
       const { email, password, bearer, ...browser } = await setUp(t)
-      const { call, post, signIn, answer, add } = browser
+      const { call, post, signIn, answer, add, page } = browser
       const added = await add(bearer)
       t.equal(added.status, 201)
       t.match(added.body.passkey, { name: 'This laptop', last_used_at: null })
@@ -108,8 +120,10 @@ t.test('passkeys in Chromium', { skip: noBrowser }, async (t) => {
       // The authenticator does not know that its passkey was removed.
       const late = await answer('/auth/login/passkey/options', {})
       const refused = await post('/auth/login/passkey', { ...late, transport: 'body' })
-      t.match(refused, { status: 400, body: { code: 'passkey_invalid' } })
+      t.match(refused, { status: 400, body: { code: 'passkey_unknown' } })
       t.equal((await signIn()).status, 200, 'a password is enough again')
+      await run(page, 'signal', 'UnknownCredential', { rpId: 'localhost', credentialId: late.credential.id })
+      await eventually(async () => (await browser.credentials()).length === 0)
     },
   )
 
@@ -122,6 +136,35 @@ t.test('passkeys in Chromium', { skip: noBrowser }, async (t) => {
     await setUserVerified(true)
     const passkey = await answer('/auth/login/passkey/options', { mfa_token })
     t.equal((await post('/auth/login/mfa', { mfa_token, passkey })).status, 200)
+  })
+
+  t.test('a U2F key is a second factor, and cannot sign in alone', async (t) => {
+    const { bearer, add, answer, post, signIn, credentials } = await setUp(t, U2F)
+    const added = await add(bearer)
+    t.equal(added.status, 201)
+    t.match(added.body.passkey, { backed_up: false })
+    t.match(await credentials(), [{ isResidentCredential: false }])
+    const { mfa_token, methods } = (await signIn()).body
+    t.strictSame(methods, ['passkey', 'recovery_code'])
+    const passkey = await answer('/auth/login/passkey/options', { mfa_token })
+    t.equal((await post('/auth/login/mfa', { mfa_token, passkey })).status, 200)
+    await t.rejects(answer('/auth/login/passkey/options', {}), /NotAllowedError/)
+  })
+
+  t.test('the list tells the browser which passkeys to keep', async (t) => {
+    const { bearer, add, call, page, credentials } = await setUp(t)
+    t.equal((await add(bearer)).status, 201)
+    const { id } = (await call('GET', '/me', undefined, bearer)).body
+    const { passkeys } = (await call('GET', '/auth/passkeys', undefined, bearer)).body
+    const accepted = {
+      rpId: 'localhost',
+      userId: Buffer.from(id.replaceAll('-', ''), 'hex').toString('base64url'),
+      allAcceptedCredentialIds: passkeys.map(({ credential_id }: { credential_id: string }) => credential_id),
+    }
+    await run(page, 'signal', 'AllAcceptedCredentials', accepted)
+    t.equal((await credentials()).length, 1)
+    await run(page, 'signal', 'AllAcceptedCredentials', { ...accepted, allAcceptedCredentialIds: [] })
+    await eventually(async () => (await credentials()).length === 0)
   })
 
   t.test('a page that is not listed is refused', async (t) => {

@@ -35,6 +35,7 @@ export function checkRegistration(
   publicKey: Bytes
   counter: number
   transports: string[]
+  backupEligible: boolean
   backedUp: boolean
 } | null> {
   return nullUnlessValid(async () => {
@@ -62,35 +63,54 @@ export function checkRegistration(
       publicKey: new Uint8Array(publicKey),
       counter,
       transports: TRANSPORTS.filter((each) => told.includes(each)),
+      backupEligible: registrationInfo.credentialDeviceType === 'multiDevice',
       backedUp: registrationInfo.credentialBackedUp,
     }
   })
 }
 
-/** Checks the use of a credential and returns what has changed about it (WebAuthn §7.2); null when it is not valid. */
+type Response = AuthenticationResponseJSON['response']
+/** The answer of a passkey. Keys without user handles make some browsers send null, which the library's type lacks. */
+export type Assertion = Omit<AuthenticationResponseJSON, 'response'> & {
+  response: Omit<Response, 'userHandle'> & { userHandle?: string | null }
+}
+
+/** What is known about a credential that answers. */
+export interface KnownCredential {
+  publicKey: Bytes
+  userHandle: Bytes
+}
+
+/**
+ * Checks the use of a credential and returns what it says about the credential (WebAuthn §7.2); null when it is not
+ * valid. The caller judges the counter.
+ */
 export function checkAssertion(
   { rpId, origins }: RelyingParty,
-  credential: AuthenticationResponseJSON,
+  credential: Assertion,
   challenge: string,
-  known: { publicKey: Bytes; counter: bigint; userHandle: Bytes },
+  known: KnownCredential,
   requireUserVerification: boolean,
-): Promise<{ counter: number; backedUp: boolean } | null> {
+): Promise<{ counter: number; backupEligible: boolean; backedUp: boolean } | null> {
   return nullUnlessValid(async () => {
     const { clientDataJSON, authenticatorData, signature, userHandle } = credential.response
     if (!isOwnPage(clientDataJSON) || !bytesOf(authenticatorData) || !bytesOf(signature)) return null
-    if (userHandle !== undefined && userHandle !== Buffer.from(known.userHandle).toString('base64url'))
-      return null
+    if (!isOwnHandle(known, userHandle)) return null
     const { verified, authenticationInfo } = await verifyAuthenticationResponse({
-      response: credential,
+      response: { ...credential, response: { clientDataJSON, authenticatorData, signature } },
       expectedChallenge: challenge,
       expectedOrigin: [...origins],
       expectedRPID: rpId,
-      // The library refuses a counter that does not rise: the authenticator may have been copied.
-      credential: { id: credential.id, publicKey: known.publicKey, counter: Number(known.counter) },
+      // With zero the library accepts every counter: it would refuse those of synced credentials too.
+      credential: { id: credential.id, publicKey: known.publicKey, counter: 0 },
       requireUserVerification,
     })
     if (!verified) return null
-    return { counter: authenticationInfo.newCounter, backedUp: authenticationInfo.credentialBackedUp }
+    return {
+      counter: authenticationInfo.newCounter,
+      backupEligible: authenticationInfo.credentialDeviceType === 'multiDevice',
+      backedUp: authenticationInfo.credentialBackedUp,
+    }
   })
 }
 
@@ -103,8 +123,14 @@ async function nullUnlessValid<T>(check: () => Promise<T | null>): Promise<T | n
   }
 }
 
+/** Without a handle the credential's id is enough. Safari sends an empty one for keys that store none. */
+export function isOwnHandle(known: KnownCredential, userHandle: string | null | undefined): boolean {
+  if (userHandle === undefined || userHandle === null || userHandle === '') return true
+  return userHandle === Buffer.from(known.userHandle).toString('base64url')
+}
+
 /** False for invalid client data, and when another origin has embedded our page in a frame. */
-function isOwnPage(clientDataJSON: string): boolean {
+export function isOwnPage(clientDataJSON: string): boolean {
   return bytesOf(clientDataJSON) !== null && !decodeClientDataJSON(clientDataJSON).crossOrigin
 }
 

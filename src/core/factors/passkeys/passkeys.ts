@@ -1,5 +1,4 @@
 import type {
-  AuthenticationResponseJSON,
   AuthenticatorTransport,
   PublicKeyCredentialCreationOptionsJSON,
   PublicKeyCredentialRequestOptionsJSON,
@@ -11,24 +10,38 @@ import type { Queryable } from '../../../platform/database.ts'
 import { shownAddress } from '../../../platform/email-address.ts'
 import type { Passkey } from '../../../platform/generated/client.ts'
 import type { Transaction } from '../../../platform/transact.ts'
+import type { AuditEvent, Events, RequestContext } from '../../events/events.ts'
 import type { PasskeyUse, Tickets } from '../../one-time/one-time.ts'
 import { Problem } from '../../problems/problems.ts'
+import type { PasskeyFault } from '../../reasons/reasons.ts'
 import type { LockedUser, Users } from '../../users/users.ts'
 import { bytesOf } from './base64url.ts'
-import type { RelyingParty } from './ceremonies.ts'
+import type { Assertion, RelyingParty } from './ceremonies.ts'
 
 /** A passkey's answer to a challenge, with the challenge's ticket. */
 export interface PasskeyAnswer {
   challenge_token: string
-  credential: AuthenticationResponseJSON
+  credential: Assertion
 }
 
 export interface PasskeyView {
   id: string
+  /** base64url. */
+  credentialId: string
   name: string
   backedUp: boolean
   createdAt: Date
   lastUsedAt: Date | null
+}
+
+/** Why a passkey's answer was refused. */
+export interface PasskeyRefusal {
+  /** No account has a passkey with this id, which answered a challenge of this server. */
+  isUnknown: boolean
+  /** The owner of a known passkey. */
+  owner: string | null
+  /** To be recorded once the transaction is over, even if it is rolled back. */
+  events: readonly AuditEvent[]
 }
 
 /** Passkeys (WebAuthn Level 3). A challenge is a ticket: it works once, and nothing is stored until it is answered. */
@@ -51,15 +64,15 @@ export interface Passkeys {
     userId: string | null,
   ): Promise<{ challengeToken: string; options: PublicKeyCredentialRequestOptionsJSON }>
   /**
-   * Finds the user whose passkey answered, under a shared lock; null when the answer is not valid. A sign-in with a
-   * passkey alone requires user verification; as a second factor, user presence is enough. The caller checks whether
-   * the account may sign in.
+   * Finds the user whose passkey answered, under a shared lock. A sign-in with a passkey alone requires user
+   * verification; as a second factor, user presence is enough. The caller checks whether the account may sign in.
    */
   verify(
     tx: Transaction,
     answer: PasskeyAnswer,
     expected: { use: PasskeyUse; userId: string | null },
-  ): Promise<{ userId: string; passkeyId: string; user: LockedUser } | null>
+    context: RequestContext,
+  ): Promise<{ passkeyId: string; user: LockedUser } | { refused: PasskeyRefusal }>
   list(db: Queryable, userId: string): Promise<PasskeyView[]>
   /** False when the account has no such passkey. */
   remove(tx: Transaction, user: LockedUser, passkeyId: string): Promise<boolean>
@@ -71,11 +84,18 @@ export const CHALLENGE_TTL = 300
 
 // Loaded when first used: the library takes 17 MB and a tenth of the start.
 const ceremonies = () => import('./ceremonies.ts')
+const faults = () => import('./faults.ts')
 
-export function createPasskeys(
-  deps: { tickets: Tickets; clock: Clock; users: Pick<Users, 'lock'>; rpName: string } & RelyingParty,
-): Passkeys {
-  const { tickets, clock, users, rpId, rpName, origins } = deps
+export interface PasskeysDeps {
+  tickets: Tickets
+  clock: Clock
+  users: Pick<Users, 'lock'>
+  events: Pick<Events, 'record'>
+  rpName: string
+}
+
+export function createPasskeys(deps: PasskeysDeps & RelyingParty): Passkeys {
+  const { tickets, clock, users, events, rpId, rpName, origins } = deps
   const relyingParty = { rpId, origins }
   const timeout = CHALLENGE_TTL * 1000
 
@@ -100,7 +120,8 @@ export function createPasskeys(
         timeout,
         attestationType: 'none',
         excludeCredentials,
-        authenticatorSelection: { residentKey: 'required', userVerification: 'preferred' },
+        // Not required, because U2F keys can do neither; they still serve as a second factor.
+        authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
       })
       const ticket = { userId: user.id, challenge: options.challenge }
       return { challengeToken: tickets.issue('passkey_registration', ticket, CHALLENGE_TTL), options }
@@ -136,26 +157,39 @@ export function createPasskeys(
       return { challengeToken: tickets.issue('passkey_assertion', ticket, CHALLENGE_TTL), options }
     },
 
-    async verify(tx, { challenge_token: challengeToken, credential }, { use, userId }) {
-      const asked = tickets.open('passkey_assertion', challengeToken)
-      if (asked?.use !== use || asked.userId !== userId) return null
+    async verify(tx, { challenge_token: challengeToken, credential }, { use, userId }, context) {
+      const ticket = tickets.open('passkey_assertion', challengeToken)
+      const asked = ticket?.use === use && ticket.userId === userId ? ticket : null
       const credentialId = bytesOf(credential.id)
       const passkey = credentialId && (await tx.passkey.findUnique({ where: { credentialId } }))
-      if (!passkey || (userId !== null && passkey.userId !== userId)) return null
-      const known = { ...passkey, userHandle: handleOf(passkey.userId) }
+      if (!passkey) return refusedAs({ isUnknown: credentialId !== null && asked !== null })
+      const { id, userId: owner } = passkey
+      const known = { ...passkey, userHandle: handleOf(owner) }
+      const alone = use === 'sign_in'
       const { checkAssertion } = await ceremonies()
-      const used = await checkAssertion(relyingParty, credential, asked.challenge, known, use === 'sign_in')
-      if (!used) return null
+      const used = asked && (await checkAssertion(relyingParty, credential, asked.challenge, known, alone))
+      if (!asked || !used) {
+        const { findFault } = await faults()
+        const challenge = asked?.challenge ?? null
+        return refusedAs({ owner, fault: await findFault(relyingParty, credential, challenge, known, alone) })
+      }
+      if (userId !== null && owner !== userId) return refusedAs({ owner, fault: 'wrong_account' })
       // Shared, because the caller may hold a shared lock: two transactions that upgrade one would deadlock.
-      const user = await users.lock(tx, passkey.userId, { mode: 'share', disabled: true })
-      if (!user) return null
-      if (!(await tickets.spend(tx, 'passkey_assertion', challengeToken))) return null
-      // Two answers to two challenges may have been checked against the same counter.
-      const { count } = await tx.passkey.updateMany({
-        where: { id: passkey.id, counter: used.counter === 0 ? 0 : { lt: used.counter } },
-        data: { ...used, lastUsedAt: new Date(clock.now()) },
-      })
-      return count === 1 ? { userId: user.id, passkeyId: passkey.id, user } : null
+      const user = await users.lock(tx, owner, { mode: 'share', disabled: true })
+      if (!user) return refusedAs({})
+      const isFirstUse = await tickets.spend(tx, 'passkey_assertion', challengeToken)
+      if (!isFirstUse) return refusedAs({ owner, fault: 'wrong_challenge' })
+      const data = { ...used, lastUsedAt: new Date(clock.now()) }
+      // Not compared with what was read: another answer may have been accepted since.
+      const risen = { id, counter: used.counter === 0 ? 0 : { lt: used.counter } }
+      if ((await tx.passkey.updateMany({ where: risen, data })).count === 1) return { passkeyId: id, user }
+      // A property of the credential from its creation: a copy that only claims it now is not believed.
+      const isSynced = (passkey.backupEligible ?? used.backupEligible) && used.backedUp
+      if (!isSynced) return refusedAs({ owner, fault: 'counter_not_risen' })
+      if ((await tx.passkey.updateMany({ where: { id }, data })).count === 0) return refusedAs({})
+      const noted = { type: 'passkey_use', outcome: 'success', reason: 'counter_not_risen' } as const
+      await events.record(tx, { ...noted, userId: owner }, context)
+      return { passkeyId: id, user }
     },
 
     async list(db, userId) {
@@ -169,17 +203,27 @@ export function createPasskeys(
   }
 }
 
+function refusedAs(why: { isUnknown?: boolean; owner?: string; fault?: PasskeyFault }): {
+  refused: PasskeyRefusal
+} {
+  const { isUnknown = false, owner = null, fault } = why
+  const event = fault && ({ type: 'passkey_use', outcome: 'failure', reason: fault, userId: owner } as const)
+  return { refused: { isUnknown, owner, events: event ? [event] : [] } }
+}
+
 /** The user handle: the bytes of the user's UUID, which hold no personal data (WebAuthn §14.6.1). */
 const handleOf = (userId: string) => new Uint8Array(Buffer.from(userId.replaceAll('-', ''), 'hex'))
 
 const viewOf = ({
   id,
+  credentialId,
   name,
   backedUp,
   createdAt,
   lastUsedAt,
-}: Pick<Passkey, 'id' | 'name' | 'backedUp' | 'createdAt' | 'lastUsedAt'>): PasskeyView => ({
+}: Pick<Passkey, 'id' | 'credentialId' | 'name' | 'backedUp' | 'createdAt' | 'lastUsedAt'>): PasskeyView => ({
   id,
+  credentialId: Buffer.from(credentialId).toString('base64url'),
   name,
   backedUp,
   createdAt,
