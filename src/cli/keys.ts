@@ -1,33 +1,24 @@
-import { parseArgs } from 'node:util'
 import { environment, loadConfig } from '../config.ts'
 import { newSigningKey } from '../core/tokens/tokens.ts'
 import { openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
 import { createSecrets } from '../platform/secrets.ts'
+import { parseCall } from './commands.ts'
+import { line, printList } from './output.ts'
 
 // A key is published before it signs, for longer than any verifier caches the JWK set.
 const PUBLISH_MS = 10 * 60_000
 
-const USAGE = 'keys list [--json] | rotate | retire <kid>'
-
 /** `keys list`, `keys rotate`, `keys retire <kid>`: the signing keys of access tokens. */
 export async function keys(args: readonly string[]): Promise<void> {
-  const { positionals, values } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: { json: { type: 'boolean', default: false } },
-  })
-  const [action, kid] = positionals
-  const fits = { list: 1, rotate: 1, retire: 2 }[`${action}`] === positionals.length
-  if (!fits || (values.json && action !== 'list')) throw new Error(USAGE)
+  const { action, about: kid, flags } = parseCall('keys', args)
   const config = loadConfig({ NODE_ENV: 'production', ...environment() })
   await requireMigrations(config.databaseUrl)
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   try {
     if (action === 'list') {
-      for (const key of await db.signingKey.findMany({ orderBy: { createdAt: 'asc' } })) {
-        console.log(values.json ? asJson(key) : asText(key))
-      }
+      const rows = await db.signingKey.findMany({ orderBy: { createdAt: 'asc' } })
+      printList(rows.map(present), flags.has('json'), asText)
     } else if (action === 'rotate') {
       const created = await newSigningKey(config.accessToken.alg, createSecrets(config.appSecrets))
       const now = Date.now()
@@ -57,12 +48,21 @@ export async function keys(args: readonly string[]): Promise<void> {
   }
 }
 
-type Key = { kid: string; alg: string; createdAt: Date; activatesAt: Date; retiredAt: Date | null }
+const present = (key: {
+  kid: string
+  alg: string
+  createdAt: Date
+  activatesAt: Date
+  retiredAt: Date | null
+}) => ({
+  kid: key.kid,
+  alg: key.alg,
+  created_at: key.createdAt.toISOString(),
+  activates_at: key.activatesAt.toISOString(),
+  retired_at: key.retiredAt?.toISOString() ?? null,
+})
 
-function asText({ kid, alg, activatesAt, retiredAt }: Key): string {
-  const signs = activatesAt.getTime() > Date.now() ? 'signs from' : 'signs since'
-  return `${kid}  ${alg}  ${retiredAt ? 'retired since' : signs} ${(retiredAt ?? activatesAt).toISOString()}`
+function asText({ kid, alg, activates_at: from, retired_at: until }: ReturnType<typeof present>): string {
+  const signs = Date.parse(from) > Date.now() ? 'signs from' : 'signs since'
+  return line([kid, alg, until ? `retired since ${until}` : `${signs} ${from}`])
 }
-
-const asJson = ({ kid, alg, createdAt, activatesAt, retiredAt }: Key) =>
-  JSON.stringify({ kid, alg, created_at: createdAt, activates_at: activatesAt, retired_at: retiredAt })

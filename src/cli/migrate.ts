@@ -1,20 +1,28 @@
-import { parseArgs } from 'node:util'
 import { loadDatabaseUrl } from '../config.ts'
 import { applyMigrations, MIGRATIONS, pendingMigrations } from '../platform/migrations.ts'
+import { parseCall } from './commands.ts'
+import { EXIT } from './exit.ts'
 import { respellStored } from './users/respell.ts'
 
-/** Applies pending migrations; with `--check` lists them instead and exits 1 if there are any. */
+/** Applies pending migrations; with `--check` lists them instead and exits with 1 if there are any. */
 export async function migrate(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({ args: [...args], options: { check: { type: 'boolean' } } })
+  const { flags } = parseCall('migrate', args)
+  const json = flags.has('json')
   const databaseUrl = loadDatabaseUrl()
-  if (values.check) {
+  if (flags.has('check')) {
     const pending = await pendingMigrations(databaseUrl, MIGRATIONS)
-    console.log(pending.length > 0 ? `pending: ${pending.join(', ')}` : 'the database is up to date')
-    if (pending.length > 0) process.exitCode = 1
+    if (json) printNames(pending)
+    else console.log(pending.length > 0 ? `pending: ${pending.join(', ')}` : 'the database is up to date')
+    if (pending.length > 0) process.exitCode = EXIT.notDone
     return
   }
-  const applied = await migrateDatabase(databaseUrl, console.log)
-  if (applied.length === 0) console.log('the database is up to date')
+  const applied = await migrateDatabase(databaseUrl, json ? console.error : console.log)
+  if (json) printNames(applied)
+  else if (applied.length === 0) console.log('the database is up to date')
+}
+
+function printNames(migrations: readonly string[]): void {
+  for (const migration of migrations) console.log(JSON.stringify({ migration }))
 }
 
 /**

@@ -16,23 +16,25 @@ t.test('an unusable database is reported in one line, without its password', asy
   t.teardown(() => empty.drop())
   const cases = [
     [
+      3,
       'postgres://me:a-secret@127.0.0.1:1/db',
       /^ratchet \w+: Postgres at 127\.0\.0\.1:1 cannot be reached: [^\n]*ECONNREFUSED[^\n]*\n$/,
     ],
-    [empty.url, /^ratchet \w+: the database lacks \d[^\n]+: run "npm run ratchet -- migrate" first[^\n]*\n$/],
     [
-      'a-secret',
-      /^ratchet \w+: the configuration cannot be used:\n {2}- DATABASE_URL must be a URL [^\n]*\n$/,
+      1,
+      empty.url,
+      /^ratchet \w+: the database lacks \d[^\n]+: run "npm run ratchet -- migrate" first[^\n]*\n$/,
     ],
+    [2, 'a-secret', /^ratchet \w+: the configuration cannot be used: DATABASE_URL must be a URL [^\n]*\n$/],
   ] as const
-  for (const [url, stderr] of cases) {
+  for (const [code, url, stderr] of cases) {
     for (const args of [
       ['users', 'list'],
       ['users', 'disable', 'ann@example.com'],
       ['mail', 'suppressed'],
     ]) {
       const error = await ratchet(url, ...args).catch((error) => error)
-      t.match(error, { code: 1, stdout: '', stderr }, args.join(' '))
+      t.match(error, { code, stdout: '', stderr }, args.join(' '))
       t.notMatch(error.stderr, 'a-secret')
     }
   }

@@ -1,6 +1,7 @@
 import { listAudit } from '../../features/admin/list-audit.ts'
 import { searchUsers } from '../../features/admin/search-users.ts'
 import { showUser } from '../../features/admin/show-user.ts'
+import { line, printList } from '../output.ts'
 import type { AdminContext } from './admin-context.ts'
 
 interface Question {
@@ -27,11 +28,8 @@ async function list(context: AdminContext, { about, json, limit }: Question): Pr
     context.actor,
     context.requestContext,
   )
-  for (const user of users) {
-    if (json) console.log(JSON.stringify(user))
-    else console.log(line([user.created_at, user.email, user.name, marksOf(user)]))
-  }
-  printRemainder(users.length, more, limit)
+  printList(users, json, (user) => line([user.created_at, user.email, user.name, marksOf(user)]))
+  printRemainder(more, limit)
 }
 
 async function show(context: AdminContext, { about = '', json, find }: Question): Promise<void> {
@@ -62,16 +60,11 @@ async function audit(context: AdminContext, { about, json, limit, find }: Questi
     context.actor,
     context.requestContext,
   )
-  for (const event of events) {
-    if (json) {
-      console.log(JSON.stringify(event))
-      continue
-    }
-    const { at, type, outcome, reason, user_id: account, actor, ip } = event
+  printList(events, json, ({ at, type, outcome, reason, user_id: account, actor, ip }) => {
     const by = actor ? `by ${actor}` : ip && `from ${ip}`
-    console.log(line([at, type, outcome, reason, account && `account ${account}`, by]))
-  }
-  printRemainder(events.length, more, limit)
+    return line([at, type, outcome, reason, account && `account ${account}`, by])
+  })
+  printRemainder(more, limit)
 }
 
 interface Account {
@@ -91,14 +84,6 @@ const marksOf = (user: Account) =>
   [...statesOf(user), ...(user.roles.includes('admin') ? ['administrator'] : [])].join(', ')
 
 // Printed to standard error, so that standard output holds only the list.
-function printRemainder(count: number, more: string | null, limit: string): void {
-  if (count === 0) console.error('none')
+function printRemainder(more: string | null, limit: string): void {
   if (more) console.error(`only the newest ${limit}: ask for more with --limit`)
 }
-
-/** Joins cells without control characters: text that users entered must not control the terminal. */
-export const line = (cells: readonly unknown[]) =>
-  cells
-    .filter((cell) => cell !== null && cell !== undefined && cell !== '')
-    .map((cell) => String(cell).replace(/\p{C}/gu, '\ufffd'))
-    .join('  ')

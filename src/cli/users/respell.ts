@@ -4,10 +4,8 @@ import { systemClock } from '../../platform/clock.ts'
 import { called } from '../../platform/command.ts'
 import { openDatabase } from '../../platform/database.ts'
 import { createTransact } from '../../platform/transact.ts'
-import { line } from './read.ts'
-
-/** The exit code of `users respell` while accounts need an operator. */
-const LEFT_BEHIND = 3
+import { EXIT } from '../exit.ts'
+import { isRead, line } from '../output.ts'
 
 /** Brings every stored address over to its canonical spelling, and lists the accounts for which that is impossible. */
 export async function respell(uses: RespellingUses, { json }: { json: boolean }): Promise<void> {
@@ -17,9 +15,10 @@ export async function respell(uses: RespellingUses, { json }: { json: boolean })
     left += 1
     const { id, email, reason, takenBy } = account
     const why = reason === 'taken' ? `its address belongs to ${takenBy}` : 'not an e-mail address'
-    console.log(json ? JSON.stringify({ id, email, reason, taken_by: takenBy }) : line([id, email, why]))
+    if (isRead())
+      console.log(json ? JSON.stringify({ id, email, reason, taken_by: takenBy }) : line([id, email, why]))
   }
-  if (left > 0) process.exitCode = LEFT_BEHIND
+  if (left > 0) process.exitCode = EXIT.notDone
   else if (!json) console.error('every address has its one spelling')
 }
 

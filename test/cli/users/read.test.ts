@@ -72,6 +72,18 @@ t.test('the audit trail can be read, for all accounts or for one', async (t) => 
   t.match(body.events[1], { type: 'account_enable', by: 'operator', ip: null, session_id: null })
 })
 
+t.test('no line ends with a blank, whatever is missing', async (t) => {
+  const { email, id } = await createPerson(server)
+  await server.db.user.update({ where: { id }, data: { name: null } })
+  const odd = { email: `odd-${email}`, name: 'Ada ' }
+  await plantUsers(server, [odd])
+  const shown = await users('show', email)
+  t.match(shown, /\nname:\n.*\nroles:\n/s)
+  for (const printed of [shown, await users('list', email), await users('audit', email)]) {
+    t.notMatch(printed, /[ \t]$/m)
+  }
+})
+
 t.test('a wrong argument is answered with the usage, an unknown account with an error', async (t) => {
   for (const args of [
     [],
@@ -83,7 +95,7 @@ t.test('a wrong argument is answered with the usage, an unknown account with an 
     ['list', '--limit', '0'],
     ['list', '--limit', '1e3'],
   ]) {
-    await t.rejects(users(...args), { message: /^users list .*\nusers disable / }, args.join(' '))
+    await t.rejects(users(...args), { name: 'UsageError', message: /^[^\n]+$/ }, args.join(' '))
   }
   for (const action of ['show', 'audit', 'disable', 'delete', 'grant-admin']) {
     const message = 'there is no account with that address'

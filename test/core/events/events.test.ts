@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { EVENTS } from '../../../src/core/events/event-types.ts'
 import { type Events, openEvents } from '../../../src/core/events/events.ts'
+import { PASSKEY_FAULTS } from '../../../src/core/reasons/reasons.ts'
 import { openDatabase } from '../../../src/platform/database.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { silentMetrics } from '../../support/monitor.ts'
@@ -24,6 +25,15 @@ t.test(
     t.strictSame(rows, expected)
   },
 )
+
+t.test('docs/events.md explains every reason for which a passkey is refused', async (t) => {
+  const text = await readFile(new URL('../../../docs/events.md', import.meta.url), 'utf8')
+  const [, section = ''] = text.split('## Refusals of a passkey')
+  t.strictSame(
+    [...section.matchAll(/^\| `(\w+)` \| \S/gm)].map(([, reason]) => reason),
+    PASSKEY_FAULTS,
+  )
+})
 
 t.test('a full queue drops events, which is logged and counted', async (t) => {
   const database = await createTestDatabase()

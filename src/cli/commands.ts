@@ -1,0 +1,124 @@
+import { parseArgs } from 'node:util'
+import { called } from '../platform/command.ts'
+
+/** The command line is wrong; nothing was tried. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/**
+ * Every command: how to call it, and what it does. Arguments, options, help and `docs/command-line.md` follow from this
+ * list; a test compares the document with it.
+ */
+export const COMMANDS = [
+  [
+    'migrate [--check] [--json]',
+    'applies pending migrations and brings addresses over; with --check only lists them, and exits with 1 if any',
+  ],
+  [
+    'users list [<part>] [--limit <n>] [--json]',
+    'lists accounts, newest first: all, or those with a part in address or name',
+  ],
+  ['users show <account> [--json]', 'shows one account: state, roles, sessions, factors, mail'],
+  [
+    'users audit [<account>] [--limit <n>] [--json]',
+    'lists audit events, newest first: all, or those of one account',
+  ],
+  ['users disable <account>', 'ends the sessions of an account and refuses its sign-ins'],
+  ['users enable <account>', 'lets a disabled account sign in again'],
+  ['users end-sessions <account>', 'ends the sessions of an account'],
+  ['users require-reset <account>', 'ends the sessions, and mails a link without which nobody can sign in'],
+  [
+    'users delete <account> [--yes]',
+    'deletes an account and everything that belongs to it; says what, without --yes',
+  ],
+  ['users grant-admin <account>', 'lets a verified account administer others over HTTP'],
+  ['users revoke-admin <account>', 'takes that right away, and ends the sessions that have it'],
+  [
+    'users respell [--json]',
+    'brings addresses over to their one spelling; lists accounts that need an operator, and exits with 1 if any',
+  ],
+  ['keys list [--json]', 'lists the keys that sign access tokens, oldest first'],
+  ['keys rotate', 'publishes a new key, which signs ten minutes later'],
+  ['keys retire <kid>', 'stops signing with a key, which verifies until its last token has expired'],
+  [
+    'mail suppressed [--json]',
+    'lists addresses that get no mail, because it bounced or they complained, newest first',
+  ],
+  ['mail allow <e-mail>', 'sends mail to such an address again'],
+  ['mail preview <folder>', 'writes every mail in every language to a folder, filled in with sample data'],
+] as const satisfies readonly (readonly [call: string, does: string])[]
+
+/** A command as it was called. */
+export interface Call {
+  /** The word after the group, such as `list`; the group itself if it is one command. */
+  action: string
+  /** The argument, if there is one. */
+  about: string | undefined
+  flags: ReadonlySet<string>
+  values: Readonly<Record<string, string>>
+}
+
+/** Reads the arguments of a group of commands. @throws {UsageError} unless one of {@link COMMANDS} is called so. */
+export function parseCall(group: string, args: readonly string[]): Call {
+  const commands = COMMANDS.map(([call]) => read(call)).filter((command) => command.group === group)
+  const { positionals, given } = split(args, Object.assign({}, ...commands.map(({ options }) => options)))
+  const [alone] = commands.filter(({ action }) => action === undefined)
+  const action = alone ? group : (positionals.shift() ?? '')
+  const command = alone ?? commands.find((each) => each.action === action)
+  if (!command) {
+    const actions = commands.map((each) => each.action).join(', ')
+    throw new UsageError(`${action ? `"${action}" is not` : 'what is missing:'} one of ${actions}`)
+  }
+  const fits =
+    positionals.length >= command.least &&
+    positionals.length <= command.most &&
+    positionals.slice(0, command.least).every(Boolean) &&
+    Object.keys(given).every((name) => name in command.options)
+  if (!fits) throw new UsageError(`usage: ${called(command.call)}`)
+  const entries = Object.entries(given)
+  return {
+    action,
+    about: positionals[0] || undefined,
+    flags: new Set(entries.filter(([, value]) => value === true).map(([name]) => name)),
+    values: Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== true)),
+  }
+}
+
+type Options = Record<string, { type: 'boolean' | 'string' }>
+
+/** `users list [<part>] [--limit <n>] [--json]` in parts. */
+function read(call: string) {
+  const [group = '', second = ''] = call.split(' ')
+  const options = [...call.matchAll(/--([a-z-]+)( <[^>]+>)?/g)].map(([, name, value]) => [
+    name,
+    { type: value ? 'string' : 'boolean' },
+  ])
+  const least = [...call.matchAll(/ <[^>]+>/g)].length - [...call.matchAll(/--[a-z-]+ <[^>]+>/g)].length
+  const most = least + [...call.matchAll(/\[<[^>]+>\]/g)].length
+  const action = /^[a-z]/.test(second) ? second : undefined
+  return { call, group, action, least, most, options: Object.fromEntries(options) as Options }
+}
+
+function split(args: readonly string[], options: Options) {
+  try {
+    const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options })
+    return { positionals, given: { ...values } as Record<string, string | true> }
+  } catch (error) {
+    const [fault = ''] = (error as Error).message.split('. ')
+    throw new UsageError(fault, { cause: error })
+  }
+}
+
+/** The text of `--help`. */
+export function help(): string {
+  const commands = COMMANDS.map(([call, does]) => `  ${call}\n      ${does}`).join('\n')
+  return `Usage: ratchet <command>, run here as: ${called('<command>')}
+
+${commands}
+
+An account is named by its e-mail address or its id.
+--json prints one JSON value per line, with the names of the HTTP API.
+Exit codes: 0 done; 1 not done; 2 wrong arguments or configuration; 3 Postgres is unavailable.
+`
+}
