@@ -1,6 +1,6 @@
 import { help } from './commands.ts'
 import { findEnvironment } from './dev-environment.ts'
-import { describeFailure, EXIT } from './exit.ts'
+import { EXIT } from './exit.ts'
 import { requireWritten, surviveClosedOutput } from './output.ts'
 
 const groups: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
@@ -23,6 +23,7 @@ if (name === 'help' || (asked && (load || name === 'dev' || name.startsWith('-')
     await run(args)
     await requireWritten()
   } catch (error) {
+    const { describeFailure } = await import('./failure.ts')
     const { code, text } = describeFailure(error)
     console.error(typeof text === 'string' ? `ratchet ${name}: ${text}` : text)
     process.exit(code)
