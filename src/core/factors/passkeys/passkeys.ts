@@ -183,10 +183,12 @@ export function createPasskeys(deps: PasskeysDeps & RelyingParty): Passkeys {
       // Not compared with what was read: another answer may have been accepted since.
       const risen = { id, counter: used.counter === 0 ? 0 : { lt: used.counter } }
       if ((await tx.passkey.updateMany({ where: risen, data })).count === 1) return { passkeyId: id, user }
-      // A property of the credential from its creation: a copy that only claims it now is not believed.
+      // It may have been removed before the lock was granted.
+      if ((await tx.passkey.count({ where: { id } })) === 0) return refusedAs({})
+      // By what was stored: a copy of a device-bound key signs its own flags, and could claim to be synced.
       const isSynced = (passkey.backupEligible ?? used.backupEligible) && used.backedUp
       if (!isSynced) return refusedAs({ owner, fault: 'counter_not_risen' })
-      if ((await tx.passkey.updateMany({ where: { id }, data })).count === 0) return refusedAs({})
+      await tx.passkey.update({ where: { id }, data })
       const noted = { type: 'passkey_use', outcome: 'success', reason: 'counter_not_risen' } as const
       await events.record(tx, { ...noted, userId: owner }, context)
       return { passkeyId: id, user }
