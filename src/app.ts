@@ -19,6 +19,7 @@ import { requestLog } from './http/request-log.ts'
 import { requestMetrics } from './http/request-metrics.ts'
 import { routePolicy } from './http/route-policy.ts'
 import { createSchemaCompilers } from './http/schema-compilers.ts'
+import { formats } from './http/schemas.ts'
 import { securityHeaders } from './http/security-headers.ts'
 import { sessionCookies } from './http/session-cookies.ts'
 import { createTokenResponse } from './http/token-response.ts'
@@ -62,7 +63,14 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     clientErrorHandler,
     schemaController: { compilersFactory },
     ajv: {
-      customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
+      customOptions: {
+        removeAdditional: false,
+        coerceTypes: false,
+        useDefaults: false,
+        allErrors: true,
+        allowUnionTypes: true,
+        formats,
+      },
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
 

@@ -37,10 +37,13 @@ export function printList<Row extends object>(
   }
 }
 
+// All of category C but joiners and the tags of flags, which names may have.
+const CONTROLS = /(?!\u200c|\u200d|[\u{e0020}-\u{e007f}])\p{C}/gu
+
 /** Joins cells without control characters: text that users entered must not control the terminal. */
 export const line = (cells: readonly unknown[]): string =>
   cells
     .filter((cell) => cell !== null && cell !== undefined && cell !== '')
-    .map((cell) => String(cell).replace(/\p{C}/gu, '\ufffd'))
+    .map((cell) => String(cell).replace(CONTROLS, '\ufffd'))
     .join('  ')
     .trimEnd()

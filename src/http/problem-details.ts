@@ -125,6 +125,8 @@ const PARTS: Record<string, string> = {
 /** Explains a fault to people. A schema's own messages quote regular expressions and do not list the allowed values. */
 function explain({ keyword, params, message = 'is not valid' }: FastifySchemaValidationError): string {
   if (keyword === 'format' && params.format === 'uuid') return 'must be a UUID'
+  if (keyword === 'format' && params.format === 'name')
+    return 'must have 1 to 100 characters, one of them visible, and none that controls the text around it'
   if (keyword === 'pattern') return 'does not have the expected form'
   if (keyword === 'enum') return `must be one of ${[params.allowedValues].flat().join(', ')}`
   return message

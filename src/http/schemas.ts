@@ -1,5 +1,6 @@
-import { type Static, type TSchemaOptions, Type } from 'typebox'
+import { type Static, type TSchemaOptions, type TString, Type } from 'typebox'
 import { Problem } from '../core/problems/problems.ts'
+import { isName } from '../core/users/users.ts'
 import { canonicalAddress, shownAddress } from '../platform/email-address.ts'
 
 /** For schemas that refuse unknown properties. */
@@ -7,6 +8,8 @@ export const strict = { additionalProperties: false } as const
 /** One of several words, as an enum: a wrong word is then one fault, where a union would report one per member. */
 export const oneOf = <const Word extends string>(words: readonly Word[], options: TSchemaOptions = {}) =>
   Type.Unsafe<Word>({ type: 'string', enum: words, ...options })
+/** The schema of a text, or null: as one type, so that a wrong text is one fault. */
+export const orNull = (schema: TString) => Type.Unsafe<string | null>({ ...schema, type: ['string', 'null'] })
 /** An id in a path or a query. The length excludes the prefix `urn:uuid:`, which the format allows. */
 export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })
 export const Email = Type.String({
@@ -24,13 +27,14 @@ export const Password = Type.String({
   pattern: '^\\P{Cs}*$',
   examples: ['correct horse battery'],
 })
-// Postgres stores no NUL, and a name needs no control characters.
+/** A name as {@link isName} allows it. Store it as `spellName` writes it. */
 export const Name = Type.String({
-  minLength: 1,
-  maxLength: 100,
-  pattern: '^[^\\p{Cc}\\p{Cs}]+$',
+  format: 'name',
+  description: '1 to 100 characters; it is normalized (NFC) and trimmed',
   examples: ['Ada'],
 })
+/** The formats of these schemas that are not part of JSON Schema. */
+export const formats = { name: isName }
 /** The output of WebAuthn's `toJSON`, with the challenge's ticket. Its content is checked when it is verified. */
 export const PasskeyAnswer = Type.Object(
   {
@@ -80,7 +84,7 @@ export const PasskeyChallenge = Type.Object({
 export const TotpCode = Type.String({
   minLength: 1,
   maxLength: 32,
-  description: 'A code from an authenticator app',
+  description: 'A code from an authenticator app: its digits in any script, with any spaces and dashes',
   examples: ['123456'],
 })
 /** The proof of a second factor, of any kind. */

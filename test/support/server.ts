@@ -179,8 +179,8 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   const password = 'a perfectly long passphrase'
 
   /** A verified account. */
-  async function createAccount(email = freshEmail()) {
-    await post('/auth/register', { email, password, name: 'Ada' })
+  async function createAccount(email = freshEmail(), name = 'Ada') {
+    await post('/auth/register', { email, password, name })
     await post('/auth/verify-email', { token: await lastToken(email), password })
     return { email, password }
   }

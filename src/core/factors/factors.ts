@@ -19,7 +19,7 @@ export type { Totp } from './totp.ts'
 
 /** Proof of a second factor: exactly one of the three. */
 export interface FactorProof {
-  /** Six digits from an authenticator app. */
+  /** Six digits from an authenticator app, however they are typed. */
   code?: string | undefined
   recovery_code?: string | undefined
   passkey?: PasskeyAnswer | undefined

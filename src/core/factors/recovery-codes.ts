@@ -3,12 +3,13 @@ import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { LockedUser } from '../users/users.ts'
+import { readTypedCode } from './typed-code.ts'
 
 /** Ten codes to use when the other factors are lost: 80 random bits each, stored as hashes, each valid once. */
 export interface RecoveryCodes {
   /** Replaces the user's codes with ten new ones, as `xxxx-xxxx-xxxx-xxxx`. They cannot be shown again. */
   replace(tx: Transaction, user: LockedUser): Promise<string[]>
-  /** Uses up a code, in any spacing and case; false when it is wrong or used. */
+  /** Uses up a code, however it is typed; false when it is wrong or used. */
   use(tx: Transaction, userId: string, code: string): Promise<boolean>
   clear(tx: Transaction, user: LockedUser): Promise<void>
 }
@@ -29,8 +30,8 @@ export function createRecoveryCodes(clock: Clock): RecoveryCodes {
       })
       return codes.map((code) => code.replace(/.{4}(?=.)/g, '$&-'))
     },
-    async use(tx, userId, spelled) {
-      const code = canonical(spelled)
+    async use(tx, userId, typed) {
+      const code = canonical(typed)
       if (!code) return false
       const { count } = await tx.recoveryCode.deleteMany({ where: { userId, codeHash: hashOf(code) } })
       return count === 1
@@ -45,9 +46,9 @@ const generate = () => Array.from(randomBytes(LENGTH), (byte) => ALPHABET[byte %
 
 const hashOf = (code: string) => new Uint8Array(createHash('sha256').update(code).digest())
 
-/** Lower case, without spaces and dashes (typographic ones too), look-alikes decoded as Crockford specifies. */
-function canonical(spelled: string): string | null {
-  const code = spelled.replace(/[\s\p{Pd}]/gu, '')
-  if (!/^[0-9a-zA-Z]{16}$/.test(code)) return null
+/** Lower case, look-alikes decoded as Crockford specifies. */
+function canonical(typed: string): string | null {
+  const code = readTypedCode(typed)
+  if (code === null || !/^[0-9a-zA-Z]{16}$/.test(code)) return null
   return code.toLowerCase().replaceAll('o', '0').replace(/[il]/g, '1')
 }

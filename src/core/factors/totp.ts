@@ -5,6 +5,7 @@ import { shownAddress } from '../../platform/email-address.ts'
 import type { Secrets } from '../../platform/secrets.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { LockedUser } from '../users/users.ts'
+import { readTypedCode } from './typed-code.ts'
 
 /** Authenticator apps (RFC 6238): SHA-1, six digits, 30 seconds, a tolerance of one step in either direction. */
 export interface Totp {
@@ -41,9 +42,9 @@ export function createTotp(deps: { secrets: Secrets; clock: Clock; appName: stri
   const { secrets, clock, appName } = deps
 
   /** The time step that the code belongs to; null when it is wrong. Compares in constant time. */
-  function stepOf(userId: string, sealedSecret: Uint8Array, code: string): number | null {
-    const token = digitsOf(code)
-    if (!token) return null
+  function stepOf(userId: string, sealedSecret: Uint8Array, typed: string): number | null {
+    const token = readTypedCode(typed)
+    if (token === null || !/^[0-9]{6}$/.test(token)) return null
     const secret = Secret.fromBase32(secrets.open('totp', userId, sealedSecret))
     const timestamp = clock.now()
     const delta = TOTP.validate({ ...KIND, secret, token, timestamp, window: WINDOW })
@@ -106,12 +107,6 @@ export function createTotp(deps: { secrets: Secrets; clock: Clock; appName: stri
       return count === 1
     },
   }
-}
-
-/** Six ASCII digits, with or without a space as apps show them (`123 456`); null for anything else. */
-function digitsOf(code: string): string | null {
-  const [, left, right] = /^([0-9]{3}) ?([0-9]{3})$/.exec(code.trim()) ?? []
-  return left && right ? left + right : null
 }
 
 // A colon, escaped or not, would separate issuer and account (Key URI format).

@@ -1,6 +1,7 @@
 import type { Queryable } from '../../platform/database.ts'
 import { partialSpellings } from '../../platform/email-address.ts'
 import type { User } from '../../platform/generated/client.ts'
+import { spellName } from './name.ts'
 
 export interface SearchPage {
   /** Part of an address or name, in any case; all users when it is empty. */
@@ -26,10 +27,12 @@ export function searchUsers(db: Queryable, { part, after, take }: SearchPage): P
 }
 
 function containing(part: string) {
-  const text = part.normalize('NFC')
+  const text = spellName(part)
   const lower = text.toLowerCase().normalize('NFC')
-  // A database with locale C folds only ASCII, and names are stored as typed, so several spellings are searched.
-  const spellings = isAscii(text) ? [text] : new Set([part, text, lower, text.toUpperCase(), titled(lower)])
+  // A database with locale C folds only ASCII, and older names are not in NFC, so several spellings are searched.
+  const spellings = isAscii(text)
+    ? [text]
+    : new Set([text, text.normalize('NFD'), lower, text.toUpperCase(), titled(lower)])
   const contains = (value: string) => ({ contains: escapeLike(value), mode: 'insensitive' as const })
   const emails = [...partialSpellings(part)].map((email) => ({ email: contains(email) }))
   return [...emails, ...[...spellings].map((name) => ({ name: contains(name) }))]

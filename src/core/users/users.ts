@@ -5,6 +5,7 @@ import { Prisma, type User } from '../../platform/generated/client.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import { type SearchPage, searchUsers } from './search.ts'
 
+export { isName, spellName } from './name.ts'
 export { listUnusual, respellAddress, type StoredAddress } from './respell.ts'
 export type { User }
 
@@ -44,8 +45,8 @@ export interface Users {
   search(db: Queryable, page: SearchPage): Promise<User[]>
   /** Creates an account, whose address has been verified. Null when another account has the address. */
   create(tx: Transaction, account: NewUser): Promise<LockedUser | null>
-  /** Null when the user is gone or disabled. */
-  rename(tx: Transaction, id: string, name: string): Promise<User | null>
+  /** With null, removes the name. Null when the user is gone or disabled. */
+  rename(tx: Transaction, id: string, name: string | null): Promise<User | null>
   /** Raises the security version, which voids proofs of the old password. */
   setPassword(tx: Transaction, user: LockedUser, passwordHash: string): Promise<LockedUser>
   /** Like `setPassword`; also fulfils a required reset and verifies the address, because the link was mailed to it. */

@@ -1,10 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { spellName } from '../../core/users/users.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import {
   Name,
   NoContent,
+  orNull,
   Password,
   STEP_UP,
   StepUpBody,
@@ -39,11 +41,15 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
       schema: {
         tags,
         summary: 'Change your account',
-        body: Type.Object({ name: Name }, strict),
+        description: '`name`: null removes the name.',
+        body: Type.Object({ name: orNull(Name) }, strict),
         response: { 200: User },
       },
     },
-    async (request) => profiles.rename(userOf(request), request.body.name, contextOf(request)),
+    async (request) => {
+      const { name } = request.body
+      return profiles.rename(userOf(request), name === null ? null : spellName(name), contextOf(request))
+    },
   )
 
   app.delete(

@@ -9,7 +9,8 @@ import { presentUser, type User } from '../../http/schemas.ts'
 /** Users' own profiles, cached for a second: the same delay as for a revocation. */
 export interface Profiles {
   read(userId: string): User | Promise<User>
-  rename(principal: UserPrincipal, name: string, context: RequestContext): Promise<User>
+  /** With null, removes the name. */
+  rename(principal: UserPrincipal, name: string | null, context: RequestContext): Promise<User>
   forget(userId: string): void
 }
 

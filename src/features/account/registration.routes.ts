@@ -2,6 +2,7 @@ import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { REGISTRATION_TTL } from '../../core/registrations/registrations.ts'
+import { spellName } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import { withMinimumDuration } from '../../http/minimum-duration.ts'
 import { contextOf } from '../../http/request-context.ts'
@@ -55,7 +56,11 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
     async (request, reply) => {
       const { email, password, name, transport = 'cookie' } = request.body
       if (transport === 'cookie') origins.refuseForeign(request)
-      const registration = { email: canonicalEmail(email), password, name }
+      const registration = {
+        email: canonicalEmail(email),
+        password,
+        name: name === undefined ? undefined : spellName(name),
+      }
       const token = await register(uses, registration, contextOf(request))
       const status = 'verification_sent' as const
       if (transport === 'body') return reply.status(202).send({ status, registration_token: token })

@@ -1,4 +1,5 @@
 import type { RequestContext } from '../../core/events/events.ts'
+import { spellName } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import { cutPage, pageOf } from '../../http/cursor.ts'
 import { presentAccount } from './account.ts'
@@ -18,7 +19,7 @@ export async function searchUsers(
   context: RequestContext,
 ) {
   const { transact, users, factors, events } = uses
-  const part = (query.query ?? '').trim()
+  const part = spellName(query.query ?? '')
   const list = `users:${part}`
   const { limit, after } = pageOf(list, query)
   return transact(async (tx) => {

@@ -3,6 +3,7 @@ import type { RegistrationResponseJSON } from '@simplewebauthn/server'
 import { type Static, Type } from 'typebox'
 import type { PasskeyView } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
+import { spellName } from '../../core/users/users.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import {
@@ -94,7 +95,7 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
     async (request, reply) => {
       const { challenge_token: challengeToken, name = DEFAULT_NAME } = request.body
       const credential = request.body.credential as RegistrationResponseJSON
-      const input = { challengeToken, credential, name }
+      const input = { challengeToken, credential, name: spellName(name) }
       const { passkey, codes } = await addPasskey(uses, userOf(request), input, contextOf(request))
       return reply
         .status(201)

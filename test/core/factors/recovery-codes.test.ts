@@ -7,6 +7,7 @@ import { openDatabase } from '../../../src/platform/database.ts'
 import { createTransact } from '../../../src/platform/transact.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { twenty } from '../../support/server.ts'
+import { fullWidth } from '../../support/spellings.ts'
 import { asLocked, asTransaction } from '../../support/transaction.ts'
 
 const database = await createTestDatabase()
@@ -92,8 +93,8 @@ t.test('a code is accepted in any spelling', async (t) => {
     (code) => [...code.replaceAll('-', '')].join(' '),
     (code) => code.replaceAll('0', 'o').replaceAll('1', 'l'),
     (code) => code.replaceAll('0', 'O').replaceAll('1', 'I'),
-    (code) => code.replaceAll('-', '\u00a0'),
-    (code) => code.replaceAll('-', '‐'),
+    (code) => code.replaceAll('-', '\u00a0\u200b\u2212'),
+    (code) => fullWidth(code).replaceAll('\uff0d', '‐'),
   ]
   const codes = await replace(id)
   for (const [index, spell] of spellings.entries()) {
@@ -117,8 +118,8 @@ t.test('an invalid code uses up none', async (t) => {
     `${code}0`,
     `${code}\0`,
     `${code.slice(0, -1)}u`,
-    [...code].map((c) => (/[0-9]/.test(c) ? String.fromCodePoint(0xff10 + Number(c)) : c)).join('') +
-      '\u200b',
+    code.replace(/[a-z]/, (c) => String.fromCodePoint(0x1d41a + c.charCodeAt(0) - 97)),
+    `${code}²`,
     [...code].map((c) => (/[a-z0-9]/.test(c) ? `${c}\u0301` : c)).join(''),
     code.replaceAll('-', '_'),
     "' OR 1=1 --",
