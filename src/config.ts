@@ -38,7 +38,7 @@ export interface Config {
   readonly ledgerFlushMs: number
   readonly cookieSameSite: 'lax' | 'strict' | 'none'
   readonly passwordMinLength: number
-  /** Base URL of the range API for breached passwords; without it only the bundled list is checked. */
+  /** Base URL of the range API for breached passwords; without it only the bundled lists are checked. */
   readonly breachedPasswordsUrl: string | undefined
   /** The domain that passkeys belong to (WebAuthn's relying party ID), and the origins that may use them. */
   readonly passkeys: { rpId: string; origins: readonly string[] }

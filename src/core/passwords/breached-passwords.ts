@@ -57,7 +57,7 @@ export function createBreachedPasswords({ url, clock, log }: BreachedPasswordsDe
         // The error's message may contain the hash prefix.
         if (!unavailable) {
           const reason = (error as Error).name
-          log.warn({ reason }, 'breached passwords cannot be checked online: only the bundled list is used')
+          log.warn({ reason }, 'breached passwords cannot be checked online: only the bundled lists are used')
         }
         unavailable = true
         askAgainAt = clock.now() + ASK_AGAIN_MS

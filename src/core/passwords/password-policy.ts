@@ -2,11 +2,13 @@ import type { Clock } from '../../platform/clock.ts'
 import { canonicalAddress } from '../../platform/email-address.ts'
 import { Problem } from '../problems/problems.ts'
 import type { PasswordFault } from '../reasons/reasons.ts'
+import { withoutWords, wordsOfEmail, wordsOfName } from './account-words.ts'
 import { type BreachedPasswordsDeps, createBreachedPasswords } from './breached-passwords.ts'
 import { commonPasswords } from './common-passwords.ts'
 import { PASSWORD_MAX_LENGTH } from './hashing.ts'
+import { isGuessable } from './strength.ts'
 
-/** Requires a length, no composition rules (NIST 800-63B-4 §3.1.1.2), and refuses known passwords. */
+/** Requires a length, no composition rules (NIST 800-63B-4 §3.1.1.2), and refuses what is known or easily guessed. */
 export interface PasswordPolicy {
   /** The rule as a sentence, for a user who is choosing a password. */
   readonly rule: string
@@ -23,6 +25,8 @@ export interface PasswordPolicy {
 export interface PasswordPolicyDeps {
   /** In code points after NFC, like the maximum. */
   minLength: number
+  /** The name of the service that users see. */
+  appName: string
   breachedPasswordsUrl: string | undefined
   clock: Clock
   log: BreachedPasswordsDeps['log']
@@ -36,6 +40,24 @@ const MAX_UNITS = PASSWORD_MAX_LENGTH * 4 * 2
 
 export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
   const breached = createBreachedPasswords({ ...deps, url: deps.breachedPasswordsUrl })
+
+  const appWords = wordsOfName(deps.appName)
+
+  /** What a guesser who knows the account needs few guesses for. */
+  async function guessableParts(password: string, email: string): Promise<PasswordFault[]> {
+    const sources = [
+      ['based_on_email', wordsOfEmail(email)],
+      ['based_on_app_name', appWords],
+    ] as const
+    const words = sources.flatMap(([, its]) => its)
+    const rest = withoutWords(password, words)
+    if (rest !== null && (await isGuessable(rest, GUESSES_AROUND_WORDS, words))) {
+      return sources.filter(([, its]) => withoutWords(password, its) !== null).map(([fault]) => fault)
+    }
+    return (await isGuessable(password.normalize('NFC'), guessesNeeded(password), words))
+      ? ['easily_guessed']
+      : []
+  }
 
   const orFewer = ` With a second factor ${MIN_LENGTH_WITH_SECOND_FACTOR} are enough.`
   return {
@@ -51,6 +73,7 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
       if (lengthOf(password) < minLength) reasons.push('too_short')
       if ((canonicalAddress(password) ?? password) === email) reasons.push('same_as_email')
       if (await commonPasswords.has(password)) reasons.push('common')
+      if (reasons.length === 0) reasons.push(...(await guessableParts(password, email)))
       if (reasons.length > 0) throw refuse(reasons)
       if (await breached.has(password)) throw refuse(['breached'])
     },
@@ -65,9 +88,20 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
 /** The advice for each fault; for a wrong length it is the rule. */
 const ADVICE: { [F in PasswordFault]?: string } = {
   same_as_email: 'Do not use your e-mail address as your password.',
+  based_on_email: 'Do not build your password around your e-mail address.',
+  based_on_app_name: 'Do not build your password around the name of this service.',
+  easily_guessed:
+    'This password is easily guessed: it repeats itself, follows a pattern, or is a common word with little around it. ' +
+    'Use several unrelated words.',
   common: 'This is one of the commonest passwords, so it is easily guessed.',
   breached: 'This password appears in a list from a breach elsewhere, so it is easily guessed.',
 }
+
+// Five random characters, or an ordinary ending.
+const GUESSES_AROUND_WORDS = 1e6
+const MAX_GUESSES_NEEDED = 2e6
+/** A random password takes ten to the power of its length by the same estimate: far more, so none is refused. */
+const guessesNeeded = (password: string) => Math.min(10 ** (lengthOf(password) - 3), MAX_GUESSES_NEEDED)
 
 const lengthRule = (minLength: number) => `Use ${minLength} to ${PASSWORD_MAX_LENGTH} characters.`
 const lengthOf = (password: string) => [...password.normalize('NFC')].length

@@ -9,16 +9,18 @@ export interface PasswordsOptions {
   argon2: PasswordOptions
   /** In code points, after NFC. */
   minLength: number
-  /** Base URL of the range API for breached passwords; without it only the bundled list is checked. */
+  /** Base URL of the range API for breached passwords; without it only the bundled lists are checked. */
   breachedPasswordsUrl: string | undefined
+  /** The name of the service that users see. */
+  appName: string
 }
 
 /** Hashing of passwords, and the policy for new ones. */
 export async function openPasswords(
   deps: UsesPlatform<'clock' | 'log' | 'metrics'>,
-  { argon2, minLength, breachedPasswordsUrl }: PasswordsOptions,
+  { argon2, ...policy }: PasswordsOptions,
 ): Promise<{ passwords: Passwords; passwordPolicy: PasswordPolicy }> {
   const passwords = await createPasswords(deps, argon2)
   deps.metrics.observePasswordQueue(passwords.queued)
-  return { passwords, passwordPolicy: createPasswordPolicy({ ...deps, minLength, breachedPasswordsUrl }) }
+  return { passwords, passwordPolicy: createPasswordPolicy({ ...deps, ...policy }) }
 }

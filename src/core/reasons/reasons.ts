@@ -53,6 +53,9 @@ export const PASSWORD_FAULTS = [
   'too_long',
   'same_as_email',
   'same_as_before',
+  'based_on_email',
+  'based_on_app_name',
+  'easily_guessed',
   'common',
   'breached',
 ] as const

@@ -9,6 +9,7 @@ const server = await startServer(t, { clock, env: { BREACHED_PASSWORDS_URL: rang
 
 const BREACHED = 'known since that breach'
 const COMMON = 'motherfucker'
+const LONGEST = 'the quiet river bends around an old mill where nobody grinds corn, '.repeat(2).slice(0, 128)
 range.knows(BREACHED)
 
 const register = (password: unknown, email = server.freshEmail()) =>
@@ -163,7 +164,7 @@ t.test('the same characters are the same password; different ones are not', asyn
     ['e\u0301te\u0301 a\u0300 la plage', '\u00e9t\u00e9 \u00e0 la plage', 'ete a la plage'],
     ['\u212bngstr\u00f6m und mehr', 'A\u030angstro\u0308m und mehr', 'Angstrom und mehr'],
     ['case Matters Here', 'case Matters Here', 'case matters here'],
-    ['x'.repeat(128), 'x'.repeat(128), 'x'.repeat(127)],
+    [LONGEST, LONGEST, LONGEST.slice(0, 127)],
   ]
   for (const [password, same, other] of odd) {
     const email = server.freshEmail()

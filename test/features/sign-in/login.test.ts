@@ -144,7 +144,7 @@ t.test('a sign-in renews a hash with weaker parameters', async (t) => {
 
 t.test('a password that NFC shortens can be used as it was entered', async (t) => {
   const email = server.freshEmail()
-  const password = 'e\u0301'.repeat(70)
+  const password = 'ŕéśúćáźńóýíĺ'.normalize('NFD').repeat(6)
   t.equal((await server.post('/auth/register', { email, password })).status, 202)
   await server.post('/auth/verify-email', { token: await server.lastToken(email), password })
   for (const spelling of [password, password.normalize('NFC')]) {
