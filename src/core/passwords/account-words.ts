@@ -40,7 +40,12 @@ export function withoutWords(password: string, words: AccountWords): string | nu
 const PUNCTUATION = /[\p{Z}\p{P}\p{Sm}\p{Sc}\p{Sk}]/gu
 const NO_WORD = /[^\p{L}\p{M}\p{N}]+/u
 
-const spellings = (text: string) => [text, text.split(NO_WORD).join(''), ...text.split(NO_WORD)]
+/** A text, its words, and these in one; each also without accents. */
+function spellings(text: string): string[] {
+  const words = text.split(NO_WORD)
+  const all = [text, words.join(''), ...words]
+  return [...all, ...all.map((spelling) => spelling.normalize('NFD').replace(/\p{M}/gu, ''))]
+}
 
 const sorted = (words: string[]) =>
   [...new Set(words.map(lower))]

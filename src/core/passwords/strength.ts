@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { openOnce } from '../../platform/open-once.ts'
 
-// The time grows with the square of the length. A piece takes up to 10 ms, and other work runs between two of them.
+// The time grows with the square of the length. A piece takes up to 20 ms, and other work runs between two of them.
 const PIECE = 32
 // Words that are less common are as strong as random letters, and cost memory.
 const MOST_COMMON = 20_000

@@ -129,6 +129,15 @@ t.test(
       'a host name is a name too',
     )
 
+    const zoe = open('Café Zoë')
+    for (const password of ['CaféZoë123', 'cafezoe-2026', 'CAFE ZOE!']) {
+      t.strictSame(
+        await reasons(password, { by: zoe, hasSecondFactor: true }),
+        ['based_on_app_name'],
+        password,
+      )
+    }
+
     const word = fc.constantFrom(
       EMAIL,
       'ada.lovelace',
