@@ -1,3 +1,8 @@
+import fc from 'fast-check'
+
+/** Any character of Unicode, assigned or not, half a surrogate pair too. */
+export const anyCharacter = fc.integer({ min: 0, max: 0x10_ffff }).map((point) => String.fromCodePoint(point))
+
 /** Every character, as a text of its own. */
 const ALL = Array.from({ length: 0x11_0000 }, (_, point) => String.fromCodePoint(point))
 

@@ -44,9 +44,12 @@ t.test('any other character stays, so that the code is a wrong one', async (t) =
   const others = charactersOf(
     /^[^\p{Nd}\p{Zs}\p{Dash}\p{Default_Ignorable_Code_Point}\p{White_Space}\uff21-\uff3a\uff41-\uff5a]$/u,
   )
-  const known = new Set(['\u30fc', '\uff70'])
-  for (const other of others) {
-    if (!known.has(other) && readTypedCode(`12${other}3`) !== `12${other}3`) t.fail(escape(other))
+  const kept = others.filter((character) => character !== '\u30fc' && character !== '\uff70')
+  t.ok(kept.length > 1_000_000)
+  // Apart, so that no two halves become a pair.
+  for (let start = 0; start < kept.length; start += 40) {
+    const text = kept.slice(start, start + 40).join('x')
+    if (readTypedCode(text) !== text) t.fail(escape(text))
   }
   for (const other of ['\0', '\u00b2', '\u2460', '\u0301', '.', '+', '_', '/', '\u2028x']) {
     t.not(readTypedCode(`123${other}456`), '123456', escape(other))

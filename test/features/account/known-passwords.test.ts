@@ -222,7 +222,7 @@ t.test(
 )
 
 t.test(
-  'while the range API hangs, only the bundled list is used, and known addresses stay hidden',
+  'while the range API hangs, only the bundled lists are used, and known addresses stay hidden',
   async (t) => {
     const { email } = await server.createAccount()
     range.behaviour = () => {}
