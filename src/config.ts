@@ -48,6 +48,8 @@ export interface Config {
     parallelism: number
     concurrency: number | undefined
   }
+  /** Seconds between an administrator's request to remove an account's second factors and its effect. */
+  readonly factorResetDelay: number
   readonly auditRetentionDays: number
   /** Where metrics are served, if at all: on a separate port or, in development, on the main one. */
   readonly metricsPort: number | 'same' | undefined
@@ -146,6 +148,7 @@ export function loadConfig(env: Environment): Config {
       parallelism: read.integer('ARGON2_PARALLELISM', 1, 1, 16),
       concurrency: env.ARGON2_CONCURRENCY ? read.integer('ARGON2_CONCURRENCY', 1, 1, 64) : undefined,
     },
+    factorResetDelay: read.integer('FACTOR_RESET_DELAY', 86_400, 3_600, 30 * 86_400),
     auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 365, 30, 3_650),
     metricsPort: env.METRICS_PORT
       ? read.integer('METRICS_PORT', 9464, 1, 65_535)

@@ -1,5 +1,6 @@
 import type { Config } from './config.ts'
 import { openEvents } from './core/events/events.ts'
+import { createFactorResets, createFactorResetTask } from './core/factor-resets/factor-resets.ts'
 import { openFactors } from './core/factors/factors.ts'
 import { openLockout } from './core/lockout/lockout.ts'
 import { createLinks, createMailer, openMail, readLanguages } from './core/mail/mail.ts'
@@ -69,7 +70,9 @@ export async function openServices(config: Config, clock: Clock, log: Log): Prom
   }
   const lockout = openLockout(base)
   const { registrations, background: ofRegistrations } = openRegistrations({ ...base, lockout })
-  const services: Services = { ...base, lockout, registrations, ...openSignIn({ ...base, lockout }) }
+  const factorResets = createFactorResets(base, config.factorResetDelay)
+  const signIn = openSignIn({ ...base, lockout })
+  const services: Services = { ...base, lockout, registrations, factorResets, ...signIn }
   const retention = createRetention({ ...platform, auditDays })
   const background = runBackground(
     [
@@ -80,6 +83,7 @@ export async function openServices(config: Config, clock: Clock, log: Log): Prom
       events,
       outbox,
       retention,
+      createFactorResetTask(base),
       createSealedRows(platform),
     ],
     log,

@@ -23,7 +23,8 @@ const CORE = [
   ['users', 'mail'],
   ['one-time', 'sessions'],
   ['factors', 'lockout', 'tokens', 'erasure', 'sealed-rows', 'retention'],
-  ['registrations', 'respelling', 'sign-in'],
+  ['registrations', 'respelling', 'sign-in', 'factor-resets'],
+  ['account-data'],
   ['uses.ts'],
 ]
 

@@ -35,6 +35,11 @@ export const COMMANDS = [
   ['users grant-admin <account>', 'lets a verified account administer others over HTTP'],
   ['users revoke-admin <account>', 'takes that right away, and ends the sessions that have it'],
   [
+    'users reset-factors <account> [--now]',
+    'removes lost second factors after a delay, in which the owner can stop it; at once with --now',
+  ],
+  ['users keep-factors <account>', 'withdraws that'],
+  [
     'users respell [--json]',
     'brings addresses over to their one spelling; lists accounts that need an operator, and exits with 1 if any',
   ],

@@ -10,8 +10,8 @@ import { readings } from './users/read.ts'
 import { respell } from './users/respell.ts'
 
 /**
- * Shows and changes accounts, as administrators do over HTTP. Needs only Postgres, except that `require-reset` sends
- * mail and needs the whole configuration. Running nodes read revocations from the ledger within a second and update
+ * Shows and changes accounts, as administrators do over HTTP. Needs only Postgres, except that `require-reset`,
+ * `reset-factors` and `keep-factors` send mail and need the whole configuration. Running nodes read revocations from the ledger within a second and update
  * Redis.
  */
 export async function users(args: readonly string[]): Promise<void> {
@@ -25,9 +25,10 @@ export async function users(args: readonly string[]): Promise<void> {
   const context = openAdminContext(url)
   try {
     const json = flags.has('json')
+    const options = { yes: flags.has('yes'), now: flags.has('now') }
     if (action === 'respell') await respell(context, { json })
     else if (read) await read(context, { about, json, limit, find: (address) => find(context, address) })
-    else if (change && about) await change(context, await find(context, about), { yes: flags.has('yes') })
+    else if (change && about) await change(context, await find(context, about), options)
   } catch (error) {
     throw error instanceof Problem ? explain(error.code, about) : error
   } finally {

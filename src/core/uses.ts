@@ -1,5 +1,6 @@
 import type { Platform } from '../platform/platform.ts'
 import type { Events } from './events/events.ts'
+import type { FactorResets } from './factor-resets/factor-resets.ts'
 import type { Factors } from './factors/factors.ts'
 import type { Lockout } from './lockout/lockout.ts'
 import type { Links, Mail } from './mail/mail.ts'
@@ -28,6 +29,7 @@ export interface Services extends Platform {
   passwords: Passwords
   passwordPolicy: PasswordPolicy
   factors: Factors
+  factorResets: FactorResets
   lockout: Lockout
   signIn: SignIn
   stepUp: StepUp

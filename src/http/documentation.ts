@@ -32,6 +32,11 @@ const ProblemDocument = Type.Object(
         description: 'With `password_too_weak`: what is wrong with the password',
       }),
     ),
+    max_age: Type.Optional(
+      Type.Integer({
+        description: 'With `insufficient_user_authentication`: how old the sign-in may be, in seconds',
+      }),
+    ),
     mfa_token: Type.Optional(
       Type.String({
         description:

@@ -15,6 +15,7 @@ const BUDGETS = {
   login_mfa: [30, 60],
   login_passkey: [60, 60],
   unlock: [30, 60],
+  keep_factors: [30, 60],
   /** Only refusals count, so that users who share an address are never limited for refreshing. */
   refresh_refused: [30, 60],
   logout: [60, 60],

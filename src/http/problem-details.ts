@@ -8,7 +8,7 @@ import type {
   FastifySchemaValidationError,
 } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
+import { isProblem, Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
 import { Overloaded } from '../platform/concurrency-limit.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
 
@@ -73,6 +73,10 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Prob
   if (status === 429 || status === 503) reply.header('retry-after', String(retryAfter ?? 1))
   if (problem.code === 'access_token_invalid')
     reply.header('www-authenticate', 'Bearer error="invalid_token"')
+  if (isProblem(problem, 'insufficient_user_authentication')) {
+    const { code, members: asked } = problem
+    reply.header('www-authenticate', `Bearer error="${code}", max_age="${asked.max_age}"`)
+  }
   return reply
     .status(status)
     .header('cache-control', 'no-store')

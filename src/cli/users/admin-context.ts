@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os'
 import { openEvents, type RequestContext } from '../../core/events/events.ts'
+import { listFactorResets } from '../../core/factor-resets/factor-resets.ts'
 import { listFactors } from '../../core/factors/factors.ts'
 import { createOneTimeTokens } from '../../core/one-time/one-time.ts'
 import { findOwners, openSessionLedger } from '../../core/sessions/sessions.ts'
@@ -31,6 +32,7 @@ export function openAdminContext(url: string) {
     // It only writes revocations to the ledger: running nodes read them there and update Redis.
     sessions: openSessionLedger(),
     factors: { ofAll: listFactors },
+    factorResets: { pending: listFactorResets },
     events: openEvents({ db, databaseBreaker, clock, log, metrics: createMetrics(), findOwners }),
     oneTimeTokens: createOneTimeTokens({ clock, users }),
     // Queued mail is encrypted with APP_SECRETS, which most commands do not need.

@@ -1,4 +1,5 @@
 import { environment, loadConfig } from '../../config.ts'
+import { createFactorResets } from '../../core/factor-resets/factor-resets.ts'
 import { createLinks, openMail, readLanguages } from '../../core/mail/mail.ts'
 import { openOutbox } from '../../core/outbox/outbox.ts'
 import { grantAdmin, revokeAdmin } from '../../features/admin/change-role.ts'
@@ -6,13 +7,18 @@ import { deleteUser } from '../../features/admin/delete-user.ts'
 import { disableUser, enableUser } from '../../features/admin/disable-user.ts'
 import { endSessions } from '../../features/admin/end-sessions.ts'
 import { requirePasswordReset } from '../../features/admin/require-password-reset.ts'
+import { resetFactors, withdrawFactorReset } from '../../features/admin/reset-factors.ts'
 import { showUser } from '../../features/admin/show-user.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { createSecrets } from '../../platform/secrets.ts'
 import type { AdminContext } from './admin-context.ts'
 
 type Account = { id: string; email: string }
-type Change = (context: AdminContext, account: Account, options: { yes: boolean }) => Promise<void>
+type Change = (
+  context: AdminContext,
+  account: Account,
+  options: { yes: boolean; now: boolean },
+) => Promise<void>
 
 export const changes: Record<string, Change> = {
   async disable(context, account) {
@@ -36,6 +42,21 @@ export const changes: Record<string, Change> = {
       context.requestContext,
     )
     console.log(describeChange('a new password is required', done))
+  },
+
+  async 'reset-factors'(context, account, { now }) {
+    const target = targetOf(context, account)
+    const { changed, reset } = await resetFactors(await withMail(context), target, context.requestContext, {
+      now,
+    })
+    const when = now ? 'within a second' : `at ${reset.effectiveAt.toISOString()}, unless the owner stops it`
+    console.log(`the second factors are removed ${when}${changed ? '' : '; this was asked for already'}`)
+  },
+
+  async 'keep-factors'(context, account) {
+    const target = targetOf(context, account)
+    const { changed } = await withdrawFactorReset(await withMail(context), target, context.requestContext)
+    console.log(changed ? 'the second factors stay' : 'nobody has asked to remove the second factors')
   },
 
   async delete(context, account, { yes }) {
@@ -83,17 +104,14 @@ async function describeDeletion(context: AdminContext, account: Account): Promis
 
 /** The context with an outbox: this process queues mail, and running nodes send it. */
 async function withMail(context: AdminContext) {
-  const {
-    appSecrets,
-    appName,
-    publicUrl,
-    appUrl,
-    brand: look,
-  } = loadConfig({ NODE_ENV: 'production', ...environment() })
+  const config = loadConfig({ NODE_ENV: 'production', ...environment() })
+  const { appSecrets, appName, publicUrl, appUrl, brand: look } = config
   const platform = { ...context, secrets: createSecrets(appSecrets), log: console, metrics: createMetrics() }
   const mailer = { name: 'none', send: () => Promise.reject(new Error('only running nodes send mail')) }
   const outbox = openOutbox(platform)
   const brand = { ...look, name: appName, url: appUrl ?? publicUrl }
   const mail = openMail({ ...platform, outbox, mailer, brand, languages: await readLanguages(look) })
-  return { ...context, mail, links: createLinks(publicUrl, appUrl) }
+  const links = createLinks(publicUrl, appUrl)
+  const factorResets = createFactorResets({ ...context, mail, links }, config.factorResetDelay)
+  return { ...context, mail, links, factorResets }
 }

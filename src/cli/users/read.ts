@@ -71,6 +71,7 @@ interface Account {
   email_verified: boolean
   disabled_at: string | null
   reset_required_at: string | null
+  factors_reset_at: string | null
   roles: readonly string[]
 }
 
@@ -78,6 +79,7 @@ const statesOf = (user: Account) => [
   ...(user.email_verified ? [] : ['unverified']),
   ...(user.disabled_at ? ['disabled'] : []),
   ...(user.reset_required_at ? ['reset required'] : []),
+  ...(user.factors_reset_at ? [`second factors are removed at ${user.factors_reset_at}`] : []),
 ]
 
 const marksOf = (user: Account) =>

@@ -41,6 +41,7 @@ export const EVENTS = {
   password_reset: { success: [NONE], failure: ['token_invalid'] },
   account_update: { success: [NONE], failure: [] },
   account_delete: { success: [NONE], failure: [...WRONG_PROOF, ...NOT_THIS_ACCOUNT] },
+  account_export: { success: [NONE], failure: WRONG_PROOF },
   step_up: { success: [], failure: WRONG_PROOF },
   lock: {
     success: [
@@ -67,6 +68,10 @@ export const EVENTS = {
   },
   passkey_use: { success: ['counter_not_risen'], failure: PASSKEY_FAULTS },
   passkey_remove: { success: [NONE], failure: WRONG_PROOF },
+  factors_reset_request: { success: CHANGED, failure: [...NOT_THIS_ACCOUNT, 'no_factors'] },
+  factors_reset_withdraw: { success: CHANGED, failure: NO_ACCOUNT },
+  factors_reset_stop: { success: CHANGED, failure: ['token_invalid'] },
+  factors_reset: { success: CHANGED, failure: [] },
   account_disable: { success: CHANGED, failure: NOT_THIS_ACCOUNT },
   account_enable: { success: CHANGED, failure: NO_ACCOUNT },
   account_view: { success: [NONE], failure: NO_ACCOUNT },
@@ -115,6 +120,8 @@ export type AdminAction =
   | 'account_delete'
   | 'sessions_end'
   | 'password_reset_require'
+  | 'factors_reset_request'
+  | 'factors_reset_withdraw'
   | 'role_grant'
   | 'role_revoke'
   | 'audit_read'

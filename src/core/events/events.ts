@@ -15,6 +15,7 @@ export {
   OUTCOMES,
   type ReasonOf,
 } from './event-types.ts'
+export { listEvents } from './list.ts'
 export type { StoredEvent }
 
 /** Where a request came from. */
@@ -58,7 +59,8 @@ export interface Events extends Background {
 interface CountedEvent {
   type: EventType
   outcome: Outcome
-  reason?: string
+  /** Null for an event without a reason; with none given, events of any reason count. */
+  reason?: string | null
 }
 
 /** Finds the session and user of each family hash; unknown families are left out. */

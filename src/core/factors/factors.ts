@@ -6,13 +6,13 @@ import type { FactorChange, Mail } from '../mail/mail.ts'
 import type { PasskeyUse, Tickets } from '../one-time/one-time.ts'
 import { Problem } from '../problems/problems.ts'
 import { FACTOR_METHODS, type FactorMethod } from '../reasons/reasons.ts'
-import type { User, Users } from '../users/users.ts'
+import type { LockedUser, User, Users } from '../users/users.ts'
 import { type AccountFactors, listFactors } from './list.ts'
 import { createPasskeys, type PasskeyAnswer, type Passkeys } from './passkeys/passkeys.ts'
 import { createRecoveryCodes, type RecoveryCodes } from './recovery-codes.ts'
 import { createTotp, type Totp } from './totp.ts'
 
-export { type AccountFactors, listFactors, selectFactors } from './list.ts'
+export { type AccountFactors, describeFactors, listFactors, selectFactors } from './list.ts'
 export type { PasskeyAnswer, PasskeyRefusal, Passkeys, PasskeyView } from './passkeys/passkeys.ts'
 export type { RecoveryCodes } from './recovery-codes.ts'
 export type { Totp } from './totp.ts'
@@ -45,6 +45,8 @@ export interface Factors {
     use: PasskeyUse,
     context: RequestContext,
   ): Promise<VerifiedFactor>
+  /** Removes every factor, also an app that is being set up, and the recovery codes. False if no factor was in use. */
+  removeAll(tx: Transaction, user: LockedUser): Promise<boolean>
   /** Mails the owner about a change to the account's factors. */
   notifyOwner(
     tx: Transaction,
@@ -113,6 +115,16 @@ export function openFactors(
           : await totp.verify(tx, user.id, code)
       if (!isRight) return { method: null, events: [] }
       return { method: code === undefined ? 'recovery_code' : 'totp' }
+    },
+    async removeAll(tx, user) {
+      const app = await tx.totpFactor.findUnique({
+        where: { userId: user.id },
+        select: { confirmedAt: true },
+      })
+      await tx.totpFactor.deleteMany({ where: { userId: user.id } })
+      const { count } = await tx.passkey.deleteMany({ where: { userId: user.id } })
+      await recoveryCodes.clear(tx, user)
+      return count > 0 || app?.confirmedAt != null
     },
     async notifyOwner(tx, user, change, { ip, userAgent }) {
       const data = { change, at: clock.now(), ip, userAgent }

@@ -30,3 +30,22 @@ export async function listFactors(
     FROM unnest(${[...userIds]}::uuid[]) AS u(id)`
   return new Map(rows.map(({ id, ...factors }) => [id, factors]))
 }
+
+/** What is kept of a user's factors, but for secrets and keys. */
+export async function describeFactors(db: Queryable, userId: string) {
+  const totp = await db.totpFactor.findUnique({
+    where: { userId },
+    select: { createdAt: true, confirmedAt: true, lastStep: true },
+  })
+  const passkeys = await db.passkey.findMany({
+    where: { userId },
+    orderBy: { id: 'asc' },
+    omit: { userId: true, publicKey: true },
+  })
+  const codes = await db.recoveryCode.aggregate({
+    where: { userId },
+    _count: true,
+    _max: { createdAt: true },
+  })
+  return { totp, passkeys, recoveryCodes: { left: codes._count, createdAt: codes._max.createdAt } }
+}

@@ -4,6 +4,7 @@ import { createLockNotice, type LockNoticeDeps } from './lock-notice.ts'
 
 export type { Counting } from './counters.ts'
 export type { Clearing, Counted, Guess, Lockout } from './guess.ts'
+export { type GuessCount, listGuessCounts } from './list.ts'
 export { mergeCounters } from './merge-counters.ts'
 
 /** Caps on guesses at passwords and factors, and the mail that tells an owner about a lock. */

@@ -1,5 +1,6 @@
 import { shownAddress } from '../../platform/email-address.ts'
 import type { Brand } from './brand.ts'
+import { describeTime } from './facts.ts'
 import type { Language } from './languages.ts'
 import { fill } from './letter-template.ts'
 import type { Factors, MailData, MailTemplate } from './mail-data.ts'
@@ -30,6 +31,7 @@ export function viewOf(data: MailData<MailTemplate>, language: Language, brand: 
     ...(change === undefined ? {} : { change: language.words[change] }),
     ...(oldEmail === undefined ? {} : { oldEmail: shownAddress(oldEmail) }),
     ...(newEmail === undefined ? {} : { newEmail: shownAddress(newEmail) }),
+    ...(effectiveAt === undefined ? {} : { effectiveAt: describeTime(effectiveAt) }),
     factors: describeFactors(factors, language),
   }
 }
@@ -41,6 +43,7 @@ interface AnyData {
   factors?: Factors
   oldEmail?: string
   newEmail?: string
+  effectiveAt?: number
   at?: number
   ip?: string
   userAgent?: string

@@ -4,6 +4,7 @@ export interface Links {
   resetPassword(token: string): string
   unlock(token: string): string
   confirmEmailChange(token: string): string
+  keepFactors(token: string): string
   /** The page where a user asks for a new password. */
   forgotPassword(): string
 }
@@ -16,6 +17,7 @@ export function createLinks(publicUrl: string, appUrl: string | undefined): Link
     resetPassword: (token) => `${base}/reset-password?token=${token}`,
     confirmEmailChange: (token) => `${base}/confirm-email-change?token=${token}`,
     unlock: (token) => `${base}/unlock?token=${token}`,
+    keepFactors: (token) => `${base}/keep-factors?token=${token}`,
     forgotPassword: () => `${base}/forgot-password`,
   }
 }

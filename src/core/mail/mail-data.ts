@@ -32,6 +32,10 @@ export interface Templates {
   email_changed: Circumstances & { newEmail: string }
   factor_changed: Circumstances & { change: FactorChange }
   reset_required: { link: string; minutes: number }
+  account_exported: Circumstances
+  /** `effectiveAt`: when the factors are removed, in milliseconds since the epoch. */
+  factors_reset_requested: { link: string; at: number; effectiveAt: number }
+  factors_reset: { at: number }
 }
 
 export interface Factors {
@@ -47,6 +51,7 @@ export type FactorChange =
   | 'passkey_removed'
   | 'recovery_codes_created'
   | 'recovery_code_used'
+  | 'factors_kept'
 
 export type MailTemplate = keyof Templates
 export type MailData<T extends MailTemplate> = Templates[T]

@@ -26,6 +26,7 @@ export {
   lift,
   listSuppressed,
   mark,
+  readSuppression,
   respellSuppressions,
   type Suppression,
 } from './suppression.ts'

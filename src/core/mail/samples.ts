@@ -49,9 +49,13 @@ export const SAMPLES: { readonly [T in MailTemplate]: readonly Templates[T][] } 
       'passkey_removed',
       'recovery_codes_created',
       'recovery_code_used',
+      'factors_kept',
     ] as const
   ).map((change) => ({ change, ...here })),
   reset_required: [{ link, minutes: 60 }],
+  account_exported: [here],
+  factors_reset_requested: [{ link, at, effectiveAt: at + 86_400_000 }],
+  factors_reset: [{ at }],
 }
 
 export const MAIL_TEMPLATES = Object.keys(SAMPLES) as readonly MailTemplate[]

@@ -28,6 +28,11 @@ export async function findSuppression(db: Queryable, address: string): Promise<S
   return row && row.reason !== LIFTED ? (row.reason as Suppression) : undefined
 }
 
+/** What is kept of an address, also once its suppression was lifted. */
+export function readSuppression(db: Queryable, address: string) {
+  return db.mailSuppression.findUnique({ where: { address }, select: { reason: true, at: true } })
+}
+
 /** Every suppressed address, the latest report first. */
 export function listSuppressed(db: Queryable) {
   return db.mailSuppression.findMany({ where: { reason: { not: LIFTED } }, orderBy: { at: 'desc' } })
@@ -91,6 +96,9 @@ const NEEDED: Record<MailTemplate, boolean> = {
   email_change_requested: false,
   email_changed: false,
   factor_changed: false,
+  account_exported: false,
+  factors_reset_requested: true,
+  factors_reset: false,
 }
 
 /** Whether a mail is not sent: never to an address that bounced, and only needed mail to one that complained. */

@@ -19,5 +19,6 @@ export const WORDS = [
   'passkey_removed',
   'recovery_codes_created',
   'recovery_code_used',
+  'factors_kept',
 ] as const
 export const WORD_VARIABLES = ['brand', 'program', 'system', 'count']

@@ -6,26 +6,36 @@ import { hashOpaqueToken, newOpaqueToken } from '../../platform/opaque-token.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { LockedUser, User, Users } from '../users/users.ts'
 
-export type OneTimePurpose = 'reset_password' | 'unlock' | 'change_email'
+export type OneTimePurpose = 'reset_password' | 'unlock' | 'change_email' | 'keep_factors'
 
 /** The lifetime of the link in a mail, in seconds. */
 export const ONE_TIME_TTL: Record<OneTimePurpose, number> = {
   reset_password: 3600,
   unlock: 3600,
   change_email: 3600,
+  keep_factors: 24 * 3600,
 }
 
 /** Tokens of mailed links: 256 random bits, stored as hashes, each used up by one success. */
 export interface OneTimeTokens {
-  /** Issues a token; `newEmail` is the canonical address of a change of address. Null for a disabled user. */
-  issue(tx: Transaction, purpose: OneTimePurpose, user: LockedUser, newEmail?: string): Promise<string | null>
+  /**
+   * Issues a token; `newEmail` is the canonical address of a change of address, `ttl` a lifetime in seconds. Null for a
+   * disabled user, unless it is for keeping factors.
+   */
+  issue(
+    tx: Transaction,
+    purpose: OneTimePurpose,
+    user: LockedUser,
+    newEmail?: string,
+    ttl?: number,
+  ): Promise<string | null>
   /** Finds the token's user without using it up; null when `consume` would refuse it. */
   find(db: Queryable, purpose: OneTimePurpose, token: string): Promise<User | null>
   /** Uses the token up and locks its user; null when the token is wrong, used, expired or void. */
   consume(tx: Transaction, purpose: OneTimePurpose, token: string): Promise<ConsumedToken | null>
   /** Whether the user has a token of this purpose that has not expired. */
   isPending(db: Queryable, purpose: OneTimePurpose, userId: string): Promise<boolean>
-  /** Revokes all tokens of a user, or those of one purpose. */
+  /** Revokes those of one purpose or, without it, all tokens of a user but those that only keep what the user has. */
   revoke(tx: Transaction, user: LockedUser, purpose?: OneTimePurpose): Promise<void>
 }
 
@@ -48,8 +58,8 @@ export function createOneTimeTokens(deps: {
     })
 
   return {
-    async issue(tx, purpose, user, newEmail) {
-      if (user.disabledAt) return null
+    async issue(tx, purpose, user, newEmail, ttl = ONE_TIME_TTL[purpose]) {
+      if (user.disabledAt && purpose !== 'keep_factors') return null
       const token = newOpaqueToken()
       await tx.oneTimeToken.deleteMany({ where: { userId: user.id, expiresAt: { lt: now() } } })
       await tx.oneTimeToken.create({
@@ -60,7 +70,7 @@ export function createOneTimeTokens(deps: {
           userId: user.id,
           securityVersion: user.securityVersion,
           newEmail: newEmail ?? null,
-          expiresAt: new Date(clock.now() + ONE_TIME_TTL[purpose] * 1000),
+          expiresAt: new Date(clock.now() + ttl * 1000),
           createdAt: now(),
         },
       })
@@ -83,16 +93,18 @@ export function createOneTimeTokens(deps: {
       return (await db.oneTimeToken.count({ where: { userId, purpose, expiresAt: { gt: now() } } })) > 0
     },
     async revoke(tx, { id: userId }, purpose) {
-      await tx.oneTimeToken.deleteMany({ where: { userId, ...(purpose ? { purpose } : {}) } })
+      await tx.oneTimeToken.deleteMany({ where: { userId, purpose: purpose ?? { not: 'keep_factors' } } })
     },
   }
 }
 
 /**
  * A change of address is valid only while the password is the same and no reset is required. A reset link proves access
- * to the mailbox and is bound to neither.
+ * to the mailbox and is bound to neither. Factors can be kept whatever happens to the account: somebody who is after them
+ * may have changed it.
  */
 function isValidFor(token: OneTimeToken, user: User): boolean {
+  if (token.purpose === 'keep_factors') return true
   if (user.disabledAt) return false
   if (token.purpose !== 'change_email') return true
   return !user.resetRequiredAt && token.securityVersion === user.securityVersion

@@ -3,6 +3,7 @@ import type { Users } from '../users/users.ts'
 import { createOneTimeTokens, type OneTimeTokens } from './one-time-tokens.ts'
 import { createTickets, type Tickets } from './tickets.ts'
 
+export { listPendingLinks } from './list.ts'
 export {
   createOneTimeTokens,
   ONE_TIME_TTL,

@@ -6,6 +6,7 @@ import { deliver } from './deliver.ts'
 import type { MessageKind, NewMessage } from './message-kind.ts'
 import { claimDue, hasDue } from './rows.ts'
 
+export { listMessages } from './list.ts'
 export {
   type DeliveryResult,
   type Message,

@@ -14,6 +14,7 @@ export const problems = {
   access_token_invalid: [401, 'The access token is missing, invalid or expired'],
   refresh_token_invalid: [401, 'The refresh token is invalid'],
   session_ended: [401, 'The session has ended'],
+  insufficient_user_authentication: [401, 'This needs a recent sign-in'],
   mfa_required: [401, 'A second factor is needed'],
   mfa_invalid: [401, 'The second factor is wrong, used or expired'],
   signature_invalid: [401, 'The signature is not valid'],
@@ -29,6 +30,7 @@ export const problems = {
   mfa_already_enabled: [409, 'An authenticator app is already set up'],
   too_many_passkeys: [409, 'The account cannot have more passkeys'],
   own_account: [409, 'Administrators cannot do this to themselves'],
+  no_factors: [409, 'The account has no second factor'],
   body_too_large: [413, 'The request body is too large'],
   unsupported_media_type: [415, 'The content type is not supported'],
   headers_too_large: [431, 'The request headers are too large'],
@@ -53,6 +55,8 @@ interface CommonMembers {
 interface RequiredMembers {
   /** Why the session ended. */
   session_ended: { reason: SessionEndedReason }
+  /** The greatest age that the sign-in may have, in seconds (RFC 9470 §3). */
+  insufficient_user_authentication: { max_age: number }
   /** Which cap was reached. */
   too_many_attempts: { reason: AttemptCap; retryAfter: number }
   /** Which factors are accepted; `mfa_token` at sign-in only: it proves that the password was right. */

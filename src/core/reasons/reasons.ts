@@ -13,6 +13,7 @@ export const ENDED_REASONS = [
   'ended_by_administrator',
   'reset_required',
   'role_changed',
+  'factors_reset',
   'reuse_detected',
 ] as const
 export type EndedReason = (typeof ENDED_REASONS)[number]

@@ -64,6 +64,19 @@ export function listSessions(
   })
 }
 
+/** A page of all stored sessions of a user, live and ended, that began before a time, newest first. */
+export function listStored(
+  db: Queryable,
+  userId: string,
+  { until, after, take }: { until: Date; after: { id: string } | undefined; take: number },
+): Promise<Session[]> {
+  return db.session.findMany({
+    where: { userId, createdAt: { lte: until }, ...(after ? { id: { lt: after.id } } : {}) },
+    orderBy: { id: 'desc' },
+    take,
+  })
+}
+
 /** The number of a user's live sessions, and the start of the newest stored one. */
 export async function summarize(
   db: Queryable,

@@ -21,7 +21,7 @@ import { createWriteBehind } from './rotation/write-behind.ts'
 
 export type { BegunSession, IssuedSession, SessionStart } from './begin.ts'
 export type { SessionClaims } from './claims.ts'
-export { findOwners, isNewPlace, SESSION_RETENTION } from './ledger.ts'
+export { findOwners, isNewPlace, listStored, SESSION_RETENTION } from './ledger.ts'
 export type { Revoke } from './revocation.ts'
 export type { Revocation, RevocationScope } from './revocation-rows.ts'
 export type { RotationOutcome } from './rotation/refresh.ts'

@@ -5,6 +5,7 @@ import { createStepUp, type StepUp, type StepUpDeps } from './step-up.ts'
 
 export { MFA_TICKET_TTL, type SecondStepRequired, type SignedIn, type SignIn } from './complete.ts'
 export type { Devices, DeviceToken } from './devices.ts'
+export { type KnownDevice, listDevices } from './list-devices.ts'
 export type { ReadAccount } from './read-account.ts'
 export type { StepUp, StepUpProof } from './step-up.ts'
 

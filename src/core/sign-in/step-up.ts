@@ -50,11 +50,16 @@ export interface StepUp {
    * looked at. @throws `validation_failed`.
    */
   requireShape(principal: UserPrincipal, proof: StepUpProof): Promise<void>
+  /**
+   * Accepts a sign-in that has just proven all that `require` asks for, where a call cannot carry a proof.
+   * @throws `insufficient_user_authentication`, `access_token_invalid`.
+   */
+  requireRecent(principal: UserPrincipal): Promise<User>
   /** Locks the user who was proven. @throws `invalid_credentials` if the user has changed since, or is gone. */
   lock(tx: Transaction, user: User): Promise<LockedUser>
 }
 
-export interface StepUpDeps extends UsesPlatform<'db' | 'transact'> {
+export interface StepUpDeps extends UsesPlatform<'db' | 'transact' | 'clock'> {
   users: Users
   passwords: Passwords
   factors: Factors
@@ -62,13 +67,16 @@ export interface StepUpDeps extends UsesPlatform<'db' | 'transact'> {
   events: Events
 }
 
+/** Seconds for which a sign-in counts as recent. */
+const RECENT = 300
+
 const PASSWORD_MISSING = {
   detail: 'The body is not valid.',
   errors: [{ pointer: '/password', detail: "must have required property 'password'" }],
 }
 
 export function createStepUp(deps: StepUpDeps): StepUp {
-  const { db, transact, users, passwords, factors, lockout, events } = deps
+  const { db, transact, clock, users, passwords, factors, lockout, events } = deps
 
   /** Runs a check as a guess at this account. All of its sessions share one count. */
   async function guess<T extends object>(
@@ -153,6 +161,15 @@ export function createStepUp(deps: StepUpDeps): StepUp {
         return null
       }
       return guess(principal, check, { type, reason: 'wrong_factor', code: 'mfa_invalid' }, context)
+    },
+    async requireRecent({ userId, authTime, amr }) {
+      const user = await users.find(db, userId)
+      if (!user || user.disabledAt) throw new Problem('access_token_invalid')
+      const isRecent = clock.now() / 1000 - authTime <= RECENT
+      // The factor may have been set up since.
+      const isFull = amr.includes('mfa') || methodsOf(await factors.of(db, userId)).length === 0
+      if (!isRecent || !isFull) throw new Problem('insufficient_user_authentication', { max_age: RECENT })
+      return user
     },
     async lock(tx, { id, securityVersion }) {
       const locked = await users.lock(tx, id, { securityVersion })

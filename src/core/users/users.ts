@@ -59,6 +59,8 @@ export interface Users {
   enable(tx: Transaction, user: LockedUser): Promise<LockedUser>
   /** Blocks sign-ins until the password has been reset. */
   requireReset(tx: Transaction, user: LockedUser): Promise<LockedUser>
+  /** Raises the security version. */
+  voidProofs(tx: Transaction, user: LockedUser): Promise<LockedUser>
   /** With `endProofs`, a sign-in in progress cannot finish with the roles that it read. */
   setRoles(
     tx: Transaction,
@@ -175,6 +177,7 @@ export function openUsers({ clock }: { clock: Clock }): Users {
     disable: (tx, user) => update(tx, user, { disabledAt: now(), ...endProofs }),
     enable: (tx, user) => update(tx, user, { disabledAt: null }),
     requireReset: (tx, user) => update(tx, user, { resetRequiredAt: now(), ...endProofs }),
+    voidProofs: (tx, user) => update(tx, user, endProofs),
     setRoles: (tx, user, roles, end) => update(tx, user, { roles: [...roles], ...(end ? endProofs : {}) }),
     async removeUnverified(tx, limit, keep) {
       const found = await tx.$queryRaw<LockedUser[]>`

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { FactorReset } from '../../core/factor-resets/factor-resets.ts'
 import { type AccountFactors, hasSecondFactor } from '../../core/factors/factors.ts'
 import type { User as StoredUser } from '../../core/users/users.ts'
 import { oneOf, presentUser, strict, User } from '../../http/schemas.ts'
@@ -7,7 +8,14 @@ const Moment = Type.Union([Type.String({ format: 'date-time' }), Type.Null()])
 
 /** An account as administrators see it in a list. */
 export const Account = Type.Object(
-  { ...User.properties, disabled_at: Moment, reset_required_at: Moment },
+  {
+    ...User.properties,
+    disabled_at: Moment,
+    reset_required_at: Moment,
+    factors_reset_at: Type.Union(Moment.anyOf, {
+      description: 'When the second factors are removed, if an administrator has asked for that',
+    }),
+  },
   strict,
 )
 
@@ -29,10 +37,15 @@ export const AccountDetail = Type.Object(
   strict,
 )
 
-export function presentAccount(user: StoredUser, factors: AccountFactors | undefined) {
+export function presentAccount(
+  user: StoredUser,
+  factors: AccountFactors | undefined,
+  reset: FactorReset | undefined,
+) {
   return {
     ...presentUser(user, factors !== undefined && hasSecondFactor(factors)),
     disabled_at: user.disabledAt?.toISOString() ?? null,
     reset_required_at: user.resetRequiredAt?.toISOString() ?? null,
+    factors_reset_at: reset?.effectiveAt.toISOString() ?? null,
   }
 }

@@ -14,6 +14,7 @@ import { disableUser, enableUser } from './disable-user.ts'
 import { endSessions } from './end-sessions.ts'
 import { listAudit } from './list-audit.ts'
 import { requirePasswordReset } from './require-password-reset.ts'
+import { resetFactorsRoutes } from './reset-factors.routes.ts'
 import { searchUsers } from './search-users.ts'
 import { showUser } from './show-user.ts'
 
@@ -65,7 +66,7 @@ const commands = {
 
 /** What administrators see and do across accounts. */
 export const admin: FastifyPluginAsyncTypebox<
-  AdminUses & Uses<'factors' | 'oneTimeTokens' | 'links'>
+  AdminUses & Uses<'factors' | 'factorResets' | 'oneTimeTokens' | 'links'>
 > = async (app, uses) => {
   const limit = 'admin'
   const tags = ['administration']
@@ -141,6 +142,8 @@ export const admin: FastifyPluginAsyncTypebox<
       },
     )
   }
+
+  await app.register(resetFactorsRoutes, uses)
 
   app.delete(
     '/admin/users/:id',

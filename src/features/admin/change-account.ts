@@ -8,7 +8,7 @@ import type { Transaction } from '../../platform/transact.ts'
 /** The services for administrators' actions. They use only the ledger of sessions: the command line has no Redis. */
 export type AdminUses = Uses<'db' | 'transact' | 'clock' | 'users' | 'mail'> & {
   sessions: SessionLedger
-  events: Pick<Uses<'events'>['events'], 'record' | 'list'>
+  events: Pick<Uses<'events'>['events'], 'record' | 'list' | 'countSince'>
 }
 
 /** The account, and who acts on it. */
@@ -31,6 +31,8 @@ type ChangingAction = Extract<
   | 'account_enable'
   | 'sessions_end'
   | 'password_reset_require'
+  | 'factors_reset_request'
+  | 'factors_reset_withdraw'
   | 'role_grant'
   | 'role_revoke'
 >
@@ -73,7 +75,7 @@ export async function requireOther(
 }
 
 type Refusal = Extract<AuditEvent, { type: AdminAction; outcome: 'failure' }> & {
-  reason: 'not_found' | 'own_account' | 'email_not_verified'
+  reason: 'not_found' | 'own_account' | 'email_not_verified' | 'no_factors'
 }
 
 /** Records a refusal and throws it. */

@@ -13,12 +13,13 @@ import type { AdminUses } from './change-account.ts'
 export async function searchUsers(
   uses: Pick<AdminUses, 'transact' | 'users' | 'events'> & {
     factors: Pick<Uses<'factors'>['factors'], 'ofAll'>
+    factorResets: Pick<Uses<'factorResets'>['factorResets'], 'pending'>
   },
   query: { query?: string; limit?: string; cursor?: string },
   actor: string,
   context: RequestContext,
 ) {
-  const { transact, users, factors, events } = uses
+  const { transact, users, factors, factorResets, events } = uses
   const part = spellName(query.query ?? '')
   const list = `users:${part}`
   const { limit, after } = pageOf(list, query)
@@ -26,10 +27,12 @@ export async function searchUsers(
     const rows = await users.search(tx, { part, after, take: limit + 1 })
     await events.record(tx, { type: 'account_search', outcome: 'success', actor }, context)
     const { page, next } = cutPage(list, rows, limit, (row) => row.createdAt)
-    const owned = await factors.ofAll(
-      tx,
-      page.map(({ id }) => id),
-    )
-    return { users: page.map((user) => presentAccount(user, owned.get(user.id))), next_cursor: next }
+    const ids = page.map(({ id }) => id)
+    const owned = await factors.ofAll(tx, ids)
+    const resets = await factorResets.pending(tx, ids)
+    return {
+      users: page.map((user) => presentAccount(user, owned.get(user.id), resets.get(user.id))),
+      next_cursor: next,
+    }
   })
 }

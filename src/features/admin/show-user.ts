@@ -7,11 +7,14 @@ import { type AdminUses, refuse, type Target } from './change-account.ts'
 
 /** One account: its state, sessions and factors. @throws `not_found`. */
 export async function showUser(
-  uses: AdminUses & { factors: Pick<Uses<'factors'>['factors'], 'ofAll'> },
+  uses: AdminUses & {
+    factors: Pick<Uses<'factors'>['factors'], 'ofAll'>
+    factorResets: Pick<Uses<'factorResets'>['factorResets'], 'pending'>
+  },
   target: Target,
   context: RequestContext,
 ): Promise<Static<typeof AccountDetail>> {
-  const { transact, clock, users, sessions, factors, events } = uses
+  const { transact, clock, users, sessions, factors, factorResets, events } = uses
   const { userId } = target
   const now = new Date(clock.now())
   const shown = await transact(async (tx) => {
@@ -19,10 +22,11 @@ export async function showUser(
     if (!user) return null
     const { live, lastSignInAt } = await sessions.summarize(tx, userId, now)
     const owned = (await factors.ofAll(tx, [userId])).get(userId)
+    const reset = (await factorResets.pending(tx, [userId])).get(userId)
     const mail = (await findSuppression(tx, user.email)) ?? null
     await events.record(tx, { type: 'account_view', outcome: 'success', ...target }, context)
     return {
-      ...presentAccount(user, owned),
+      ...presentAccount(user, owned, reset),
       live_sessions: live,
       last_sign_in_at: lastSignInAt?.toISOString() ?? null,
       factors: {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import type { Uses } from '../../core/uses.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { NoContent, STEP_UP, StepUpBody, stepUpProblems, strict, TotpCode } from '../../http/schemas.ts'
@@ -8,13 +9,30 @@ import { type CreateRecoveryCodesUses, createRecoveryCodes } from './create-reco
 import { type DisableTotpUses, disableTotp } from './disable-totp.ts'
 import { type EnrolTotpUses, enrolTotp } from './enrol-totp.ts'
 
-export type TotpUses = EnrolTotpUses & ConfirmTotpUses & DisableTotpUses & CreateRecoveryCodesUses
+export type TotpUses = EnrolTotpUses &
+  ConfirmTotpUses &
+  DisableTotpUses &
+  CreateRecoveryCodesUses &
+  Uses<'factorResets'>
 
 const ConfirmBody = Type.Object({ code: TotpCode }, strict)
 const Factors = Type.Object({
   totp: Type.Boolean({ description: 'Whether an authenticator app is in use' }),
   passkeys: Type.Integer(),
   recovery_codes: Type.Integer({ description: 'The number of unused codes' }),
+  reset: Type.Union(
+    [
+      Type.Object({
+        requested_at: Type.String({ format: 'date-time' }),
+        effective_at: Type.String({ format: 'date-time' }),
+      }),
+      Type.Null(),
+    ],
+    {
+      description:
+        'A removal of the factors that an administrator asked for; `DELETE /auth/mfa/reset` stops it',
+    },
+  ),
 })
 const Enrolment = Type.Object({
   secret: Type.String({ description: 'The secret in base32, to type in on a device without a camera' }),
@@ -35,8 +53,14 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
       schema: { tags, summary: 'Get the second factors of your account', response: { 200: Factors } },
     },
     async (request) => {
-      const { totp, passkeys, recoveryCodes } = await uses.factors.of(uses.db, userOf(request).userId)
-      return { totp, passkeys, recovery_codes: recoveryCodes }
+      const { userId } = userOf(request)
+      const { totp, passkeys, recoveryCodes } = await uses.factors.of(uses.db, userId)
+      const pending = (await uses.factorResets.pending(uses.db, [userId])).get(userId)
+      const reset = pending && {
+        requested_at: pending.requestedAt.toISOString(),
+        effective_at: pending.effectiveAt.toISOString(),
+      }
+      return { totp, passkeys, recovery_codes: recoveryCodes, reset: reset ?? null }
     },
   )
 

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { createAdministrator, createPerson } from '../../support/administrator.ts'
 import { duringSignIn } from '../../support/during-sign-in.ts'
-import { eventually } from '../../support/eventually.ts'
+import { becomes, eventually } from '../../support/eventually.ts'
+import { addTotp } from '../../support/factors.ts'
 import { startServer } from '../../support/server.ts'
 import { operator, usersCommand } from '../../support/users-command.ts'
 
@@ -97,6 +98,32 @@ t.test('the nodes mail a required reset; the command needs their configuration',
   const token = await server.lastToken(person.email)
   t.equal((await server.post('/auth/reset-password', { token, password })).status, 204)
   t.equal((await server.post('/auth/login', { ...person.account, password })).status, 200)
+})
+
+t.test('lost factors are removed after a delay, which can be withdrawn or skipped', async (t) => {
+  const person = await createPerson(server)
+  const { email, id, account } = person
+  await t.rejects(users('reset-factors', email), { message: /no second factor/ })
+  await addTotp(server, person, Date.now())
+  t.match(
+    await users('reset-factors', email),
+    /^the second factors are removed at 20\S+Z, unless the owner stops it\n$/,
+  )
+  t.match(await users('reset-factors', email), /this was asked for already/)
+  t.match(await users('show', email), /state: .*second factors are removed at 20/)
+  const link = await server.lastToken(email)
+  t.equal(await users('keep-factors', email), 'the second factors stay\n')
+  t.equal(await users('keep-factors', email), 'nobody has asked to remove the second factors\n')
+  t.equal((await server.post('/auth/keep-factors', { token: link })).status, 200, 'and so the owner is told')
+
+  await users('reset-factors', email)
+  t.equal(await users('reset-factors', email, '--now'), 'the second factors are removed within a second\n')
+  await becomes(t, async () => (await server.db.totpFactor.count({ where: { userId: id } })) === 0, 'removed')
+  t.equal((await server.post('/auth/login', account)).status, 200)
+  const events = await server.db.auditEvent.findMany({ where: { userId: id, type: 'factors_reset' } })
+  t.match(events, [{ actor: operator, reason: null }])
+  const told = (await server.mailsTo(email)).filter(({ subject }) => /were removed/.test(subject))
+  t.equal(told.length, 1)
 })
 
 t.test('an account is deleted only with --yes', async (t) => {

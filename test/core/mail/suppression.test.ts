@@ -72,6 +72,7 @@ const needed: MailContent[] = [
   { template: 'confirm_email_change', data: { link, minutes: 60, oldEmail: 'old@example.test' } },
   { template: 'account_locked', data: locked },
   { template: 'reset_required', data: { link, minutes: 60 } },
+  { template: 'factors_reset_requested', data: { link, at: START, effectiveAt: START } },
 ]
 const notices: MailContent[] = [
   { template: 'password_changed', data: { at: START } },
@@ -82,6 +83,8 @@ const notices: MailContent[] = [
   { template: 'email_change_requested', data: { ...where, newEmail: 'new@example.test' } },
   { template: 'email_changed', data: { ...where, newEmail: 'new@example.test' } },
   { template: 'factor_changed', data: { ...where, change: 'totp_enabled' } },
+  { template: 'account_exported', data: where },
+  { template: 'factors_reset', data: { at: START } },
 ]
 
 /** Delivers one mail of each template. */

@@ -15,6 +15,8 @@ const calls = (id: string) =>
     ['POST', `/admin/users/${id}/enable`, 'account_enable'],
     ['POST', `/admin/users/${id}/end-sessions`, 'sessions_end'],
     ['POST', `/admin/users/${id}/require-password-reset`, 'password_reset_require'],
+    ['POST', `/admin/users/${id}/reset-factors`, 'factors_reset_request'],
+    ['DELETE', `/admin/users/${id}/reset-factors`, 'factors_reset_withdraw'],
     ['DELETE', `/admin/users/${id}`, 'account_delete'],
     ['GET', '/admin/audit', 'audit_read'],
   ] as const

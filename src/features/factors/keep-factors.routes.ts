@@ -1,0 +1,58 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { linkPage } from '../../http/link-page.ts'
+import { userOf } from '../../http/principal.ts'
+import { contextOf } from '../../http/request-context.ts'
+import { NoContent, strict } from '../../http/schemas.ts'
+import { type KeepFactorsUses, keepFactors, keepFactorsByLink } from './keep-factors.ts'
+
+export type KeepFactorsRoutesUses = KeepFactorsUses
+
+/** How an owner stops the removal of second factors that an administrator asked for. */
+export const keepFactorsRoutes: FastifyPluginAsyncTypebox<KeepFactorsRoutesUses> = async (app, uses) => {
+  const tags = ['second factor']
+
+  app.delete(
+    '/auth/mfa/reset',
+    {
+      config: { auth: 'user' },
+      schema: {
+        tags,
+        summary: 'Keep your second factors, if an administrator has asked to remove them',
+        description:
+          '`GET /auth/mfa` says whether that is so. Needs no step-up: it only keeps what there is.',
+        body: Type.Object({}, strict),
+        response: { 204: NoContent },
+      },
+    },
+    async (request, reply) => {
+      await keepFactors(uses, userOf(request), contextOf(request))
+      return reply.status(204).send(null)
+    },
+  )
+
+  await linkPage(app, {
+    path: '/auth/keep-factors',
+    limit: 'keep_factors',
+    tags,
+    summary: 'Keep the second factors of an account',
+    ask: {
+      title: 'Keep your second factors',
+      text:
+        'An administrator asked to remove the authenticator app, passkeys and recovery codes of your account. Press ' +
+        'the button if you did not want that. If you did, close this page.',
+      button: 'Keep my factors',
+    },
+    act: (token, context) => keepFactorsByLink(uses, token, context),
+    done: {
+      title: 'Your second factors stay',
+      text:
+        'Nothing will be removed. If you did not ask for the removal yourself, choose a new password: somebody may be ' +
+        'trying to get into your account.',
+      status: 'kept',
+    },
+    stale:
+      'If your second factors have been removed, sign in with your password and set up new ones. If you did not want ' +
+      'that, reset your password first.',
+  })
+}
