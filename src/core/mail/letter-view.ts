@@ -17,6 +17,7 @@ export function viewOf(data: MailData<MailTemplate>, language: Language, brand: 
     factors,
     oldEmail,
     newEmail,
+    effectiveAt,
     at: _,
     ip: __,
     userAgent: ___,
