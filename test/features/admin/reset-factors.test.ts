@@ -175,3 +175,33 @@ t.test(
     t.ok(body.access_token, 'its sessions go on')
   },
 )
+
+t.test(
+  'an account whose factors cannot be removed does not hold up the others, and is tried again',
+  async (t) => {
+    const own = movableClock()
+    const node = await startServer(t, { clock: own })
+    const admin = await createAdministrator(node)
+    const [stuck, other] = [await createPerson(node), await createPerson(node)]
+    for (const each of [stuck, other]) {
+      await addTotp(node, each, own.now())
+      await ask(each.id, admin.bearer, node)
+    }
+    await node.db.$executeRawUnsafe(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN IF OLD.user_id = ''${stuck.id}'' THEN RAISE EXCEPTION ''no''; END IF; RETURN OLD; END'`)
+    await node.db
+      .$executeRaw`CREATE TRIGGER refuse BEFORE DELETE ON totp_factors FOR EACH ROW EXECUTE FUNCTION refuse()`
+    own.advance(DAY)
+    const left = async ({ id }: { id: string }) => node.db.totpFactor.count({ where: { userId: id } })
+    await becomes(t, async () => (await left(other)) === 0, 'the other is carried out')
+    await becomes(
+      t,
+      () => node.logs.some((line) => /could not be removed/.test(line)),
+      'the failure is logged',
+    )
+    t.equal(await left(stuck), 1)
+    t.equal(await node.db.recoveryCode.count({ where: { userId: stuck.id } }), 10, 'all or nothing')
+    await node.db.$executeRaw`DROP TRIGGER refuse ON totp_factors`
+    await becomes(t, async () => (await left(stuck)) === 0, 'carried out later')
+  },
+)

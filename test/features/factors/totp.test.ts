@@ -46,7 +46,7 @@ const subjects = async (address: string) => (await server.mailsTo(address)).map(
 
 t.test('setting up an app takes a secret and a code, and creates ten recovery codes', async (t) => {
   const ada = await person()
-  t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
+  t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0, reset: null })
   const enrolment = await ada.enrol()
   t.equal(enrolment.status, 200)
   t.equal(enrolment.headers.get('cache-control'), 'no-store')
@@ -56,7 +56,7 @@ t.test('setting up an app takes a secret and a code, and creates ten recovery co
   t.equal(new URL(uri).searchParams.get('secret'), secret)
   t.equal(decodeURIComponent(new URL(uri).pathname), `/localhost:${ada.email}`)
   t.match(svg, /^<svg /)
-  t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 }, 'not yet')
+  t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0, reset: null }, 'not yet')
   t.equal(await ada.mfaEnabled(), false)
 
   const code = shown(secret)
@@ -64,7 +64,7 @@ t.test('setting up an app takes a secret and a code, and creates ten recovery co
   t.equal(confirmed.status, 200)
   t.equal(confirmed.headers.get('cache-control'), 'no-store')
   t.equal(new Set(confirmed.body.recovery_codes).size, 10)
-  t.strictSame(await ada.factors(), { totp: true, passkeys: 0, recovery_codes: 10 })
+  t.strictSame(await ada.factors(), { totp: true, passkeys: 0, recovery_codes: 10, reset: null })
   await eventually(ada.mfaEnabled)
   t.strictSame(await events(ada.id, 'totp_enable'), ['success'])
   t.strictSame(await events(ada.id, 'recovery_codes_create'), ['success'])
@@ -98,7 +98,7 @@ t.test(
     for (const code of [wrong(secret), '１２３４５６', '1e5', '-12345', ' ', '12345', '\u0000', '😀']) {
       t.match((await ada.confirm(code)).body, { status: 401, code: 'mfa_invalid' }, code)
     }
-    t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
+    t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0, reset: null })
     t.equal((await ada.confirm(shown(secret))).status, 200)
     t.strictSame(await events(ada.id, 'totp_enable'), [...Array(8).fill('failure wrong_code'), 'success'])
     t.match((await ada.confirm(shown(secret))).body, { status: 409, code: 'mfa_already_enabled' })
@@ -145,7 +145,7 @@ t.test('guesses at the code are capped, and the owner is notified', async (t) =>
   t.equal((await ada.confirm(shown(secret))).status, 429, 'the right code comes too late')
   t.strictSame(await events(ada.id, 'lock'), ['success step_up_factor_here'])
   t.match((await subjects(ada.email)).at(-1), /^Too many/)
-  t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
+  t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0, reset: null })
 })
 
 t.test('a right password does not clear the count of wrong factors', async (t) => {
@@ -166,7 +166,7 @@ t.test('of 20 parallel confirmations one succeeds, with the only set of codes', 
   const [winner, ...others] = answers.filter(({ status }) => status === 200)
   t.strictSame(others, [])
   t.equal(answers.filter(({ body }) => body.code === 'mfa_already_enabled').length, 19)
-  t.strictSame(await ada.factors(), { totp: true, passkeys: 0, recovery_codes: 10 })
+  t.strictSame(await ada.factors(), { totp: true, passkeys: 0, recovery_codes: 10, reset: null })
   t.equal(winner?.body.recovery_codes.length, 10)
   t.strictSame(await events(ada.id, 'totp_enable'), ['success'])
   t.equal((await subjects(ada.email)).filter((subject) => /authenticator/.test(subject)).length, 1)
@@ -225,11 +225,11 @@ t.test('an app is turned off with password and factor, and its codes are removed
   t.match((await ada.disable({ password, code: shown(ada.secret), recovery_code: ada.codes[0] })).body, {
     code: 'validation_failed',
   })
-  t.strictSame(await ada.factors(), { totp: true, passkeys: 0, recovery_codes: 10 })
+  t.strictSame(await ada.factors(), { totp: true, passkeys: 0, recovery_codes: 10, reset: null })
   const gone = await ada.disable({ password, code: shown(ada.secret) })
   t.equal(gone.status, 204)
   t.equal(gone.text, '')
-  t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0 })
+  t.strictSame(await ada.factors(), { totp: false, passkeys: 0, recovery_codes: 0, reset: null })
   await eventually(async () => !(await ada.mfaEnabled()))
   t.match(await events(ada.id, 'totp_disable'), [/^failure/, /^failure/, 'success'])
   t.match((await subjects(ada.email)).at(-1), /^Your authenticator app was turned off/)
@@ -256,7 +256,7 @@ t.test('a recovery code turns the app off too; with a passkey left the codes sta
   })
   const recovery_code = `${ada.codes[3]}`.toUpperCase().replaceAll('-', ' ')
   t.equal((await ada.disable({ password: ada.password, recovery_code })).status, 204)
-  t.strictSame(await ada.factors(), { totp: false, passkeys: 1, recovery_codes: 9 })
+  t.strictSame(await ada.factors(), { totp: false, passkeys: 1, recovery_codes: 9, reset: null })
 })
 
 t.test('of 20 parallel attempts to turn it off with one code, one succeeds', async (t) => {
