@@ -1,19 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import fastify, { type FastifyInstance, LogController } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import type { DestinationStream } from 'pino'
 import type { Config } from './config.ts'
 import { account } from './features/account/account.plugin.ts'
 import { admin } from './features/admin/admin.plugin.ts'
 import { factors } from './features/factors/factors.plugin.ts'
 import { operations } from './features/operations/operations.plugin.ts'
+import { pages } from './features/pages/pages.plugin.ts'
 import { recovery } from './features/recovery/recovery.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
 import { input } from './http/input.ts'
 import { createLimits } from './http/limits.ts'
 import { openapi } from './http/openapi.ts'
+import { brandedPages } from './http/page.ts'
 import { clientErrorHandler, frameworkErrors, problemDetails } from './http/problem-details.ts'
 import { requestLog } from './http/request-log.ts'
 import { requestMetrics } from './http/request-metrics.ts'
@@ -38,6 +40,8 @@ export interface AppOptions {
   draining?: () => boolean
   /** Routes that only some processes have, such as the development server's inbox. */
   extraRoutes?: ((app: FastifyInstance) => Promise<void>) | undefined
+  /** Runs before anything else that a request causes, and refuses it by throwing a `Problem`. */
+  checkRequest?: ((request: FastifyRequest) => void) | undefined
 }
 
 const BODY_LIMIT = 16 * 1024
@@ -46,8 +50,8 @@ const REQUEST_MS = 10_000
 
 /** Registers every feature. Closing the app waits for work in flight and closes the connections to the stores. */
 export async function buildApp(config: Config, options: AppOptions = {}) {
-  const { clock = systemClock, migrations = [], draining = () => false, extraRoutes } = options
-  const { publicUrl, allowedOrigins, host, metricsPort } = config
+  const { clock = systemClock, migrations = [], draining = () => false, extraRoutes, checkRequest } = options
+  const { publicUrl, allowedOrigins, host, metricsPort, production } = config
   const log = createLog(config.logLevel, options.logTo)
   const { services, start, stop } = await openServices(config, clock, log)
 
@@ -76,7 +80,9 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 
   const limits = createLimits(services, config.rateLimits)
   await app.register(problemDetails)
+  await app.register(brandedPages, { name: config.appName, signInUrl: config.signInUrl })
   await app.register(securityHeaders, { https: publicUrl.startsWith('https://') })
+  if (checkRequest) app.addHook('onRequest', async (request) => checkRequest(request))
   await app.register(requestLog, { log })
   await app.register(requestMetrics, services)
   await app.register(cors, {
@@ -107,6 +113,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(factors, uses)
   await app.register(recovery, uses)
   await app.register(admin, uses)
+  await app.register(pages, { ...uses, production })
   const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
   await app.register(operations, { ...uses, migrations, draining, host, metricsPort, webhookSecret })
   if (extraRoutes) await app.register(extraRoutes)

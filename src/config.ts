@@ -15,7 +15,9 @@ export interface Config {
   readonly publicUrl: string
   /** The base of links in mails, if they do not lead to the built-in pages. No trailing slash. */
   readonly appUrl: string | undefined
-  /** The name of the service in mails, authenticator apps and passkeys. */
+  /** Where people sign in: the link on built-in pages. No trailing slash. */
+  readonly signInUrl: string | undefined
+  /** The name of the service in mails and pages, authenticator apps and passkeys. */
   readonly appName: string
   /** How mails look, and which language they are in by default. */
   readonly brand: BrandSettings
@@ -111,12 +113,14 @@ export function loadConfig(env: Environment): Config {
     read.fault('COOKIE_SAMESITE=none needs an https PUBLIC_URL: browsers refuse such a cookie without Secure')
   }
   const allowedOrigins = read.list('ALLOWED_ORIGINS').map((it) => read.checkOrigin('ALLOWED_ORIGINS', it))
+  const appUrl = env.APP_URL ? read.origin('APP_URL', undefined, true) : undefined
   const config: Config = {
     production,
     host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
     port: read.integer('PORT', 8080, 0, 65_535),
     publicUrl,
-    appUrl: env.APP_URL ? read.origin('APP_URL', undefined, true) : undefined,
+    appUrl,
+    signInUrl: env.SIGN_IN_URL ? readSignInUrl(read, production) : (appUrl ?? allowedOrigins[0]),
     appName: read.text('APP_NAME', new URL(publicUrl).hostname),
     brand: readBrand(env, read),
     allowedOrigins,
@@ -164,6 +168,13 @@ export function loadConfig(env: Environment): Config {
   if (config.metricsPort === config.port) read.fault('METRICS_PORT must not be PORT')
   if (read.faults.length > 0) throw new ConfigError(read.faults)
   return Object.freeze(config)
+}
+
+function readSignInUrl(read: Reader, production: boolean): string {
+  const url = read.origin('SIGN_IN_URL', undefined, true)
+  if (production && !url.startsWith('https://') && !isLoopback(url))
+    read.fault('SIGN_IN_URL must be https in production')
+  return url
 }
 
 function readMail(env: Environment, read: Reader, production: boolean): MailConfig {

@@ -20,11 +20,11 @@ export interface Server {
 /** Starts the server. */
 export async function serve(
   config: Config,
-  { extraRoutes }: Pick<AppOptions, 'extraRoutes'> = {},
+  { extraRoutes, checkRequest }: Pick<AppOptions, 'extraRoutes' | 'checkRequest'> = {},
 ): Promise<Server> {
   let draining = false
   const migrations = await migrationNames(MIGRATIONS)
-  const app = await buildApp(config, { migrations, draining: () => draining, extraRoutes })
+  const app = await buildApp(config, { migrations, draining: () => draining, extraRoutes, checkRequest })
   app.log.info(
     {
       version: VERSION,

@@ -95,6 +95,7 @@ t.test('defaults', async (t) => {
     port: 8080,
     publicUrl: 'http://localhost:8080',
     appUrl: undefined,
+    signInUrl: undefined,
     allowedOrigins: [],
     trustProxy: false,
     runMigrations: false,

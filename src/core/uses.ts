@@ -4,7 +4,7 @@ import type { FactorResets } from './factor-resets/factor-resets.ts'
 import type { Factors } from './factors/factors.ts'
 import type { Lockout } from './lockout/lockout.ts'
 import type { Links, Mail } from './mail/mail.ts'
-import type { OneTimeTokens, Tickets } from './one-time/one-time.ts'
+import type { OneTimeTokens, Tickets, UsedTokens } from './one-time/one-time.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { PasswordPolicy, Passwords } from './passwords/passwords.ts'
 import type { Registrations } from './registrations/registrations.ts'
@@ -25,6 +25,7 @@ export interface Services extends Platform {
   accessTokens: AccessTokens
   keyRing: KeyRing
   oneTimeTokens: OneTimeTokens
+  usedTokens: UsedTokens
   tickets: Tickets
   passwords: Passwords
   passwordPolicy: PasswordPolicy

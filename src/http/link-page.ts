@@ -1,13 +1,14 @@
 import formbody from '@fastify/formbody'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { RequestContext } from '../core/events/events.ts'
-import { isProblem } from '../core/problems/problems.ts'
 import type { LimitName } from './limits.ts'
-import { confirmPage, consumes, isForm, Page, sendPage } from './page.ts'
+import { confirmPage, consumes, linkButton, Page, type PageContent, sendPage, signInButton } from './page.ts'
+import type { ProblemPages } from './problem-page.ts'
 import { contextOf } from './request-context.ts'
 import { OneTimeToken, strict } from './schemas.ts'
+import { wantsPage } from './wants-page.ts'
 
 export interface LinkPage {
   path: string
@@ -16,13 +17,27 @@ export interface LinkPage {
   summary: string
   /** The page that the link opens; opening it changes nothing. */
   ask: { title: string; text: string; button: string }
-  /** What the button does. @throws `token_invalid`. */
+  /**
+   * Looks at the token when the link is opened: `done` shows the page after a success at once. Without it the token is
+   * checked only when the button is pressed. @throws `token_invalid`, `token_used`.
+   */
+  check?(token: string): Promise<'usable' | 'done'>
+  /** What the button does. @throws `token_invalid`, `token_used`. */
   act(token: string, context: RequestContext): Promise<void>
   /** The page after a success, and the `status` in a JSON response. */
   done: { title: string; text: string; status: string }
-  /** What the user can do if the link no longer works. */
+  /** What the user can do if the link does not work. */
   stale: string
+  /** What the link has done, if it was used and does nothing any more. */
+  used?: string
+  /** Where to ask for another link, or for what helps instead of it. */
+  renew?: { label: string; href: string }
 }
+
+/** The query of a mailed link. Mailers and social networks add parameters of their own (`utm_source`, `fbclid`). */
+export const LinkQuery = Type.Object({ token: OneTimeToken }, { additionalProperties: true })
+/** The query of a page that needs nothing from it. */
+export const AnyQuery = Type.Object({}, { additionalProperties: true })
 
 const Done = {
   description: 'Done',
@@ -35,7 +50,14 @@ const TokenBody = Type.Object({ token: OneTimeToken }, strict)
 
 /** The routes of a mailed link: GET shows a page with a button, POST performs the action. Needs no JavaScript. */
 export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<void> {
-  const { path, limit, tags, summary, ask, act, done, stale } = page
+  const { path, limit, tags, summary, ask, check, act, done, stale, used, renew } = page
+  const broken = brokenLink({ stale, ...(renew ? { renew } : {}) })
+  const problemPages: ProblemPages = {
+    validation_failed: broken,
+    token_invalid: broken,
+    ...(used ? { token_used: usedLink(used) } : {}),
+  }
+  const config = { limit, problemPages }
   await app.register(async (scope) => {
     // Forms are accepted only on these routes.
     await scope.register(formbody)
@@ -43,21 +65,27 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
     pages.get(
       path,
       {
-        config: { limit },
+        config,
         schema: {
           tags,
           summary: `Show the page of a mailed link: ${summary}`,
-          description: 'The page shows one button. Opening it changes nothing and does not check the token.',
-          querystring: TokenBody,
+          description:
+            'The page shows one button. Opening it changes nothing. Unknown parameters are ignored.',
+          querystring: LinkQuery,
           response: { 200: Page },
+          problems: check ? ['token_invalid', 'token_used'] : [],
         },
       },
-      async (request, reply) => confirmPage(reply, { ...ask, action: path, token: request.query.token }),
+      async (request, reply) => {
+        const { token } = request.query
+        if ((await check?.(token)) === 'done') return sendDone(reply)
+        return confirmPage(reply, { ...ask, action: path, token })
+      },
     )
     pages.post(
       path,
       {
-        config: { limit },
+        config,
         schema: {
           tags,
           summary,
@@ -65,25 +93,34 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
           consumes,
           body: TokenBody,
           response: { 200: Done },
-          problems: ['token_invalid'],
+          problems: ['token_invalid', 'token_used'],
         },
       },
       async (request, reply) => {
-        const form = isForm(request)
-        try {
-          await act(request.body.token, contextOf(request))
-        } catch (error) {
-          if (!form || !isProblem(error, 'token_invalid')) throw error
-          return sendPage(
-            reply,
-            400,
-            'This link no longer works',
-            `<p>It is wrong, used or expired. ${stale}</p>`,
-          )
-        }
-        if (form) return sendPage(reply, 200, done.title, `<p>${done.text}</p>`)
-        return reply.send({ status: done.status })
+        await act(request.body.token, contextOf(request))
+        return wantsPage(request) ? sendDone(reply) : reply.send({ status: done.status })
       },
     )
   })
+
+  const sendDone = (reply: FastifyReply) =>
+    sendPage(reply, 200, done.title, `<p>${done.text}</p>${signInButton(reply)}`)
 }
+
+/** The page of a link that does not work: one that was cut off is not valid input, but people need the same advice. */
+export const brokenLink =
+  ({ stale, renew }: Pick<LinkPage, 'stale' | 'renew'>) =>
+  (_problem: unknown, _request: unknown, reply: FastifyReply): PageContent => ({
+    title: 'This link does not work',
+    body: `<p>It has been cut off, has expired, or was replaced since. ${stale}</p>${
+      renew ? linkButton(renew.label, renew.href) : signInButton(reply)
+    }`,
+  })
+
+/** The page of a link that was used and does nothing any more. `text` says what it has done; `more` is trusted HTML. */
+export const usedLink =
+  (text: string, more = '') =>
+  (_problem: unknown, _request: unknown, reply: FastifyReply): PageContent => ({
+    title: 'This link has been used',
+    body: `<p>${text}</p>${signInButton(reply)}${more}`,
+  })

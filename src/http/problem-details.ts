@@ -11,6 +11,9 @@ import fp from 'fastify-plugin'
 import { isProblem, Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
 import { Overloaded } from '../platform/concurrency-limit.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
+import { type PageContent, sendPage } from './page.ts'
+import { generalPage, type ProblemPages } from './problem-page.ts'
+import { wantsPage } from './wants-page.ts'
 
 const FASTIFY_CODES: Record<string, 'body_too_large' | 'unsupported_media_type' | 'validation_failed'> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
@@ -20,13 +23,20 @@ const FASTIFY_CODES: Record<string, 'body_too_large' | 'unsupported_media_type' 
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'validation_failed',
 }
 
-/** Answers every error as a problem document (RFC 9457), and logs the causes that are hidden from the client. */
+/**
+ * Answers every error as a problem document (RFC 9457) or, to a person's browser, as a page. Logs the causes that are
+ * hidden from the client.
+ */
 export const problemDetails = fp(async (app: FastifyInstance) => {
-  app.setErrorHandler<FastifyError | Problem>((error, request, reply) => {
-    const problem = toProblem(error)
-    if (problem.status >= 500)
-      request.log.error({ err: problem.cause ?? error, code: problem.code }, 'request failed')
-    return sendProblem(request, reply, problem)
+  app.setErrorHandler<FastifyError | Problem>(async (error, request, reply) => {
+    const problem = logged(request, error)
+    const ownPage = pageFor(problem, request.routeOptions.config.problemPages)
+    if (!ownPage || !wantsPage(request)) return sendProblem(request, reply, problem)
+    try {
+      return sendProblem(request, reply, problem, await ownPage(problem, request, reply))
+    } catch (failure) {
+      return sendProblem(request, reply, logged(request, failure as FastifyError | Problem))
+    }
   })
   const known: { pattern: RegExp; methods: string[] }[] = []
   app.addHook('onRoute', (route) => {
@@ -65,9 +75,29 @@ export function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket)
   socket.end(`HTTP/1.1 ${status} Refused\r\n${headers}\r\n\r\n${body}`)
 }
 
+function logged(request: FastifyRequest, error: FastifyError | Problem): Problem {
+  const problem = toProblem(error)
+  if (problem.status >= 500)
+    request.log.error({ err: problem.cause ?? error, code: problem.code }, 'request failed')
+  return problem
+}
+
+type ProblemPage = (
+  problem: Problem,
+  ...rest: [FastifyRequest, FastifyReply]
+) => PageContent | Promise<PageContent>
+
+const pageFor = ({ code }: Problem, pages: ProblemPages | undefined) =>
+  pages?.[code] as ProblemPage | undefined
+
 const typeOf = (code: ProblemCode) => `urn:ratchet:problem:${code}`
 
-function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
+function sendProblem(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  problem: Problem,
+  page?: PageContent,
+): FastifyReply {
   const { retryAfter, ...members } = problem.members
   const [status, title] = problems[problem.code]
   if (status === 429 || status === 503) reply.header('retry-after', String(retryAfter ?? 1))
@@ -76,6 +106,10 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Prob
   if (isProblem(problem, 'insufficient_user_authentication')) {
     const { code, members: asked } = problem
     reply.header('www-authenticate', `Bearer error="${code}", max_age="${asked.max_age}"`)
+  }
+  if (reply.server.hasDecorator('brand') && wantsPage(request)) {
+    const { title: heading, body } = page ?? generalPage(problem, request, reply)
+    return sendPage(reply, status, heading, body)
   }
   return reply
     .status(status)

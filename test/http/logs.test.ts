@@ -80,6 +80,7 @@ const TABLES = [
   'users',
   'sessions',
   'one_time_tokens',
+  'used_tokens',
   'outbox_messages',
   'signing_keys',
   'audit_events',

@@ -3,6 +3,8 @@ import { ENDED_REASONS, PASSKEY_FAULTS, SESSION_ENDED_REASONS } from '../reasons
 /** Listed among the reasons where an event may have no reason. */
 const NONE = null
 
+/** Why a mailed link was refused. */
+const REFUSED_LINK = ['token_invalid', 'token_used'] as const
 const WRONG_PROOF = ['wrong_password', 'wrong_factor'] as const
 const NOT_ADMITTED = ['administrators_only', 'second_factor_needed'] as const
 const NO_ACCOUNT = [...NOT_ADMITTED, 'not_found'] as const
@@ -38,7 +40,7 @@ export const EVENTS = {
   session_end: { success: ENDED_REASONS, failure: [] },
   password_change: { success: [NONE], failure: WRONG_PROOF },
   password_reset_request: { success: [NONE], failure: ['unknown_user', 'disabled'] },
-  password_reset: { success: [NONE], failure: ['token_invalid'] },
+  password_reset: { success: [NONE], failure: REFUSED_LINK },
   account_update: { success: [NONE], failure: [] },
   account_delete: { success: [NONE], failure: [...WRONG_PROOF, ...NOT_THIS_ACCOUNT] },
   account_export: { success: [NONE], failure: WRONG_PROOF },
@@ -56,9 +58,9 @@ export const EVENTS = {
     ],
     failure: [],
   },
-  unlock: { success: [NONE], failure: ['token_invalid'] },
+  unlock: { success: [NONE], failure: REFUSED_LINK },
   email_change_request: { success: [NONE], failure: [...WRONG_PROOF, 'address_taken'] },
-  email_change: { success: [NONE], failure: ['token_invalid'] },
+  email_change: { success: [NONE], failure: REFUSED_LINK },
   totp_enable: { success: [NONE], failure: [...WRONG_PROOF, 'wrong_code'] },
   totp_disable: { success: [NONE], failure: WRONG_PROOF },
   recovery_codes_create: { success: [NONE], failure: WRONG_PROOF },

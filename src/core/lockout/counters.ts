@@ -112,13 +112,14 @@ const HERE =
 const EVERYWHERE =
   'Too many failed attempts in a row. We e-mailed the owner of the account a link that unlocks it.'
 
-/** Deletes counters in the order in which they are raised, to avoid deadlocks. */
+/** Deletes counters in the order in which they are raised, to avoid deadlocks, and returns their number. */
 export async function forgetCounters(
   tx: Queryable,
   account: Uint8Array<ArrayBuffer>,
   bucket: { startsWith: string } | { contains: string },
-): Promise<void> {
+): Promise<number> {
   const lasting = { bucket: { endsWith: LASTING } }
-  await tx.guessCounter.deleteMany({ where: { account, bucket, NOT: lasting } })
-  await tx.guessCounter.deleteMany({ where: { account, bucket, AND: lasting } })
+  const first = await tx.guessCounter.deleteMany({ where: { account, bucket, NOT: lasting } })
+  const last = await tx.guessCounter.deleteMany({ where: { account, bucket, AND: lasting } })
+  return first.count + last.count
 }

@@ -88,9 +88,9 @@ export interface Lockout {
   ): Promise<T | null>
   /**
    * Clears the failures of an account; without `id`, only those of password sign-ins. Failures at a second factor are
-   * cleared at most three times a day.
+   * cleared at most three times a day. Resolves with whether there were any to clear.
    */
-  unlock(tx: Transaction, account: { id?: string; email: string }): Promise<void>
+  unlock(tx: Transaction, account: { id?: string; email: string }): Promise<boolean>
 }
 
 const LIFTS_A_DAY = 3
@@ -165,11 +165,15 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
       )
     },
     async unlock(tx, { id, email }) {
-      await forgetCounters(tx, accountKey(email), { startsWith: 'password:' })
-      if (!id) return
-      await forgetCounters(tx, accountKey(id), { startsWith: 'step_up:' })
-      if (!(await mayLift(tx, accountKey(id)))) return
-      await forgetCounters(tx, accountKey(id), { contains: '_factor:' })
+      const atPassword = await forgetCounters(tx, accountKey(email), { startsWith: 'password:' })
+      if (!id) return atPassword > 0
+      const account = accountKey(id)
+      const inSession = await forgetCounters(tx, account, { startsWith: 'step_up:' })
+      // A link that is pressed twice must not use up the lifts of the day.
+      const atFactor = { contains: '_factor:' }
+      const hasAny = (await tx.guessCounter.count({ where: { account, bucket: atFactor } })) > 0
+      const lifted = hasAny && (await mayLift(tx, account)) ? await forgetCounters(tx, account, atFactor) : 0
+      return atPassword + inSession + lifted > 0
     },
   }
 

@@ -1,4 +1,4 @@
-/** Links in mails. They are built from the configuration, never from a request's `Host`. */
+/** Links in mails, and to the pages that an app has instead of the built-in ones. They are built from the configuration, never from a request's `Host`. */
 export interface Links {
   verifyEmail(token: string): string
   resetPassword(token: string): string
@@ -7,6 +7,8 @@ export interface Links {
   keepFactors(token: string): string
   /** The page where a user asks for a new password. */
   forgotPassword(): string
+  /** The page where a user changes the password. Without an app it is the one above: there is no other. */
+  changePassword(): string
 }
 
 /** @param appUrl the operator's app, if it handles the links instead of the built-in pages. */
@@ -19,5 +21,6 @@ export function createLinks(publicUrl: string, appUrl: string | undefined): Link
     unlock: (token) => `${base}/unlock?token=${token}`,
     keepFactors: (token) => `${base}/keep-factors?token=${token}`,
     forgotPassword: () => `${base}/forgot-password`,
+    changePassword: () => `${base}/${appUrl ? 'change-password' : 'forgot-password'}`,
   }
 }

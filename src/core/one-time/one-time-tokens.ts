@@ -35,12 +35,16 @@ export interface OneTimeTokens {
   consume(tx: Transaction, purpose: OneTimePurpose, token: string): Promise<ConsumedToken | null>
   /** Whether the user has a token of this purpose that has not expired. */
   isPending(db: Queryable, purpose: OneTimePurpose, userId: string): Promise<boolean>
-  /** Revokes those of one purpose or, without it, all tokens of a user but those that only keep what the user has. */
+  /**
+   * Revokes those of one purpose or, without it, all tokens of a user but those that only keep what the user has. Used ones
+   * do not act again.
+   */
   revoke(tx: Transaction, user: LockedUser, purpose?: OneTimePurpose): Promise<void>
 }
 
 export interface ConsumedToken {
   user: LockedUser
+  expiresAt: Date
   /** The new address, if the token is for a change of address. */
   newEmail: string | null
 }
@@ -87,13 +91,15 @@ export function createOneTimeTokens(deps: {
       const user = found && (await users.lock(tx, found.userId))
       if (!user || !isValidFor(found, user)) return null
       const { count } = await tx.oneTimeToken.deleteMany({ where: { id: found.id } })
-      return count === 1 ? { user, newEmail: found.newEmail } : null
+      return count === 1 ? { user, expiresAt: found.expiresAt, newEmail: found.newEmail } : null
     },
     async isPending(db, purpose, userId) {
       return (await db.oneTimeToken.count({ where: { userId, purpose, expiresAt: { gt: now() } } })) > 0
     },
     async revoke(tx, { id: userId }, purpose) {
-      await tx.oneTimeToken.deleteMany({ where: { userId, purpose: purpose ?? { not: 'keep_factors' } } })
+      const where = { userId, purpose: purpose ?? { not: 'keep_factors' } }
+      await tx.oneTimeToken.deleteMany({ where })
+      await tx.usedToken.updateMany({ where, data: { repeatsLeft: 0 } })
     },
   }
 }

@@ -12,6 +12,8 @@ import { isGuessable } from './strength.ts'
 export interface PasswordPolicy {
   /** The rule as a sentence, for a user who is choosing a password. */
   readonly rule: string
+  /** The minimum without a second factor, in characters. */
+  readonly minLength: number
   /**
    * `email` is the canonical address of the account; with a second factor, a shorter password is enough.
    * May wait a second for the network: do not call it inside a transaction.
@@ -61,6 +63,7 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
 
   const orFewer = ` With a second factor ${MIN_LENGTH_WITH_SECOND_FACTOR} are enough.`
   return {
+    minLength: deps.minLength,
     rule: lengthRule(deps.minLength) + (deps.minLength > MIN_LENGTH_WITH_SECOND_FACTOR ? orFewer : ''),
     async check(password, { email, hasSecondFactor = false }) {
       const minLength = hasSecondFactor ? MIN_LENGTH_WITH_SECOND_FACTOR : deps.minLength

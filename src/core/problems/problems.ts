@@ -7,7 +7,8 @@ import type { AttemptCap, FactorMethod, PasswordFault, SessionEndedReason } from
 export const problems = {
   validation_failed: [400, 'The request does not have the expected shape'],
   password_too_weak: [400, 'The password is not acceptable'],
-  token_invalid: [400, 'The link is wrong, used or expired'],
+  token_invalid: [400, 'The link is wrong or no longer valid'],
+  token_used: [400, 'The link has been used'],
   passkey_invalid: [400, 'The passkey could not be verified'],
   passkey_unknown: [400, 'No account has this passkey'],
   invalid_credentials: [401, 'The e-mail address or the password is wrong'],
@@ -33,6 +34,7 @@ export const problems = {
   no_factors: [409, 'The account has no second factor'],
   body_too_large: [413, 'The request body is too large'],
   unsupported_media_type: [415, 'The content type is not supported'],
+  host_not_allowed: [421, 'The server does not answer to this host'],
   headers_too_large: [431, 'The request headers are too large'],
   too_many_attempts: [429, 'Too many requests'],
   internal_error: [500, 'Something went wrong on our side'],

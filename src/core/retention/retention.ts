@@ -40,6 +40,7 @@ const rules = (auditDays: number): readonly Rule[] => [
   { table: 'registrations', column: 'expires_at', days: 0 },
   // They limit the mails of the next hour.
   { table: 'registration_mails', column: 'due_at', days: 1 },
+  { table: 'used_tokens', column: 'expires_at', days: 1 },
   SESSION_RETENTION,
   { table: 'audit_events', column: 'at', days: auditDays },
   // As long as browsers keep the cookie.

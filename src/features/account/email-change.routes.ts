@@ -4,7 +4,7 @@ import { linkPage } from '../../http/link-page.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { canonicalEmail, Email, STEP_UP, stepUpProblems, stepUpProof, strict } from '../../http/schemas.ts'
-import { type ConfirmEmailChangeUses, confirmEmailChange } from './confirm-email-change.ts'
+import { type ConfirmEmailChangeUses, checkEmailChange, confirmEmailChange } from './confirm-email-change.ts'
 import { type RequestEmailChangeUses, requestEmailChange } from './request-email-change.ts'
 
 export type EmailChangeUses = RequestEmailChangeUses & ConfirmEmailChangeUses
@@ -49,12 +49,14 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeUses> = asy
         'if you asked for that yourself, while you were signed in. If you did not, close this page: nothing changes.',
       button: 'Confirm the new address',
     },
+    check: (token) => checkEmailChange(uses, token),
     act: (token, context) => confirmEmailChange(uses, token, context),
     done: {
       title: 'Your e-mail address was changed',
-      text: 'You can close this page. From now on, sign in with the new address.',
+      text: 'From now on, sign in with the new address. Where you are signed in, you stay signed in.',
       status: 'changed',
     },
     stale: 'Request the change again where you are signed in.',
+    used: 'It has changed the address of your account, and that was followed by another change. You need not do anything.',
   })
 }

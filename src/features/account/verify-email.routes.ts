@@ -4,11 +4,12 @@ import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { isProblem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
-import { confirmPage, consumes, isForm, Page, sendPage } from '../../http/page.ts'
+import { confirmPage, consumes, Page, sendPage } from '../../http/page.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { OneTimeToken, Password, RegistrationToken, strict } from '../../http/schemas.ts'
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
+import { wantsPage } from '../../http/wants-page.ts'
 import { type VerifyEmailUses, verifyEmail } from './verify-email.ts'
 import { proofPage } from './verify-email-page.ts'
 
@@ -86,7 +87,7 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
     async (request, reply) => {
       const { token, registration_token, password, new_password: newPassword } = request.body
       const registrationToken = registration_token ?? origins.cookieOf(request, cookies.registration.name)
-      const isPage = isForm(request)
+      const isPage = wantsPage(request)
       try {
         const proof = { registrationToken, password, newPassword }
         await verifyEmail(uses, { link: token, ...proof }, contextOf(request))

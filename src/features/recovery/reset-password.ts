@@ -3,6 +3,7 @@ import { hasSecondFactor } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
 import { clientKey } from '../../platform/client-key.ts'
+import { explainRefusal } from './read-reset-link.ts'
 
 export type ResetPasswordUses = Uses<
   | 'db'
@@ -15,6 +16,7 @@ export type ResetPasswordUses = Uses<
   | 'passwords'
   | 'passwordPolicy'
   | 'oneTimeTokens'
+  | 'usedTokens'
   | 'lockout'
   | 'devices'
   | 'mail'
@@ -24,7 +26,7 @@ export type ResetPasswordUses = Uses<
 /**
  * Sets a new password and ends all sessions, or makes the account of a registration with it. The mailed token also
  * verifies the address.
- * @throws `token_invalid`; `password_too_weak` without using up the token; `revocation_pending` (reset; the sessions end
+ * @throws `token_invalid`, `token_used`; `password_too_weak` without using up the token; `revocation_pending` (reset; the sessions end
  * within a second).
  */
 export async function resetPassword(
@@ -32,11 +34,12 @@ export async function resetPassword(
   input: { token: string; password: string },
   context: RequestContext,
 ): Promise<void> {
-  const { db, transact, clock, users, sessions, factors, oneTimeTokens, passwordPolicy, mail, events } = uses
+  const { db, transact, clock, users, sessions, factors, oneTimeTokens, usedTokens, passwordPolicy } = uses
+  const { mail, events } = uses
   async function refuse(): Promise<never> {
-    const event = { type: 'password_reset', outcome: 'failure', reason: 'token_invalid' } as const
-    await events.record(db, event, context)
-    throw new Problem('token_invalid')
+    const { code, userId } = await explainRefusal(uses, input.token)
+    await events.record(db, { type: 'password_reset', outcome: 'failure', reason: code, userId }, context)
+    throw new Problem(code)
   }
 
   // The token is checked first, so that only its holder learns which passwords are refused. It is used up last.
@@ -62,6 +65,8 @@ export async function resetPassword(
     const user = await users.resetPassword(tx, consumed.user, passwordHash)
     const { id: userId, email } = user
     await oneTimeTokens.revoke(tx, user)
+    const { expiresAt } = consumed
+    await usedTokens.remember(tx, { purpose: 'reset_password', token: input.token, userId, expiresAt })
     await uses.lockout.unlock(tx, { id: userId, email })
     await uses.devices.forget(tx, user)
     // An enrolment that was begun by someone with the old password ends with it.

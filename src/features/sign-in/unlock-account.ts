@@ -2,20 +2,46 @@ import type { RequestContext } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
 
-export type UnlockUses = Uses<'db' | 'transact' | 'oneTimeTokens' | 'lockout' | 'events'>
+export type UnlockUses = Uses<'db' | 'transact' | 'oneTimeTokens' | 'usedTokens' | 'lockout' | 'events'>
 
-/** Lifts all locks of the account that the link was mailed to. @throws `token_invalid`. */
+/** How often a link unlocks again after others have locked the account: a thief with the link must not guess for ever. */
+export const REPEATS = 3
+
+/**
+ * Lifts all locks of the account that the link was mailed to. Until the link expires it does so again, three times at
+ * most; pressing it while nothing is locked does not count.
+ * @throws `token_invalid`, `token_used`.
+ */
 export async function unlockAccount(uses: UnlockUses, token: string, context: RequestContext): Promise<void> {
-  const { db, transact, oneTimeTokens, lockout, events } = uses
+  const { db, transact, oneTimeTokens, usedTokens, lockout, events } = uses
   const isUnlocked = await transact(async (tx) => {
     const consumed = await oneTimeTokens.consume(tx, 'unlock', token)
-    if (!consumed) return false
-    const { id, email } = consumed.user
-    await lockout.unlock(tx, { id, email })
-    await events.record(tx, { type: 'unlock', outcome: 'success', userId: id }, context)
+    const user = consumed?.user ?? (await usedTokens.lockToRepeat(tx, 'unlock', token))
+    if (!user) return false
+    const { id: userId, email } = user
+    const hadFailures = await lockout.unlock(tx, { id: userId, email })
+    if (consumed) {
+      const { expiresAt } = consumed
+      await usedTokens.remember(tx, { purpose: 'unlock', token, userId, expiresAt, repeats: REPEATS })
+    } else if (hadFailures) {
+      await usedTokens.countRepeat(tx, token)
+    }
+    if (consumed || hadFailures)
+      await events.record(tx, { type: 'unlock', outcome: 'success', userId }, context)
     return true
   })
   if (isUnlocked) return
-  await events.record(db, { type: 'unlock', outcome: 'failure', reason: 'token_invalid' }, context)
-  throw new Problem('token_invalid')
+  const { code, userId } = await usedTokens.explain(db, 'unlock', token)
+  await events.record(db, { type: 'unlock', outcome: 'failure', reason: code, userId }, context)
+  throw new Problem(code)
+}
+
+/** Whether the link would unlock, without using it up. @throws `token_invalid`, `token_used`. */
+export async function checkUnlockLink(
+  { db, oneTimeTokens, usedTokens }: Pick<UnlockUses, 'db' | 'oneTimeTokens' | 'usedTokens'>,
+  token: string,
+): Promise<'usable'> {
+  if (await oneTimeTokens.find(db, 'unlock', token)) return 'usable'
+  if (await usedTokens.canRepeat(db, 'unlock', token)) return 'usable'
+  throw new Problem((await usedTokens.explain(db, 'unlock', token)).code)
 }

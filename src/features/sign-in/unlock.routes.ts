@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { linkPage } from '../../http/link-page.ts'
-import { type UnlockUses, unlockAccount } from './unlock-account.ts'
+import { checkUnlockLink, type UnlockUses, unlockAccount } from './unlock-account.ts'
 
 /** The link in the mail about too many failed sign-ins. */
 export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Promise<void> {
@@ -16,12 +16,16 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockUses): Prom
         'account.',
       button: 'Unlock',
     },
+    check: (token) => checkUnlockLink(uses, token),
     act: (token, context) => unlockAccount(uses, token, context),
     done: {
       title: 'Your account is unlocked',
-      text: 'You can close this page and sign in.',
+      text: 'You can sign in again.',
       status: 'unlocked',
     },
-    stale: 'Most locks end after ten minutes. If yours does not, reset your password.',
+    stale:
+      'Most locks end after ten minutes. If yours does not, choose a new password: that unlocks your account too.',
+    used: 'It has unlocked your account. If you still cannot sign in, wait ten minutes, or choose a new password.',
+    renew: { label: 'Choose a new password', href: '/auth/forgot-password' },
   })
 }

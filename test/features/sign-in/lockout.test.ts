@@ -259,11 +259,7 @@ t.test('a guess and an unlock do not deadlock', async (t) => {
     return { answer: unlocking }
   })
   t.equal((await unlocking.answer).status, 200)
-  const left = await server.db.guessCounter.findMany({ where: key })
-  t.strictSame(
-    left.map(({ bucket }) => bucket),
-    ['lifts'],
-  )
+  t.equal(await server.db.guessCounter.count({ where: key }), 0)
 })
 
 t.test('what a right password allowed is done even if the count cannot be cleared', async (t) => {

@@ -1,17 +1,30 @@
 import t from 'tap'
 import { LASTING_FAILURES, LOCK_FAILURES } from '../../../src/core/lockout/counters.ts'
-import { startServer, twenty } from '../../support/server.ts'
+import { REPEATS } from '../../../src/features/sign-in/unlock-account.ts'
+import { movableClock, startServer, twenty } from '../../support/server.ts'
 
-const server = await startServer(t)
+const clock = movableClock()
+const server = await startServer(t, { clock })
 
 /** A locked account, and the token of the mail that its owner got. */
 async function locked() {
   const account = await server.createAccount()
-  await twenty(() => server.post('/auth/login', { email: account.email, password: 'not the password' }))
+  await lock(account.email)
   return { account, token: await server.lastToken(account.email) }
 }
+type Account = Awaited<ReturnType<typeof locked>>['account']
 
-t.test('the mailed link unlocks once, and only when its button is pressed', async (t) => {
+const lock = (email: string) =>
+  twenty(() => server.post('/auth/login', { email, password: 'not the password' }))
+const idOf = async (email: string) => (await server.db.user.findUniqueOrThrow({ where: { email } })).id
+
+async function eventsOf(email: string) {
+  const where = { userId: await idOf(email), type: { in: ['lock', 'unlock'] } }
+  const found = await server.db.auditEvent.findMany({ where })
+  return found.map(({ type, outcome }) => `${type} ${outcome}`).sort()
+}
+
+t.test('the mailed link unlocks only when its button is pressed', async (t) => {
   const { account, token } = await locked()
   t.equal((await server.post('/auth/login', account)).status, 429)
   const page = await server.call('GET', `/auth/unlock?token=${token}`)
@@ -26,22 +39,90 @@ t.test('the mailed link unlocks once, and only when its button is pressed', asyn
   t.equal(pressed.status, 200)
   t.match(pressed.text, /unlocked/)
   t.equal((await server.post('/auth/login', account)).status, 200)
-  t.match((await server.post('/auth/unlock', { token })).body, { status: 400, code: 'token_invalid' })
-  const types = await server.db.auditEvent.findMany({ where: { type: { in: ['lock', 'unlock'] } } })
-  t.strictSame(types.map(({ type, outcome }) => `${type} ${outcome}`).sort(), [
-    'lock success',
-    'unlock failure',
-    'unlock success',
-  ])
+  t.strictSame(await eventsOf(account.email), ['lock success', 'unlock success'])
 })
 
-t.test('of 20 parallel uses one succeeds', async (t) => {
+t.test('20 parallel uses all tell that the account is unlocked, and unlock it once', async (t) => {
   const { account, token } = await locked()
   const answers = await twenty(() => server.post('/auth/unlock', { token }))
-  t.equal(answers.filter(({ status }) => status === 200).length, 1)
-  t.equal(answers.filter(({ body }) => body.code === 'token_invalid').length, 19)
+  for (const { status, body } of answers) t.strictSame([status, body], [200, { status: 'unlocked' }])
   t.equal((await server.post('/auth/login', account)).status, 200)
+  t.strictSame(await eventsOf(account.email), ['lock success', 'unlock success'])
+  t.equal(
+    (await server.db.usedToken.findFirst({ where: { userId: await idOf(account.email) } }))?.repeatsLeft,
+    3,
+  )
 })
+
+t.test('a used link unlocks again after others have locked the account, three times at most', async (t) => {
+  const { account, token } = await locked()
+  const press = () => server.post('/auth/unlock', { token })
+  t.equal((await press()).status, 200)
+  for (let again = 1; again <= REPEATS; again += 1) {
+    await lock(account.email)
+    t.equal((await server.post('/auth/login', account)).status, 429)
+    t.equal((await server.call('GET', `/auth/unlock?token=${token}`)).status, 200)
+    t.strictSame((await press()).body, { status: 'unlocked' }, `again ${again}`)
+    if (again === 1) t.equal((await press()).status, 200, 'a press while nothing is locked does not count')
+    t.equal((await server.post('/auth/login', account)).status, 200)
+  }
+  await lock(account.email)
+  t.match((await press()).body, { status: 400, code: 'token_used' }, 'a thief cannot guess for ever')
+  t.equal((await server.post('/auth/login', account)).status, 429)
+  const [refused] = await server.db.auditEvent.findMany({ where: { type: 'unlock', outcome: 'failure' } })
+  t.match(refused, { reason: 'token_used', userId: await idOf(account.email) }, 'the owner can see it')
+})
+
+t.test('20 parallel uses of a used link unlock again once', async (t) => {
+  const { account, token } = await locked()
+  await server.post('/auth/unlock', { token })
+  await lock(account.email)
+  for (const { status } of await twenty(() => server.post('/auth/unlock', { token }))) t.equal(status, 200)
+  t.equal(
+    (await server.db.usedToken.findFirst({ where: { userId: await idOf(account.email) } }))?.repeatsLeft,
+    2,
+  )
+})
+
+t.test(
+  'a used link unlocks nothing more once it would have expired, or its account has changed',
+  async (t) => {
+    const dead = async (what: string, code: string, act: (account: Account) => Promise<unknown>) => {
+      const { account, token } = await locked()
+      t.equal((await server.post('/auth/unlock', { token })).status, 200)
+      await act(account)
+      await lock(account.email)
+      t.match((await server.post('/auth/unlock', { token })).body, { code }, what)
+      t.match((await server.call('GET', `/auth/unlock?token=${token}`)).body, { code }, what)
+    }
+    await dead('an hour', 'token_invalid', async () => clock.advance(3_600_001))
+    await dead('a reset', 'token_used', async ({ email }) => {
+      await server.post('/auth/request-password-reset', { email })
+      await server.post('/auth/reset-password', {
+        token: await server.lastToken(email),
+        password: 'reset in between',
+      })
+    })
+    await dead('a new password', 'token_used', async (account) => {
+      const { access_token: bearer } = await server.login(account)
+      const passwords = { current_password: account.password, new_password: 'changed in between' }
+      await server.post('/auth/change-password', passwords, { bearer })
+    })
+    await dead('a change of address', 'token_used', async (account) => {
+      const { access_token: bearer } = await server.login(account)
+      const new_email = server.freshEmail()
+      await server.post('/auth/change-email', { password: account.password, new_email }, { bearer })
+      await server.post('/auth/confirm-email-change', { token: await server.lastToken(new_email) })
+    })
+    await dead('disabling', 'token_used', ({ email }) =>
+      server.db.user.update({ where: { email }, data: { disabledAt: new Date() } }),
+    )
+    await dead('deletion', 'token_invalid', async (account) => {
+      const { access_token: bearer } = await server.login(account)
+      await server.call('DELETE', '/me', { bearer, body: { password: account.password } })
+    })
+  },
+)
 
 t.test('a new password unlocks too, and invalidates the link', async (t) => {
   const { account, token } = await locked()

@@ -1,0 +1,45 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { Uses } from '../../core/uses.ts'
+import { AnyQuery } from '../../http/link-page.ts'
+import { Page, sendPage } from '../../http/page.ts'
+import { startPage } from './start-page.ts'
+
+export type PagesUses = Uses<'links'> & { production: boolean }
+
+/** The pages that belong to no other feature: the start page, and the way to change a password. */
+export const pages: FastifyPluginAsyncTypebox<PagesUses> = async (app, { links, production }) => {
+  const tags = ['pages']
+
+  app.get(
+    '/',
+    {
+      config: { limit: 'public' },
+      schema: { tags, summary: 'Show the start page', querystring: AnyQuery, response: { 200: Page } },
+    },
+    async (_request, reply) => {
+      const inbox = app.hasRoute({ method: 'GET', url: '/dev/inbox' }) ? '/dev/inbox' : undefined
+      const { title, body } = startPage(
+        app.brand,
+        { forgotPassword: links.forgotPassword(), inbox },
+        production,
+      )
+      return sendPage(reply, 200, title, body)
+    },
+  )
+
+  app.get(
+    '/.well-known/change-password',
+    {
+      config: { limit: 'public' },
+      schema: {
+        tags,
+        summary: 'Redirect to the page to change the password',
+        description: 'For password managers (W3C, A Well-Known URL for Changing Passwords).',
+        querystring: AnyQuery,
+        response: { 302: Type.Null({ description: 'The page is at `Location`' }) },
+      },
+    },
+    async (_request, reply) => reply.redirect(links.changePassword(), 302),
+  )
+}

@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto'
+import { escapeHtml } from '../platform/html.ts'
+
+const STYLE = `
+:root { color-scheme: light dark; --ink: #1c1e21; --soft: #5a6270; --paper: #f5f6f8; --card: #fff; --accent: #2456d6; --line: #d9dde3; --alert: #b3261e }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #a4acb9; --paper: #121417; --card: #1c1f24; --accent: #7ba2ff; --line: #343a43; --alert: #ff9b93 } }
+* { box-sizing: border-box }
+body { margin: 0; min-height: 100vh; min-height: 100svh; padding: 1.5rem 0; display: grid; align-content: center; justify-items: center; gap: .75rem; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
+header, main { width: min(26rem, 92vw) }
+header { color: var(--soft); font-weight: 600; padding: 0 .25rem }
+main { padding: 2rem; background: var(--card); border: 1px solid var(--line); border-radius: 12px }
+h1 { margin: 0 0 .75rem; font-size: 1.3rem; line-height: 1.3 }
+p { margin: .75rem 0 }
+a { color: var(--accent) }
+label { display: block; margin: 1rem 0 .25rem }
+input { width: 100%; padding: .6rem; font: inherit; border: 1px solid var(--line); border-radius: 8px; background: var(--paper); color: inherit }
+input[readonly] { background: none; color: var(--soft) }
+button, .button { display: block; margin-top: 1.25rem; width: 100%; padding: .7rem; font: inherit; font-weight: 600; text-align: center; text-decoration: none; border: 0; border-radius: 8px; background: var(--accent); color: var(--card); cursor: pointer }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px }
+.alert { color: var(--alert); font-weight: 600 }
+.soft { color: var(--soft); font-size: .9rem }
+main > :last-child { margin-bottom: 0 }
+`
+
+/** Nothing is loaded, no script runs, and only the styles above apply. */
+export const PAGE_CSP = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+].join('; ')
+
+/** `title` and `body` are trusted HTML; `brand` is any text. */
+export function renderPage({ title, body }: { title: string; body: string }, brand: string): string {
+  const name = escapeHtml(brand)
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+<title>${title} · ${name}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<header>${name}</header>
+<main>
+<h1>${title}</h1>
+${body}
+</main>
+</body>
+</html>
+`
+}
