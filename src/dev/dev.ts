@@ -14,6 +14,7 @@ import { startRedis } from './embedded/redis.ts'
 import { writeEnvironmentFile } from './environment-file.ts'
 import { inboxRoutes } from './inbox/inbox.plugin.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
+import { requireOwnHost } from './own-host.ts'
 import { seedDemoUser } from './seed.ts'
 
 const DATA = resolve('.data')
@@ -51,7 +52,8 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
   await migrateDatabase(config.databaseUrl, console.log)
   const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
   lifetime.onEnd(await writeEnvironmentFile(settings))
-  const server = await serve(config, { extraRoutes: inboxRoutes(config) })
+  const checkRequest = requireOwnHost(config.publicUrl)
+  const server = await serve(config, { extraRoutes: inboxRoutes(config), checkRequest })
   lifetime.onEnd(() => server.close())
   const others = await startOthers(settings, config.port, nodes - 1, lifetime)
   console.log(`

@@ -2,9 +2,11 @@
 import { environment, loadConfig } from '../config.ts'
 import { serve } from '../server.ts'
 import { inboxRoutes } from './inbox/inbox.plugin.ts'
+import { requireOwnHost } from './own-host.ts'
 
 const config = loadConfig(environment())
-const server = await serve(config, { extraRoutes: inboxRoutes(config) })
+const checkRequest = requireOwnHost(config.publicUrl)
+const server = await serve(config, { extraRoutes: inboxRoutes(config), checkRequest })
 // The terminal sends Ctrl-C to every process; the first node ends the others in order.
 process.on('SIGINT', () => {})
 process.on('disconnect', () => void server.close().finally(() => process.exit()))
