@@ -8,13 +8,14 @@ const STYLE = `
 body { margin: 0; min-height: 100vh; min-height: 100svh; padding: 1.5rem 0; display: grid; align-content: center; justify-items: center; gap: .75rem; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
 header, main { width: min(26rem, 92vw) }
 header { color: var(--soft); font-weight: 600; padding: 0 .25rem }
-main { padding: 2rem; background: var(--card); border: 1px solid var(--line); border-radius: 12px }
-h1 { margin: 0 0 .75rem; font-size: 1.3rem; line-height: 1.3 }
+main { padding: clamp(1.25rem, 5vw, 2rem); background: var(--card); border: 1px solid var(--line); border-radius: 12px }
+h1 { margin: 0 0 .75rem; font-size: 1.3rem; line-height: 1.3; text-wrap: balance }
 p { margin: .75rem 0 }
 a { color: var(--accent) }
 label { display: block; margin: 1rem 0 .25rem }
 input { width: 100%; padding: .6rem; font: inherit; border: 1px solid var(--line); border-radius: 8px; background: var(--paper); color: inherit }
-input[readonly] { background: none; color: var(--soft) }
+input[readonly] { background: none; color: var(--soft); text-overflow: ellipsis }
+ul { margin: 1rem 0; padding-left: 1.25rem }
 button, .button { display: block; margin-top: 1.25rem; width: 100%; padding: .7rem; font: inherit; font-weight: 600; text-align: center; text-decoration: none; border: 0; border-radius: 8px; background: var(--accent); color: var(--card); cursor: pointer }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px }
 .alert { color: var(--alert); font-weight: 600 }

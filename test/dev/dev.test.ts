@@ -3,9 +3,11 @@ import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -17,6 +19,15 @@ import { redisUrl } from '../support/server.ts'
 
 const DEV = fileURLToPath(new URL('../../src/dev/main.ts', import.meta.url))
 const RATCHET = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+
+/** `fetch` does not let its caller choose the host. */
+async function ask(port: number, path: string, host: string): Promise<Response> {
+  const [response] = await once(
+    request({ port, path, host: '127.0.0.1', headers: { host } }).end(),
+    'response',
+  )
+  return new Response(await text(response), { status: response.statusCode })
+}
 
 t.test('a port in use is reported before anything is started or changed', async (t) => {
   const folder = t.testdir()
@@ -80,6 +91,18 @@ t.test('--nodes 2 starts two processes of one service; both end with the first',
   t.equal((await call(1, 'GET', '/me', { headers })).status, 200)
   t.equal((await call(1, 'POST', '/auth/logout', { headers })).status, 204)
   await eventually(async () => (await call(0, 'GET', '/me', { headers })).status === 401)
+
+  for (const node of [0, 1]) {
+    t.equal(
+      (await (await ask(port + node, '/dev/inbox.json', 'localhost:8080')).text()).includes('mails'),
+      true,
+    )
+    for (const path of ['/dev/inbox.json', '/dev/inbox', '/', '/nowhere', '/metrics']) {
+      const refused = await ask(port + node, path, `rebound.example:${port}`)
+      t.equal(refused.status, 421, path)
+      t.match(await refused.json(), { code: 'host_not_allowed', detail: /PUBLIC_URL/ })
+    }
+  }
 
   const listed = await promisify(execFile)(process.execPath, [...TYPESCRIPT, RATCHET, 'users', 'list'], {
     cwd: folder,

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/passwords/passwords.ts'
 import { isProblem } from '../../core/problems/problems.ts'
+import type { PasswordFault } from '../../core/reasons/reasons.ts'
 import { brokenLink, LinkQuery, usedLink } from '../../http/link-page.ts'
 import {
   confirmation,
@@ -58,7 +59,8 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
         problemPages: {
           ...refusals,
           validation_failed: invalid,
-          password_too_weak: ({ members }, request) => form(sentToken(request), members.detail),
+          password_too_weak: ({ members }, request) =>
+            form(sentToken(request), members.detail, members.reasons),
           overloaded: (_problem, request) =>
             form(sentToken(request), 'We are very busy. Try again in a moment.'),
         },
@@ -90,9 +92,15 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
   )
 
   /** The form keeps the link, so that the person can try again. @throws `token_invalid`, `token_used`. */
-  async function form(token: string, fault?: string): Promise<PageContent> {
+  async function form(
+    token: string,
+    fault = '',
+    reasons: readonly PasswordFault[] = [],
+  ): Promise<PageContent> {
     const { email } = await readResetLink(uses, token)
     const { rule, minLength } = uses.passwordPolicy
+    // The advice about a length is the rule itself.
+    const saysRule = reasons.includes('too_short') || reasons.includes('too_long')
     return confirmation({
       title: 'Choose a new password',
       text: 'It replaces the old one and signs you out everywhere.',
@@ -103,8 +111,8 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
       fields: `<label for="username">Account</label>
 <input id="username" type="text" value="${escapeHtml(email)}" autocomplete="username" readonly>
 <label for="password">New password</label>
-<input id="password" name="password" type="password" autocomplete="new-password" minlength="${MIN_LENGTH_WITH_SECOND_FACTOR}" passwordrules="minlength: ${minLength};" aria-describedby="rule" required autofocus>
-${fault ? `<p class="alert" role="alert">${escapeHtml(fault)}</p>` : ''}<p class="soft" id="rule">${rule}</p>`,
+<input id="password" name="password" type="password" autocomplete="new-password" minlength="${MIN_LENGTH_WITH_SECOND_FACTOR}" passwordrules="minlength: ${minLength};" aria-describedby="fault rule" required autofocus>
+${fault ? `<p class="alert" role="alert" id="fault">${escapeHtml(fault)}</p>` : ''}${saysRule ? '' : `<p class="soft" id="rule">${rule}</p>`}`,
     })
   }
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Overloaded } from '../../../src/platform/concurrency-limit.ts'
 import { waitsOf } from '../../support/costs.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
 
@@ -177,4 +178,76 @@ t.test('60 parallel requests get the same answers for a known and an unknown add
   }
   const mails = (await server.mailsTo(email)).filter(({ text }) => /reset-password/.test(text))
   t.ok(mails.length >= 1 && mails.length <= 10, `${mails.length} mails`)
+})
+
+t.test('a browser is told what a link is worth before the form, and strangers learn nothing', async (t) => {
+  const account = await server.createAccount()
+  await request(account.email)
+  const token = await server.lastToken(account.email)
+  const open = (value: string) =>
+    server.call('GET', `/auth/reset-password?token=${value}`, { headers: { accept: 'text/html' } })
+  for (const opened of [await open(token), await open(token)]) {
+    t.equal(opened.status, 200, 'opening it uses nothing up')
+    t.match(opened.text, `value="${account.email}"`)
+    t.match(opened.text, /autocomplete="username" readonly/)
+    t.match(opened.text, /autocomplete="new-password"/)
+  }
+  const wrong = await open('wrong')
+  t.equal(wrong.status, 400)
+  t.notMatch(wrong.text, /<form/)
+  t.match(wrong.text, 'href="/auth/forgot-password"')
+
+  await server.db.user.update({ where: { email: account.email }, data: { disabledAt: new Date() } })
+  t.equal((await open(token)).text, wrong.text, 'a disabled account')
+  await server.db.user.update({ where: { email: account.email }, data: { disabledAt: null } })
+  await server.post('/auth/reset-password', { token, password: 'a passphrase after the reset' })
+  const used = await open(token)
+  t.equal(used.status, 400)
+  t.match(used.text, /has been used[\s\S]*Sign in/)
+  t.notMatch(used.text, account.email)
+  t.notMatch(used.text, /new link/)
+  await request(account.email)
+  const second = await server.lastToken(account.email)
+  await server.post('/auth/reset-password', { token: second, password: 'another one after that' })
+  t.equal((await open(token)).text, used.text, 'after another reset')
+  const { id: userId } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
+  const failures = () => server.db.auditEvent.count({ where: { userId, reason: 'token_used' } })
+  t.equal(await failures(), 0, 'opening leaves no event')
+  t.match((await server.post('/auth/reset-password', { token, password: 'x' })).body, { code: 'token_used' })
+  t.equal(await failures(), 1, 'pressing leaves one for its owner')
+  t.equal((await server.post('/auth/login', { ...account, password: 'another one after that' })).status, 200)
+  clock.advance(3_600_001)
+  t.equal((await open(token)).text, wrong.text, 'once it would have expired')
+  await request(account.email)
+  const last = await server.lastToken(account.email)
+  await server.post('/auth/reset-password', { token: last, password: 'the last one before that' })
+  const { access_token: bearer } = await server.login({ ...account, password: 'the last one before that' })
+  await server.call('DELETE', '/me', { bearer, body: { password: 'the last one before that' } })
+  t.equal((await open(last)).text, wrong.text, 'a deleted account')
+})
+
+t.test('a form without one password, and a busy server, keep the link too', async (t) => {
+  const account = await server.createAccount()
+  await request(account.email)
+  const token = await server.lastToken(account.email)
+  const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'text/html' }
+  for (const rest of ['', '&password=', '&password=a&password=b', `&password=${'x'.repeat(5_000)}`]) {
+    const page = await server.call('POST', '/auth/reset-password', { body: `token=${token}${rest}`, headers })
+    t.equal(page.status, 400, rest.slice(0, 20))
+    t.match(page.text, `name="token" value="${token}"`)
+    t.match(page.text, /role="alert"/)
+  }
+  const { passwords } = server.app.services
+  const { hash } = passwords
+  t.teardown(() => Object.assign(passwords, { hash }))
+  passwords.hash = () => Promise.reject(new Overloaded())
+  const body = `token=${token}&password=a+passphrase+from+the+form`
+  const submit = () => server.call('POST', '/auth/reset-password', { body, headers })
+  const busy = await submit()
+  t.equal(busy.status, 503)
+  t.equal(busy.headers.get('retry-after'), '2')
+  t.match(busy.text, `name="token" value="${token}"`)
+  t.match(busy.text, /We are very busy/)
+  passwords.hash = hash
+  t.equal((await submit()).status, 200)
 })
