@@ -10,6 +10,7 @@ header, main { width: min(26rem, 92vw) }
 header { color: var(--soft); font-weight: 600; padding: 0 .25rem }
 main { padding: clamp(1.25rem, 5vw, 2rem); background: var(--card); border: 1px solid var(--line); border-radius: 12px }
 h1 { margin: 0 0 .75rem; font-size: 1.3rem; line-height: 1.3; text-wrap: balance }
+h1 span { white-space: nowrap }
 p { margin: .75rem 0 }
 a { color: var(--accent) }
 label { display: block; margin: 1rem 0 .25rem }
@@ -48,7 +49,7 @@ export function renderPage({ title, body }: { title: string; body: string }, bra
 <body>
 <header>${name}</header>
 <main>
-<h1>${title}</h1>
+<h1>${title.replaceAll('e-mail', '<span>e-mail</span>')}</h1>
 ${body}
 </main>
 </body>
