@@ -29,14 +29,19 @@ const FASTIFY_CODES: Record<string, 'body_too_large' | 'unsupported_media_type' 
  */
 export const problemDetails = fp(async (app: FastifyInstance) => {
   app.setErrorHandler<FastifyError | Problem>(async (error, request, reply) => {
-    const problem = logged(request, error)
-    const ownPage = pageFor(problem, request.routeOptions.config.problemPages)
-    if (!ownPage || !wantsPage(request)) return sendProblem(request, reply, problem)
-    try {
-      return sendProblem(request, reply, problem, await ownPage(problem, request, reply))
-    } catch (failure) {
-      return sendProblem(request, reply, logged(request, failure as FastifyError | Problem))
+    let problem = logged(request, error)
+    const pages = wantsPage(request) ? request.routeOptions.config.problemPages : undefined
+    // A page may meet a problem of its own, such as a link that has expired; only one such detour is made.
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      const ownPage = pageFor(problem, pages)
+      if (!ownPage) break
+      try {
+        return sendProblem(request, reply, problem, await ownPage(problem, request, reply))
+      } catch (failure) {
+        problem = logged(request, failure as FastifyError | Problem)
+      }
     }
+    return sendProblem(request, reply, problem)
   })
   const known: { pattern: RegExp; methods: string[] }[] = []
   app.addHook('onRoute', (route) => {

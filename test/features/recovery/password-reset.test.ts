@@ -237,6 +237,12 @@ t.test('a form without one password, and a busy server, keep the link too', asyn
     t.match(page.text, `name="token" value="${token}"`)
     t.match(page.text, /role="alert"/)
   }
+  const unknown = await server.call('POST', '/auth/reset-password', {
+    body: 'token=unknown&password=',
+    headers,
+  })
+  t.equal(unknown.status, 400)
+  t.match(unknown.text, 'Ask for a new link', 'a link that does not work is not asked about again')
   const { passwords } = server.app.services
   const { hash } = passwords
   t.teardown(() => Object.assign(passwords, { hash }))
