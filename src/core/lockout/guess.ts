@@ -91,6 +91,8 @@ export interface Lockout {
    * cleared at most three times a day. Resolves with whether there were any to clear.
    */
   unlock(tx: Transaction, account: { id?: string; email: string }): Promise<boolean>
+  /** Whether an account has failures that `unlock` may clear. */
+  hasFailures(db: Queryable, account: { id: string; email: string }): Promise<boolean>
 }
 
 const LIFTS_A_DAY = 3
@@ -163,6 +165,12 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
           return right
         },
       )
+    },
+    async hasFailures(db, { id, email }) {
+      const ofUser = [{ bucket: { startsWith: 'step_up:' } }, { bucket: { contains: '_factor:' } }]
+      const atPassword = { account: accountKey(email), bucket: { startsWith: 'password:' } }
+      const found = { OR: [atPassword, { account: accountKey(id), OR: ofUser }] }
+      return (await db.guessCounter.count({ where: found })) > 0
     },
     async unlock(tx, { id, email }) {
       const atPassword = await forgetCounters(tx, accountKey(email), { startsWith: 'password:' })

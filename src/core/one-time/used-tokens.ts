@@ -3,7 +3,7 @@ import type { Queryable } from '../../platform/database.ts'
 import type { UsedToken } from '../../platform/generated/client.ts'
 import { hashOpaqueToken } from '../../platform/opaque-token.ts'
 import type { Transaction } from '../../platform/transact.ts'
-import type { LockedUser, Users } from '../users/users.ts'
+import type { LockedUser, User, Users } from '../users/users.ts'
 import type { OneTimePurpose } from './one-time-tokens.ts'
 
 /**
@@ -17,8 +17,8 @@ export interface UsedTokens {
   find(db: Queryable, purpose: OneTimePurpose, token: string): Promise<UsedToken | null>
   /** Why a token that was refused does not work, for the answer and the audit event. */
   explain(db: Queryable, purpose: OneTimePurpose, token: string): Promise<Refusal>
-  /** Whether a used token may act again. */
-  canRepeat(db: Queryable, purpose: OneTimePurpose, token: string): Promise<boolean>
+  /** Finds the user of a used token that may act again, as `lockToRepeat` does. */
+  findToRepeat(db: Queryable, purpose: OneTimePurpose, token: string): Promise<User | null>
   /** Locks the user of a used token that may act again; null if it may not, or the user is disabled. */
   lockToRepeat(tx: Transaction, purpose: OneTimePurpose, token: string): Promise<LockedUser | null>
   /** Counts that it has acted again, under the lock of `lockToRepeat`. */
@@ -69,11 +69,11 @@ export function createUsedTokens(deps: { clock: Clock; users: Pick<Users, 'find'
       const used = await find(db, purpose, token)
       return { code: used ? 'token_used' : 'token_invalid', userId: used?.userId }
     },
-    async canRepeat(db, purpose, token) {
+    async findToRepeat(db, purpose, token) {
       const used = await find(db, purpose, token)
-      if (!used || used.repeatsLeft === 0) return false
+      if (!used || used.repeatsLeft === 0) return null
       const user = await users.find(db, used.userId)
-      return user !== null && user.disabledAt === null
+      return user?.disabledAt ? null : user
     },
     async lockToRepeat(tx, purpose, token) {
       const used = await find(tx, purpose, token)

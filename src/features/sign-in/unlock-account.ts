@@ -14,23 +14,32 @@ export const REPEATS = 3
  */
 export async function unlockAccount(uses: UnlockUses, token: string, context: RequestContext): Promise<void> {
   const { db, transact, oneTimeTokens, usedTokens, lockout, events } = uses
+  const success = { type: 'unlock', outcome: 'success' } as const
   const isUnlocked = await transact(async (tx) => {
     const consumed = await oneTimeTokens.consume(tx, 'unlock', token)
-    const user = consumed?.user ?? (await usedTokens.lockToRepeat(tx, 'unlock', token))
-    if (!user) return false
-    const { id: userId, email } = user
-    const hadFailures = await lockout.unlock(tx, { id: userId, email })
-    if (consumed) {
-      const { expiresAt } = consumed
-      await usedTokens.remember(tx, { purpose: 'unlock', token, userId, expiresAt, repeats: REPEATS })
-    } else if (hadFailures) {
-      await usedTokens.countRepeat(tx, token)
-    }
-    if (consumed || hadFailures)
-      await events.record(tx, { type: 'unlock', outcome: 'success', userId }, context)
+    if (!consumed) return false
+    const { id: userId, email } = consumed.user
+    const { expiresAt } = consumed
+    await lockout.unlock(tx, { id: userId, email })
+    await usedTokens.remember(tx, { purpose: 'unlock', token, userId, expiresAt, repeats: REPEATS })
+    await events.record(tx, { ...success, userId }, context)
     return true
   })
   if (isUnlocked) return
+  const again = await usedTokens.findToRepeat(db, 'unlock', token)
+  // Mostly somebody has pressed twice: nothing is locked, and nobody needs to wait for the user's lock.
+  if (again && !(await lockout.hasFailures(db, again))) return
+  const isUnlockedAgain = await transact(async (tx) => {
+    const user = again && (await usedTokens.lockToRepeat(tx, 'unlock', token))
+    if (!user) return false
+    const { id: userId, email } = user
+    if (await lockout.unlock(tx, { id: userId, email })) {
+      await usedTokens.countRepeat(tx, token)
+      await events.record(tx, { ...success, userId }, context)
+    }
+    return true
+  })
+  if (isUnlockedAgain) return
   const { code, userId } = await usedTokens.explain(db, 'unlock', token)
   await events.record(db, { type: 'unlock', outcome: 'failure', reason: code, userId }, context)
   throw new Problem(code)
@@ -42,6 +51,6 @@ export async function checkUnlockLink(
   token: string,
 ): Promise<'usable'> {
   if (await oneTimeTokens.find(db, 'unlock', token)) return 'usable'
-  if (await usedTokens.canRepeat(db, 'unlock', token)) return 'usable'
+  if (await usedTokens.findToRepeat(db, 'unlock', token)) return 'usable'
   throw new Problem((await usedTokens.explain(db, 'unlock', token)).code)
 }
