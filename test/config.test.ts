@@ -186,6 +186,11 @@ t.test('contradictions and weak settings are refused', async (t) => {
       /^REDIS_URL must be/,
     ],
     ['an authority without TLS', { ...DEVELOPMENT, REDIS_CA: THIS }, /^REDIS_CA .*rediss/],
+    [
+      'a sign-in without TLS',
+      { ...PRODUCTION, SIGN_IN_URL: 'http://app.example.com' },
+      /^SIGN_IN_URL must be https/,
+    ],
     ['no authority', { ...DEVELOPMENT, REDIS_URL: 'rediss://a', REDIS_CA: '/nowhere' }, /^REDIS_CA must be/],
     ['no certificate', { ...DEVELOPMENT, REDIS_URL: 'rediss://a', REDIS_CA: THIS }, /^REDIS_CA must be/],
   ]
@@ -213,6 +218,16 @@ t.test('the database is configured by a URL, by parts or by the JSON of a secret
     url({ DB_SECRET_JSON: JSON.stringify(sparse), DB_NAME: 'mine', DB_PORT: '7000' }),
     'postgresql://admin:p%3F@rds:7000/mine',
   )
+})
+
+t.test('people sign in at SIGN_IN_URL, else at APP_URL, else at the first allowed origin', async (t) => {
+  const origins = { ALLOWED_ORIGINS: 'https://a.example.com,https://b.example.com' }
+  const app = { ...origins, APP_URL: 'https://app.example.com/x' }
+  const signIn = (env: Environment) => loadConfig({ ...DEVELOPMENT, ...env }).signInUrl
+  t.equal(signIn({ ...app, SIGN_IN_URL: 'https://app.example.com/login' }), 'https://app.example.com/login')
+  t.equal(signIn(app), 'https://app.example.com/x')
+  t.equal(signIn(origins), 'https://a.example.com')
+  t.equal(signIn({}), undefined)
 })
 
 t.test('TRUST_PROXY accepts a flag, a number of hops or addresses', async (t) => {
