@@ -1,17 +1,18 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { isProblem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
-import { confirmPage, consumes, Page, sendPage } from '../../http/page.ts'
+import { brokenLink, LinkQuery } from '../../http/link-page.ts'
+import { confirmPage, consumes, Page, sendPage, signInButton } from '../../http/page.ts'
+import type { ProblemPages } from '../../http/problem-page.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { OneTimeToken, Password, RegistrationToken, strict } from '../../http/schemas.ts'
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { wantsPage } from '../../http/wants-page.ts'
 import { type VerifyEmailUses, verifyEmail } from './verify-email.ts'
-import { proofPage } from './verify-email-page.ts'
+import { proofPage, sayOrigin, sent } from './verify-email-page.ts'
 
 export type VerifyEmailRoutesUses = VerifyEmailUses &
   Uses<'passwordPolicy'> & { origins: TrustedOrigins; cookies: SessionCookies }
@@ -41,23 +42,40 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
   const tags = ['account']
   // Forms are accepted only on these routes.
   await app.register(formbody)
-  // A form that is posted from the page then says its origin, so that its cookie counts.
-  const withOrigin = (reply: FastifyReply) => reply.header('referrer-policy', 'same-origin')
+  const broken = brokenLink({ stale: 'Register again, or ask for another mail where you registered.' })
+
+  const askForProof = (request: FastifyRequest, reply: FastifyReply, fault?: string) => {
+    sayOrigin(reply)
+    return proofPage({ action: PATH, token: sent(request, 'token'), fault, rule: passwordPolicy.rule })
+  }
+  const problemPages: ProblemPages = {
+    token_invalid: broken,
+    // Either the link was cut off, or a password is longer than any rule allows.
+    validation_failed: (problem, request, reply) =>
+      sent(request, 'token')
+        ? askForProof(request, reply, 'This password cannot be used.')
+        : broken(problem, request, reply),
+    registration_proof_required: (_problem, request, reply) =>
+      askForProof(request, reply, sent(request, 'password') ? NOT_THE_PASSWORD : undefined),
+    password_too_weak: ({ members }, request, reply) => askForProof(request, reply, members.detail),
+    overloaded: (_problem, request, reply) =>
+      askForProof(request, reply, 'We are very busy. Try again in a moment.'),
+  }
 
   app.get(
     PATH,
     {
-      config: { limit: 'verify_email' },
+      config: { limit: 'verify_email', problemPages },
       schema: {
         tags,
         summary: 'Show the page of the verification link',
-        description: 'The page shows one button. Opening it changes nothing and does not check the token.',
-        querystring: Type.Object({ token: OneTimeToken }),
+        description: 'The page shows one button. Opening it changes nothing. Unknown parameters are ignored.',
+        querystring: LinkQuery,
         response: { 200: Page },
       },
     },
     async (request, reply) =>
-      confirmPage(withOrigin(reply), {
+      confirmPage(sayOrigin(reply), {
         title: 'Confirm your e-mail address',
         text: 'Press the button if you registered. If you did not, close this page.',
         button: 'Confirm',
@@ -69,7 +87,7 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
   app.post(
     PATH,
     {
-      config: { limit: 'verify_email' },
+      config: { limit: 'verify_email', problemPages },
       schema: {
         tags,
         summary: 'Verify an e-mail address',
@@ -85,30 +103,15 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
       },
     },
     async (request, reply) => {
-      const { token, registration_token, password, new_password: newPassword } = request.body
+      const { token: link, registration_token, password, new_password: newPassword } = request.body
       const registrationToken = registration_token ?? origins.cookieOf(request, cookies.registration.name)
-      const isPage = wantsPage(request)
-      try {
-        const proof = { registrationToken, password, newPassword }
-        await verifyEmail(uses, { link: token, ...proof }, contextOf(request))
-      } catch (error) {
-        if (!isPage) throw error
-        if (isProblem(error, 'registration_proof_required')) {
-          const fault = password === undefined ? undefined : 'This is not the password of the registration.'
-          return proofPage(withOrigin(reply), 403, { action: PATH, token, fault, rule: passwordPolicy.rule })
-        }
-        if (isProblem(error, 'password_too_weak')) {
-          const fault = error.members.detail
-          return proofPage(withOrigin(reply), 400, { action: PATH, token, fault, rule: passwordPolicy.rule })
-        }
-        if (!isProblem(error, 'token_invalid')) throw error
-        const text = '<p>It is wrong, used or expired. Request a new one where you signed up.</p>'
-        return sendPage(reply, 400, 'This link no longer works', text)
-      }
+      await verifyEmail(uses, { link, registrationToken, password, newPassword }, contextOf(request))
       reply.clearCookie(cookies.registration.name, cookies.registration.cleared)
-      if (!isPage) return reply.send({ status: 'verified' as const })
-      const text = '<p>You can close this page and sign in.</p>'
+      if (!wantsPage(request)) return reply.send({ status: 'verified' as const })
+      const text = `<p>Your account is ready.</p>${signInButton(reply)}`
       return sendPage(reply, 200, 'Your address is confirmed', text)
     },
   )
 }
+
+const NOT_THE_PASSWORD = 'This is not the password of the registration.'
