@@ -1,6 +1,6 @@
 import type { Circumstances } from './facts.ts'
 
-/** The data of each mail. */
+/** The data of each mail. `minutes` is how long its link works: the mail is not sent after that. */
 export interface Templates {
   /** Everything that waits for a confirmation; the first of the links expires in `minutes`. */
   confirm_registration: {
@@ -57,3 +57,29 @@ export type MailTemplate = keyof Templates
 export type MailData<T extends MailTemplate> = Templates[T]
 /** A template with the data it needs. */
 export type MailContent = { [T in MailTemplate]: { template: T; data: Templates[T] } }[MailTemplate]
+
+/**
+ * Whether a mail says everything that an earlier one of its template to the same recipient says, so that it can take the
+ * place of one that has not left yet. Notices are about one event each, and a change of address is about one account.
+ */
+export const REPLACES: Record<MailTemplate, boolean> = {
+  verify_email: true,
+  already_registered: true,
+  reset_password: true,
+  reset_required: true,
+  account_locked: false,
+  confirm_email_change: false,
+  password_changed: false,
+  refresh_reuse_detected: false,
+  account_deleted: false,
+  new_device: false,
+  email_change_taken: false,
+  email_change_requested: false,
+  email_changed: false,
+  factor_changed: false,
+  // Each has the links of its own registrations.
+  confirm_registration: false,
+  account_exported: false,
+  factors_reset_requested: false,
+  factors_reset: false,
+}

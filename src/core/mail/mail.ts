@@ -1,14 +1,15 @@
 import { canonicalAddress } from '../../platform/email-address.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
-import type { DeliveryResult, Message, Outbox } from '../outbox/outbox.ts'
+import { type Message, type Outbox, type SourceCap, Undeliverable } from '../outbox/outbox.ts'
 import type { Brand } from './brand.ts'
 import type { Languages, Reader } from './languages.ts'
-import type { MailContent, MailData, MailTemplate } from './mail-data.ts'
+import { type MailContent, type MailData, type MailTemplate, REPLACES } from './mail-data.ts'
 import type { Mailer } from './mailer.ts'
+import { createMailReport } from './report.ts'
 import { isMailTemplate } from './samples.ts'
 import { findSuppression, isHeldBack } from './suppression.ts'
-import { renderMail } from './templates.ts'
+import { type RenderedMail, renderMail } from './templates.ts'
 
 export { createMailer, type MailerOptions } from './create-mailer.ts'
 export { createInboxMailer, type InboxMail, type InboxMailer } from './inbox-mailer.ts'
@@ -35,20 +36,26 @@ export { renderSamples } from './templates.ts'
 /** Mail that is sent if, and only if, the transaction that queued it commits. */
 export interface Mail {
   /**
-   * Queues a mail. After ten mails of one template to one recipient within an hour it does nothing, so that nobody can
-   * be flooded. @throws {TypeError} when `to` is empty or holds a control character.
+   * Queues a mail. It is given up when its link ends (`minutes` of its data), or after a day. Ten mails of one template
+   * leave for one recipient within an hour; further ones wait until that allows them, and of those that wait a newer one
+   * replaces an older one where {@link REPLACES} says so.
+   * @throws {TypeError} when `to` is empty or holds a control character.
    */
-  enqueue(
-    tx: Transaction,
-    to: Recipient,
-    content: MailContent,
-    context?: Pick<Reader, 'acceptLanguage'>,
-  ): Promise<void>
+  enqueue(tx: Transaction, to: Recipient, content: MailContent, options?: EnqueueOptions): Promise<void>
 }
 
 /** An account, or an address without one. */
 export interface Recipient extends Pick<Reader, 'locale'> {
   email: string
+}
+
+export interface EnqueueOptions extends Pick<Reader, 'acceptLanguage'> {
+  /**
+   * A second cap, per source: past `perHour` mails of this template to this recipient that `source` caused within an
+   * hour, the mail waits as well. Name the client, for example with `clientKey`, so that a stranger's requests do not
+   * delay what the recipient asks for.
+   */
+  delayPast?: SourceCap | undefined
 }
 
 export interface MailDeps extends UsesPlatform<'db' | 'log' | 'metrics'> {
@@ -58,63 +65,55 @@ export interface MailDeps extends UsesPlatform<'db' | 'log' | 'metrics'> {
   languages: Languages
 }
 
-type Payload = MailData<MailTemplate> & { language?: string }
-
+/** The name of the kind in the outbox. */
+export const MAIL_KIND = 'mail'
 const MAX_PER_HOUR = 10
-/** The label of each result in metrics. */
-const RESULTS: Record<DeliveryResult, string> = {
-  sent: 'sent',
-  delayed: 'delayed',
-  given_up: 'given_up',
-  withheld: 'suppressed',
-}
+
+/**
+ * What the outbox keeps of a mail. It is rendered when it is queued, so that every attempt sends the same bytes: the
+ * provider's idempotency key demands it. Nodes of the previous release read the data beside it, and write no `letter`.
+ */
+type Payload = MailData<MailTemplate> & { minutes?: number; letter?: RenderedMail }
 
 /** Registers mail as a kind of message with the outbox. */
 export function openMail({ db, log, metrics, outbox, mailer, brand, languages }: MailDeps): Mail {
-  async function deliver({ id, topic: template, recipient, payload }: Message) {
+  async function deliver({ id, topic: template, recipient, payload, ageMs }: Message) {
     if (!isMailTemplate(template)) throw new Error('this version knows no such template')
     // Checked here and not in `enqueue`: no request may reveal what is known about an address.
     const suppression = await findSuppression(db, recipient)
     if (suppression && isHeldBack(template, suppression)) return { withhold: `suppressed: ${suppression}` }
-    const { language, ...data } = payload as Payload
-    const letter = renderMail(template, data as MailData<MailTemplate>, languages.get(language), brand)
-    await mailer.send({ id, to: recipient, ...letter })
+    const { letter, minutes, ...data } = payload as Payload
+    // The outbox knows it, except of a mail that the previous release queued.
+    if (minutes !== undefined && ageMs >= lifetimeOf(minutes)) throw new Undeliverable('expired')
+    const rendered =
+      letter ??
+      renderMail(template, { ...data, minutes } as MailData<MailTemplate>, languages.get(undefined), brand)
+    await mailer.send({ id, to: recipient, ...rendered })
     return undefined
   }
 
   const queue = outbox.define({
-    name: 'mail',
+    name: MAIL_KIND,
     maxPerHour: MAX_PER_HOUR,
     deliver,
-    report({ id: outboxId, topic, attempts }, result, reason) {
-      const template = isMailTemplate(topic) ? topic : 'unknown'
-      metrics.countMail(template, RESULTS[result])
-      const fields = { outboxId, template: topic, attempts, reason }
-      if (result === 'given_up') {
-        log.error(
-          { code: 'mail_given_up', ...fields },
-          'a mail could not be delivered and will not be retried',
-        )
-      } else if (result === 'delayed') {
-        log.warn({ code: 'mail_delayed', ...fields }, 'a mail could not be delivered and will be retried')
-      } else if (result === 'withheld') {
-        const reported = reason?.replace('suppressed: ', '')
-        log.warn(
-          { event: 'mail_suppressed', ...fields, reason: reported },
-          'a mail was not sent, because the provider reported its recipient',
-        )
-      }
-    },
+    report: createMailReport({ log, metrics }),
   })
 
   return {
-    async enqueue(tx, { email, locale }, { template, data }, context) {
+    async enqueue(tx, { email, locale }, { template, data }, { acceptLanguage, delayPast } = {}) {
       if (!/^\P{Cc}+$/u.test(email)) throw new TypeError('a recipient must be one line of text')
-      // An account that could not be brought over has another spelling: mail to it is counted and withheld all the same.
-      const recipient = canonicalAddress(email) ?? email
-      // The language is beside the data, where the previous version does not look.
-      const payload: Payload = { ...data, language: languages.choose({ ...context, locale }) }
-      await queue(tx, { topic: template, recipient, payload })
+      const language = languages.get(languages.choose({ locale, acceptLanguage }))
+      await queue(tx, {
+        topic: template,
+        // An account that could not be brought over has another spelling: mail to it is counted and withheld all the same.
+        recipient: canonicalAddress(email) ?? email,
+        payload: { ...data, letter: renderMail(template, data, language, brand) } satisfies Payload,
+        lifetimeMs: 'minutes' in data ? lifetimeOf(data.minutes) : undefined,
+        replaces: REPLACES[template],
+        sourceCap: delayPast,
+      })
     },
   }
 }
+
+const lifetimeOf = (minutes: number) => minutes * 60_000

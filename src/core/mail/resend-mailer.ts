@@ -1,6 +1,7 @@
-import type { Resend } from 'resend'
-import { openOnce } from '../../platform/open-once.ts'
-import { type Mailer, MailRejected } from './mailer.ts'
+import { VERSION } from '../../platform/version.ts'
+import { type Mailer, ProviderUnavailable } from './mailer.ts'
+import { readResendFailure } from './resend-failure.ts'
+import { readRetryAfter } from './retry-after.ts'
 
 export interface ResendOptions {
   apiKey: string
@@ -14,38 +15,49 @@ export interface ResendOptions {
 const TIMEOUT_MS = 10_000
 
 /**
- * Sends through Resend's API, with the mail's id as `Idempotency-Key`.
- * Errors name only the provider's code and status, because its free text can quote addresses.
+ * Sends through Resend's API, with the mail's id as `Idempotency-Key`. Without the library, which hides the status of
+ * an answer that is not Resend's own. Errors name only the provider's code and status: its text can quote addresses.
  */
 export function createResendMailer({ apiKey, baseUrl, from, replyTo }: ResendOptions): Mailer {
-  const resend = openOnce(() => openResend(apiKey, baseUrl))
+  const url = `${baseUrl ?? 'https://api.resend.com'}/emails`
+  const headers = {
+    authorization: `Bearer ${apiKey}`,
+    'content-type': 'application/json',
+    'user-agent': `ratchet/${VERSION}`,
+  }
 
   return {
     name: 'resend',
 
     async send({ id, to, subject, text, html }) {
-      const { emails } = await resend()
-      const mail = { from, to: [to], subject, text, html, ...(replyTo ? { replyTo } : {}) }
-      // The SDK passes these options to fetch, so the signal works although the types do not list it.
-      const options = { idempotencyKey: id, signal: AbortSignal.timeout(TIMEOUT_MS) }
-      const { data, error } = await emails.send(mail, options)
-      if (data) return
-      // The SDK does not check the body of an error: its fields may differ from their types.
-      const status = Number(error?.statusCode) || 0
-      const code = /^[a-z_]{1,40}$/.test(String(error?.name)) ? String(error?.name) : 'unknown_error'
-      const message = status ? `resend answered ${status} ${code}` : `resend gave no answer (${code})`
-      if (isPermanent(status, code)) throw new MailRejected(message)
-      throw new Error(message)
+      const mail = { from, to: [to], subject, text, html, ...(replyTo ? { reply_to: replyTo } : {}) }
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: { ...headers, 'idempotency-key': id },
+        body: JSON.stringify(mail),
+        // A redirected request would carry the key elsewhere.
+        redirect: 'manual',
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      }).catch((error: unknown) => {
+        throw new ProviderUnavailable(`resend gave no answer (${describeCause(error)})`)
+      })
+      const answer = await readJson(response)
+      const { status } = response
+      if (response.ok && answer) return
+      const { name, message } = answer ?? {}
+      throw readResendFailure({ status, name, message, retryAfterMs: readRetryAfter(response.headers) })
     },
   }
 }
 
-/** Loads the library when it is first used. */
-async function openResend(apiKey: string, baseUrl: string | undefined): Promise<Resend> {
-  const { Resend } = await import('resend')
-  return new Resend(apiKey, baseUrl ? { baseUrl } : undefined)
+/** Undefined for a body that is not a JSON object, or breaks off. */
+async function readJson(response: Response): Promise<Record<string, unknown> | undefined> {
+  const body: unknown = await response.json().catch(() => undefined)
+  return typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : undefined
 }
 
-/** A wrong sender is a configuration error: the mail can be sent once that is fixed. */
-const isPermanent = (status: number, code: string) =>
-  (status === 400 || status === 422) && code !== 'invalid_from_address'
+/** `ECONNREFUSED`, `TimeoutError` */
+function describeCause(error: unknown): string {
+  const { name, cause } = error as Error & { cause?: { code?: unknown } }
+  return typeof cause?.code === 'string' && /^[A-Z_]{1,40}$/.test(cause.code) ? cause.code : name
+}

@@ -1,9 +1,14 @@
 import type { Transporter } from 'nodemailer'
+import { isLoopback } from '../../platform/loopback.ts'
 import { openOnce } from '../../platform/open-once.ts'
-import { type Mailer, MailRejected } from './mailer.ts'
+import type { Mailer } from './mailer.ts'
+import { readSmtpFailure, type SmtpFailure } from './smtp-failure.ts'
 
 export interface SmtpOptions {
-  /** `smtp://user:password@host:587`, or `smtps://…:465` for TLS from the first byte. */
+  /**
+   * `smtp://user:password@host:587`, or `smtps://…:465` for TLS from the first byte. Credentials are sent over TLS only,
+   * unless the server is on this machine.
+   */
   url: string
   from: string
   replyTo?: string | undefined
@@ -34,7 +39,7 @@ export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
           ...(replyTo ? { replyTo } : {}),
         })
       } catch (error) {
-        throw translate(error as SmtpError)
+        throw readSmtpFailure(error as SmtpFailure)
       }
     },
   }
@@ -43,7 +48,7 @@ export function createSmtpMailer({ url, from, replyTo }: SmtpOptions): Mailer {
 async function openTransport(url: string): Promise<Transporter> {
   const { createTransport } = await import('nodemailer')
   return createTransport({
-    url,
+    url: withRequiredTls(url),
     connectionTimeout: 10_000,
     greetingTimeout: 10_000,
     socketTimeout: 10_000,
@@ -53,14 +58,13 @@ async function openTransport(url: string): Promise<Transporter> {
   })
 }
 
-type SmtpError = Error & { code?: string; responseCode?: number; command?: string }
-
-/** Keeps only the codes of an error, because the server's text can quote the address. */
-function translate({ code, responseCode, command }: SmtpError): Error {
-  const what = [code ?? 'unknown error', command && `at ${command}`, responseCode].filter(Boolean).join(' ')
-  const message = `smtp delivery failed: ${what}`
-  // Only a refused recipient is permanent; a refused sender or sign-in is a configuration error.
-  const recipientRefused = command === 'RCPT TO' && (responseCode ?? 0) >= 500
-  const noRecipient = code === 'EENVELOPE' && command === 'API'
-  return recipientRefused || noRecipient ? new MailRejected(message) : new Error(message)
+/** A parameter of the URL wins over the other options of nodemailer, so the requirement has to be one too. */
+function withRequiredTls(text: string): string {
+  const url = new URL(text)
+  const hasCredentials = url.username !== '' || url.password !== ''
+  // A named `service` replaces the host.
+  const isLocal = isLoopback(url.hostname) && !url.searchParams.has('service')
+  if (!hasCredentials || isLocal || url.protocol === 'smtps:') return text
+  url.searchParams.set('requireTLS', 'true')
+  return url.href
 }

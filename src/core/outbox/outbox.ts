@@ -1,17 +1,23 @@
-import { uuidv7 } from 'uuidv7'
 import { type Background, repeat } from '../../platform/background.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { afterCommit, type Transaction } from '../../platform/transact.ts'
-import { deliver } from './deliver.ts'
+import { createDeliverKind, type DeliverKind } from './deliver-kind.ts'
+import { enqueue } from './enqueue.ts'
+import { giveUpExpired, hasExpired } from './expire.ts'
 import type { MessageKind, NewMessage } from './message-kind.ts'
-import { claimDue, hasDue } from './rows.ts'
+import { hasDue } from './rows.ts'
 
-export { listMessages } from './list.ts'
+export { listMessages } from './history.ts'
+export { liftHold } from './holds.ts'
+export { listUnsent, type UnsentMessage } from './list.ts'
 export {
+  type DeliveryReport,
   type DeliveryResult,
+  KindUnavailable,
   type Message,
   type MessageKind,
   type NewMessage,
+  type SourceCap,
   Undeliverable,
 } from './message-kind.ts'
 export { describeFailure } from './retry.ts'
@@ -21,74 +27,98 @@ export interface Outbox extends Background {
   /** Registers a kind and returns a function that queues messages of it in a transaction. */
   define(kind: MessageKind): (tx: Transaction, message: NewMessage) => Promise<void>
   start(): void
-  /** Attempts everything that is due. @throws when the database fails. */
+  /** Gives up what has expired and attempts everything that is due and not held. @throws when the database fails. */
   drain(): Promise<void>
 }
 
 export type OutboxDeps = UsesPlatform<'db' | 'poll' | 'secrets' | 'clock' | 'log' | 'metrics'>
 
-const BATCH = 10
-const HOUR_MS = 3_600_000
+const EXPIRED_BATCH = 100
 
-/** Its worker runs when a transaction of this process queues a message, and when the poll finds one that is due. */
+/**
+ * Its worker runs when a transaction of this process queues a message, when a hold that this process has seen ends, and
+ * when the poll finds a message that is due.
+ */
 export function openOutbox(deps: OutboxDeps): Outbox {
-  const { db, poll, secrets, clock } = deps
+  const { db, poll, clock } = deps
   const kinds = new Map<string, MessageKind>()
+  const deliveries = new Map<string, DeliverKind>()
+  const timers = new Map<string, NodeJS.Timeout>()
+  const names = () => [...kinds.keys()]
 
   async function deliverDue(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const batch = await claimDue(db, [...kinds.keys()], clock.now(), BATCH)
-      if (batch.length === 0) return
-      const results = await Promise.allSettled(
-        batch.map((claimed) => deliver(deps, kinds.get(claimed.kind) as MessageKind, claimed)),
-      )
-      const failed = results.find((result) => result.status === 'rejected')
-      if (failed) throw failed.reason
+    const runs = [...deliveries].map(async ([name, run]) => {
+      const heldUntil = await run(signal)
+      if (heldUntil !== undefined) wakeAt(name, heldUntil)
+    })
+    const failed = (await Promise.allSettled(runs)).find((result) => result.status === 'rejected')
+    if (failed) throw failed.reason
+  }
+
+  /** The poll would find it too, but up to half a second later. A timer may fire a millisecond early. */
+  function wakeAt(name: string, at: number): void {
+    clearTimeout(timers.get(name))
+    timers.set(name, setTimeout(worker.wake, at - clock.now() + 2).unref())
+  }
+
+  async function expire(signal: AbortSignal): Promise<void> {
+    for (let count = EXPIRED_BATCH; count === EXPIRED_BATCH && !signal.aborted; ) {
+      const expired = await giveUpExpired(db, names(), clock.now(), EXPIRED_BATCH)
+      for (const message of expired) {
+        kinds.get(message.kind)?.report(message, { result: 'given_up', reason: message.lastError })
+      }
+      count = expired.length
     }
   }
 
-  const worker = repeat({
-    task: 'outbox',
-    run: deliverDue,
-    failure: {
-      message: 'the outbox cannot be read',
-      level: 'error',
-      fields: () => ({ code: 'outbox_unavailable' }),
-    },
-    monitor: deps,
-  })
+  const failure = {
+    message: 'the outbox cannot be read',
+    level: 'error',
+    fields: () => ({ code: 'outbox_unavailable' }),
+  } as const
+  const worker = repeat({ task: 'outbox', run: deliverDue, failure, monitor: deps })
+  const expiry = repeat({ task: 'outbox_expiry', run: expire, failure, monitor: deps })
 
   poll.ask<boolean>({
     task: 'outbox',
-    sql: () => hasDue([...kinds.keys()], clock.now()),
+    sql: () => hasDue(names(), clock.now()),
     answer(isDue) {
       if (isDue) worker.wake()
+    },
+  })
+  poll.ask<boolean>({
+    task: 'outbox_expiry',
+    sql: () => hasExpired(names(), clock.now()),
+    answer(isExpired) {
+      if (isExpired) expiry.wake()
     },
   })
 
   return {
     define(kind) {
       kinds.set(kind.name, kind)
-      return async (tx, { topic, recipient, payload }) => {
-        const now = clock.now()
-        // Held until the transaction ends: otherwise parallel requests would not count each other's messages.
-        const lock = `outbox:${topic}:${recipient}`
-        await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${lock}, 0))`
-        const recent = await tx.outboxMessage.count({
-          where: { kind: kind.name, recipient, topic, createdAt: { gt: new Date(now - HOUR_MS) } },
-        })
-        if (recent >= kind.maxPerHour) return
-        const id = uuidv7()
-        const sealed = secrets.seal('outbox', id, JSON.stringify(payload))
-        const createdAt = new Date(now)
-        const row = { id, kind: kind.name, topic, recipient, sealed, nextAttemptAt: createdAt, createdAt }
-        await tx.outboxMessage.create({ data: row })
+      deliveries.set(kind.name, createDeliverKind(deps, kind))
+      return async (tx, message) => {
+        const { id, dueAt, isCapped } = await enqueue(deps, kind, tx, message)
+        const queued = { id, topic: message.topic, attempts: 0 }
         // Not awaited: the response to the client does not wait for the delivery.
-        afterCommit(tx, worker.wake)
+        if (isCapped) afterCommit(tx, () => kind.report(queued, { result: 'capped', until: dueAt }))
+        else afterCommit(tx, worker.wake)
       }
     },
-    start: worker.start,
-    stop: worker.stop,
-    drain: worker.runNow,
+    start() {
+      worker.start()
+      expiry.start()
+    },
+    async stop() {
+      for (const timer of timers.values()) clearTimeout(timer)
+      await Promise.all([worker.stop(), expiry.stop()])
+      // A run that was in flight may have set one.
+      for (const timer of timers.values()) clearTimeout(timer)
+    },
+    async drain() {
+      await expiry.runNow()
+      await worker.runNow()
+    },
   }
 }

@@ -1,4 +1,4 @@
-/** How long a message is retried after it was queued, in milliseconds. */
+/** How long a message is retried after it was due, in milliseconds. */
 export const GIVE_UP_AFTER_MS = 24 * 3_600_000
 
 /** Milliseconds until the next attempt, by the number of failures; the last delay repeats. */

@@ -4,49 +4,70 @@ import { Prisma } from '../../platform/generated/client.ts'
 /** A message whose lease this worker holds. */
 export interface ClaimedMessage {
   id: string
-  kind: string
   topic: string
   recipient: string
   sealed: Uint8Array
-  /** The number of attempts, including this one. */
+  /** The number of attempts, including this one, without those that were held. */
   attempts: number
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, as are those below. */
   createdAt: number
+  /** Null in a row of the previous release. */
+  expiresAt: number | null
+  /** The end of the lease. With `attempts` it tells this claim from every other. */
+  leaseEndsAt: number
+  /** Whether the kind was held before this claim, and nothing has been delivered since. */
+  afterHold: boolean
 }
 
 /** How long a claimed message is hidden from other workers, in milliseconds. */
 export const LEASE_MS = 60_000
 
-/** SQL: whether a message of these kinds is due. */
-export const hasDue = (kinds: readonly string[], now: number) => Prisma.sql`EXISTS (
-  SELECT FROM outbox_messages WHERE ${isDue(kinds, now)})`
+export const timestamp = (ms: number) => Prisma.sql`${new Date(ms).toISOString()}::timestamptz`
 
-const isDue = (kinds: readonly string[], now: number) => Prisma.sql`
-  sent_at IS NULL AND gave_up_at IS NULL AND next_attempt_at <= ${timestamp(now)}::timestamptz
-    AND kind = ANY(${[...kinds]})`
+/** SQL: neither sent nor given up. */
+export const IS_WAITING = Prisma.sql`sent_at IS NULL AND gave_up_at IS NULL`
+
+const isDue = (now: number) => Prisma.sql`
+  ${IS_WAITING} AND next_attempt_at <= ${timestamp(now)} AND (expires_at IS NULL OR expires_at > ${timestamp(now)})`
+
+/** SQL: whether a message of these kinds is due and its kind is not held. A held kind's messages are not read. */
+export const hasDue = (kinds: readonly string[], now: number) => Prisma.sql`EXISTS (
+  SELECT FROM unnest(${[...kinds]}::text[]) AS asked(name)
+  WHERE CASE
+    WHEN EXISTS (SELECT FROM outbox_holds WHERE kind = asked.name AND held_until > ${timestamp(now)}) THEN FALSE
+    ELSE EXISTS (SELECT FROM outbox_messages WHERE ${isDue(now)} AND kind = asked.name)
+  END)`
 
 /**
- * Claims up to `limit` due messages of these kinds, longest due first, by postponing them for the length of a lease.
- * If a worker dies, its messages become due again, and no row stays locked during a delivery.
+ * Claims up to `limit` due messages of a kind, longest due first, by postponing them for the length of a lease. If a
+ * worker dies, its messages become due again, and no row stays locked during a delivery. None while the kind is held;
+ * one after that, until something has been delivered.
  */
-export function claimDue(
+export async function claimDue(
   db: Database,
-  kinds: readonly string[],
+  kind: string,
   now: number,
   limit: number,
 ): Promise<ClaimedMessage[]> {
-  return db.$queryRaw<ClaimedMessage[]>`
-    WITH due AS MATERIALIZED (
-      SELECT id FROM outbox_messages WHERE ${isDue(kinds, now)}
+  const leaseEndsAt = now + LEASE_MS
+  const claimed = await db.$queryRaw<Omit<ClaimedMessage, 'leaseEndsAt'>[]>`
+    WITH hold AS MATERIALIZED (
+      SELECT held_until > ${timestamp(now)} AS is_active FROM outbox_holds WHERE kind = ${kind}
+    ), due AS MATERIALIZED (
+      SELECT id FROM outbox_messages
+      WHERE ${isDue(now)} AND kind = ${kind} AND NOT EXISTS (SELECT FROM hold WHERE is_active)
       ORDER BY next_attempt_at
-      LIMIT ${limit}::int
+      LIMIT CASE WHEN EXISTS (SELECT FROM hold) THEN 1 ELSE ${limit}::int END
       FOR UPDATE SKIP LOCKED
     )
     UPDATE outbox_messages AS message
-    SET next_attempt_at = ${timestamp(now + LEASE_MS)}::timestamptz, attempts = message.attempts + 1
+    SET next_attempt_at = ${timestamp(leaseEndsAt)}, attempts = message.attempts + 1
     FROM due WHERE message.id = due.id
-    RETURNING message.id::text AS id, kind, template AS topic, recipient, sealed, attempts,
-      (extract(epoch FROM created_at) * 1000)::float8 AS "createdAt"`
+    RETURNING message.id::text AS id, template AS topic, recipient, sealed, attempts,
+      (extract(epoch FROM created_at) * 1000)::float8 AS "createdAt",
+      (extract(epoch FROM expires_at) * 1000)::float8 AS "expiresAt",
+      EXISTS (SELECT FROM hold) AS "afterHold"`
+  return claimed.map((message) => ({ ...message, leaseEndsAt }))
 }
 
 /** Also after the lease has expired: a worker that has claimed the message since must not deliver it again. */
@@ -64,10 +85,19 @@ export async function postpone(
   until: number,
   lastError: string,
 ): Promise<void> {
-  await db.outboxMessage.updateMany({
-    where: held(message),
-    data: { nextAttemptAt: new Date(until), lastError },
-  })
+  const data = { nextAttemptAt: new Date(until), lastError }
+  await db.outboxMessage.updateMany({ where: leased(message), data })
+}
+
+/** Ends the claim of a message as if it had not been tried. Does nothing if another worker has claimed it since. */
+export async function putBack(
+  db: Database,
+  message: ClaimedMessage,
+  now: number,
+  lastError: string,
+): Promise<void> {
+  const data = { nextAttemptAt: new Date(now), attempts: message.attempts - 1, lastError }
+  await db.outboxMessage.updateMany({ where: leased(message), data })
 }
 
 /** False when another worker has claimed the message since, or it has been delivered. */
@@ -78,9 +108,13 @@ export async function giveUp(
   lastError: string,
 ): Promise<boolean> {
   const data = { gaveUpAt: new Date(now), lastError, sealed: new Uint8Array() }
-  return (await db.outboxMessage.updateMany({ where: held(message), data })).count > 0
+  return (await db.outboxMessage.updateMany({ where: leased(message), data })).count > 0
 }
 
-const held = ({ id, attempts }: ClaimedMessage) => ({ id, attempts, sentAt: null, gaveUpAt: null })
-
-const timestamp = (ms: number) => new Date(ms).toISOString()
+const leased = ({ id, attempts, leaseEndsAt }: ClaimedMessage) => ({
+  id,
+  attempts,
+  nextAttemptAt: new Date(leaseEndsAt),
+  sentAt: null,
+  gaveUpAt: null,
+})

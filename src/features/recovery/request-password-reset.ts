@@ -1,10 +1,14 @@
 import type { RequestContext } from '../../core/events/events.ts'
 import { ONE_TIME_TTL } from '../../core/one-time/one-time.ts'
 import type { Uses } from '../../core/uses.ts'
+import { clientKey } from '../../platform/client-key.ts'
 
 export type RequestPasswordResetUses = Uses<
   'transact' | 'users' | 'registrations' | 'oneTimeTokens' | 'mail' | 'links' | 'events'
 >
+
+// Half of what the address gets in an hour, so that no client alone can delay the link that the owner asks for.
+const PER_CLIENT_AND_HOUR = 5
 
 /**
  * Mails a link if the address has an account, or has been registered: the password that is chosen with it then makes
@@ -33,7 +37,10 @@ export async function requestPasswordReset(
       ip: context.ip,
       isNew: !user,
     }
-    await mail.enqueue(tx, user ?? { email }, { template: 'reset_password', data }, context)
+    const { acceptLanguage } = context
+    const delayPast = { source: clientKey(context.ip), perHour: PER_CLIENT_AND_HOUR }
+    const content = { template: 'reset_password', data } as const
+    await mail.enqueue(tx, user ?? { email }, content, { acceptLanguage, delayPast })
     await events.record(tx, { ...event, outcome: 'success' }, context)
   })
 }

@@ -109,7 +109,7 @@ t.test('events are counted, with known names only', async (t) => {
     outcome: /^(success|failure)$/,
     reason: /^[a-z_]*$/,
     template: /^[a-z_]+$/,
-    result: /^(sent|delayed|given_up|suppressed|applied|unchanged|ignored|refused)$/,
+    result: /^(sent|delayed|held|capped|given_up|suppressed|applied|unchanged|ignored|refused)$/,
   }
   const methods = ['GET', 'POST', 'PATCH', 'DELETE', 'OPTIONS'] as const
   const isRoute = (url: string) =>

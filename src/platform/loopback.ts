@@ -1,0 +1,7 @@
+import ipaddr from 'ipaddr.js'
+
+/** Whether a host, as in a URL, is this machine: `localhost` or a loopback address. */
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  return name === 'localhost' || (ipaddr.isValid(name) && ipaddr.process(name).range() === 'loopback')
+}
