@@ -1,7 +1,9 @@
+import { readAppSecrets } from './platform/app-secrets.ts'
 import { type BrandSettings, readBrand } from './platform/brand-settings.ts'
 import { readCertificates } from './platform/certificates.ts'
 import { readDatabaseUrl } from './platform/database-url.ts'
 import { type Environment, type Reader, reader } from './platform/environment.ts'
+import { type MailSettings, readMail } from './platform/mail-settings.ts'
 import { parseRedisUrl, REDIS_URL_FORMS, type RedisServers } from './platform/redis-url.ts'
 import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.ts'
 
@@ -32,7 +34,7 @@ export interface Config {
   /** Newest first. */
   readonly appSecrets: readonly string[]
   readonly runMigrations: boolean
-  readonly mail: MailConfig
+  readonly mail: MailSettings
   readonly accessToken: { ttl: number; alg: AccessTokenAlg; audience: string }
   /** Seconds. */
   readonly refresh: { idleTtl: number; absoluteTtl: number; grace: number }
@@ -61,12 +63,6 @@ export interface Config {
 
 export type AccessTokenAlg = 'ES256' | 'EdDSA' | 'RS256'
 
-export type MailConfig = { from: string; replyTo: string | undefined } & (
-  | { kind: 'resend'; apiKey: string; baseUrl: string | undefined; webhookSecret: string | undefined }
-  | { kind: 'smtp'; url: string }
-  | { kind: 'inbox'; dir: string }
-)
-
 /** The environment is not a valid configuration. The message lists every fault and never a value. */
 export class ConfigError extends Error {
   readonly faults: readonly string[]
@@ -79,6 +75,11 @@ export class ConfigError extends Error {
 
 /** The process's environment. Nothing else reads `process.env`. */
 export const environment = (): Environment => process.env
+
+/** Sets variables of the process's environment that are missing or empty. */
+export function completeEnvironment(values: Environment): void {
+  for (const [name, value] of Object.entries(values)) process.env[name] ||= value
+}
 
 /** Reads the database's URL, for commands that need nothing else. @throws {ConfigError} */
 export function loadDatabaseUrl(): string {
@@ -102,25 +103,30 @@ export function loadBrand(): BrandSettings & { name: string; url: string } {
 /** @throws {ConfigError} naming every missing, malformed or contradictory variable. */
 export function loadConfig(env: Environment): Config {
   const read = reader(env)
+  // A forgotten variable must not make production less safe.
   const production =
-    read.oneOf('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production'
-  const publicUrl = read.origin('PUBLIC_URL', production ? undefined : 'http://localhost:8080')
-  if (production && env.PUBLIC_URL?.startsWith('http://') && !isLoopback(publicUrl)) {
-    read.fault('PUBLIC_URL must be https in production')
-  }
+    read.oneOf('NODE_ENV', ['production', 'development', 'test'], 'production') === 'production'
+  const secure = production
+  const publicUrl = read.origin('PUBLIC_URL', production ? undefined : 'http://localhost:8080', { secure })
   const cookieSameSite = read.oneOf('COOKIE_SAMESITE', ['lax', 'strict', 'none'], 'lax')
   if (cookieSameSite === 'none' && !publicUrl.startsWith('https://')) {
     read.fault('COOKIE_SAMESITE=none needs an https PUBLIC_URL: browsers refuse such a cookie without Secure')
   }
-  const allowedOrigins = read.list('ALLOWED_ORIGINS').map((it) => read.checkOrigin('ALLOWED_ORIGINS', it))
-  const appUrl = env.APP_URL ? read.origin('APP_URL', undefined, true) : undefined
+  const allowedOrigins = read
+    .list('ALLOWED_ORIGINS')
+    .map((origin) => read.checkAppUrl('ALLOWED_ORIGINS', origin, { secure }))
+  const appUrl = env.APP_URL
+    ? read.checkAppUrl('APP_URL', env.APP_URL, { allowPath: true, secure })
+    : undefined
   const config: Config = {
     production,
     host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
     port: read.integer('PORT', 8080, 0, 65_535),
     publicUrl,
     appUrl,
-    signInUrl: env.SIGN_IN_URL ? readSignInUrl(read, production) : (appUrl ?? allowedOrigins[0]),
+    signInUrl: env.SIGN_IN_URL
+      ? read.checkAppUrl('SIGN_IN_URL', env.SIGN_IN_URL, { allowPath: true, secure })
+      : (appUrl ?? allowedOrigins[0]),
     appName: read.text('APP_NAME', new URL(publicUrl).hostname),
     brand: readBrand(env, read),
     allowedOrigins,
@@ -128,7 +134,7 @@ export function loadConfig(env: Environment): Config {
     databaseUrl: readDatabaseUrl(env, read),
     ...readRedis(env, read),
     redisIncarnation: production ? undefined : env.REDIS_INCARNATION || undefined,
-    appSecrets: readSecrets(read),
+    appSecrets: readAppSecrets(read, production),
     runMigrations: read.flag('RUN_MIGRATIONS', false),
     mail: readMail(env, read, production),
     accessToken: {
@@ -144,8 +150,8 @@ export function loadConfig(env: Environment): Config {
     ledgerFlushMs: read.integer('LEDGER_FLUSH_MS', 500, 50, 60_000),
     cookieSameSite,
     passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
-    breachedPasswordsUrl: readBreachedPasswordsUrl(read),
-    passkeys: readPasskeys(read, publicUrl, allowedOrigins),
+    breachedPasswordsUrl: readBreachedPasswordsUrl(read, secure),
+    passkeys: readPasskeys(read, publicUrl, allowedOrigins, secure),
     argon2: {
       memoryKib: read.integer('ARGON2_MEMORY_KIB', 19_456, production ? 19_456 : 8, 1_048_576),
       iterations: read.integer('ARGON2_ITERATIONS', 2, production ? 2 : 1, 20),
@@ -170,61 +176,33 @@ export function loadConfig(env: Environment): Config {
   return Object.freeze(config)
 }
 
-function readSignInUrl(read: Reader, production: boolean): string {
-  const url = read.origin('SIGN_IN_URL', undefined, true)
-  if (production && !url.startsWith('https://') && !isLoopback(url))
-    read.fault('SIGN_IN_URL must be https in production')
-  return url
-}
-
-function readMail(env: Environment, read: Reader, production: boolean): MailConfig {
-  const sender = {
-    from: read.mailbox('MAIL_FROM', production ? undefined : 'Ratchet <ratchet@localhost>'),
-    replyTo: env.MAIL_REPLY_TO ? read.mailbox('MAIL_REPLY_TO') : undefined,
-  }
-  if (env.RESEND_API_KEY && env.SMTP_URL)
-    read.fault('RESEND_API_KEY and SMTP_URL contradict each other: set one')
-  if (env.RESEND_API_KEY) {
-    return {
-      ...sender,
-      kind: 'resend',
-      apiKey: env.RESEND_API_KEY,
-      baseUrl: env.RESEND_BASE_URL || undefined,
-      webhookSecret: readWebhookSecret(env, read),
-    }
-  }
-  if (env.SMTP_URL) return { ...sender, kind: 'smtp', url: read.url('SMTP_URL', ['smtp:', 'smtps:']) }
-  if (production) read.fault('RESEND_API_KEY or SMTP_URL is missing: mail could not be sent')
-  return { ...sender, kind: 'inbox', dir: read.text('INBOX_DIR', '.data/inbox') }
-}
-
-function readWebhookSecret(env: Environment, read: Reader): string | undefined {
-  const secret = env.RESEND_WEBHOOK_SECRET
-  if (secret && !/^whsec_[A-Za-z0-9+/]{16,}={0,2}$/.test(secret)) {
-    read.fault('RESEND_WEBHOOK_SECRET must be the secret that Resend shows beside the webhook, whsec_…')
-  }
-  return secret || undefined
-}
-
-function readBreachedPasswordsUrl(read: Reader): string | undefined {
+function readBreachedPasswordsUrl(read: Reader, secure: boolean): string | undefined {
   const url = read.text('BREACHED_PASSWORDS_URL', 'https://api.pwnedpasswords.com')
-  return url === 'off' ? undefined : read.checkOrigin('BREACHED_PASSWORDS_URL', url, true)
+  const rules = { allowPath: true, secure }
+  return url === 'off' ? undefined : read.checkOrigin('BREACHED_PASSWORDS_URL', url, rules)
 }
 
 // The origin of a mobile app, as it uses passkeys: android:apk-key-hash:…, ios:bundle-id:…
 const ORIGIN_OF_APP = /^(?:android|ios):[\w-]+:[\w.=-]+$/
 
-function readPasskeys(read: Reader, publicUrl: string, allowed: readonly string[]): Config['passkeys'] {
+function readPasskeys(
+  read: Reader,
+  publicUrl: string,
+  allowed: readonly string[],
+  secure: boolean,
+): Config['passkeys'] {
   const rpId = read.text('PASSKEY_RP_ID', new URL(publicUrl).hostname)
   const isOf = (host: string) => host === rpId || host.endsWith(`.${rpId}`)
   if (!/^[a-z0-9.-]+$/.test(rpId) || !isOf(new URL(publicUrl).hostname)) {
     read.fault('PASSKEY_RP_ID must be the host of PUBLIC_URL or a domain above it')
   }
-  // Allowed origins on other domains are left out: browsers bind passkeys to the domain.
-  const ofOurs = [publicUrl, ...allowed].filter((origin) => isOf(new URL(origin).hostname))
+  // Allowed origins on other domains, and those of apps, are left out: browsers bind passkeys to the domain.
+  const ofOurs = [publicUrl, ...allowed].filter((it) => /^https?:/.test(it) && isOf(new URL(it).hostname))
   const others = read
     .list('PASSKEY_ORIGINS')
-    .map((origin) => (ORIGIN_OF_APP.test(origin) ? origin : read.checkOrigin('PASSKEY_ORIGINS', origin)))
+    .map((origin) =>
+      ORIGIN_OF_APP.test(origin) ? origin : read.checkOrigin('PASSKEY_ORIGINS', origin, { secure }),
+    )
   return { rpId, origins: [...new Set([...ofOurs, ...others])] }
 }
 
@@ -237,15 +215,3 @@ function readRedis(env: Environment, read: Reader): Pick<Config, 'redis' | 'redi
   if (env.REDIS_CA && redis?.tls === false) read.fault('REDIS_CA needs a REDIS_URL that begins with rediss')
   return { redis: redis as RedisServers, redisCa }
 }
-
-function readSecrets(read: Reader): string[] {
-  const secrets = read.list('APP_SECRETS')
-  if (secrets.length === 0) read.fault('APP_SECRETS is missing')
-  if (secrets.some((secret) => Buffer.byteLength(secret) < 32)) {
-    read.fault('APP_SECRETS: each secret needs 32 bytes or more')
-  }
-  if (new Set(secrets).size !== secrets.length) read.fault('APP_SECRETS: a secret is listed twice')
-  return secrets
-}
-
-const isLoopback = (url: string) => ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname)

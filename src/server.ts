@@ -60,7 +60,7 @@ export async function serve(
 }
 
 async function main(): Promise<void> {
-  const config = loadConfig({ NODE_ENV: 'production', ...environment() })
+  const config = loadConfig(environment())
   if (config.runMigrations) {
     const { migrateDatabase } = await import('./cli/migrate.ts')
     await migrateDatabase(config.databaseUrl, console.log)

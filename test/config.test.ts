@@ -1,3 +1,4 @@
+import { randomBytes, randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import proxyAddr from '@fastify/proxy-addr'
@@ -10,6 +11,7 @@ const THIS = fileURLToPath(import.meta.url)
 
 const SECRET = 'a-secret-of-thirty-two-bytes-or-more'
 const DEVELOPMENT: Environment = {
+  NODE_ENV: 'development',
   DATABASE_URL: 'postgresql://ratchet:pg-password@db:5432/ratchet',
   REDIS_URL: 'redis://:redis-password@cache:6379',
   APP_SECRETS: SECRET,
@@ -83,7 +85,9 @@ t.test('.env.example names the actual defaults', async (t) => {
   )
   // DB_PORT is used only together with the other parts.
   const { DB_PORT, ...defaults } = commented
-  t.strictSame(loadConfig({ ...DEVELOPMENT, ...defaults }), loadConfig(DEVELOPMENT))
+  t.strictSame(loadConfig({ ...PRODUCTION, ...defaults }), loadConfig(PRODUCTION))
+  const { INBOX_DIR } = defaults
+  t.strictSame(loadConfig({ ...DEVELOPMENT, INBOX_DIR }), loadConfig(DEVELOPMENT))
   const parts = { ...WITHOUT_DATABASE, ...PARTS }
   t.strictSame(loadConfig({ ...parts, DB_PORT }), loadConfig(parts))
 })
@@ -122,6 +126,152 @@ t.test('an empty variable counts as not set', async (t) => {
   t.strictSame(loadConfig({ ...DEVELOPMENT, ...empty }), loadConfig(DEVELOPMENT))
 })
 
+t.test('without NODE_ENV, or with an empty one, a server is in production', async (t) => {
+  const { NODE_ENV: _, ...unset } = PRODUCTION
+  const production = loadConfig(PRODUCTION)
+  t.equal(production.production, true)
+  for (const env of [unset, { ...unset, NODE_ENV: undefined }, { ...unset, NODE_ENV: '' }]) {
+    t.strictSame(loadConfig(env), production)
+  }
+  t.match(faultsOf({ ...WITHOUT_DATABASE, NODE_ENV: '' }).join('\n'), /PUBLIC_URL is missing/)
+  for (const value of ['prod', 'Production', 'staging', ' ']) {
+    t.match(faultsOf({ ...PRODUCTION, NODE_ENV: value }), [/^NODE_ENV must be one of/], value)
+  }
+})
+
+t.test('production speaks https with everything, except on this machine', async (t) => {
+  const resend = { ...PRODUCTION, SMTP_URL: undefined, RESEND_API_KEY: 're_key' }
+  const cases: [name: string, env: Environment][] = [
+    ['PUBLIC_URL', PRODUCTION],
+    ['APP_URL', PRODUCTION],
+    ['ALLOWED_ORIGINS', PRODUCTION],
+    ['PASSKEY_ORIGINS', PRODUCTION],
+    ['BREACHED_PASSWORDS_URL', PRODUCTION],
+    ['RESEND_BASE_URL', resend],
+  ]
+  for (const [name, env] of cases) {
+    const faults = (value: string) =>
+      faultsOf({ ...env, [name]: value }).filter((fault) => fault.startsWith(`${name} must be`))
+    for (const host of [
+      'example.com',
+      '10.0.0.1',
+      '0.0.0.0',
+      'localhost.example.com',
+      '127.0.0.1.example.com',
+    ]) {
+      t.match(faults(`http://${host}`), [/^\w+ must be https in production/], `${name}: ${host}`)
+      t.strictSame(
+        faultsOf({ ...env, NODE_ENV: 'development', [name]: `http://${host}`, PASSKEY_RP_ID: '' }).filter(
+          (fault) => /must be https/.test(fault),
+        ),
+        [],
+      )
+    }
+    for (const host of ['localhost', 'localhost:3000', '127.0.0.1:8025', '[::1]', '127.9.9.9']) {
+      t.strictSame(faults(`http://${host}`), [], `${name}: ${host}`)
+    }
+    t.strictSame(faults('https://example.com'), [], name)
+    t.equal(faults('ftp://example.com').length, 1, name)
+  }
+  for (const name of ['APP_URL', 'BREACHED_PASSWORDS_URL']) {
+    t.match(
+      faultsOf({ ...PRODUCTION, [name]: 'HTTP://Example.com/x' }),
+      [/must be https in production/],
+      name,
+    )
+  }
+  t.match(faultsOf({ ...PRODUCTION, ALLOWED_ORIGINS: 'https://a.example,http://b.example' }), [
+    /^ALLOWED_ORIGINS/,
+  ])
+  t.strictSame(faultsOf({ ...PRODUCTION, BREACHED_PASSWORDS_URL: 'off' }), [])
+})
+
+t.test('an app may have a scheme of its own, as an origin and in links', async (t) => {
+  const origins = [
+    'capacitor://localhost',
+    'ionic://localhost',
+    'app://-',
+    'tauri://localhost',
+    'app://my.app:80',
+  ]
+  t.strictSame(loadConfig({ ...PRODUCTION, ALLOWED_ORIGINS: origins.join() }).allowedOrigins, origins)
+  t.strictSame(
+    loadConfig({ ...PRODUCTION, ALLOWED_ORIGINS: 'capacitor://localhost' }).passkeys.origins,
+    ['https://auth.example.com'],
+    'a passkey belongs to a domain',
+  )
+  const links = ['com.example.app:/auth', 'com.example.app://auth', 'myapp://link/auth', 'com.example.app:']
+  for (const value of links) {
+    t.equal(loadConfig({ ...PRODUCTION, APP_URL: `${value}/` }).appUrl, value)
+  }
+  t.equal(
+    loadConfig({ ...PRODUCTION, APP_URL: 'https://app.example.com/#/auth' }).appUrl,
+    'https://app.example.com/#/auth',
+  )
+  const never = [
+    'javascript:/x',
+    'JavaScript://x',
+    'data:/x',
+    'file:///x',
+    'ws://x',
+    'ftp://x',
+    'blob://x',
+    'mailto:/x',
+  ]
+  for (const value of [
+    ...never,
+    'localhost:3000',
+    'app.example.com',
+    'app://a b',
+    'app://x?y=1',
+    '*',
+    'null',
+  ]) {
+    for (const name of ['APP_URL', 'ALLOWED_ORIGINS']) {
+      t.match(
+        faultsOf({ ...PRODUCTION, [name]: value }),
+        [new RegExp(`^${name} must be`)],
+        `${name}: ${value}`,
+      )
+    }
+  }
+  for (const value of ['com.example.app:/x', 'app:/', 'capacitor://localhost/x', 'app://']) {
+    t.match(faultsOf({ ...PRODUCTION, ALLOWED_ORIGINS: value }), [/^ALLOWED_ORIGINS must be/], value)
+  }
+})
+
+t.test('a secret that is a pattern is refused in production, and not shown', async (t) => {
+  const patterns = [
+    'a'.repeat(32),
+    `${'a'.repeat(40)}b`,
+    'ab'.repeat(20),
+    'changeme'.repeat(5),
+    'change-me-'.repeat(5).slice(0, 43),
+    'correcthorsebattery1correcthorsebattery1',
+    '😀'.repeat(8),
+    '0'.repeat(64),
+    '01'.repeat(16),
+    '0123456789'.repeat(4),
+    'abcdefghijklmnopqrstuvwxyz0123456789',
+    'zyxwvutsrqponmlkjihgfedcba9876543210',
+    'aabbccddeeffgghhiijjkkllmmnnooppqq',
+  ]
+  for (const pattern of patterns) {
+    for (const secrets of [pattern, `${SECRET},${pattern}`]) {
+      const faults = faultsOf({ ...PRODUCTION, APP_SECRETS: secrets })
+      t.match(faults, [/^APP_SECRETS: .* pattern/], pattern)
+      t.notOk(faults.join().includes(pattern))
+    }
+    t.strictSame(faultsOf({ ...DEVELOPMENT, APP_SECRETS: pattern }), [])
+  }
+  const encodings = ['base64', 'base64url', 'hex'] as const
+  for (let n = 0; n < 500; n++) {
+    const secrets = encodings.map((encoding) => randomBytes(32).toString(encoding))
+    secrets.push(Array.from({ length: 32 }, () => randomInt(10)).join(''))
+    t.strictSame(faultsOf({ ...PRODUCTION, APP_SECRETS: secrets.join() }), [])
+  }
+})
+
 t.test('all errors are reported at once, by name', async (t) => {
   const message = new ConfigError(
     faultsOf({ NODE_ENV: 'production', PORT: 'eighty', LOG_LEVEL: 'loud', RUN_MIGRATIONS: 'yes' }),
@@ -151,6 +301,9 @@ t.test('no error shows a value', async (t) => {
     TRUST_PROXY: 'hidden-value',
     MAIL_FROM: 'hidden-value',
     PASSKEY_ORIGINS: 'hidden-value',
+    APP_URL: 'hidden-value',
+    RESEND_BASE_URL: 'hidden-value',
+    BREACHED_PASSWORDS_URL: 'hidden-value',
   })
   t.ok(faults.length >= 9, `${faults.length} faults`)
   t.notMatch(faults.join('\n'), /hidden-value/)

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { loadEnvFile } from 'node:process'
-import { environment } from '../config.ts'
+import { parseEnv } from 'node:util'
+import { completeEnvironment, environment } from '../config.ts'
 
 /** The file in which a development server that runs in this folder stores its settings, in Node's `.env` format. */
 export const DEV_ENVIRONMENT = resolve('.data/environment')
@@ -11,6 +11,6 @@ export function findEnvironment(): void {
   const { NODE_ENV, DATABASE_URL, DB_HOST, DB_SECRET_JSON } = environment()
   if (NODE_ENV === 'production' || DATABASE_URL || DB_HOST || DB_SECRET_JSON || !existsSync(DEV_ENVIRONMENT))
     return
-  loadEnvFile(DEV_ENVIRONMENT)
+  completeEnvironment(parseEnv(readFileSync(DEV_ENVIRONMENT, 'utf8')))
   console.error('using the development server of this folder')
 }

@@ -12,7 +12,7 @@ const PUBLISH_MS = 10 * 60_000
 /** `keys list`, `keys rotate`, `keys retire <kid>`: the signing keys of access tokens. */
 export async function keys(args: readonly string[]): Promise<void> {
   const { action, about: kid, flags } = parseCall('keys', args)
-  const config = loadConfig({ NODE_ENV: 'production', ...environment() })
+  const config = loadConfig(environment())
   await requireMigrations(config.databaseUrl)
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   try {

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { migrateDatabase } from '../cli/migrate.ts'
 import { type Config, environment, loadConfig } from '../config.ts'
 import { explain } from '../platform/explain.ts'
+import { isLoopback } from '../platform/loopback.ts'
 import { serve } from '../server.ts'
 import { readOrCreateAppSecret } from './app-secret.ts'
 import { isListening } from './embedded/port.ts'
@@ -138,7 +139,7 @@ async function developmentDefaults(env: Environment): Promise<Environment> {
 
 /** The demo account's password is public, so it must not be created in a database that others use. */
 function isOurs(config: Config, embedded: boolean): boolean {
-  return embedded || ['localhost', '127.0.0.1', '[::1]'].includes(new URL(config.databaseUrl).hostname)
+  return embedded || isLoopback(new URL(config.databaseUrl).hostname)
 }
 
 const withoutEmpty = (env: Readonly<Environment>): Environment =>

@@ -1,3 +1,5 @@
+import { isLoopback } from './loopback.ts'
+
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -7,6 +9,19 @@ export type Reader = ReturnType<typeof reader>
 const ADDRESS = String.raw`[^\s<>"@,;:()\\]+@[^\s<>"@,;:()\\]+`
 const NAME = String.raw`(?:"[^"\\\p{Cc}]+"|[^\s<>"@,;:\\\p{Cc}](?:[^<>"@,;:\\\p{Cc}]*[^\s<>"@,;:\\\p{Cc}])?)`
 const MAILBOX = new RegExp(`^(?:${ADDRESS}|${NAME} ?<${ADDRESS}>)$`, 'u')
+
+// What browsers and mail programs open by themselves is no scheme of an app.
+const OWN_SCHEME =
+  /^(?!(?:https?|wss?|ftps?|file|filesystem|blob|data|about|javascript|vbscript|view-source|mailto):)[a-z][a-z0-9+.-]*:\//
+const ORIGIN_OF_APP = /^[^:]+:\/\/[a-z0-9._-]+(?::\d{1,5})?$/
+const BASE_OF_APP = /^[^:]+:(?:\/\/[a-z0-9._-]+(?::\d{1,5})?)?(?:\/[\w.~%/-]*)?$/
+
+interface UrlRules {
+  /** Whether more than an origin is allowed: it is the base of URLs. */
+  allowPath?: boolean
+  /** Whether http is refused, except on this machine. */
+  secure?: boolean
+}
 
 /** Reads variables one by one and collects their faults. A fault names the variable and never its value. */
 export function reader(env: Environment) {
@@ -25,13 +40,28 @@ export function reader(env: Environment) {
     }
     return value
   }
-  function checkOrigin(name: string, value: string, allowPath = false): string {
+  /** Without a trailing slash. */
+  function checkOrigin(
+    name: string,
+    value: string,
+    { allowPath = false, secure = false }: UrlRules = {},
+  ): string {
     const trimmed = value.replace(/\/$/, '')
     const parsed = URL.canParse(trimmed) ? new URL(trimmed) : undefined
+    const isBase = parsed && !parsed.search && !parsed.username && !parsed.password
     const fits =
-      parsed && /^https?:$/.test(parsed.protocol) && (allowPath ? !parsed.search : parsed.origin === trimmed)
+      parsed && /^https?:$/.test(parsed.protocol) && (allowPath ? isBase : parsed.origin === trimmed)
     if (!fits) fault(`${name} must be an http(s) origin such as https://app.example.com`)
+    else if (secure && parsed.protocol === 'http:' && !isLoopback(parsed.hostname)) {
+      fault(`${name} must be https in production, except on this machine`)
+    }
     return fits ? trimmed : 'http://invalid'
+  }
+  /** The same, or a URL of an app with a scheme of its own: `capacitor://localhost`, `com.example.app:/auth`. */
+  function checkAppUrl(name: string, value: string, rules: UrlRules): string {
+    const trimmed = value.replace(/\/$/, '')
+    const shape = rules.allowPath ? BASE_OF_APP : ORIGIN_OF_APP
+    return OWN_SCHEME.test(value) && shape.test(trimmed) ? trimmed : checkOrigin(name, value, rules)
   }
   return {
     faults: faults as readonly string[],
@@ -39,9 +69,10 @@ export function reader(env: Environment) {
     text,
     url,
     checkOrigin,
-    origin(name: string, fallback?: string, allowPath = false): string {
+    checkAppUrl,
+    origin(name: string, fallback?: string, rules?: UrlRules): string {
       const value = text(name, fallback)
-      return value ? checkOrigin(name, value, allowPath) : 'http://invalid'
+      return value ? checkOrigin(name, value, rules) : 'http://invalid'
     },
     mailbox(name: string, fallback?: string): string {
       const value = text(name, fallback)

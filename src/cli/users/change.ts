@@ -104,7 +104,7 @@ async function describeDeletion(context: AdminContext, account: Account): Promis
 
 /** The context with an outbox: this process queues mail, and running nodes send it. */
 async function withMail(context: AdminContext) {
-  const config = loadConfig({ NODE_ENV: 'production', ...environment() })
+  const config = loadConfig(environment())
   const { appSecrets, appName, publicUrl, appUrl, brand: look } = config
   const platform = { ...context, secrets: createSecrets(appSecrets), log: console, metrics: createMetrics() }
   const mailer = { name: 'none', send: () => Promise.reject(new Error('only running nodes send mail')) }
