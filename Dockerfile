@@ -24,6 +24,7 @@ RUN npm ci --omit=dev --omit=optional --ignore-scripts
 COPY --from=build /app/node_modules/@node-rs/ node_modules/@node-rs/
 
 FROM ${NODE_IMAGE}
+# Without NODE_ENV the server is in production too; its dependencies read it as well.
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
 WORKDIR /app
 COPY package.json ./

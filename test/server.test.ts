@@ -43,6 +43,8 @@ t.test(
   async (t) => {
     const secret = 'too-short-canary'
     const { child, output } = start({
+      // As in an environment file with a line that was left empty.
+      NODE_ENV: '',
       APP_SECRETS: secret,
       RESEND_API_KEY: 'canary-key',
       SMTP_URL: 'smtp://localhost',

@@ -95,9 +95,7 @@ async function startServer(smtpUrl: string) {
     cwd: folder,
     env: {
       // The JavaScript Redis has no replication id, so production does not trust it.
-      ...(redis.incarnation
-        ? { NODE_ENV: 'test', REDIS_INCARNATION: redis.incarnation }
-        : { NODE_ENV: 'production' }),
+      ...(redis.incarnation ? { NODE_ENV: 'test', REDIS_INCARNATION: redis.incarnation } : {}),
       HOST: '127.0.0.1',
       PORT: `${port}`,
       PUBLIC_URL: url,

@@ -46,6 +46,8 @@ export const COMMANDS = [
   ['keys list [--json]', 'lists the keys that sign access tokens, oldest first'],
   ['keys rotate', 'publishes a new key, which signs ten minutes later'],
   ['keys retire <kid>', 'stops signing with a key, which verifies until its last token has expired'],
+  ['mail list [--limit <n>] [--json]', 'lists mail that waits or was given up, and why'],
+  ['mail resume', 'tries held mail now, after the cause has been mended'],
   [
     'mail suppressed [--json]',
     'lists addresses that get no mail, because it bounced or they complained, newest first',

@@ -82,6 +82,7 @@ const TABLES = [
   'one_time_tokens',
   'used_tokens',
   'outbox_messages',
+  'outbox_holds',
   'signing_keys',
   'audit_events',
   'totp_factors',

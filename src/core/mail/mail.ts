@@ -1,7 +1,16 @@
+import type { Database } from '../../platform/database.ts'
 import { canonicalAddress } from '../../platform/email-address.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
-import { type Message, type Outbox, type SourceCap, Undeliverable } from '../outbox/outbox.ts'
+import {
+  liftHold,
+  listUnsent,
+  type Message,
+  type Outbox,
+  type SourceCap,
+  Undeliverable,
+  type UnsentMessage,
+} from '../outbox/outbox.ts'
 import type { Brand } from './brand.ts'
 import type { Languages, Reader } from './languages.ts'
 import { type MailContent, type MailData, type MailTemplate, REPLACES } from './mail-data.ts'
@@ -66,7 +75,7 @@ export interface MailDeps extends UsesPlatform<'db' | 'log' | 'metrics'> {
 }
 
 /** The name of the kind in the outbox. */
-export const MAIL_KIND = 'mail'
+const KIND = 'mail'
 const MAX_PER_HOUR = 10
 
 /**
@@ -93,7 +102,7 @@ export function openMail({ db, log, metrics, outbox, mailer, brand, languages }:
   }
 
   const queue = outbox.define({
-    name: MAIL_KIND,
+    name: KIND,
     maxPerHour: MAX_PER_HOUR,
     deliver,
     report: createMailReport({ log, metrics }),
@@ -117,3 +126,10 @@ export function openMail({ db, log, metrics, outbox, mailer, brand, languages }:
 }
 
 const lifetimeOf = (minutes: number) => minutes * 60_000
+
+/** Up to `limit` mails that wait, next first, and up to `limit` that were given up, latest first. */
+export const listUnsentMails = (db: Database, now: number, limit: number): Promise<UnsentMessage[]> =>
+  listUnsent(db, KIND, now, limit)
+
+/** Ends a hold early, for an operator who has mended its cause. False if mail is not held. */
+export const resumeMail = (db: Database, now: number): Promise<boolean> => liftHold(db, KIND, now)
