@@ -59,6 +59,8 @@ export interface Recipient extends Pick<Reader, 'locale'> {
 }
 
 export interface EnqueueOptions extends Pick<Reader, 'acceptLanguage'> {
+  /** Milliseconds until nothing in the mail works any more; by default `minutes` of its data. */
+  lifetimeMs?: number | undefined
   /**
    * A second cap, per source: past `perHour` mails of this template to this recipient that `source` caused within an
    * hour, the mail waits as well. Name the client, for example with `clientKey`, so that a stranger's requests do not
@@ -91,14 +93,15 @@ export function openMail({ db, log, metrics, outbox, mailer, brand, languages }:
     // Checked here and not in `enqueue`: no request may reveal what is known about an address.
     const suppression = await findSuppression(db, recipient)
     if (suppression && isHeldBack(template, suppression)) return { withhold: `suppressed: ${suppression}` }
-    const { letter, minutes, ...data } = payload as Payload
-    // The outbox knows it, except of a mail that the previous release queued.
-    if (minutes !== undefined && ageMs >= lifetimeOf(minutes)) throw new Undeliverable('expired')
-    const rendered =
-      letter ??
-      renderMail(template, { ...data, minutes } as MailData<MailTemplate>, languages.get(undefined), brand)
-    await mailer.send({ id, to: recipient, ...rendered })
+    const letter = (payload as Payload).letter ?? renderAsBefore(template, payload as Payload, ageMs)
+    await mailer.send({ id, to: recipient, ...letter })
     return undefined
+  }
+
+  /** Renders a mail that the previous release queued; the outbox does not know when its link ends. */
+  function renderAsBefore(template: MailTemplate, data: Payload, ageMs: number): RenderedMail {
+    if (data.minutes !== undefined && ageMs >= lifetimeOf(data.minutes)) throw new Undeliverable('expired')
+    return renderMail(template, data, languages.get(undefined), brand)
   }
 
   const queue = outbox.define({
@@ -109,15 +112,16 @@ export function openMail({ db, log, metrics, outbox, mailer, brand, languages }:
   })
 
   return {
-    async enqueue(tx, { email, locale }, { template, data }, { acceptLanguage, delayPast } = {}) {
+    async enqueue(tx, { email, locale }, { template, data }, options = {}) {
       if (!/^\P{Cc}+$/u.test(email)) throw new TypeError('a recipient must be one line of text')
+      const { acceptLanguage, lifetimeMs, delayPast } = options
       const language = languages.get(languages.choose({ locale, acceptLanguage }))
       await queue(tx, {
         topic: template,
         // An account that could not be brought over has another spelling: mail to it is counted and withheld all the same.
         recipient: canonicalAddress(email) ?? email,
         payload: { ...data, letter: renderMail(template, data, language, brand) } satisfies Payload,
-        lifetimeMs: 'minutes' in data ? lifetimeOf(data.minutes) : undefined,
+        lifetimeMs: lifetimeMs ?? ('minutes' in data ? lifetimeOf(data.minutes) : undefined),
         replaces: REPLACES[template],
         sourceCap: delayPast,
       })

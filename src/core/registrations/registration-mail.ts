@@ -100,17 +100,11 @@ export function createRegistrationMail(deps: RegistrationMailDeps): Registration
         userAgent: registration.userAgent ?? undefined,
       })
     }
-    const firstToExpire = Math.min(...listed.map(({ expiresAt }) => expiresAt.getTime()))
-    const minutes = Math.floor((firstToExpire - now.getTime()) / 60_000)
+    const lifetimes = listed.map(({ expiresAt }) => expiresAt.getTime() - now.getTime())
+    const minutes = Math.floor(Math.min(...lifetimes) / 60_000)
     const { locale } = listed[0] as Registration
-    await mail.enqueue(
-      tx,
-      { email, locale },
-      {
-        template: 'confirm_registration',
-        data: { registrations, minutes },
-      },
-    )
+    const content = { template: 'confirm_registration', data: { registrations, minutes } } as const
+    await mail.enqueue(tx, { email, locale }, content, { lifetimeMs: Math.max(...lifetimes) })
   }
 
   /** The link that was mailed before, or the first one. A new one if no secret opens the old one any more. */

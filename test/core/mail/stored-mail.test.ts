@@ -122,6 +122,17 @@ t.test('… but not after its link has ended, and not for longer than a day', as
   t.equal(state.sent.length, 0)
 })
 
+t.test('a mail may outlive the first of its links, if its caller says so', async (t) => {
+  const { state, queue } = recordingQueue(START)
+  await queue.enqueueIn(asTransaction(db), to, reset, { lifetimeMs: 90 * MINUTE })
+  await queue.enqueueIn(asTransaction(db), 'bob@example.test', reset, { lifetimeMs: 30 * MINUTE })
+  state.now += 89 * MINUTE
+  await queue.drain()
+  t.match(state.sent, [{ to, text: link }])
+  t.equal(state.sent.length, 1)
+  t.match(await db.outboxMessage.findFirst({ where: { gaveUpAt: { not: null } } }), { lastError: 'expired' })
+})
+
 t.test('the previous release can render what this one queues', async (t) => {
   const { queue } = recordingQueue(START)
   await queue.enqueue(to, reset)
