@@ -157,7 +157,15 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     await app.services.outbox.drain()
     // This node cannot drain mail that another node is about to send.
     const to = canonicalAddress(address) ?? address
-    const untried = { recipient: to, sentAt: null, gaveUpAt: null, lastError: null }
+    const now = new Date(options.clock?.now() ?? Date.now())
+    const untried = {
+      recipient: to,
+      sentAt: null,
+      gaveUpAt: null,
+      lastError: null,
+      // What waits for a cap does not count.
+      OR: [{ scheduledAt: null }, { scheduledAt: { lte: now } }],
+    }
     await eventually(async () => (await app.services.db.outboxMessage.count({ where: untried })) === 0)
     const files = await readdir(inboxDir)
     const mails = await Promise.all(

@@ -124,8 +124,8 @@ t.test('… but not after its link has ended, and not for longer than a day', as
 
 t.test('a mail may outlive the first of its links, if its caller says so', async (t) => {
   const { state, queue } = recordingQueue(START)
-  await queue.enqueueIn(asTransaction(db), to, reset, { lifetimeMs: 90 * MINUTE })
-  await queue.enqueueIn(asTransaction(db), 'bob@example.test', reset, { lifetimeMs: 30 * MINUTE })
+  await queue.enqueueIn(asTransaction(db), { email: to }, reset, { lifetimeMs: 90 * MINUTE })
+  await queue.enqueueIn(asTransaction(db), { email: 'bob@example.test' }, reset, { lifetimeMs: 30 * MINUTE })
   state.now += 89 * MINUTE
   await queue.drain()
   t.match(state.sent, [{ to, text: link }])

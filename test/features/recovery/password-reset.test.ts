@@ -257,3 +257,12 @@ t.test('a form without one password, and a busy server, keep the link too', asyn
   passwords.hash = hash
   t.equal((await submit()).status, 200)
 })
+
+t.test('one client causes five mails an hour, and the newest link of the others waits', async (t) => {
+  const { email } = await server.createAccount()
+  for (let n = 0; n < 8; n++) t.equal((await request(email)).status, 202)
+  const mails = (await server.mailsTo(email)).filter(({ text }) => /reset-password/.test(text))
+  t.equal(mails.length, 5)
+  const waiting = { recipient: email, topic: 'reset_password', sentAt: null }
+  t.match(await server.db.outboxMessage.findMany({ where: waiting }), [{ attempts: 0, gaveUpAt: null }])
+})
