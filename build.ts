@@ -13,7 +13,6 @@ const BUNDLED = new Set([
   'fastify',
   'jose',
   'prom-client',
-  'rate-limiter-flexible',
   'typebox',
 ])
 // CommonJS modules in an ECMAScript bundle still call `require` for what is not in it.

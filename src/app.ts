@@ -12,6 +12,7 @@ import { pages } from './features/pages/pages.plugin.ts'
 import { recovery } from './features/recovery/recovery.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
+import { createDeviceTokens } from './http/device-tokens.ts'
 import { input } from './http/input.ts'
 import { createLimits } from './http/limits.ts'
 import { openapi } from './http/openapi.ts'
@@ -78,7 +79,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
 
-  const limits = createLimits(services, config.rateLimits)
+  const limits = createLimits(services, config.routeBudgets, config.rateLimits)
   await app.register(problemDetails)
   await app.register(brandedPages, { name: config.appName, signInUrl: config.signInUrl })
   await app.register(securityHeaders, { https: publicUrl.startsWith('https://') })
@@ -100,10 +101,12 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 
   // Each feature picks the services that its type names.
   const cookies = sessionCookies(publicUrl, config.cookieSameSite)
+  const origins = createTrustedOrigins(publicUrl, allowedOrigins)
   const http = {
     limits,
     cookies,
-    origins: createTrustedOrigins(publicUrl, allowedOrigins),
+    origins,
+    deviceTokens: createDeviceTokens(services, cookies, origins),
     respond: createTokenResponse(services.accessTokens, cookies, clock),
   }
   const uses = { ...services, ...http }

@@ -5,6 +5,7 @@ import { readDatabaseUrl } from './platform/database-url.ts'
 import { type Environment, type Reader, reader } from './platform/environment.ts'
 import { type MailSettings, readMail } from './platform/mail-settings.ts'
 import { parseRedisUrl, REDIS_URL_FORMS, type RedisServers } from './platform/redis-url.ts'
+import { type RouteBudgets, readBudgets } from './platform/route-budgets.ts'
 import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.ts'
 
 /** Configuration, from the environment only. It is checked at start, and all faults are reported together, by name. */
@@ -38,6 +39,8 @@ export interface Config {
   readonly accessToken: { ttl: number; alg: AccessTokenAlg; audience: string }
   /** Seconds. */
   readonly refresh: { idleTtl: number; absoluteTtl: number; grace: number }
+  /** Live sessions of an account: beyond it, a sign-in ends those that were used longest ago. */
+  readonly maxSessionsPerAccount: number
   /** Milliseconds between two writes of rotations to the ledger. */
   readonly ledgerFlushMs: number
   readonly cookieSameSite: 'lax' | 'strict' | 'none'
@@ -58,6 +61,7 @@ export interface Config {
   /** Where metrics are served, if at all: on a separate port or, in development, on the main one. */
   readonly metricsPort: number | 'same' | undefined
   readonly rateLimits: boolean
+  readonly routeBudgets: RouteBudgets
   readonly logLevel: string
 }
 
@@ -147,6 +151,7 @@ export function loadConfig(env: Environment): Config {
       absoluteTtl: read.integer('REFRESH_ABSOLUTE_TTL', 90 * 86_400, 60, 400 * 86_400),
       grace: read.integer('REFRESH_GRACE', 10, 0, 60),
     },
+    maxSessionsPerAccount: read.integer('MAX_SESSIONS_PER_ACCOUNT', 100, 1, 10_000),
     ledgerFlushMs: read.integer('LEDGER_FLUSH_MS', 500, 50, 60_000),
     cookieSameSite,
     passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
@@ -166,6 +171,7 @@ export function loadConfig(env: Environment): Config {
         ? undefined
         : 'same',
     rateLimits: production || read.flag('RATE_LIMITS', true),
+    routeBudgets: readBudgets(read),
     logLevel: read.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
   }
   if (config.refresh.idleTtl > config.refresh.absoluteTtl) {

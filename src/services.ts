@@ -101,8 +101,15 @@ export async function openServices(config: Config, clock: Clock, log: Log): Prom
   }
 }
 
-const sessionsOptions = ({ refresh, ledgerFlushMs, accessToken, redisIncarnation }: Config) => ({
+const sessionsOptions = ({
+  refresh,
+  maxSessionsPerAccount,
+  ledgerFlushMs,
+  accessToken,
+  redisIncarnation,
+}: Config) => ({
   lifetimes: refresh,
+  maxPerAccount: maxSessionsPerAccount,
   ledgerFlushMs,
   accessTokenTtl: accessToken.ttl,
   incarnation: redisIncarnation,

@@ -121,6 +121,46 @@ t.test('defaults', async (t) => {
   })
 })
 
+t.test('a budget is a known name with points and seconds', async (t) => {
+  const budgets = (list: string) => ({ ...DEVELOPMENT, RATE_LIMIT_BUDGETS: list })
+  const { routeBudgets: defaults } = loadConfig(DEVELOPMENT)
+  t.strictSame(defaults.login, { points: 30, seconds: 60 })
+  t.strictSame(loadConfig(budgets(' login=7/90 , unlock=1/1,')).routeBudgets, {
+    ...defaults,
+    login: { points: 7, seconds: 90 },
+    unlock: { points: 1, seconds: 1 },
+  })
+  for (const wrong of [
+    'login',
+    'login=30',
+    'login=0/60',
+    'login=30/0',
+    'login=-1/60',
+    'login=1.5/60',
+    'login=30/86401',
+    'login=30/60/60',
+    'Login=30/60',
+    'logins=30/60',
+    'toString=30/60',
+    '__proto__=30/60',
+    'login=30/60;unlock=30/60',
+    'login=30/60,login=40/60',
+  ]) {
+    const [fault, ...others] = faultsOf(budgets(wrong))
+    t.match(fault, /^RATE_LIMIT_BUDGETS must be a list of name=points\/seconds/, wrong)
+    t.strictSame(others, [])
+  }
+})
+
+t.test('docs/configuration.md lists every budget with its default', async (t) => {
+  const text = readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8')
+  const listed = [...text.matchAll(/^\| `(\w+)` \| (\d+)\/(\d+) \|/gm)].map(([, name, points, seconds]) => [
+    name,
+    { points: Number(points), seconds: Number(seconds) },
+  ])
+  t.strictSame(Object.fromEntries(listed), loadConfig(DEVELOPMENT).routeBudgets)
+})
+
 t.test('an empty variable counts as not set', async (t) => {
   const empty = { PORT: '', APP_URL: '', COOKIE_SAMESITE: '', ALLOWED_ORIGINS: '', TRUST_PROXY: '' }
   t.strictSame(loadConfig({ ...DEVELOPMENT, ...empty }), loadConfig(DEVELOPMENT))

@@ -1,81 +1,97 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
-import { Problem } from '../core/problems/problems.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { isProblem, Problem } from '../core/problems/problems.ts'
+import { type Budgets, createBudgets, type Point } from '../platform/budgets.ts'
 import { clientKey } from '../platform/client-key.ts'
 import type { UsesPlatform } from '../platform/platform.ts'
+import type { LimitName, RouteBudgets } from '../platform/route-budgets.ts'
 
-/** The budgets of each client address: points per number of seconds. A route names the budget that it uses. */
-const BUDGETS = {
-  /** Large, because these are cheap to answer. */
-  public: [600, 60],
-  register: [20, 60],
-  resend_verification: [20, 60],
-  verify_email: [30, 60],
-  login: [30, 60],
-  login_mfa: [30, 60],
-  login_passkey: [60, 60],
-  unlock: [30, 60],
-  keep_factors: [30, 60],
-  /** Only refusals count, so that users who share an address are never limited for refreshing. */
-  refresh_refused: [30, 60],
-  logout: [60, 60],
-  /** For every call that asks for the password again. */
-  password_check: [20, 60],
-  passkey: [30, 60],
-  change_email: [20, 60],
-  confirm_email_change: [30, 60],
-  request_password_reset: [20, 60],
-  reset_password: [30, 60],
-  admin: [120, 60],
-  /** Large, because the mail provider calls from few addresses; it retries refused calls. */
-  webhooks: [1_200, 60],
-} as const satisfies Record<string, readonly [points: number, seconds: number]>
+export type { LimitName } from '../platform/route-budgets.ts'
 
-export type LimitName = keyof typeof BUDGETS
+/**
+ * Budgets that only refusals spend: a request that is answered with success gives its point back, so that people who
+ * share an address are not refused for each other's right passwords. The others are spent by every request.
+ */
+const OF_REFUSALS: ReadonlySet<LimitName> = new Set([
+  'login',
+  'login_mfa',
+  'login_passkey',
+  'logout',
+  'verify_email',
+  'unlock',
+  'confirm_email_change',
+  'reset_password',
+  'password_check',
+])
 
-/** Takes one point from a client's budget and sets the `RateLimit` fields. @throws `too_many_attempts`. */
-export type TakePoint = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The point that the answer spends or gives back. */
+    point: (Point & { isRefused?: boolean }) | null
+  }
+}
 
-/** One limiter for each name. It counts in Redis, or in memory while Redis is unavailable. */
+/**
+ * Takes one point and sets the `RateLimit` fields. By default the budget is that of the user who is signed in, or else of
+ * the client's address; `own` names another. @throws `too_many_attempts`.
+ */
+export type TakePoint = (request: FastifyRequest, reply: FastifyReply, own?: string) => Promise<void>
+
 export type Limits = Record<LimitName, TakePoint>
 
-export function createLimits(stores: UsesPlatform<'redis' | 'redisBreaker'>, enabled: boolean): Limits {
-  const entries = Object.entries(BUDGETS).map(([name, [points, seconds]]) => [
-    name,
-    enabled ? createLimiter(stores, name, points, seconds) : async () => {},
-  ])
+export function createLimits(
+  stores: UsesPlatform<'redis' | 'redisBreaker'>,
+  routes: RouteBudgets,
+  enabled: boolean,
+): Limits {
+  const budgets = createBudgets(stores)
+  const names = Object.keys(routes) as LimitName[]
+  const entries = names.map((name) => [name, enabled ? createLimit(budgets, name, routes) : async () => {}])
   return Object.fromEntries(entries) as Limits
 }
 
-function createLimiter(
-  { redis, redisBreaker }: UsesPlatform<'redis' | 'redisBreaker'>,
-  name: string,
-  points: number,
-  seconds: number,
-): TakePoint {
-  const options = { keyPrefix: `rl:${name}`, points, duration: seconds }
-  const memory = new RateLimiterMemory(options)
-  const shared = new RateLimiterRedis({
-    ...options,
-    storeClient: redis,
-    rejectIfRedisNotReady: true,
-    inMemoryBlockOnConsumed: points + 1,
-    insuranceLimiter: memory,
-  })
-  const policy = `"${name}";q=${points};w=${seconds}`
-  return async (request, reply) => {
-    let refused = false
-    // No request waits for a Redis that is known to be unavailable.
-    const limiter = redisBreaker.isOpen ? memory : shared
-    const result = await limiter.consume(clientKey(request.ip)).catch((reason: unknown) => {
-      // Anything but a refusal is an error of the limiter itself.
-      if (!(reason instanceof RateLimiterRes)) throw reason
-      refused = true
-      return reason
-    })
-    const wait = Math.max(1, Math.ceil(result.msBeforeNext / 1000))
+function createLimit(budgets: Budgets, name: LimitName, routes: RouteBudgets): TakePoint {
+  const budget = routes[name]
+  const policy = `"${name}";q=${budget.points};w=${budget.seconds}`
+  return async (request, reply, own = ownerOf(request)) => {
+    const spend = !OF_REFUSALS.has(name)
+    const answer = await budgets.take(`${name}:${own}`, budget, { spend })
+    const isRefused = 'waitMs' in answer
+    const wait = Math.max(1, Math.ceil((isRefused ? answer.waitMs : answer.resetsInMs) / 1000))
     reply.header('ratelimit-policy', policy)
-    reply.header('ratelimit', `"${name}";r=${Math.max(0, result.remainingPoints)};t=${wait}`)
-    if (refused) throw new Problem('too_many_attempts', { reason: 'rate_limited', retryAfter: wait })
+    reply.header('ratelimit', `"${name}";r=${isRefused ? 0 : answer.remaining};t=${wait}`)
+    if (isRefused) throw new Problem('too_many_attempts', { reason: 'rate_limited', retryAfter: wait })
+    if (!spend) request.point = answer
   }
 }
+
+const ownerOf = ({ principal, ip }: FastifyRequest) =>
+  principal?.kind === 'user' ? `user:${principal.userId}` : clientKey(ip)
+
+/** For a refusal that is answered like a success. */
+export function spendPoint(request: FastifyRequest): void {
+  if (request.point) request.point.isRefused = true
+}
+
+/** Spends the points of refused requests. Those of the others are given back, also where the server failed. */
+export const settlePoints = fp(async (app: FastifyInstance) => {
+  app.decorateRequest('point', null)
+  app.addHook('onError', (request, _reply, error, done) => {
+    // The first half of a right sign-in, or of a right step-up.
+    if (request.point && isProblem(error, 'mfa_required')) {
+      request.point.giveBack()
+      request.point = null
+    }
+    done()
+  })
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const { point } = request
+    if (point) {
+      const isRefused = reply.statusCode >= 400 && reply.statusCode < 500
+      if (isRefused || point.isRefused) point.spend()
+      else point.giveBack()
+      request.point = null
+    }
+    done(null, payload)
+  })
+})

@@ -1,7 +1,7 @@
 import formbody from '@fastify/formbody'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance, FastifyReply } from 'fastify'
-import { Type } from 'typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type TProperties, Type } from 'typebox'
 import type { RequestContext } from '../core/events/events.ts'
 import type { LimitName } from './limits.ts'
 import { confirmPage, consumes, linkButton, Page, type PageContent, sendPage, signInButton } from './page.ts'
@@ -9,6 +9,14 @@ import type { ProblemPages } from './problem-page.ts'
 import { contextOf } from './request-context.ts'
 import { OneTimeToken, strict } from './schemas.ts'
 import { wantsPage } from './wants-page.ts'
+
+/** For what an action does beyond its use case, such as setting a cookie. */
+export interface Exchange {
+  request: FastifyRequest<{ Body: object }>
+  reply: FastifyReply
+  /** Filled with what a JSON response has besides its status. */
+  members: { device_token?: string }
+}
 
 export interface LinkPage {
   path: string
@@ -22,8 +30,10 @@ export interface LinkPage {
    * checked only when the button is pressed. @throws `token_invalid`, `token_used`.
    */
   check?(token: string): Promise<'usable' | 'done'>
+  /** Further fields of the body. */
+  fields?: TProperties
   /** What the button does. @throws `token_invalid`, `token_used`. */
-  act(token: string, context: RequestContext): Promise<void>
+  act(token: string, context: RequestContext, exchange: Exchange): Promise<void>
   /** The page after a success, and the `status` in a JSON response. */
   done: { title: string; text: string; status: string }
   /** What the user can do if the link does not work. */
@@ -42,7 +52,9 @@ export const AnyQuery = Type.Object({}, { additionalProperties: true })
 const Done = {
   description: 'Done',
   content: {
-    'application/json': { schema: Type.Object({ status: Type.String() }) },
+    'application/json': {
+      schema: Type.Object({ status: Type.String(), device_token: Type.Optional(Type.String()) }),
+    },
     ...Page.content,
   },
 }
@@ -50,14 +62,13 @@ const TokenBody = Type.Object({ token: OneTimeToken }, strict)
 
 /** The routes of a mailed link: GET shows a page with a button, POST performs the action. Needs no JavaScript. */
 export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<void> {
-  const { path, limit, tags, summary, ask, check, act, done, stale, used, renew } = page
+  const { path, limit, tags, summary, ask, fields = {}, check, act, done, stale, used, renew } = page
   const broken = brokenLink({ stale, ...(renew ? { renew } : {}) })
   const problemPages: ProblemPages = {
     validation_failed: broken,
     token_invalid: broken,
     ...(used ? { token_used: usedLink(used) } : {}),
   }
-  const config = { limit, problemPages }
   await app.register(async (scope) => {
     // Forms are accepted only on these routes.
     await scope.register(formbody)
@@ -65,7 +76,7 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
     pages.get(
       path,
       {
-        config,
+        config: { limit: 'public', problemPages },
         schema: {
           tags,
           summary: `Show the page of a mailed link: ${summary}`,
@@ -85,20 +96,21 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
     pages.post(
       path,
       {
-        config,
+        config: { limit, problemPages },
         schema: {
           tags,
           summary,
           description: 'A form gets a page in response; JSON gets JSON.',
           consumes,
-          body: TokenBody,
+          body: Type.Object({ ...TokenBody.properties, ...fields }, strict),
           response: { 200: Done },
           problems: ['token_invalid', 'token_used'],
         },
       },
       async (request, reply) => {
-        await act(request.body.token, contextOf(request))
-        return wantsPage(request) ? sendDone(reply) : reply.send({ status: done.status })
+        const members = {}
+        await act(request.body.token, contextOf(request), { request, reply, members })
+        return wantsPage(request) ? sendDone(reply) : reply.send({ status: done.status, ...members })
       },
     )
   })

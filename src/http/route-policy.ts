@@ -1,10 +1,10 @@
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { AdminAction } from '../core/events/events.ts'
-import type { ProblemCode } from '../core/problems/problems.ts'
+import { isProblem, type ProblemCode } from '../core/problems/problems.ts'
 import type { Uses } from '../core/uses.ts'
 import { createAuthenticateUser } from './authenticate.ts'
-import type { LimitName, Limits } from './limits.ts'
+import { type LimitName, type Limits, settlePoints, type TakePoint } from './limits.ts'
 import { createRequireAdministrator } from './require-administrator.ts'
 
 declare module 'fastify' {
@@ -13,8 +13,17 @@ declare module 'fastify' {
     auth?: 'user' | { admin: AdminAction }
     /** The budget from which each call takes a point. */
     limit?: LimitName
+    /**
+     * Names a budget of its own for a request that the shared one refuses, such as that of a known device; null if it
+     * has none. It is asked only then, and once the body is valid.
+     */
+    ownBudget?: (request: FastifyRequest) => Promise<string | null>
     /** `Cache-Control` of a successful response; `no-store` without it. */
     cache?: string
+  }
+  interface FastifyRequest {
+    /** The refusal of the shared budget, until it is known whether the request has one of its own. */
+    refusal: Error | null
   }
 }
 
@@ -26,21 +35,48 @@ export const routePolicy = fp(
   ) => {
     const authenticate = createAuthenticateUser(services.accessTokens)
     const requireAdministrator = createRequireAdministrator(services)
+    await app.register(settlePoints)
     app.decorateRequest('principal')
+    app.decorateRequest('refusal', null)
 
     app.addHook('onRoute', (route) => {
-      const { auth, limit, cache } = route.config ?? {}
+      const { auth, limit, ownBudget, cache } = route.config ?? {}
+      const take = limit && services.limits[limit]
       route.onRequest = [
         ...(auth ? [authenticate] : []),
-        ...(limit ? [services.limits[limit]] : []),
+        ...(take ? [ownBudget ? tryToTake(take) : takeShared(take)] : []),
         ...(typeof auth === 'object' ? [requireAdministrator(auth.admin)] : []),
         ...[route.onRequest ?? []].flat(),
       ]
+      if (take && ownBudget) {
+        route.preHandler = [takeOwn(take, ownBudget), ...[route.preHandler ?? []].flat()]
+      }
       if (cache) route.preHandler = [cacheFor(cache), ...[route.preHandler ?? []].flat()]
       if (auth && route.schema) route.schema.security = [{ bearer: [] }]
     })
   },
 )
+
+// Fastify passes hooks more arguments than these.
+const takeShared = (take: TakePoint) => (request: FastifyRequest, reply: FastifyReply) => take(request, reply)
+
+const tryToTake = (take: TakePoint) => async (request: FastifyRequest, reply: FastifyReply) => {
+  try {
+    await take(request, reply)
+  } catch (error) {
+    if (!isProblem(error, 'too_many_attempts')) throw error
+    request.refusal = error
+  }
+}
+
+const takeOwn =
+  (take: TakePoint, ownBudget: (request: FastifyRequest) => Promise<string | null>) =>
+  async (request: FastifyRequest, reply: FastifyReply) => {
+    if (!request.refusal) return
+    const own = await ownBudget(request)
+    if (own === null) throw request.refusal
+    await take(request, reply, own)
+  }
 
 const cacheFor =
   (value: string) =>

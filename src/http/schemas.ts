@@ -121,6 +121,9 @@ export const Transport = oneOf(TRANSPORTS, {
   description:
     'How to return the refresh token: in a cookie that scripts cannot read, or in the response body',
 })
+export const DeviceTokenText = Type.Optional(
+  Type.String({ maxLength: 64, description: 'The token from an earlier answer; only for body transport' }),
+)
 export const OneTimeToken = Type.String({
   minLength: 1,
   maxLength: 200,

@@ -4,6 +4,8 @@ import { Problem } from '../core/problems/problems.ts'
 /** Checks whether an `Origin` is this server's or an allowed one; the match is exact, and `null` never matches. */
 export interface TrustedOrigins {
   has(origin: string | undefined): boolean
+  /** Whether a page of another origin sent the request: its cookies do not count, and it gets none. */
+  isForeign(request: FastifyRequest): boolean
   /** A cookie of the request, unless a page of an origin that is not allowed sent it. */
   cookieOf(request: FastifyRequest, name: string): string | undefined
   /** For calls that set a cookie. @throws `origin_not_allowed` for a page of an origin that is not allowed. */
@@ -20,6 +22,7 @@ export function createTrustedOrigins(publicUrl: string, allowed: readonly string
   const isForeign = ({ headers: { origin } }: FastifyRequest) => origin !== undefined && !has(origin)
   return {
     has,
+    isForeign,
     cookieOf: (request, name) => (isForeign(request) ? undefined : request.cookies[name]),
     refuseForeign(request) {
       if (isForeign(request)) throw new Problem('origin_not_allowed')

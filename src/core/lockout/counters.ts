@@ -9,18 +9,25 @@ export interface Buckets {
   everywhere: string
 }
 
-/** The two counters of a guess, of which only Postgres may know: then they depend on a condition. */
+/** How an account knows a device: it has signed in, or the link that unlocks the account was pressed in it. */
+export type DeviceStanding = 'signed_in' | 'unlocked'
+
+/** The two counters of a guess: those of strangers, unless the account knows the device. */
 export interface BucketChoice {
-  buckets: Buckets
-  /** Instead of them, if this SQL condition holds. */
-  unless?: { condition: Prisma.Sql; buckets: Buckets }
+  strangers: Buckets
+  /** `standing` is SQL that yields a {@link DeviceStanding} or null. */
+  known: { standing: Prisma.Sql; buckets: Record<DeviceStanding, Buckets> } | null
 }
 
-/** The failures after a guess was counted; null where a cap refused it. */
+/** The counters that were chosen, and the failures after a guess was counted; null where a cap refused it. */
 export interface CountRow {
+  bucket_here: string
+  bucket_everywhere: string
   here: number | null
   everywhere: number | null
+  /** Until when the first count held before this guess, and when a guess was last counted there. */
   resets_at: Date | null
+  counted_at: Date | null
 }
 
 export const LOCK_FAILURES = 10
@@ -39,6 +46,8 @@ export interface Counting {
   ctes: Prisma.Sql
   /** Select list: {@link CountRow}. */
   columns: Prisma.Sql
+  /** The one row that the select list is read from. */
+  source: Prisma.Sql
 }
 
 /**
@@ -49,15 +58,17 @@ export interface Counting {
 export function countingOf(account: Uint8Array<ArrayBuffer>, choice: BucketChoice, nowMs: number): Counting {
   const now = new Date(nowMs)
   const resetsAt = new Date(nowMs + LOCK_MS)
+  const { strangers, known } = choice
   const chosen = (name: keyof Buckets) =>
-    choice.unless
-      ? Prisma.sql`CASE WHEN ${choice.unless.condition} THEN ${choice.unless.buckets[name]}::text
-          ELSE ${choice.buckets[name]}::text END`
-      : Prisma.sql`${choice.buckets[name]}::text`
+    known
+      ? Prisma.sql`CASE d.standing WHEN 'signed_in' THEN ${known.buckets.signed_in[name]}::text
+          WHEN 'unlocked' THEN ${known.buckets.unlocked[name]}::text ELSE ${strangers[name]}::text END`
+      : Prisma.sql`${strangers[name]}::text`
   const ctes = Prisma.sql`
     bucket AS MATERIALIZED (
       SELECT ${chosen('here')} AS here, ${chosen('everywhere')} AS everywhere,
         set_config('synchronous_commit', 'off', true)
+      FROM (SELECT ${known ? known.standing : Prisma.sql`NULL`}::text AS standing) AS d
     ), counted_here AS (
       INSERT INTO guess_counters AS c (account, bucket, failures, resets_at, updated_at)
       SELECT ${account}::bytea, here, 1, ${resetsAt}::timestamptz, ${now}::timestamptz FROM bucket
@@ -73,38 +84,76 @@ export function countingOf(account: Uint8Array<ArrayBuffer>, choice: BucketChoic
       WHERE c.failures < ${LASTING_FAILURES}
       RETURNING failures
     )`
+  const source = Prisma.sql`
+    (SELECT FROM bucket) AS one LEFT JOIN (SELECT c.resets_at, c.updated_at FROM guess_counters c, bucket b
+      WHERE c.account = ${account}::bytea AND c.bucket = b.here) AS before ON TRUE`
   const columns = Prisma.sql`
+    (SELECT here FROM bucket) AS bucket_here, (SELECT everywhere FROM bucket) AS bucket_everywhere,
     (SELECT failures FROM counted_here) AS here, (SELECT failures FROM counted_everywhere) AS everywhere,
-    (SELECT c.resets_at FROM guess_counters c, bucket b WHERE c.account = ${account}::bytea AND c.bucket = b.here)
-      AS resets_at`
-  return { ctes, columns }
+    before.resets_at, before.updated_at AS counted_at`
+  return { ctes, columns, source }
 }
 
-/** Common table expressions that remove both counters if a condition holds, in the order in which they are raised. */
+/** A guess that was counted. */
+export interface CountedGuess {
+  account: Uint8Array<ArrayBuffer>
+  buckets: Buckets
+  /** The failures of both counters, this guess included. */
+  here: number
+  everywhere: number
+  /** Until when the first count held before this guess, if it did, and holds because of it. */
+  resetsAt: { before: Date | null; now: Date }
+}
+
+/**
+ * Common table expressions that take a right guess off both counters if a condition holds, in the order in which they are
+ * raised. The first keeps the failures of others who guess from the same place, and the time at which it restarts. The
+ * second counts failures in a row: those before this guess are taken off too.
+ */
 export const clearing = (
-  account: Uint8Array<ArrayBuffer>,
-  { here, everywhere }: Buckets,
+  { account, buckets, everywhere, resetsAt }: CountedGuess,
   condition: Prisma.Sql,
 ): Prisma.Sql => Prisma.sql`
-  cleared_here AS (
-    DELETE FROM guess_counters WHERE account = ${account} AND bucket = ${here} AND ${condition} RETURNING 1
-  ), cleared_everywhere AS (
-    DELETE FROM guess_counters WHERE account = ${account} AND bucket = ${everywhere} AND ${condition}
-      AND (SELECT count(*) FROM cleared_here) >= 0
+  emptied_here AS (
+    DELETE FROM guess_counters WHERE account = ${account} AND bucket = ${buckets.here} AND failures <= 1 AND ${condition}
+    RETURNING 1
+  ), lowered_here AS (
+    UPDATE guess_counters SET failures = failures - 1,
+      resets_at = CASE WHEN resets_at = ${resetsAt.now}::timestamptz
+        THEN COALESCE(${resetsAt.before}::timestamptz, resets_at) ELSE resets_at END
+    WHERE account = ${account} AND bucket = ${buckets.here} AND failures > 1 AND ${condition}
+    RETURNING 1
+  ), emptied_everywhere AS (
+    DELETE FROM guess_counters WHERE account = ${account} AND bucket = ${buckets.everywhere}
+      AND failures <= ${everywhere}::int AND ${condition}
+      AND (SELECT count(*) FROM emptied_here) + (SELECT count(*) FROM lowered_here) >= 0
+    RETURNING 1
+  ), lowered_everywhere AS (
+    UPDATE guess_counters SET failures = failures - ${everywhere}::int
+    WHERE account = ${account} AND bucket = ${buckets.everywhere} AND failures > ${everywhere}::int AND ${condition}
+      AND (SELECT count(*) FROM emptied_everywhere) >= 0
   )`
 
-/** @throws `too_many_attempts` for a guess that a cap refused. */
-export function requireCounted(row: CountRow, now: number): { here: number; everywhere: number } {
-  if (row.here === null) {
-    const waitMs = (row.resets_at?.getTime() ?? now + LOCK_MS) - now
+/** @throws `too_many_attempts` for a guess that a cap refused. `countedAt` in milliseconds since the epoch. */
+export function requireCounted(
+  account: Uint8Array<ArrayBuffer>,
+  row: CountRow,
+  countedAt: number,
+): CountedGuess {
+  const { bucket_here, bucket_everywhere, here, everywhere, resets_at } = row
+  const now = new Date(countedAt + LOCK_MS)
+  if (here === null) {
+    const waitMs = (resets_at ?? now).getTime() - countedAt
     const retryAfter = Math.max(1, Math.ceil(waitMs / 1000))
     throw new Problem('too_many_attempts', { reason: 'locked', detail: HERE, retryAfter })
   }
-  if (row.everywhere === null) {
+  if (everywhere === null) {
     const reason = 'locked_until_unlocked'
     throw new Problem('too_many_attempts', { reason, detail: EVERYWHERE, retryAfter: LASTING_RETRY_S })
   }
-  return { here: row.here, everywhere: row.everywhere }
+  const before = resets_at && resets_at.getTime() > countedAt ? resets_at : null
+  const buckets = { here: bucket_here, everywhere: bucket_everywhere }
+  return { account, buckets, here, everywhere, resetsAt: { before, now } }
 }
 
 const HERE =

@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { clientKey } from '../../platform/client-key.ts'
 import { createKeyedConcurrencyLimit } from '../../platform/concurrency-limit.ts'
-import type { Queryable } from '../../platform/database.ts'
+import type { Query, Queryable } from '../../platform/database.ts'
 import { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
@@ -8,10 +9,12 @@ import type { RequestContext } from '../events/events.ts'
 import {
   accountKey,
   type Buckets,
+  type CountedGuess,
   type Counting,
   type CountRow,
   clearing,
   countingOf,
+  type DeviceStanding,
   forgetCounters,
   LASTING,
   LASTING_FAILURES,
@@ -28,27 +31,26 @@ export interface Guess {
   owner: string | undefined
   /** A lock on passwords applies to one network address, so that nobody can lock another person out. */
   context: RequestContext
-  /** SHA-256 of the token of a device that has signed in to the account before: it has its own count. */
-  device: Uint8Array | null
+  /** A device that the account knows has its own count. */
+  device: { hash: Uint8Array; standing: DeviceStanding } | null
 }
 
 /** A guess before it is known whose account it is, and whether the account knows the device. */
 export type GuessWithin = Omit<Guess, 'owner' | 'device'> & {
-  /** The device that presents itself, and the SQL condition that the account knows it. */
-  device: { hash: Uint8Array; isKnown: Prisma.Sql } | null
+  /** The SHA-256 of the device's token, and SQL that yields its standing with the account, or null. */
+  device: { hash: Uint8Array; standing: Prisma.Sql } | null
 }
 
 /** What the statement that counts a guess has found. */
 export interface Counted {
   count: CountRow
   owner: string | undefined
-  isKnown: boolean
 }
 
-/** Clears the counts of a guess that was right. */
+/** Takes a right guess off the counts. A guess whose check uses neither method counts as a failure. */
 export interface Clearing {
   now(): Promise<void>
-  /** The common table expressions of a statement that clears them if a condition holds. */
+  /** The common table expressions of a statement that does so if a condition holds. */
   within(condition: Prisma.Sql): Prisma.Sql
 }
 
@@ -67,8 +69,9 @@ export interface LockNotice {
 
 /**
  * Counts failed guesses in Postgres. Caps: ten in ten minutes for one client; a hundred in a row for all unknown
- * devices together; a hundred for all known devices together, because a thief with the password can create any number.
- * A guess is counted before it is checked, so that parallel guesses cannot exceed a cap. A right one clears the counts.
+ * devices together, for all that have signed in, because a thief with the password can create any number, and for all in
+ * which the account was unlocked. A guess is counted before it is checked, so that parallel guesses cannot exceed a cap.
+ * A right one is taken off again: it costs nothing, and gives nobody else at its address a new start.
  */
 export interface Lockout {
   /**
@@ -79,7 +82,7 @@ export interface Lockout {
   guess<T extends object>(guess: Guess, check: () => Promise<T | null>): Promise<T | null>
   /**
    * The same for a caller that counts within its own statement: `read` runs it with the parts of it that count. A right
-   * guess clears the counts only by what `check` does with `clearing`.
+   * guess is taken off the counts only by what `check` does with `clearing`.
    */
   guessWithin<Found extends Counted, T extends object>(
     guess: GuessWithin,
@@ -102,45 +105,56 @@ const DAY_MS = 86_400_000
 const AT_ONCE = 4
 const WAITING = 1_000
 
+// About as long as a password is checked.
+const UNDER_CHECK_MS = 500
+const RETRY_MS = 50
+const RETRIES = 3
+
 export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: LockNotice }): Lockout {
   const { query, clock, notice } = deps
   const limited = createKeyedConcurrencyLimit(AT_ONCE, WAITING)
 
   /** One statement per row: holding two rows at once could deadlock with another node. */
-  const uncount = (account: Uint8Array<ArrayBuffer>, { here, everywhere }: Buckets) =>
+  const uncount = ({ account, buckets }: CountedGuess) =>
     Promise.all(
-      [here, everywhere].map((bucket) =>
+      [buckets.here, buckets.everywhere].map((bucket) =>
         query(Prisma.sql`UPDATE guess_counters SET failures = GREATEST(failures - 1, 0)
           WHERE account = ${account} AND bucket = ${bucket}`),
       ),
     )
 
-  const clearingOf = (account: Uint8Array<ArrayBuffer>, buckets: Buckets): Clearing => ({
-    async now() {
-      await query(Prisma.sql`WITH ${clearing(account, buckets, Prisma.sql`TRUE`)} SELECT 1`)
-    },
-    within: (condition) => clearing(account, buckets, condition),
-  })
+  /** Counts again where the last guesses may still be checked: right ones make room. */
+  async function readSettled<Found extends Counted>(read: () => Promise<Found>): Promise<Found> {
+    for (let turn = 0; ; turn += 1) {
+      const found = await read()
+      const { here, counted_at: countedAt } = found.count
+      const mayChange = here === null && countedAt && clock.now() - countedAt.getTime() < UNDER_CHECK_MS
+      if (!mayChange || turn === RETRIES) return found
+      await delay(RETRY_MS)
+    }
+  }
 
   const guessWithin: Lockout['guessWithin'] = async (guess, read, check) => {
     const account = accountKey(guess.account)
-    const strangers = bucketsOf(guess, null)
-    const ofDevice = guess.device && bucketsOf(guess, guess.device.hash)
-    const choice =
-      guess.device && ofDevice
-        ? { buckets: strangers, unless: { condition: guess.device.isKnown, buckets: ofDevice } }
-        : { buckets: strangers }
+    const { device } = guess
+    const strangers = strangerBuckets(guess)
+    const known = device && { standing: device.standing, buckets: deviceBuckets(guess.what, device.hash) }
     const run = async () => {
-      const found = await read(countingOf(account, choice, clock.now()))
-      const isKnown = ofDevice !== null && found.isKnown
-      const counted = requireCounted(found.count, clock.now())
-      const buckets = isKnown ? ofDevice : strangers
-      const right = await check(found, clearingOf(account, buckets)).catch(async (error: unknown) => {
+      let countedAt = clock.now()
+      const found = await readSettled(() => {
+        countedAt = clock.now()
+        return read(countingOf(account, { strangers, known }, countedAt))
+      })
+      const counted = requireCounted(account, found.count, countedAt)
+      const clearing = clearingOf(query, counted)
+      const right = await check(found, clearing).catch(async (error: unknown) => {
         // The guess revealed nothing, so it does not count. If this fails too, the count is too high, never too low.
-        await uncount(account, buckets).catch(() => {})
+        await uncount(counted).catch(() => {})
         throw error
       })
-      return { right, owner: found.owner, locked: right === null ? lockedBy(isKnown, counted) : undefined }
+      const isKnown = counted.buckets.everywhere !== strangers.everywhere
+      const isFailure = right === null || !clearing.isUsed
+      return { right, owner: found.owner, locked: isFailure ? lockedBy(isKnown, counted) : undefined }
     }
     const { right, owner, locked } = await limited(`${guess.account} ${strangers.here}`, run)
     if (locked && owner) await notice.notify(owner, { what: guess.what, locked }, guess.context)
@@ -150,13 +164,13 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
   return {
     guessWithin,
     guess({ device, owner, ...guess }, check) {
-      const known = device && { hash: device, isKnown: Prisma.sql`TRUE` }
+      const known = device && { hash: device.hash, standing: Prisma.sql`${device.standing}::text` }
       return guessWithin(
         { ...guess, device: known },
-        async ({ ctes, columns }) => {
-          const [count] = await query<CountRow>(Prisma.sql`WITH ${ctes} SELECT ${columns}`)
+        async ({ ctes, columns, source }) => {
+          const [count] = await query<CountRow>(Prisma.sql`WITH ${ctes} SELECT ${columns} FROM ${source}`)
           if (!count) throw new Error('a guess was not counted')
-          return { count, owner, isKnown: known !== null }
+          return { count, owner }
         },
         async (_found, counts) => {
           const right = await check()
@@ -200,17 +214,39 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
   }
 }
 
-function bucketsOf({ what, context }: Pick<Guess, 'what' | 'context'>, device: Uint8Array | null): Buckets {
-  if (device) {
-    const here = `${what}:device:${Buffer.from(device).toString('base64url')}`
-    return { here, everywhere: `${what}:devices${LASTING}` }
+function clearingOf(query: Query, counted: CountedGuess): Clearing & { readonly isUsed: boolean } {
+  let isUsed = false
+  const within = (condition: Prisma.Sql) => {
+    isUsed = true
+    return clearing(counted, condition)
   }
+  return {
+    async now() {
+      await query(Prisma.sql`WITH ${within(Prisma.sql`TRUE`)} SELECT 1`)
+    },
+    within,
+    get isUsed() {
+      return isUsed
+    },
+  }
+}
+
+function strangerBuckets({ what, context }: Pick<Guess, 'what' | 'context'>): Buckets {
   // Reaching the second factor takes the password, so all unknown devices share one count here.
   const here = what === 'password' ? `${what}:${clientKey(context.ip)}` : `${what}:strangers`
   return { here, everywhere: `${what}${LASTING}` }
 }
 
-function lockedBy(isKnown: boolean, counted: { here: number; everywhere: number }): Locked | undefined {
+/** Counted apart: who can read the owner's mail must not use up the count of the owner's devices. */
+function deviceBuckets(what: Guess['what'], hash: Uint8Array): Record<DeviceStanding, Buckets> {
+  const here = `${what}:device:${Buffer.from(hash).toString('base64url')}`
+  return {
+    signed_in: { here, everywhere: `${what}:devices${LASTING}` },
+    unlocked: { here, everywhere: `${what}:unlocked${LASTING}` },
+  }
+}
+
+function lockedBy(isKnown: boolean, counted: CountedGuess): Locked | undefined {
   if (counted.everywhere === LASTING_FAILURES) return isKnown ? 'here' : 'everywhere'
   return counted.here === LOCK_FAILURES ? 'here' : undefined
 }

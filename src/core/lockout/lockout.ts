@@ -2,7 +2,7 @@ import type { UsesPlatform } from '../../platform/platform.ts'
 import { createLockout, type Lockout } from './guess.ts'
 import { createLockNotice, type LockNoticeDeps } from './lock-notice.ts'
 
-export type { Counting } from './counters.ts'
+export type { Counting, CountRow, DeviceStanding } from './counters.ts'
 export type { Clearing, Counted, Guess, Lockout } from './guess.ts'
 export { type GuessCount, listGuessCounts } from './list.ts'
 export { mergeCounters } from './merge-counters.ts'

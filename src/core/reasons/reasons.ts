@@ -6,6 +6,7 @@ export const ENDED_REASONS = [
   'logout_all',
   'revoked',
   'signed_in_again',
+  'too_many_sessions',
   'password_changed',
   'password_reset',
   'account_deleted',

@@ -1,11 +1,11 @@
 import { uuidv7 } from 'uuidv7'
-import type { Prisma } from '../../platform/generated/client.ts'
+import { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { withTimeout } from '../../platform/timeout.ts'
 import type { RequestContext } from '../events/events.ts'
 import type { User } from '../users/users.ts'
 import type { SessionClaims } from './claims.ts'
-import { insertion } from './ledger.ts'
+import { insertion, isFull } from './ledger.ts'
 import { MAX_CREDITS } from './rotation/decide.ts'
 import { conditionsNow, type RefreshTokenStore } from './rotation/redis-store.ts'
 import type { RefreshTokenFormat } from './rotation/token.ts'
@@ -31,6 +31,8 @@ export interface SessionStart {
 /** A session at generation 0 that exists once a statement with its `insertion` has committed. */
 export interface BegunSession {
   id: string
+  /** SQL: whether the user has as many live sessions as an account may have; exact once the user's row is locked. */
+  isFull: Prisma.Sql
   /** SQL that writes it if a condition holds. It belongs in a statement that locks the user's row. */
   insertion(condition: Prisma.Sql): Prisma.Sql
   /** Its tokens, for the user as it was locked. */
@@ -46,6 +48,8 @@ export interface BeginDeps extends UsesPlatform<'clock' | 'redisBreaker'> {
   lifetimes: { idleTtl: number; absoluteTtl: number }
   /** Replaces the replication id of a Redis that has none. */
   incarnation: string | undefined
+  /** Live sessions of an account. */
+  maxPerAccount: number
 }
 
 export type Begin = (userId: string, start: SessionStart) => Promise<BegunSession>
@@ -60,6 +64,7 @@ export function createBegin({
   format,
   lifetimes,
   incarnation,
+  maxPerAccount,
 }: BeginDeps): Begin {
   const conditions = () => conditionsNow(redisBreaker, incarnation)
 
@@ -76,6 +81,7 @@ export function createBegin({
 
     return {
       id,
+      isFull: isFull(Prisma.sql`${userId}::uuid`, maxPerAccount, now),
       insertion: (condition) =>
         insertion(
           { id, familyHash, userId, ...start, authTime, idleExpiresAt, absoluteExpiresAt, now },

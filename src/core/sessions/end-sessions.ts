@@ -1,12 +1,19 @@
-import type { Transact } from '../../platform/transact.ts'
-import type { Events, RequestContext } from '../events/events.ts'
+import type { Transact, Transaction } from '../../platform/transact.ts'
+import type { AuditEvent, Events, RequestContext } from '../events/events.ts'
 import type { EndedReason } from '../reasons/reasons.ts'
+import type { LockedUser } from '../users/users.ts'
 import type { Revoke } from './revocation.ts'
-import type { RevocationScope } from './revocation-rows.ts'
+import type { Revocation, RevocationScope } from './revocation-rows.ts'
+
+export interface EndSessionsDeps {
+  transact: Transact
+  events: Pick<Events, 'record'>
+  revoke: Revoke
+}
 
 /** Ends sessions and records an audit event for each. @throws `revocation_pending` after both are written. */
 export function endSessions(
-  { transact, events, revoke }: { transact: Transact; events: Pick<Events, 'record'>; revoke: Revoke },
+  { transact, events, revoke }: EndSessionsDeps,
   scope: RevocationScope,
   reason: EndedReason,
   type: 'logout' | 'session_end',
@@ -14,13 +21,37 @@ export function endSessions(
 ): Promise<void> {
   return transact(async (tx) => {
     const revocations = await revoke(tx, scope, reason)
-    const ended = revocations
-      .filter(({ isNew }) => isNew)
-      .map(({ userId, sessionId }) => {
-        const event = { outcome: 'success', reason, userId, sessionId } as const
-        // One type at a time: TypeScript compares no more than 25 combinations of a type and a reason.
-        return type === 'logout' ? { type, ...event } : { type, ...event }
-      })
-    await events.record(tx, ended, context)
+    await events.record(tx, eventsOf(revocations, reason, type), context)
   })
+}
+
+/**
+ * Ends the sessions of a locked user that were used longest ago, so that one more can begin. The sign-in does not fail
+ * because of them.
+ */
+export async function makeRoom(
+  { events, revoke }: Pick<EndSessionsDeps, 'events' | 'revoke'>,
+  tx: Transaction,
+  { id: userId }: LockedUser,
+  { most, now }: { most: number; now: number },
+  context: RequestContext,
+): Promise<void> {
+  const scope = { userId, exceptLastUsed: most - 1, now: new Date(now) }
+  const reason = 'too_many_sessions'
+  const revocations = await revoke(tx, scope, reason, { mayBePending: true })
+  await events.record(tx, eventsOf(revocations, reason, 'session_end'), context)
+}
+
+function eventsOf(
+  revocations: readonly Revocation[],
+  reason: EndedReason,
+  type: 'logout' | 'session_end',
+): AuditEvent[] {
+  return revocations
+    .filter(({ isNew }) => isNew)
+    .map(({ userId, sessionId }) => {
+      const ended = { outcome: 'success', reason, userId, sessionId } as const
+      // TypeScript does not check a product of two unions as large as these.
+      return type === 'logout' ? { type, ...ended } : { type, ...ended }
+    })
 }

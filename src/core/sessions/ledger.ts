@@ -35,13 +35,29 @@ export function insertion(session: NewSession, condition: Prisma.Sql): Prisma.Sq
     FROM (SELECT ${now}::timestamptz AS at) AS now WHERE ${condition}`
 }
 
+// Far shorter than rows of sessions are kept.
+const YOUNG_MS = 86_400_000
+
 /**
- * SQL: whether a user has had sessions, but none from this address with this user agent: a client that keeps no device
- * token is recognized by them.
+ * SQL: whether a user has no session from this address with this user agent, by which a client that keeps no device
+ * token is recognized. Only the first session of an account that is younger than a day is from no new place: an older
+ * account may have had sessions whose rows are deleted by now.
  */
-export const isNewPlace = (userId: Prisma.Sql, { ip, userAgent }: RequestContext) => Prisma.sql`(
-  EXISTS (SELECT FROM sessions WHERE user_id = ${userId}) AND NOT EXISTS (
-    SELECT FROM sessions WHERE user_id = ${userId} AND ip = ${ip} AND user_agent IS NOT DISTINCT FROM ${userAgent ?? null}::text))`
+export const isNewPlace = (
+  { id, createdAt }: { id: Prisma.Sql; createdAt: Prisma.Sql },
+  { ip, userAgent }: RequestContext,
+  now: number,
+) => Prisma.sql`(
+  (${createdAt} < ${new Date(now - YOUNG_MS)}::timestamptz OR EXISTS (SELECT FROM sessions WHERE user_id = ${id}))
+  AND NOT EXISTS (SELECT FROM sessions
+    WHERE user_id = ${id} AND ip = ${ip} AND user_agent IS NOT DISTINCT FROM ${userAgent ?? null}::text))`
+
+/**
+ * SQL: whether a user has `most` live sessions or more. It counts what has been committed by the time at which it is
+ * evaluated, so it is exact in a statement that has locked the user first.
+ */
+export const isFull = (userId: Prisma.Sql, most: number, now: number) =>
+  Prisma.sql`(live_sessions(${userId}, ${new Date(now)}::timestamptz, ${most}::int) >= ${most}::int)`
 
 const MAX_LISTED = 500
 

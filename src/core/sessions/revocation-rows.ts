@@ -16,11 +16,18 @@ export interface Revocation {
   isNew: boolean
 }
 
-/** Which sessions: one, by its id or its family; or all of a user's, possibly except one. */
+/**
+ * Which sessions: one, by its id or its family; all of a user's, possibly except one; or a user's live ones but for a
+ * number of those that were used last.
+ */
 export type RevocationScope =
   | { sessionId: string; userId?: string }
   | { familyHash: string }
   | { userId: string; exceptSessionId?: string }
+  | { userId: string; exceptLastUsed: number; now: Date }
+
+// An account that had more sessions than it may have now loses them in several sign-ins.
+const BATCH = 1_000
 
 /**
  * Records revocations and returns those in the scope that Redis has not received yet, so that a call that is repeated
@@ -62,6 +69,12 @@ export async function pendingRevocations(db: Database, limit: number): Promise<R
 /** A condition that an index serves, for every kind of scope. */
 function isIn(scope: RevocationScope): Prisma.Sql {
   if ('familyHash' in scope) return Prisma.sql`family_hash = ${bytes(scope.familyHash)}`
+  if ('exceptLastUsed' in scope) {
+    const { userId, exceptLastUsed, now } = scope
+    return Prisma.sql`id IN (SELECT id FROM sessions
+      WHERE user_id = ${userId}::uuid AND ended_at IS NULL AND idle_expires_at > ${now} AND absolute_expires_at > ${now}
+      ORDER BY last_used_at DESC, id DESC OFFSET ${exceptLastUsed}::int LIMIT ${BATCH}::int)`
+  }
   if (!('sessionId' in scope)) {
     const { userId, exceptSessionId } = scope
     const others = exceptSessionId ? Prisma.sql`AND id <> ${exceptSessionId}::uuid` : Prisma.empty

@@ -1,7 +1,7 @@
 import { StoreUnavailable } from '../../platform/circuit-breaker.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { afterCommit, type Transaction } from '../../platform/transact.ts'
-import { Problem } from '../problems/problems.ts'
+import { isProblem, Problem } from '../problems/problems.ts'
 import type { EndedReason } from '../reasons/reasons.ts'
 import {
   markTombstoned,
@@ -17,13 +17,14 @@ export type Revoke = (
   tx: Transaction,
   scope: RevocationScope,
   reason: EndedReason,
+  options?: { mayBePending?: boolean },
 ) => Promise<readonly Revocation[]>
 
 /** Revokes sessions: first in the ledger, then in Redis, which informs every node. */
 export interface Revocations {
   /**
    * Ends sessions. After the commit it makes every node refuse their tokens. If that fails, `transact` rejects with
-   * `revocation_pending`, and the reconciler completes it.
+   * `revocation_pending` unless `mayBePending`, and the reconciler completes it.
    */
   revoke: Revoke
   /** Sends them to Redis again, even while its circuit breaker is open. @throws what Redis or the ledger throws. */
@@ -57,9 +58,13 @@ export function createRevocations(deps: RevocationsDeps): Revocations {
   }
 
   return {
-    async revoke(tx, scope, reason) {
+    async revoke(tx, scope, reason, { mayBePending = false } = {}) {
       const revocations = await recordRevocations(tx, scope, reason)
-      if (revocations.length > 0) afterCommit(tx, () => propagate(revocations))
+      const effect = () =>
+        propagate(revocations).catch((error: unknown) => {
+          if (!mayBePending || !isProblem(error, 'revocation_pending')) throw error
+        })
+      if (revocations.length > 0) afterCommit(tx, effect)
       return revocations
     },
     async replay(revocations) {

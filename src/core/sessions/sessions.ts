@@ -5,8 +5,9 @@ import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { Events, RequestContext } from '../events/events.ts'
 import type { EndedReason } from '../reasons/reasons.ts'
+import type { LockedUser } from '../users/users.ts'
 import { type Begin, createBegin } from './begin.ts'
-import { endSessions } from './end-sessions.ts'
+import { endSessions, makeRoom } from './end-sessions.ts'
 import { anonymize, listSessions, summarize } from './ledger.ts'
 import { createReconciler } from './reconciler.ts'
 import { createRevocations, type Revoke } from './revocation.ts'
@@ -44,6 +45,8 @@ export interface Sessions extends SessionLedger {
   parse(text: string): RefreshToken | null
   /** Begins a session of a user; nothing is stored until its `insertion` has run. */
   begin: Begin
+  /** Ends sessions of a user that has as many as an account may have: those that were used longest ago. */
+  makeRoom(tx: Transaction, user: LockedUser, context: RequestContext): Promise<void>
   /** Rotates a refresh token. @throws {StoreUnavailable} when no store answers; the token is not used up. */
   rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
   /** Ends a family whose reuse was detected; `isNew` says whether this call recorded it first. */
@@ -71,6 +74,8 @@ export interface Sessions extends SessionLedger {
 export interface SessionsOptions {
   /** Seconds. */
   lifetimes: { idleTtl: number; absoluteTtl: number; grace: number }
+  /** Live sessions of an account. */
+  maxPerAccount: number
   /** Milliseconds between two writes of rotations to the ledger. */
   ledgerFlushMs: number
   /** Seconds an access token lives. */
@@ -96,7 +101,7 @@ export function openSessions(
     | 'log'
     | 'metrics'
   > & { events: Events },
-  { lifetimes, ledgerFlushMs, accessTokenTtl, incarnation }: SessionsOptions,
+  { lifetimes, maxPerAccount, ledgerFlushMs, accessTokenTtl, incarnation }: SessionsOptions,
 ): Sessions {
   const { clock, secrets } = deps
   const keepMs = (accessTokenTtl + TOLERANCE_SECONDS) * 1000
@@ -114,7 +119,9 @@ export function openSessions(
     ...openSessionLedger(revoke),
     ...createRefresh({ ...deps, rotate, revoke, format, writeBehind, lifetimes }),
     parse: format.parse,
-    begin: createBegin({ ...deps, store, format, lifetimes, incarnation }),
+    begin: createBegin({ ...deps, store, format, lifetimes, incarnation, maxPerAccount }),
+    makeRoom: (tx, user, context) =>
+      makeRoom({ ...deps, revoke }, tx, user, { most: maxPerAccount, now: clock.now() }, context),
     end: (scope, reason, type, context) => endSessions({ ...deps, revoke }, scope, reason, type, context),
     revocations: {
       get isFresh() {

@@ -1,4 +1,5 @@
 import { Prisma } from '../../platform/generated/client.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
 import type { AuditEvent, Events, RequestContext } from '../events/events.ts'
 import { type AccountFactors, selectFactors } from '../factors/factors.ts'
 import type { Clearing } from '../lockout/lockout.ts'
@@ -19,12 +20,21 @@ export interface SignInMeans {
   amr: readonly string[]
 }
 
-/** What the statement found and did. For `new_place` it did nothing, because the owner has to get a mail. */
+/**
+ * What the statement found and did. It did nothing for `full`, because other sessions have to end first, and for
+ * `new_place`, because the owner has to get a mail.
+ */
 export type Found = User &
-  AccountFactors & { outcome: 'login' | 'login_first_step' | 'new_place'; is_new_place: boolean }
+  AccountFactors & { outcome: 'login' | 'login_first_step' | 'full' | 'new_place'; is_new_place: boolean }
+
+/** What the statement may do; if not, it tells. */
+export interface Allowed {
+  full: boolean
+  newPlace: boolean
+}
 
 export interface Statement {
-  sql: Prisma.Sql
+  sql(allowed: Allowed): Prisma.Sql
   session: BegunSession
   /** The events of the two outcomes that write something. */
   signedIn: AuditEvent
@@ -32,34 +42,43 @@ export interface Statement {
 }
 
 const userId = Prisma.sql`account.id`
+const createdAt = Prisma.sql`account."createdAt"`
 const NO_FACTORS = Prisma.sql`
   SELECT FALSE AS totp, 0 AS passkeys, 0 AS "recoveryCodes", FALSE AS has_second_factor`
 const COMPLETED = Prisma.sql`EXISTS (SELECT FROM result WHERE outcome = 'login')`
-const PROVEN = Prisma.sql`EXISTS (SELECT FROM result WHERE outcome <> 'new_place')`
+const PROVEN = Prisma.sql`EXISTS (SELECT FROM result WHERE outcome IN ('login', 'login_first_step'))`
+
+export interface StatementDeps extends UsesPlatform<'clock'> {
+  sessions: Pick<Sessions, 'begin'>
+  events: Events
+  devices: Devices
+}
 
 /**
  * One statement that locks the user, looks up factors and earlier sessions, and writes what the result requires. It
- * returns no row if the user has changed, or another transaction is changing it.
+ * returns no row if the user has changed, or another transaction has locked it.
  */
 export async function createStatement(
-  { sessions, events, devices }: { sessions: Pick<Sessions, 'begin'>; events: Events; devices: Devices },
+  { sessions, events, devices, clock }: StatementDeps,
   user: Pick<User, 'id' | 'securityVersion'>,
   { isKnown, device, ...start }: SignInMeans,
   context: RequestContext,
-  { allowNewPlace, clearing }: { allowNewPlace: boolean; clearing?: Clearing | undefined },
+  clearing: Clearing | undefined,
 ): Promise<Statement> {
   const session = await sessions.begin(user.id, { ...start, context })
   const signedIn = { type: 'login', outcome: 'success', userId: user.id, sessionId: session.id } as const
   const firstStep = { type: 'login_first_step', outcome: 'success', userId: user.id } as const
   const isMultiFactor = start.amr.includes('mfa')
-  const sql = Prisma.sql`
+  const newPlace = isKnown ? Prisma.sql`FALSE` : isNewPlace({ id: userId, createdAt }, context, clock.now())
+  const sql = (allowed: Allowed) => Prisma.sql`
     WITH account AS MATERIALIZED (${selectLocked(user)}),
     situation AS MATERIALIZED (
-      SELECT factors.*, ${isKnown ? Prisma.sql`FALSE` : isNewPlace(userId, context)} AS is_new_place
+      SELECT factors.*, ${newPlace} AS is_new_place, ${session.isFull} AS is_full
       FROM account, LATERAL (${isMultiFactor ? NO_FACTORS : selectFactors(userId)}) AS factors
     ), result AS MATERIALIZED (
       SELECT *, CASE WHEN has_second_factor THEN 'login_first_step'
-        WHEN is_new_place AND NOT ${allowNewPlace}::boolean THEN 'new_place' ELSE 'login' END AS outcome
+        WHEN is_full AND NOT ${allowed.full}::boolean THEN 'full'
+        WHEN is_new_place AND NOT ${allowed.newPlace}::boolean THEN 'new_place' ELSE 'login' END AS outcome
       FROM situation
     ), session AS (${session.insertion(COMPLETED)}),
     device AS (${devices.remembering(user.id, device, COMPLETED)}),

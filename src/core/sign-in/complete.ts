@@ -12,7 +12,7 @@ import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
 import type { LockedUser, User, Users } from '../users/users.ts'
 import { createStatement, type Found, type SignInMeans, type Statement } from './complete-statement.ts'
 import type { Devices, DeviceToken } from './devices.ts'
-import { IS_KNOWN, type ReadAccount, readAccount } from './read-account.ts'
+import { type ReadAccount, readAccount, STANDING } from './read-account.ts'
 
 /** A complete sign-in. */
 export interface SignedIn {
@@ -38,8 +38,8 @@ export interface PasswordGuess {
 /** Completes sign-ins, for any kind of proof. */
 export interface SignIn {
   /**
-   * Counts a guess at a password, and resolves with the result of `check`, which is null for a wrong guess. The counts of
-   * a right one are cleared by what `check` does with `clearing`.
+   * Counts a guess at a password, and resolves with the result of `check`, which is null for a wrong guess. A right
+   * one is taken off the counts by what `check` does with `clearing`.
    * @throws `too_many_attempts` without checking; whatever `check` throws, and the guess does not count.
    */
   guessPassword<T extends object>(
@@ -47,8 +47,8 @@ export interface SignIn {
     check: (account: ReadAccount, clearing: Clearing) => Promise<T | null>,
   ): Promise<T | null>
   /**
-   * Starts a session for a user whose row is locked, remembers the device and mails the owner about a new one. Returns
-   * a ticket instead if the account has a second factor that has not been proven.
+   * Starts a session for a user whose row is locked, remembers the device and mails the owner about a new one. If the
+   * account has as many sessions as it may have, it ends the one that was used longest ago. Returns a ticket instead if the account has a second factor that has not been proven.
    */
   complete(
     tx: Transaction,
@@ -57,8 +57,9 @@ export interface SignIn {
     context: RequestContext,
   ): Promise<SignedIn | SecondStepRequired>
   /**
-   * The same in a transaction of its own: a single statement, unless the owner gets a mail. Null if the user has another
-   * security version by now, or is gone or disabled. If not null, the counts of the guess are cleared.
+   * The same in a transaction of its own: a single statement, unless the owner gets a mail or another session ends. Null
+   * if the user has another security version by now, or is gone or disabled. If not null, the guess is taken off the
+   * counts.
    */
   completeAlone(
     user: Pick<User, 'id' | 'securityVersion'>,
@@ -88,13 +89,18 @@ export function createSignIn(deps: SignInDeps): SignIn {
 
   async function complete(
     tx: Transaction,
-    user: Pick<User, 'id' | 'securityVersion'>,
+    user: LockedUser,
     means: SignInMeans,
     context: RequestContext,
     clearing?: Clearing,
   ): Promise<SignedIn | SecondStepRequired | null> {
-    const statement = await createStatement(deps, user, means, context, { allowNewPlace: true, clearing })
-    const [found] = await tx.$queryRaw<Found[]>(statement.sql)
+    const statement = await createStatement(deps, user, means, context, clearing)
+    const run = (full: boolean) => tx.$queryRaw<Found[]>(statement.sql({ full, newPlace: true }))
+    let [found] = await run(false)
+    if (found?.outcome === 'full') {
+      await sessions.makeRoom(tx, user, context)
+      ;[found] = await run(true)
+    }
     if (!found) return null
     if (found.outcome === 'login' && found.is_new_place) {
       const data = { at: clock.now(), ip: context.ip, userAgent: context.userAgent }
@@ -124,7 +130,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
 
   return {
     guessPassword({ email, device, context }, check) {
-      const presented = device.isNew ? null : { hash: device.hash, isKnown: IS_KNOWN }
+      const presented = device.isNew ? null : { hash: device.hash, standing: STANDING }
       const guess = { what: 'password', account: email, context, device: presented } as const
       return lockout.guessWithin(guess, (counting) => readAccount(query, email, device, counting), check)
     },
@@ -136,15 +142,15 @@ export function createSignIn(deps: SignInDeps): SignIn {
     },
 
     async completeAlone(user, means, context, clearing) {
-      const statement = await createStatement(deps, user, means, context, { allowNewPlace: false, clearing })
-      const [found] = await query<Found>(statement.sql)
-      if (found && found.outcome !== 'new_place') {
+      const statement = await createStatement(deps, user, means, context, clearing)
+      const [found] = await query<Found>(statement.sql({ full: false, newPlace: false }))
+      if (found?.outcome === 'login' || found?.outcome === 'login_first_step') {
         return finish(statement, found, means, (effect) => effect())
       }
-      // A mail must be queued in the transaction that starts the session, and a user that is being changed be waited for.
+      // A mail is queued, and other sessions end, in the transaction that starts the session. A locked user is waited for.
       return transact(async (tx) => {
         const { id, securityVersion } = user
-        const locked = await users.lock(tx, id, { securityVersion, mode: 'share' })
+        const locked = await users.lock(tx, id, { securityVersion })
         return locked && complete(tx, locked, means, context, clearing)
       })
     },

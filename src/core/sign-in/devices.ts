@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
 import { Prisma } from '../../platform/generated/client.ts'
 import type { Transaction } from '../../platform/transact.ts'
+import type { DeviceStanding } from '../lockout/lockout.ts'
 import type { LockedUser } from '../users/users.ts'
 
 /** A secret that a device keeps; the server stores only its hash. */
@@ -14,21 +15,33 @@ export interface DeviceToken {
   isNew: boolean
 }
 
-/** Devices that have signed in to an account before. A known device gains no access, only a separate guess count. */
+/**
+ * Devices that an account knows, because they have signed in to it or its owner has unlocked it in them. A known device
+ * gains no access, only counts and budgets of its own.
+ */
 export interface Devices {
   /** The token that was sent, or a new one if it is missing or malformed. */
   tokenFrom(text: string | undefined): DeviceToken
-  isKnown(db: Queryable, userId: string, device: DeviceToken): Promise<boolean>
+  /** Null if the user does not know the device, or if there is no such user. */
+  standing(
+    db: Queryable,
+    user: { id: string } | { email: string },
+    device: DeviceToken,
+  ): Promise<DeviceStanding | null>
+  /** Lets the owner's next try in this device have a count of its own. It still is a new device when it signs in. */
+  rememberUnlocked(tx: Transaction, user: LockedUser, device: DeviceToken): Promise<void>
   /** SQL that remembers a device after a complete sign-in, if a condition holds. */
   remembering(userId: string, device: DeviceToken, condition: Prisma.Sql): Prisma.Sql
   /** Called after a new password: devices that signed in with the old one are unknown again. */
   forget(tx: Transaction, user: LockedUser): Promise<void>
 }
 
-/** SQL: whether an account knows a device. */
-export const isKnownTo = (userId: Prisma.Sql, { hash }: DeviceToken) =>
-  Prisma.sql`EXISTS (SELECT FROM known_devices WHERE user_id = ${userId} AND device_hash = ${hash})`
+/** SQL: the {@link DeviceStanding} of a device with a user, or null. */
+export const standingWith = (userId: Prisma.Sql, { hash }: DeviceToken) => Prisma.sql`(
+  SELECT CASE WHEN has_signed_in THEN 'signed_in' ELSE 'unlocked' END FROM known_devices
+  WHERE user_id = ${userId} AND device_hash = ${hash})`
 
+const MAX_UNLOCKED = 10
 const TOKEN = /^dt1_[A-Za-z0-9_-]{43}$/
 
 export function createDevices(clock: Clock): Devices {
@@ -38,16 +51,25 @@ export function createDevices(clock: Clock): Devices {
       const own = isNew ? `dt1_${randomBytes(32).toString('base64url')}` : text
       return { text: own, hash: new Uint8Array(createHash('sha256').update(own).digest()), isNew }
     },
-    async isKnown(db, userId, { hash: deviceHash, isNew }) {
-      if (isNew) return false
-      return (await db.knownDevice.count({ where: { userId, deviceHash } })) > 0
+    async standing(db, user, { hash: deviceHash, isNew }) {
+      if (isNew) return null
+      const found = await db.knownDevice.findFirst({ where: { deviceHash, user } })
+      if (!found) return null
+      return found.hasSignedIn ? 'signed_in' : 'unlocked'
+    },
+    async rememberUnlocked(tx, { id: userId }, { hash: deviceHash }) {
+      // A link can be pressed again and again; each time it may be in another browser.
+      if ((await tx.knownDevice.count({ where: { userId, hasSignedIn: false } })) >= MAX_UNLOCKED) return
+      const now = new Date(clock.now())
+      const row = { userId, deviceHash, hasSignedIn: false, createdAt: now, lastUsedAt: now }
+      await tx.knownDevice.createMany({ data: [row], skipDuplicates: true })
     },
     remembering(userId, { hash: deviceHash }, condition) {
       const now = new Date(clock.now())
       return Prisma.sql`
         INSERT INTO known_devices (user_id, device_hash, created_at, last_used_at)
         SELECT ${userId}::uuid, ${deviceHash}::bytea, ${now}::timestamptz, ${now}::timestamptz WHERE ${condition}
-        ON CONFLICT (user_id, device_hash) DO UPDATE SET last_used_at = EXCLUDED.last_used_at`
+        ON CONFLICT (user_id, device_hash) DO UPDATE SET last_used_at = EXCLUDED.last_used_at, has_signed_in = TRUE`
     },
     async forget(tx, { id: userId }) {
       await tx.knownDevice.deleteMany({ where: { userId } })

@@ -17,11 +17,6 @@ export type LockedUser = User & { readonly [locked]: true }
 export interface LockOptions {
   /** Returns null if the user's security version is another one, that is, has changed since it was read. */
   securityVersion?: number
-  /**
-   * `share` prevents changes to the user but allows other shared locks; `update` is exclusive. Two transactions that
-   * hold a shared lock and ask for an exclusive one deadlock. Default `update`.
-   */
-  mode?: 'share' | 'update'
   /** Whether to return a disabled user too. Default false. */
   disabled?: boolean
 }
@@ -94,7 +89,8 @@ const COLUMNS = Prisma.sql`id, email, email_verified_at AS "emailVerifiedAt", na
   password_version AS "securityVersion", roles, disabled_at AS "disabledAt", reset_required_at AS "resetRequiredAt",
   created_at AS "createdAt", updated_at AS "updatedAt"`
 const FOR_UPDATE = Prisma.sql`FOR UPDATE`
-const FOR_SHARE = Prisma.sql`FOR SHARE`
+// Not FOR UPDATE, which would also wait for rows of other tables that refer to the user.
+const FOR_SIGN_IN = Prisma.sql`FOR NO KEY UPDATE SKIP LOCKED`
 
 const IS_UNVERIFIED = Prisma.sql`
   email_verified_at IS NULL AND disabled_at IS NULL AND password_hash IS NOT NULL`
@@ -116,13 +112,13 @@ export const selectByEmail = (email: string) =>
   Prisma.sql`SELECT ${COLUMNS} FROM users WHERE email = ${email}`
 
 /**
- * SQL that reads and locks a user as `lock` does with mode `share`: no row if the user is disabled, or has another
- * security version, or if another transaction has locked it to change it: a statement that waits for a lock would then
- * see other tables as they were before it waited.
+ * SQL that reads and locks a user as `lock` does: no row if the user is disabled, or has another security version, or if
+ * another transaction has locked it: a statement that waits for a lock would then see other tables as they were before
+ * it waited.
  */
 export const selectLocked = ({ id, securityVersion }: Pick<User, 'id' | 'securityVersion'>) => Prisma.sql`
   SELECT ${COLUMNS} FROM users
-  WHERE id = ${id}::uuid AND password_version = ${securityVersion} AND disabled_at IS NULL ${FOR_SHARE} SKIP LOCKED`
+  WHERE id = ${id}::uuid AND password_version = ${securityVersion} AND disabled_at IS NULL ${FOR_SIGN_IN}`
 
 export function openUsers({ clock }: { clock: Clock }): Users {
   const now = () => new Date(clock.now())
@@ -132,9 +128,9 @@ export function openUsers({ clock }: { clock: Clock }): Users {
     (await tx.user.update({ where: { id }, data })) as LockedUser
 
   return {
-    async lock(tx, id, { securityVersion, mode = 'update', disabled = false } = {}) {
+    async lock(tx, id, { securityVersion, disabled = false } = {}) {
       const [user] = await tx.$queryRaw<LockedUser[]>`
-        SELECT ${COLUMNS} FROM users WHERE id = ${id}::uuid ${mode === 'share' ? FOR_SHARE : FOR_UPDATE}`
+        SELECT ${COLUMNS} FROM users WHERE id = ${id}::uuid ${FOR_UPDATE}`
       if (!user || (user.disabledAt && !disabled)) return null
       if (securityVersion !== undefined && user.securityVersion !== securityVersion) return null
       return user

@@ -65,7 +65,7 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
   app.get(
     PATH,
     {
-      config: { limit: 'verify_email', problemPages },
+      config: { limit: 'public', problemPages },
       schema: {
         tags,
         summary: 'Show the page of the verification link',

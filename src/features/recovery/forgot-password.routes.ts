@@ -18,7 +18,7 @@ export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetU
   app.get(
     FORGOT_PASSWORD,
     {
-      config: { limit: 'reset_password' },
+      config: { limit: 'public' },
       schema: {
         tags,
         summary: 'Show the page to request a link',

@@ -34,7 +34,7 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
   app.get(
     RESET_PASSWORD,
     {
-      config: { limit: 'reset_password', problemPages: refusals },
+      config: { limit: 'public', problemPages: refusals },
       schema: {
         tags,
         summary: 'Show the page of a reset link',

@@ -8,7 +8,7 @@ import { ENDED_REASONS, type EndedReason } from '../../core/reasons/reasons.ts'
 import type { RevocationScope } from '../../core/sessions/sessions.ts'
 import type { Uses } from '../../core/uses.ts'
 import { bearerOf } from '../../http/authenticate.ts'
-import type { Limits } from '../../http/limits.ts'
+import { type Limits, spendPoint } from '../../http/limits.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { NoContent, oneOf, strict, TokenResponse, TRANSPORTS, Uuid } from '../../http/schemas.ts'
@@ -54,6 +54,8 @@ const SessionView = Type.Object({
     enum: [...ENDED_REASONS, 'expired', null],
   }),
 })
+type RefreshRequest = FastifyRequest<{ Body: { refresh_token?: string } }>
+
 /** Refreshing, listing and ending sessions. */
 export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, uses) => {
   const { origins, limits, respond } = uses
@@ -99,7 +101,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
   app.post(
     '/auth/logout',
     {
-      config: { limit: 'logout' },
+      config: { limit: 'logout', ownBudget: budgetOfSession },
       schema: {
         tags,
         summary: 'End this session',
@@ -118,6 +120,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
       const bearer = bearerOf(request)
       const scope = bearer ? await sessionOf(bearer) : null
       if (scope) await end(request, scope, 'logout', 'logout')
+      if (!parsed && !scope) spendPoint(request)
       if (transport === 'cookie' && token) reply.setCookie(cookies.name, '', cookies.cleared)
       return reply.status(204).send(null)
     },
@@ -196,12 +199,19 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
   )
 
   /** The refresh token of a request. A cookie is accepted only from this server's origin or an allowed one. */
-  function presented(request: FastifyRequest<{ Body: { refresh_token?: string } }>) {
+  function presented(request: RefreshRequest) {
     const inBody = request.body.refresh_token
     if (inBody !== undefined) return { token: inBody, transport: 'body' as const }
     const token = request.cookies[cookies.name]
     if (token !== undefined) origins.require(request)
     return { token, transport: 'cookie' as const }
+  }
+
+  /** A genuine refresh token is not refused because of what others send from its address. */
+  async function budgetOfSession(request: FastifyRequest): Promise<string | null> {
+    const { token } = presented(request as RefreshRequest)
+    const parsed = token ? uses.sessions.parse(token) : null
+    return parsed && `session:${parsed.familyHash}`
   }
 
   /** The session of a bearer token; null for an invalid token, which has no session to end. */

@@ -57,6 +57,7 @@ export async function login(
       // The password changed, or the account was deleted, while the hash was computed. What throws is not counted.
       return refuse('account_changed')
     }
+    // It counts as a failure, also after a right password: only a sign-in that may be completed is taken off the counts.
     if (refused) found.wrong = refused
     // With or without an account there are as many hashes, so the time tells nobody whether there is one.
     found.pending = await findPending()

@@ -43,7 +43,7 @@ export async function passkeySignIn(
     const { user } = answered
     if (user.disabledAt) return { refusedTo: user.id, reason: 'disabled' as const }
     if (user.resetRequiredAt) return { refusedTo: user.id, reason: 'password_reset_required' as const }
-    const isKnown = await devices.isKnown(tx, user.id, device)
+    const isKnown = (await devices.standing(tx, { id: user.id }, device)) === 'signed_in'
     return signIn.complete(tx, user, { ...OWN_ACCOUNT, transport, device, isKnown, amr: AMR }, context)
   })
   if ('issued' in outcome) return outcome

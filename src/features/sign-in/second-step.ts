@@ -43,7 +43,8 @@ export async function secondStep(
     throw new Problem('mfa_invalid')
   }
   const { transport } = ticket
-  const isKnown = await devices.isKnown(db, user.id, device)
+  const standing = await devices.standing(db, { id: user.id }, device)
+  const isKnown = standing === 'signed_in'
   let faults: readonly AuditEvent[] = []
 
   async function prove(tx: Transaction, { id, securityVersion }: User): Promise<SignedIn | null> {
@@ -67,7 +68,7 @@ export async function secondStep(
     account: user.id,
     owner: user.id,
     context,
-    device: isKnown ? device.hash : null,
+    device: standing && { hash: device.hash, standing },
   } as const
   const signedIn = await lockout.guess(guess, () =>
     transact((tx) => prove(tx, user)).catch((error: unknown) => {

@@ -1,14 +1,16 @@
 import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { Problem } from '../../core/problems/problems.ts'
 import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { Uses } from '../../core/uses.ts'
+import type { DeviceTokens } from '../../http/device-tokens.ts'
 import { withDelayedFailure } from '../../http/minimum-duration.ts'
 import { contextOf } from '../../http/request-context.ts'
 import {
   canonicalEmail,
+  DeviceTokenText,
   Email,
   factorProof,
   PasskeyAnswer,
@@ -27,22 +29,19 @@ import { clientKey } from '../../platform/client-key.ts'
 import { type LoginUses, login } from './login.ts'
 import { type PasskeySignInUses, passkeyOptions, passkeySignIn } from './passkey-sign-in.ts'
 import { type SecondStepUses, secondStep } from './second-step.ts'
-import { unlockRoutes } from './unlock.routes.ts'
-import type { UnlockUses } from './unlock-account.ts'
+import { type UnlockRoutesUses, unlockRoutes } from './unlock.routes.ts'
 
 export type SignInUses = Omit<LoginUses, 'hashing'> &
   SecondStepUses &
   PasskeySignInUses &
-  UnlockUses &
-  Uses<'clock' | 'passwords'> & {
+  UnlockRoutesUses &
+  Uses<'passwords'> & {
     origins: TrustedOrigins
+    deviceTokens: DeviceTokens
     cookies: SessionCookies
     respond: RespondWithTokens
   }
 
-const DeviceTokenText = Type.Optional(
-  Type.String({ maxLength: 64, description: 'The token from an earlier sign-in; only for body transport' }),
-)
 const MfaToken = Type.String({ minLength: 1, maxLength: 1024 })
 const LoginBody = Type.Object(
   {
@@ -63,19 +62,17 @@ const PasskeyBody = Type.Object(
   { ...PasskeyAnswer.properties, transport: Type.Optional(Transport), device_token: DeviceTokenText },
   strict,
 )
-// The longest time for which browsers keep a cookie.
-const DEVICE_MS = 400 * 86_400_000
 
 /** Signing in with a password, with a password and a second factor, or with a passkey alone. */
 export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) => {
-  const { origins, devices, passwords, clock, cookies, respond } = uses
+  const { origins, passwords, cookies, respond, deviceTokens } = uses
   const tags = ['sign in']
   await app.register(cookie)
 
   app.post(
     '/auth/login',
     {
-      config: { limit: 'login' },
+      config: { limit: 'login', ownBudget: budgetAtLogin },
       schema: {
         tags,
         summary: 'Sign in with a password',
@@ -108,7 +105,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
         registration_token,
       } = request.body
       requireOwnPage(request, transport)
-      const device = deviceOf(request, transport, deviceToken)
+      const device = deviceTokens.of(request, transport, deviceToken)
       const registrationToken = registration_token ?? origins.cookieOf(request, cookies.registration.name)
       const input = { email: canonicalEmail(email), password, transport, device, registrationToken }
       const context = contextOf(request)
@@ -127,7 +124,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
   app.post(
     '/auth/login/mfa',
     {
-      config: { limit: 'login_mfa' },
+      config: { limit: 'login_mfa', ownBudget: budgetAtSecondStep },
       schema: {
         tags,
         summary: 'Complete a sign-in with a second factor',
@@ -144,7 +141,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
       const { mfa_token: mfaToken, device_token: deviceToken, ...proof } = request.body
       const { transport = 'body' } = uses.tickets.open('mfa', mfaToken) ?? {}
       requireOwnPage(request, transport)
-      const device = deviceOf(request, transport, deviceToken)
+      const device = deviceTokens.of(request, transport, deviceToken)
       const input = { mfaToken, proof, device }
       const signedIn = await withDelayedFailure(() => secondStep(uses, input, contextOf(request)))
       return finish(request, reply, signedIn, device)
@@ -154,7 +151,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
   app.post(
     '/auth/login/passkey/options',
     {
-      config: { limit: 'login_passkey' },
+      config: { limit: 'passkey_challenge' },
       schema: {
         tags,
         summary: 'Get a challenge for a passkey',
@@ -176,7 +173,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
   app.post(
     '/auth/login/passkey',
     {
-      config: { limit: 'login_passkey' },
+      config: { limit: 'login_passkey', ownBudget: budgetAtPasskey },
       schema: {
         tags,
         summary: 'Sign in with a passkey alone',
@@ -192,7 +189,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     async (request, reply) => {
       const { transport = 'cookie', device_token: deviceToken, ...answer } = request.body
       requireOwnPage(request, transport)
-      const device = deviceOf(request, transport, deviceToken)
+      const device = deviceTokens.of(request, transport, deviceToken)
       const input = { answer, transport, device }
       const signedIn = await withDelayedFailure(() => passkeySignIn(uses, input, contextOf(request)))
       return finish(request, reply, signedIn, device)
@@ -206,9 +203,21 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     if (transport === 'cookie') origins.refuseForeign(request)
   }
 
-  /** The device token of a request. With body transport the cookie is ignored, because no script may read it. */
-  const deviceOf = (request: FastifyRequest, transport: 'cookie' | 'body', inBody: string | undefined) =>
-    devices.tokenFrom(transport === 'body' ? inBody : origins.cookieOf(request, cookies.device.name))
+  // What others send from the address of a device that the account knows does not use up the budget of that device.
+  function budgetAtLogin(request: FastifyRequest) {
+    const { email, transport, device_token: token } = request.body as Static<typeof LoginBody>
+    return deviceTokens.budgetOf(request, { email: canonicalEmail(email) }, transport, token)
+  }
+  async function budgetAtSecondStep(request: FastifyRequest) {
+    const { mfa_token: mfaToken, device_token: token } = request.body as Static<typeof SecondStepBody>
+    const ticket = uses.tickets.open('mfa', mfaToken)
+    return ticket && deviceTokens.budgetOf(request, { id: ticket.userId }, ticket.transport, token)
+  }
+  async function budgetAtPasskey(request: FastifyRequest) {
+    const { transport, device_token: token, ...answer } = request.body as Static<typeof PasskeyBody>
+    const id = await uses.factors.passkeys.ownerOf(uses.db, answer)
+    return id === null ? null : deviceTokens.budgetOf(request, { id }, transport, token)
+  }
 
   async function finish(
     request: FastifyRequest,
@@ -218,14 +227,6 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
   ): Promise<TokenResponse> {
     await uses.signIn.endPrevious(origins.cookieOf(request, cookies.refresh.name), contextOf(request))
     const tokens = respond(reply, issued, transport)
-    if (transport === 'cookie') {
-      const now = clock.now()
-      reply.setCookie(cookies.device.name, device.text, cookies.device.options(now + DEVICE_MS, now))
-    }
-    return {
-      ...tokens,
-      ...(transport === 'body' ? { device_token: device.text } : {}),
-      user: presentUser(user, mfaEnabled),
-    }
+    return { ...tokens, ...deviceTokens.give(reply, device, transport), user: presentUser(user, mfaEnabled) }
   }
 }

@@ -1,19 +1,27 @@
 import type { RequestContext } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
+import type { DeviceToken } from '../../core/sign-in/sign-in.ts'
 import type { Uses } from '../../core/uses.ts'
 
-export type UnlockUses = Uses<'db' | 'transact' | 'oneTimeTokens' | 'usedTokens' | 'lockout' | 'events'>
+export type UnlockUses = Uses<
+  'db' | 'transact' | 'oneTimeTokens' | 'usedTokens' | 'lockout' | 'devices' | 'events'
+>
 
 /** How often a link unlocks again after others have locked the account: a thief with the link must not guess for ever. */
 export const REPEATS = 3
 
 /**
- * Lifts all locks of the account that the link was mailed to. Until the link expires it does so again, three times at
- * most; pressing it while nothing is locked does not count.
+ * Lifts all locks of the account that the link was mailed to, and gives the device in which it was pressed counts of its
+ * own, so that further guesses of others do not keep the owner out. Until the link expires it lifts locks again, three
+ * times at most; pressing it while nothing is locked does not count.
  * @throws `token_invalid`, `token_used`.
  */
-export async function unlockAccount(uses: UnlockUses, token: string, context: RequestContext): Promise<void> {
-  const { db, transact, oneTimeTokens, usedTokens, lockout, events } = uses
+export async function unlockAccount(
+  uses: UnlockUses,
+  { token, device }: { token: string; device: DeviceToken | null },
+  context: RequestContext,
+): Promise<void> {
+  const { db, transact, oneTimeTokens, usedTokens, lockout, devices, events } = uses
   const success = { type: 'unlock', outcome: 'success' } as const
   const isUnlocked = await transact(async (tx) => {
     const consumed = await oneTimeTokens.consume(tx, 'unlock', token)
@@ -21,6 +29,7 @@ export async function unlockAccount(uses: UnlockUses, token: string, context: Re
     const { id: userId, email } = consumed.user
     const { expiresAt } = consumed
     await lockout.unlock(tx, { id: userId, email })
+    if (device) await devices.rememberUnlocked(tx, consumed.user, device)
     await usedTokens.remember(tx, { purpose: 'unlock', token, userId, expiresAt, repeats: REPEATS })
     await events.record(tx, { ...success, userId }, context)
     return true

@@ -111,15 +111,93 @@ t.test('300 parallel guesses from many addresses do not exceed the lasting cap',
   t.equal((await guess(account.email, anywhere(), 'another long passphrase')).status, 200, 'a reset lifts it')
 })
 
-t.test('a success resets the count of failures', async (t) => {
+const failuresOf = async (email: string, bucket: string) => {
+  const account = new Uint8Array(createHash('sha256').update(email).digest())
+  const counter = await server.db.guessCounter.findUnique({ where: { account_bucket: { account, bucket } } })
+  return counter?.failures ?? 0
+}
+
+t.test('a right sign-in costs nothing, and gives nobody else at its address a new start', async (t) => {
   const account = await server.createAccount()
   const ip = anywhere()
-  for (let round = 0; round < 3; round += 1) {
-    await together(LOCK_FAILURES - 1, () => guess(account.email, ip))
+  for (let turn = 0; turn < LOCK_FAILURES + 2; turn += 1) {
     t.equal((await guess(account.email, ip, account.password)).status, 200)
   }
-  const left = await server.db.guessCounter.count({ where: { bucket: `password:${ip}` } })
-  t.equal(left, 0)
+  t.equal(await server.db.guessCounter.count({ where: { bucket: `password:${ip}` } }), 0, 'it leaves no row')
+  await together(LOCK_FAILURES - 1, () => guess(account.email, ip))
+  for (let turn = 0; turn < 3; turn += 1) {
+    t.equal((await guess(account.email, ip, account.password)).status, 200)
+    t.equal(await failuresOf(account.email, `password:${ip}`), LOCK_FAILURES - 1)
+  }
+  t.equal((await guess(account.email, ip)).status, 401)
+  t.equal((await guess(account.email, ip)).status, 429)
+  t.equal((await guess(account.email, ip, account.password)).status, 429)
+})
+
+t.test('a right sign-in does not make earlier failures count for longer', async (t) => {
+  const account = await server.createAccount()
+  const ip = anywhere()
+  await together(LOCK_FAILURES - 1, () => guess(account.email, ip))
+  for (let turn = 0; turn < 3; turn += 1) {
+    clock.advance(LOCK_MS / 4)
+    t.equal((await guess(account.email, ip, account.password)).status, 200)
+  }
+  t.equal(await failuresOf(account.email, `password:${ip}`), LOCK_FAILURES - 1)
+  clock.advance(LOCK_MS / 4 + 1_000)
+  t.strictSame(statuses(await together(LOCK_FAILURES, () => guess(account.email, ip))), {
+    401: LOCK_FAILURES,
+  })
+})
+
+t.test('the lasting cap counts failures in a row', async (t) => {
+  const account = await server.createAccount()
+  await guess(account.email, anywhere())
+  await server.db.guessCounter.updateMany({
+    where: { bucket: 'password:lasting' },
+    data: { failures: LASTING_FAILURES - 1 },
+  })
+  t.equal((await guess(account.email, anywhere(), account.password)).status, 200)
+  t.equal(await failuresOf(account.email, 'password:lasting'), 0)
+})
+
+t.test('an accepted password that may not sign in counts as a failure', async (t) => {
+  const account = await server.createAccount()
+  const ip = anywhere()
+  await server.db.user.update({ where: { email: account.email }, data: { resetRequiredAt: new Date() } })
+  for (let turn = 0; turn < LOCK_FAILURES; turn += 1) {
+    const { body } = await guess(account.email, ip, account.password)
+    t.equal(body.code, 'password_reset_required')
+  }
+  t.equal((await guess(account.email, ip, account.password)).status, 429)
+  await becomes(t, async () => (await lockMails(account.email)) === 1, 'the owner is told')
+})
+
+t.test('right and wrong guesses in parallel, over two nodes: the right ones all succeed', async (t) => {
+  const account = await server.createAccount()
+  const other = await startServer(t, { databaseUrl: server.databaseUrl, env: { TRUST_PROXY: '1' }, clock })
+  const ip = anywhere()
+  const wrong = 4
+  const answers = await twenty(async (index) => {
+    const isWrong = index % 5 === 0
+    const password = isWrong ? 'not the password' : account.password
+    const body = { email: account.email, password, transport: 'body' }
+    const { status } = await (index % 2 ? server : other).post('/auth/login', body, from(ip))
+    return { isWrong, status }
+  })
+  t.strictSame(statuses(answers.filter(({ isWrong }) => isWrong)), { 401: wrong })
+  t.strictSame(statuses(answers.filter(({ isWrong }) => !isWrong)), { 200: 20 - wrong })
+  t.equal(await failuresOf(account.email, `password:${ip}`), wrong)
+
+  const rest = await together(40, (index) =>
+    (index % 2 ? server : other).post(
+      '/auth/login',
+      { email: account.email, password: index % 4 < 2 ? 'wrong' : account.password, transport: 'body' },
+      from(ip),
+    ),
+  )
+  t.ok((statuses(rest)[401] ?? 0) <= LOCK_FAILURES - wrong, 'right ones make no room for more wrong ones')
+  t.ok((await checked(account.email)) <= LOCK_FAILURES)
+  await other.close()
 })
 
 t.test('other spellings of an address, forged headers and one IPv6 /64 share a lock', async (t) => {

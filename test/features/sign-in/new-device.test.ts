@@ -1,7 +1,9 @@
 import t from 'tap'
-import { startServer, twenty } from '../../support/server.ts'
+import { createRetention } from '../../../src/core/retention/retention.ts'
+import { movableClock, startServer, twenty } from '../../support/server.ts'
 
-const server = await startServer(t, { env: { TRUST_PROXY: '1' } })
+const clock = movableClock()
+const server = await startServer(t, { env: { TRUST_PROXY: '1' }, clock })
 
 const BROWSER = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0'
 const signIn = (
@@ -101,4 +103,44 @@ t.test('20 parallel first sign-ins with one token store one device', async (t) =
   const answers = await twenty(() => signIn(account, '192.0.2.1', 'App/1', device_token))
   t.ok(answers.every(({ status }) => status === 200))
   t.equal(await server.db.knownDevice.count(), 1)
+})
+
+const DAY_MS = 86_400_000
+/** Lets so much time pass that no session of any account is stored any more. */
+async function dormant() {
+  clock.advance(130 * DAY_MS)
+  await createRetention({ ...server.app.services, auditDays: 365 }).run()
+  t.equal(await server.db.session.count(), 0)
+}
+
+t.test(
+  'an account whose sessions are deleted by now still gets the mail, but not for a device it knows',
+  async (t) => {
+    const account = await server.createAccount()
+    const { device_token } = (await signIn(account, '192.0.2.1', 'App/1')).body
+    await dormant()
+    await signIn(account, '203.0.113.5', 'App/2', device_token)
+    t.equal((await news(account.email)).length, 0)
+    await dormant()
+    await signIn(account, '203.0.113.9', BROWSER)
+    t.equal((await news(account.email)).length, 1)
+    await dormant()
+    await signIn(account, '203.0.113.9', BROWSER)
+    t.equal(
+      (await news(account.email)).length,
+      2,
+      'nor is the same browser recognized by its address any more',
+    )
+  },
+)
+
+t.test('so does a dormant account that knows no device, because its password was changed', async (t) => {
+  const account = await server.createAccount()
+  const { access_token: bearer } = (await signIn(account, '192.0.2.1', 'App/1')).body
+  const password = 'another long passphrase'
+  const change = { current_password: account.password, new_password: password }
+  t.equal((await server.post('/auth/change-password', change, { bearer })).status, 204)
+  await dormant()
+  await signIn({ ...account, password }, '203.0.113.5', BROWSER)
+  t.equal((await news(account.email)).length, 1)
 })

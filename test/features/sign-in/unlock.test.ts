@@ -1,10 +1,11 @@
+import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { LASTING_FAILURES, LOCK_FAILURES } from '../../../src/core/lockout/counters.ts'
 import { REPEATS } from '../../../src/features/sign-in/unlock-account.ts'
 import { movableClock, startServer, twenty } from '../../support/server.ts'
 
 const clock = movableClock()
-const server = await startServer(t, { clock })
+const server = await startServer(t, { clock, env: { TRUST_PROXY: '1' } })
 
 /** A locked account, and the token of the mail that its owner got. */
 async function locked() {
@@ -165,4 +166,145 @@ t.test('an unverified address gets no such mail', async (t) => {
     await server.post('/auth/login', { email, password: 'not the password' })
   }
   t.equal((await server.mailsTo(email)).length, 1)
+})
+
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
+const anywhere = () => ({ 'x-forwarded-for': `198.51.${randomInt(256)}.${randomInt(256)}` })
+const signIn = (
+  account: { email: string; password: string },
+  extra: object = {},
+  headers: Record<string, string> = anywhere(),
+) => server.post('/auth/login', { ...account, ...extra }, { headers })
+
+/** What an attacker does from anywhere until even the right password is refused, everywhere. */
+async function attack({ email }: { email: string }) {
+  for (let turn = 0; turn < LASTING_FAILURES / LOCK_FAILURES; turn += 1) {
+    const headers = anywhere()
+    await Promise.all(
+      Array.from({ length: LOCK_FAILURES }, () =>
+        signIn({ email, password: 'not the password' }, {}, headers),
+      ),
+    )
+  }
+}
+async function attacked() {
+  const account = await server.createAccount()
+  await attack(account)
+  t.match((await signIn(account)).body, { status: 429, reason: 'locked_until_unlocked' })
+  return { account, token: await server.lastToken(account.email) }
+}
+const isLockedOut = async (account: { email: string; password: string }) =>
+  (await signIn(account)).body.reason === 'locked_until_unlocked'
+const cookiesOf = ({ headers }: { headers: Headers }) =>
+  headers.getSetCookie().map((cookie) => cookie.split(';')[0] as string)
+
+t.test('after an unlock, the next hundred guesses do not keep the owner out of that browser', async (t) => {
+  const { account, token } = await attacked()
+  const press = { body: `token=${token}`, headers: { ...FORM, ...anywhere() } }
+  const pressed = await server.call('POST', '/auth/unlock', press)
+  t.match(pressed.headers.getSetCookie(), [/^ratchet-device-dev=dt1_[\w-]{43}; Max-Age=34560000;.*HttpOnly/])
+  const [cookie = ''] = cookiesOf(pressed)
+
+  await attack(account)
+  t.ok(await isLockedOut(account), 'everybody else is kept out')
+  const owner = await server.post('/auth/login', account, { headers: { cookie, ...anywhere() } })
+  t.equal(owner.status, 200)
+  t.equal(cookiesOf(owner)[1], cookie, 'it is an ordinary known device from now on')
+  t.equal(
+    (await server.mailsTo(account.email)).filter(({ subject }) => /New sign-in/.test(subject)).length,
+    0,
+    'it is the first sign-in of the account',
+  )
+})
+
+t.test('with JSON, the client may ask for a device token, or present the one that it has', async (t) => {
+  for (const own of [undefined, `dt1_${'k'.repeat(43)}`]) {
+    const { account, token } = await attacked()
+    const unlocked = await server.post('/auth/unlock', { token, transport: 'body', device_token: own })
+    t.equal(unlocked.status, 200)
+    t.equal(unlocked.headers.getSetCookie().length, 0)
+    const { status, device_token } = unlocked.body
+    t.equal(status, 'unlocked')
+    if (own) t.equal(device_token, own)
+    await attack(account)
+    t.ok(await isLockedOut(account))
+    t.equal((await signIn(account, { transport: 'body', device_token })).status, 200)
+  }
+  const { token } = await attacked()
+  const plain = await server.post('/auth/unlock', { token })
+  t.strictSame(plain.body, { status: 'unlocked' }, 'only if it asks')
+})
+
+t.test('a link that is opened, wrong, used or pressed by a foreign page makes no device known', async (t) => {
+  const { account, token } = await attacked()
+  const known = () => server.db.knownDevice.count({ where: { user: { email: account.email } } })
+  for (const method of ['GET', 'HEAD']) {
+    const opened = await server.call(method, `/auth/unlock?token=${token}`)
+    t.equal(opened.headers.getSetCookie().length, 0)
+  }
+  const wrong = await server.post('/auth/unlock', { token: 'x', transport: 'body' })
+  t.equal(wrong.status, 400)
+  t.notOk('device_token' in wrong.body)
+  t.ok(await isLockedOut(account))
+  const foreign = await server.post(
+    '/auth/unlock',
+    { token },
+    { headers: { origin: 'https://elsewhere.example' } },
+  )
+  t.equal(foreign.status, 200)
+  t.equal(foreign.headers.getSetCookie().length, 0)
+  const again = await server.call('POST', '/auth/unlock', { body: `token=${token}`, headers: FORM })
+  t.equal(again.status, 400)
+  t.equal(again.headers.getSetCookie().length, 0)
+  t.equal(await known(), 0)
+})
+
+t.test('the link opens no account, and the device that it makes known is new to the owner', async (t) => {
+  const account = await server.createAccount()
+  const { device_token: ofOwner } = (await signIn(account, { transport: 'body' })).body
+  await attack(account)
+  const token = await server.lastToken(account.email)
+  const thief = await server.post('/auth/unlock', { token, transport: 'body' })
+  const { device_token } = thief.body
+  t.strictSame(Object.keys(thief.body).sort(), ['device_token', 'status'])
+
+  for (let turn = 0; turn < LASTING_FAILURES / LOCK_FAILURES; turn += 1) {
+    const guesses = await twenty(() =>
+      signIn({ ...account, password: 'wrong' }, { transport: 'body', device_token }),
+    )
+    t.ok(guesses.filter(({ status }) => status === 401).length <= LOCK_FAILURES)
+    await server.db.guessCounter.deleteMany({ where: { bucket: { contains: ':device:' } } })
+  }
+  t.match((await signIn(account, { transport: 'body', device_token })).body, {
+    reason: 'locked_until_unlocked',
+  })
+  const owner = await signIn(account, { transport: 'body', device_token: ofOwner })
+  t.equal(owner.status, 200, 'it has not used up the count of the devices that have signed in')
+
+  await server.db.guessCounter.deleteMany()
+  const agent = { 'user-agent': 'Thief/1', ...anywhere() }
+  t.equal((await signIn(account, { transport: 'body', device_token }, agent)).status, 200)
+  const news = async () =>
+    (await server.mailsTo(account.email)).filter(({ subject }) => /New sign-in/.test(subject)).length
+  t.equal(await news(), 1, 'the owner is told of the first sign-in in it')
+  await signIn(account, { transport: 'body', device_token }, { 'user-agent': 'Thief/2', ...anywhere() })
+  t.equal(await news(), 1, 'and of no later one')
+})
+
+t.test('an unlock makes ten devices known at most', async (t) => {
+  const { account } = await attacked()
+  const { id: userId } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
+  const now = new Date()
+  await server.db.knownDevice.createMany({
+    data: Array.from({ length: 10 }, () => ({
+      userId,
+      deviceHash: crypto.getRandomValues(new Uint8Array(32)),
+      hasSignedIn: false,
+      createdAt: now,
+      lastUsedAt: now,
+    })),
+  })
+  const token = await server.lastToken(account.email)
+  t.equal((await server.post('/auth/unlock', { token, transport: 'body' })).status, 200)
+  t.equal(await server.db.knownDevice.count({ where: { userId } }), 10)
 })

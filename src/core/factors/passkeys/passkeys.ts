@@ -64,7 +64,7 @@ export interface Passkeys {
     userId: string | null,
   ): Promise<{ challengeToken: string; options: PublicKeyCredentialRequestOptionsJSON }>
   /**
-   * Finds the user whose passkey answered, under a shared lock. A sign-in with a passkey alone requires user
+   * Finds the user whose passkey answered, locked. A sign-in with a passkey alone requires user
    * verification; as a second factor, user presence is enough. The caller checks whether the account may sign in.
    */
   verify(
@@ -73,6 +73,8 @@ export interface Passkeys {
     expected: { use: PasskeyUse; userId: string | null },
     context: RequestContext,
   ): Promise<{ passkeyId: string; user: LockedUser } | { refused: PasskeyRefusal }>
+  /** The user of a credential that is shown but not verified. */
+  ownerOf(db: Queryable, answer: PasskeyAnswer): Promise<string | null>
   list(db: Queryable, userId: string): Promise<PasskeyView[]>
   /** False when the account has no such passkey. */
   remove(tx: Transaction, user: LockedUser, passkeyId: string): Promise<boolean>
@@ -174,8 +176,7 @@ export function createPasskeys(deps: PasskeysDeps & RelyingParty): Passkeys {
         return refusedAs({ owner, fault: await findFault(relyingParty, credential, challenge, known, alone) })
       }
       if (userId !== null && owner !== userId) return refusedAs({ owner, fault: 'wrong_account' })
-      // Shared, because the caller may hold a shared lock: two transactions that upgrade one would deadlock.
-      const user = await users.lock(tx, owner, { mode: 'share', disabled: true })
+      const user = await users.lock(tx, owner, { disabled: true })
       if (!user) return refusedAs({})
       const isFirstUse = await tickets.spend(tx, 'passkey_assertion', challengeToken)
       if (!isFirstUse) return refusedAs({ owner, fault: 'wrong_challenge' })
@@ -192,6 +193,12 @@ export function createPasskeys(deps: PasskeysDeps & RelyingParty): Passkeys {
       const noted = { type: 'passkey_use', outcome: 'success', reason: 'counter_not_risen' } as const
       await events.record(tx, { ...noted, userId: owner }, context)
       return { passkeyId: id, user }
+    },
+
+    async ownerOf(db, { credential }) {
+      const credentialId = bytesOf(credential.id)
+      const passkey = credentialId && (await db.passkey.findUnique({ where: { credentialId } }))
+      return passkey ? passkey.userId : null
     },
 
     async list(db, userId) {
