@@ -48,7 +48,7 @@ export const addressesOf = (name: string, count: number): string[] =>
 export async function createAccounts(
   config: Config,
   emails: readonly string[],
-  passwordHash: string,
+  passwordHash: string | null,
 ): Promise<void> {
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   const emailVerifiedAt = new Date()

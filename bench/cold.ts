@@ -5,6 +5,7 @@ import { hex } from '../src/core/sessions/family-hash.ts'
 import { createRefreshTokenFormat } from '../src/core/sessions/rotation/token.ts'
 import { openDatabase } from '../src/platform/database.ts'
 import { createSecrets } from '../src/platform/secrets.ts'
+import { addressesOf, createAccounts } from './account.ts'
 import { type Answer, post } from './connection.ts'
 import type { Client } from './load.ts'
 
@@ -17,6 +18,8 @@ export interface ColdFamilies {
 
 // More than can be refreshed in a round.
 const FAMILIES_PER_CLIENT = 1_000
+// Below the limit of an account.
+const FAMILIES_PER_ACCOUNT = 50
 
 /** Writes sessions to the ledger as if they had been started while Redis held other data. */
 export async function createColdFamilies(
@@ -26,8 +29,10 @@ export async function createColdFamilies(
 ): Promise<ColdFamilies> {
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   const format = createRefreshTokenFormat(createSecrets(config.appSecrets))
-  const users = await db.user.findMany({ select: { id: true } })
   const families = Array.from({ length: clients * FAMILIES_PER_CLIENT }, () => format.newFamily())
+  const emails = addressesOf('cold', Math.ceil(families.length / FAMILIES_PER_ACCOUNT))
+  await createAccounts(config, emails, null)
+  const users = await db.user.findMany({ where: { email: { in: emails } }, select: { id: true } })
   const rows = families.map(({ familyHash }, index) => ({
     id: uuidv7(),
     hash: hex(familyHash),

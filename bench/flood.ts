@@ -35,8 +35,9 @@ export const TARGETS = addressesOf('target', 400)
 
 /** Creates a function that plays one round. */
 export function createFlood(url: string, account: Credentials, seconds: number) {
-  const { email, password } = account
+  const { emails, password } = account
   let people = 0
+  let signIns = 0
   let guesses = 0
 
   const addressOf: Record<Caller, () => string> = {
@@ -47,7 +48,11 @@ export function createFlood(url: string, account: Credentials, seconds: number) 
     let refused = 0
     const client: Client = {
       accepts: [200, OVERLOADED],
-      next: () => post('/auth/login', { email, password, transport: 'body' }, addressOf[caller]()),
+      // Of many accounts, so that none has too many sessions.
+      next: () => {
+        const email = emails[signIns++ % emails.length]
+        return post('/auth/login', { email, password, transport: 'body' }, addressOf[caller]())
+      },
       onAnswer: ({ status }) => {
         refused += status === OVERLOADED ? 1 : 0
       },

@@ -8,7 +8,7 @@ import { closingAll, type OnEnd } from './closing.ts'
 import { createColdFamilies } from './cold.ts'
 import { measureRefreshCost } from './cost.ts'
 import { createFlood, type FloodRound, TARGETS } from './flood.ts'
-import { measureOperations } from './operations.ts'
+import { measureOperations, SIGNING_IN } from './operations.ts'
 import { createRefusals, measureRefusals } from './refusals.ts'
 import { report, reportStart } from './report.ts'
 import { noResults, type Results } from './results.ts'
@@ -99,7 +99,10 @@ async function run(env: StoresEnvironment, onEnd: OnEnd): Promise<Results> {
     if (chosen.length > 0) console.log(`round ${round}, per second: ${line.join(', ')}`)
   }
   if (chosen.includes('refresh')) results.cost = await measureRefreshCost(app, env.REDIS_URL, families)
-  if (isChosen('operations')) results.operations = await measureOperations(app, env, account)
+  if (isChosen('operations')) {
+    await createAccounts(config, SIGNING_IN, account.passwordHash)
+    results.operations = await measureOperations(app, env, account)
+  }
   if (isChosen('refused'))
     results.refusals = await measureRefusals(app, createRefusals(account, tokens[0] ?? ''), seconds)
   if (isChosen('flood')) results.floods = await flood(env, account, onEnd)

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import type { Credentials } from './account.ts'
+import { addressesOf, type Credentials } from './account.ts'
 import type { Child, Counted } from './child.ts'
 import { type Connection, get, openConnection, post } from './connection.ts'
 
@@ -24,6 +24,9 @@ interface Operation {
 // Longer than a backend of Postgres that has become idle keeps its statistics to itself.
 const SETTLE_MS = 11_000
 const CALLS = 60
+
+/** Each operation that signs in has an account of its own, which stays below the limit of sessions. */
+export const SIGNING_IN = addressesOf('operation', 4)
 
 /** Counts what each operation costs, one call at a time, so that no two share a write or a sync. */
 export async function measureOperations(
@@ -72,22 +75,20 @@ async function measure(
   }
 }
 
-function createOperations(
-  connection: Connection,
-  { email, password, accessTokens }: Credentials,
-): Operation[] {
-  const signIn = async () => JSON.parse((await connection.exchange(login)).body)
-  const login = post('/auth/login', { email, password, transport: 'body' })
+function createOperations(connection: Connection, { password, accessTokens }: Credentials): Operation[] {
+  const loginOf = (account: number, device_token?: string) =>
+    post('/auth/login', { email: SIGNING_IN[account], password, transport: 'body', device_token })
+  const signIn = async (account: number) => JSON.parse((await connection.exchange(loginOf(account))).body)
   const me = get('/me', accessTokens[0])
   let known: string | undefined
   return [
-    { name: 'sign-in', status: 200, prepare: async () => login },
+    { name: 'sign-in', status: 200, prepare: async () => loginOf(0) },
     {
       name: 'sign-in on a known device',
       status: 200,
       async prepare() {
-        known ??= (await signIn()).device_token
-        return post('/auth/login', { email, password, transport: 'body', device_token: known })
+        known ??= (await signIn(1)).device_token
+        return loginOf(1, known)
       },
     },
     {
@@ -98,13 +99,13 @@ function createOperations(
     {
       name: 'first refresh after a sign-in',
       status: 200,
-      prepare: async () => post('/auth/refresh', { refresh_token: (await signIn()).refresh_token }),
+      prepare: async () => post('/auth/refresh', { refresh_token: (await signIn(2)).refresh_token }),
     },
     { name: 'GET /me', status: 200, prepare: async () => me },
     {
       name: 'sign-out',
       status: 204,
-      prepare: async () => post('/auth/logout', { refresh_token: (await signIn()).refresh_token }),
+      prepare: async () => post('/auth/logout', { refresh_token: (await signIn(3)).refresh_token }),
     },
   ]
 }

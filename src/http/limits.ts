@@ -19,6 +19,7 @@ const OF_REFUSALS: ReadonlySet<LimitName> = new Set([
   'logout',
   'verify_email',
   'unlock',
+  'keep_factors',
   'confirm_email_change',
   'reset_password',
   'password_check',
