@@ -112,8 +112,10 @@ function createOperations(connection: Connection, { password, accessTokens }: Cr
 
 const nobody = () => `${randomUUID()}@example.com`
 
-/** How often Postgres has synced its write-ahead log. */
+/** How often a request has waited for Postgres to sync its write-ahead log; a background process does so as well. */
 async function syncsOf(stats: pg.Client): Promise<number> {
-  const { rows } = await stats.query("SELECT sum(fsyncs)::int AS syncs FROM pg_stat_io WHERE object = 'wal'")
+  const { rows } = await stats.query(
+    "SELECT sum(fsyncs)::int AS syncs FROM pg_stat_io WHERE object = 'wal' AND backend_type = 'client backend'",
+  )
   return rows[0].syncs
 }

@@ -145,6 +145,8 @@ export function createBudgets(
   [shared, memory]: readonly [BudgetStore, BudgetStore] = [createRedisBudgets(stores), createMemoryBudgets()],
 ): Budgets {
   const waiting = new Map<string, number>()
+  // Spent points do not come back, so what is spent needs no store until it is whole again.
+  const spentUntil = new LRUCache<string, number>({ max: MAX_IN_MEMORY })
 
   /** The store is remembered with the point, which has to be given back to the same. */
   async function ask(key: string, budget: Budget, spend: boolean): Promise<[Answer, BudgetStore]> {
@@ -166,12 +168,17 @@ export function createBudgets(
 
   return {
     async take(key, budget, { spend }) {
-      const until = performance.now() + PATIENCE_MS
+      const began = performance.now()
+      const spentMs = (spentUntil.get(key) ?? 0) - began
+      if (spentMs > 0) return { waitMs: spentMs }
       for (let ms = FIRST_WAIT_MS; ; ms = Math.min(2 * ms, LONGEST_WAIT_MS)) {
         const [answer, store] = await ask(key, budget, spend)
         if (answer.outcome === 'taken') return pointOf(answer, store, key)
-        if (answer.outcome === 'spent') return { waitMs: answer.leftMs }
-        if (performance.now() > until || (waiting.get(key) ?? 0) >= MAX_WAITING) {
+        if (answer.outcome === 'spent') {
+          spentUntil.set(key, performance.now() + answer.leftMs)
+          return { waitMs: answer.leftMs }
+        }
+        if (performance.now() > began + PATIENCE_MS || (waiting.get(key) ?? 0) >= MAX_WAITING) {
           return { waitMs: Math.min(answer.leftMs, BUSY_RETRY_MS) }
         }
         await wait(key, ms)

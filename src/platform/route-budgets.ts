@@ -7,7 +7,7 @@ const per = (points: number, seconds = 60): Budget => ({ points, seconds })
 const DEFAULTS = {
   /** Large, because these are cheap to answer. */
   public: per(600),
-  register: per(20),
+  register: per(60),
   resend_verification: per(20),
   verify_email: per(30),
   login: per(30),

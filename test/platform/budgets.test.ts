@@ -164,11 +164,28 @@ t.test(
     isDown = false
     t.ok(isPoint(await budgets.take(key, MINUTE(1), { spend: true })))
     point.giveBack()
-    t.notOk(isPoint(await budgets.take(key, MINUTE(1), { spend: true })), 'Redis has not gained one')
     isDown = true
-    t.ok(isPoint(await budgets.take(key, MINUTE(1), { spend: true })), 'memory has')
+    t.ok(isPoint(await budgets.take(key, MINUTE(1), { spend: true })), 'memory has it back')
+    isDown = false
+    t.notOk(isPoint(await budgets.take(key, MINUTE(1), { spend: true })), 'Redis has not gained one')
   },
 )
+
+t.test('a budget that is spent needs no store to refuse', async (t) => {
+  let asked = 0
+  const watched: BudgetStore = {
+    settle: shared.settle,
+    take(...given) {
+      asked += 1
+      return shared.take(...given)
+    },
+  }
+  const budgets = createBudgets(stores, [watched, createMemoryBudgets()])
+  const key = freshKey()
+  for (let turn = 0; turn < 5; turn += 1) await budgets.take(key, MINUTE(2), { spend: true })
+  t.equal(asked, 3)
+  t.ok(isPoint(await budgets.take(freshKey(), MINUTE(2), { spend: true })), 'another one is not affected')
+})
 
 t.test('an error of the store itself is not hidden', async (t) => {
   const broken: BudgetStore = {

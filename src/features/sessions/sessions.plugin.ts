@@ -91,7 +91,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
       const idempotencyKey = request.headers['idempotency-key']
       const context = contextOf(request)
       const refused = async (event: PendingAuditEvent) => {
-        await limits.refresh_refused(request, reply)
+        await limits.refresh_refused(request, reply, (await budgetOfSession(request)) ?? undefined)
         uses.events.recordSoon(event, context)
       }
       return respond(reply, await refresh(uses, token, idempotencyKey, context, refused), transport)
@@ -207,7 +207,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     return { token, transport: 'cookie' as const }
   }
 
-  /** A genuine refresh token is not refused because of what others send from its address. */
+  /** A client with a genuine refresh token is not refused because of what others send from its address. */
   async function budgetOfSession(request: FastifyRequest): Promise<string | null> {
     const { token } = presented(request as RefreshRequest)
     const parsed = token ? uses.sessions.parse(token) : null
