@@ -101,8 +101,8 @@ export interface Lockout {
 const LIFTS_A_DAY = 3
 const DAY_MS = 86_400_000
 
-// Below the cap: a burst of honest sign-ins from one address queues up instead of triggering a lock.
-const AT_ONCE = 4
+// Several nodes together stay below the cap: honest sign-ins from one address queue up instead of triggering a lock.
+const AT_ONCE = 3
 const WAITING = 1_000
 
 // About as long as a password is checked.

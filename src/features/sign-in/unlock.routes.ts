@@ -37,7 +37,7 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockRoutesUses)
     },
     done: {
       title: 'Your account is unlocked',
-      text: 'Sign in, best in this browser: further failed attempts of others will not keep it out.',
+      text: 'Sign in with this browser: failed attempts by others no longer lock it out.',
       status: 'unlocked',
     },
     stale:
