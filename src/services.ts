@@ -13,7 +13,7 @@ import { createSealedRows } from './core/sealed-rows/sealed-rows.ts'
 import { findOwners, openSessions } from './core/sessions/sessions.ts'
 import { openSignIn } from './core/sign-in/sign-in.ts'
 import { openTokens } from './core/tokens/tokens.ts'
-import { openUsers } from './core/users/users.ts'
+import { openUsers, selectHashKinds } from './core/users/users.ts'
 import type { Services } from './core/uses.ts'
 import { runBackground } from './platform/background.ts'
 import type { Clock } from './platform/clock.ts'
@@ -52,7 +52,11 @@ export async function openServices(config: Config, clock: Clock, log: Log): Prom
   // Together, because one waits for Postgres while the other hashes.
   const [tokens, passwords] = await Promise.all([
     openTokens({ ...platform, sessions }, { ...accessToken, issuer: publicUrl }),
-    openPasswords(platform, { ...config, minLength: config.passwordMinLength }),
+    openPasswords(platform, {
+      ...config,
+      minLength: config.passwordMinLength,
+      selectKinds: selectHashKinds,
+    }),
   ])
   const factors = openFactors({ ...platform, ...oneTime, users, mail, events }, { appName, passkeys })
   const base = {

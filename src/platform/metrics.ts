@@ -18,6 +18,8 @@ export interface Metrics {
   countBackgroundFailure(task: string): void
   /** Counts an item that a full queue rejected. */
   countDropped(queue: string): void
+  /** `scheme` is the algorithm, such as `argon2id` or `bcrypt`. */
+  countPasswordHash(scheme: string): void
   /** Reads at each scrape how many password hashes wait for a slot. */
   observePasswordQueue(queued: () => number): void
 }
@@ -88,6 +90,12 @@ export function createMetrics(): Metrics {
     labelNames: ['queue'],
     registers,
   })
+  const hashes = new Counter({
+    name: 'ratchet_password_hashes_total',
+    help: 'Password hashes computed, by algorithm; others than argon2id are of imported accounts',
+    labelNames: ['scheme'],
+    registers,
+  })
   const reasons = new Set<string>()
   /** The types cannot guarantee that a reason is a known word, so its format and the number of reasons are limited. */
   function boundedReason(reason: string): string {
@@ -111,6 +119,7 @@ export function createMetrics(): Metrics {
     countWebhook: (result) => webhooks.inc({ result }),
     countBackgroundFailure: (task) => backgroundFailures.inc({ task }),
     countDropped: (queue) => dropped.inc({ queue }),
+    countPasswordHash: (scheme) => hashes.inc({ scheme }),
     observePasswordQueue(queued) {
       new Gauge({
         name: 'ratchet_password_hash_queue',

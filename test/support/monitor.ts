@@ -14,5 +14,6 @@ export const silentMetrics: Metrics = {
   countWebhook() {},
   countBackgroundFailure() {},
   countDropped() {},
+  countPasswordHash() {},
   observePasswordQueue() {},
 }

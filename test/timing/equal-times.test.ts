@@ -1,5 +1,8 @@
-import { randomInt } from 'node:crypto'
+import { pbkdf2Sync, randomInt, scryptSync } from 'node:crypto'
+import { hash as hashBcrypt } from '@node-rs/bcrypt'
 import t from 'tap'
+import { createPasswords } from '../../src/core/passwords/passwords.ts'
+import { systemClock } from '../../src/platform/clock.ts'
 import { startServer } from '../support/server.ts'
 import { apart } from '../support/statistics.ts'
 
@@ -53,4 +56,47 @@ t.test('the refusals of unknown, wrong, disabled and unverified sign-ins take th
     const distance = apart(unknown, taken)
     t.ok(distance < LIMIT, `${kind} is ${distance.toFixed(1)} from unknown`)
   }
+})
+
+t.test('a wrong password takes the same time whether or not the account was imported', async (t) => {
+  const salt = Buffer.from('sixteen bytes :)')
+  const b64 = (bytes: Buffer) => bytes.toString('base64')
+  const kinds = ['$2b$08$', 'pbkdf2_sha256$20000$', '$scrypt$ln=13,r=8,p=1$']
+  // Without the minimum duration of a refusal, which would hide what differs.
+  const passwords = await createPasswords(
+    { clock: systemClock },
+    { memoryKib: 4096, iterations: 2, parallelism: 1 },
+  )
+  passwords.setKinds(kinds)
+  const stored = {
+    unknown: null,
+    native: await passwords.hash('a password', 'local'),
+    bcrypt: await hashBcrypt('a password', { cost: 8 }),
+    'cheaper bcrypt': await hashBcrypt('a password', { cost: 6 }),
+    pbkdf2: `pbkdf2_sha256$20000$${salt}$${b64(pbkdf2Sync('a password', salt, 20_000, 32, 'sha256'))}`,
+    scrypt: `$scrypt$ln=13,r=8,p=1$${b64(salt)}$${b64(scryptSync('a password', salt, 32, { N: 8192, r: 8, p: 1 }))}`,
+    unreadable: 'none',
+  }
+  const times: Record<string, number[]> = {}
+  for (let rounds = 0; rounds < ROUNDS; rounds += 1) {
+    for (const [kind, hash] of Object.entries(stored).sort(() => Math.random() - 0.5)) {
+      const began = performance.now()
+      if (await passwords.verify(hash, 'a guess', 'local')) t.fail(`${kind} fits a guess`)
+      times[kind] = [...(times[kind] ?? []), performance.now() - began]
+    }
+  }
+  const { unknown = [], ...others } = times
+  for (const [kind, taken] of Object.entries(others)) {
+    const distance = apart(unknown, taken)
+    t.ok(distance < LIMIT, `${kind} is ${distance.toFixed(1)} from unknown`)
+  }
+  // The same account without what levels it out is far from it.
+  passwords.setKinds([])
+  const bare: number[] = []
+  for (let rounds = 0; rounds < ROUNDS; rounds += 1) {
+    const began = performance.now()
+    await passwords.verify(stored.bcrypt, 'a guess', 'local')
+    bare.push(performance.now() - began)
+  }
+  t.ok(apart(unknown, bare) > LIMIT, 'the statistics would find a missing hash')
 })

@@ -24,6 +24,7 @@ export const EVENTS = {
     failure: [
       'unknown_user',
       'wrong_password',
+      'password_hash_unreadable',
       'disabled',
       'email_not_verified',
       'password_reset_required',
@@ -78,6 +79,8 @@ export const EVENTS = {
   account_enable: { success: CHANGED, failure: NO_ACCOUNT },
   account_view: { success: [NONE], failure: NO_ACCOUNT },
   account_search: { success: [NONE], failure: NOT_ADMITTED },
+  account_import: { success: [NONE], failure: [] },
+  account_export: { success: [NONE], failure: [] },
   sessions_end: { success: CHANGED, failure: NO_ACCOUNT },
   password_reset_require: { success: CHANGED, failure: NOT_THIS_ACCOUNT },
   role_grant: { success: CHANGED, failure: [...NO_ACCOUNT, 'email_not_verified'] },

@@ -1,9 +1,11 @@
+import type { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { createPasswords, type PasswordOptions, type Passwords } from './hashing.ts'
 import { createPasswordPolicy, type PasswordPolicy } from './password-policy.ts'
 
 export { createPasswords, type Hashing, type Passwords } from './hashing.ts'
 export { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from './password-policy.ts'
+export { importHash } from './stored-hash.ts'
 
 export interface PasswordsOptions {
   argon2: PasswordOptions
@@ -13,14 +15,26 @@ export interface PasswordsOptions {
   breachedPasswordsUrl: string | undefined
   /** The name of the service that users see. */
   appName: string
+  /** SQL: an array of how the stored hashes begin, one of each kind. */
+  selectKinds: Prisma.Sql
 }
 
 /** Hashing of passwords, and the policy for new ones. */
 export async function openPasswords(
-  deps: UsesPlatform<'clock' | 'log' | 'metrics'>,
-  { argon2, ...policy }: PasswordsOptions,
+  deps: UsesPlatform<'clock' | 'log' | 'metrics' | 'poll'>,
+  { argon2, selectKinds, ...policy }: PasswordsOptions,
 ): Promise<{ passwords: Passwords; passwordPolicy: PasswordPolicy }> {
-  const passwords = await createPasswords(deps, argon2)
-  deps.metrics.observePasswordQueue(passwords.queued)
+  const { log, metrics, poll } = deps
+  const passwords = await createPasswords(deps, argon2, {
+    computed: ({ family }) => metrics.countPasswordHash(family),
+    unreadable: () =>
+      log.error({}, 'a stored password hash cannot be read: its owner needs a password reset'),
+  })
+  metrics.observePasswordQueue(passwords.queued)
+  poll.ask<string[]>({
+    task: 'password_hash_kinds',
+    sql: () => selectKinds,
+    answer: passwords.setKinds,
+  })
   return { passwords, passwordPolicy: createPasswordPolicy({ ...deps, ...policy }) }
 }

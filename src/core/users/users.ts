@@ -3,8 +3,19 @@ import type { Clock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
 import { Prisma, type User } from '../../platform/generated/client.ts'
 import type { Transaction } from '../../platform/transact.ts'
+import { type ImportedUser, overwriteUser } from './imported.ts'
 import { type SearchPage, searchUsers } from './search.ts'
 
+export { selectHashKinds } from './hash-kinds.ts'
+export {
+  findImportedLines,
+  findTaken,
+  type ImportedUser,
+  insertImported,
+  type Metadata,
+  pageOfUsers,
+  readMetadata,
+} from './imported.ts'
 export { isName, spellName } from './name.ts'
 export { listUnusual, respellAddress, type StoredAddress } from './respell.ts'
 export type { User }
@@ -63,6 +74,8 @@ export interface Users {
     roles: readonly string[],
     endProofs: boolean,
   ): Promise<LockedUser>
+  /** Makes a user what an import says, and voids proofs of the old password. @throws Prisma's P2002 as `moveToEmail`. */
+  overwrite(tx: Transaction, user: LockedUser, imported: ImportedUser): Promise<void>
   /**
    * Removes accounts, up to `limit`, that the previous version made before their addresses were verified, after
    * `keep` has stored what they become.
@@ -175,6 +188,7 @@ export function openUsers({ clock }: { clock: Clock }): Users {
     requireReset: (tx, user) => update(tx, user, { resetRequiredAt: now(), ...endProofs }),
     voidProofs: (tx, user) => update(tx, user, endProofs),
     setRoles: (tx, user, roles, end) => update(tx, user, { roles: [...roles], ...(end ? endProofs : {}) }),
+    overwrite: (tx, { id }, imported) => overwriteUser(tx, id, imported),
     async removeUnverified(tx, limit, keep) {
       const found = await tx.$queryRaw<LockedUser[]>`
         SELECT ${COLUMNS} FROM users WHERE ${IS_UNVERIFIED} ORDER BY created_at LIMIT ${limit}

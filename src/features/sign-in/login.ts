@@ -47,8 +47,11 @@ export async function login(
 
   async function check({ user, isKnown }: ReadAccount, clearing: Clearing) {
     found.userId = user?.id
-    const fits = await hashing.verify(user?.passwordHash ?? null, password)
-    const refused = user && reasonToRefuse(user, fits)
+    // What is refused costs a whole refusal, also after a right password.
+    const barred = user && reasonToRefuse(user)
+    const options = { refused: Boolean(barred) }
+    const fits = await hashing.verify(user?.passwordHash ?? null, password, options)
+    const refused = user && (fits ? barred : whyWrong(hashing, user))
     if (user && !refused) {
       await renewHash(uses, user, password)
       const means = { ...OWN_ACCOUNT, transport, device, isKnown, amr: ['pwd'] }
@@ -96,15 +99,20 @@ const MAYBE_UNVERIFIED =
   'If you have registered with this address, open the link in our mail first. It may have been sent a moment ago.'
 
 /** Null if the account may be signed in to. */
-function reasonToRefuse(user: User, fits: boolean): ReasonOf<'login', 'failure'> | null {
-  if (!fits) return 'wrong_password'
+function reasonToRefuse(user: User): ReasonOf<'login', 'failure'> | null {
   if (user.disabledAt) return 'disabled'
   if (!user.emailVerifiedAt) return 'email_not_verified'
   return user.resetRequiredAt ? 'password_reset_required' : null
 }
 
-/** Hashes the password again if the parameters have been raised since: only here the password is known. */
+const whyWrong = (hashing: Hashing, { passwordHash }: User) =>
+  passwordHash === null || hashing.isReadable(passwordHash) ? 'wrong_password' : 'password_hash_unreadable'
+
+/**
+ * Hashes the password again if the hash was imported, or the parameters have changed since: only here the password is
+ * known.
+ */
 async function renewHash({ db, users, hashing }: LoginUses, user: User, password: string): Promise<void> {
-  if (user.passwordHash === null || !hashing.isOutdated(user.passwordHash)) return
+  if (user.passwordHash === null || !hashing.isOutdated(user.passwordHash, password)) return
   await users.replaceHash(db, user, await hashing.hash(password))
 }

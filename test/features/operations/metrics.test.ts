@@ -109,6 +109,7 @@ t.test('events are counted, with known names only', async (t) => {
     outcome: /^(success|failure)$/,
     reason: /^[a-z_]*$/,
     template: /^[a-z_]+$/,
+    scheme: /^[a-z0-9-]+$/,
     result: /^(sent|delayed|held|capped|given_up|suppressed|applied|unchanged|ignored|refused)$/,
   }
   const methods = ['GET', 'POST', 'PATCH', 'DELETE', 'OPTIONS'] as const
