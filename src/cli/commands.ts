@@ -35,6 +35,14 @@ export const COMMANDS = [
   ['users grant-admin <account>', 'lets a verified account administer others over HTTP'],
   ['users revoke-admin <account>', 'takes that right away, and ends the sessions that have it'],
   [
+    'users import <file> [--dry-run] [--overwrite] [--report <path>]',
+    'imports accounts with their password hashes and factors; exits with 1 if a line was refused or differs',
+  ],
+  [
+    'users export [--output <path>]',
+    'exports every account, with password hashes and the secrets of factors',
+  ],
+  [
     'users reset-factors <account> [--now]',
     'removes lost second factors after a delay, in which the owner can stop it; at once with --now',
   ],

@@ -6,16 +6,20 @@ import { requireMigrations } from '../platform/migrations.ts'
 import { parseCall, UsageError } from './commands.ts'
 import { type AdminContext, openAdminContext } from './users/admin-context.ts'
 import { changes } from './users/change.ts'
+import { exportUsers } from './users/export.ts'
+import { importUsers } from './users/import.ts'
 import { readings } from './users/read.ts'
 import { respell } from './users/respell.ts'
 
 /**
  * Shows and changes accounts, as administrators do over HTTP. Needs only Postgres, except that `require-reset`,
- * `reset-factors` and `keep-factors` send mail and need the whole configuration. Running nodes read revocations from the ledger within a second and update
- * Redis.
+ * `reset-factors` and `keep-factors` send mail and need the whole configuration, as `import` and `export` do. Running
+ * nodes read revocations from the ledger within a second and update Redis.
  */
 export async function users(args: readonly string[]): Promise<void> {
   const { action, about, flags, values } = parseCall('users', args)
+  if (action === 'import') return importUsers({ file: about ?? '', flags, report: values.report })
+  if (action === 'export') return exportUsers(values.output)
   const { limit = '50' } = values
   if (!/^[1-9][0-9]{0,4}$/.test(limit)) throw new UsageError('--limit must be a number from 1 to 99999')
   const read = readings[action]

@@ -185,6 +185,14 @@ export function isStoreUnavailable(error: unknown): boolean {
   )
 }
 
+/** Whether Postgres refuses a value, or a row that another one excludes (SQLSTATE classes 22 and 23). */
+export function isRefusedByDatabase(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code, meta } = error as { code?: string; meta?: { driverAdapterError?: Error } }
+  const { originalCode = '' } = (meta?.driverAdapterError?.cause ?? {}) as AdapterCause
+  return code === 'P2002' || code === 'P2020' || /^2[23]/.test(originalCode)
+}
+
 interface AdapterCause {
   kind?: string
   code?: string

@@ -48,6 +48,7 @@ async function show(context: AdminContext, { about = '', json, find }: Question)
     'live sessions': user.live_sessions,
     factors: `authenticator app: ${totp ? 'yes' : 'no'}, passkeys: ${passkeys}, recovery codes left: ${codes}`,
     mail: user.mail ? `suppressed: ${user.mail}` : 'sent',
+    metadata: user.metadata && JSON.stringify(user.metadata),
   }
   for (const [name, value] of Object.entries(rows)) console.log(line([`${name}:`.padEnd(15), value]))
 }

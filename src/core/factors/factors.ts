@@ -12,6 +12,13 @@ import { createPasskeys, type PasskeyAnswer, type Passkeys } from './passkeys/pa
 import { createRecoveryCodes, type RecoveryCodes } from './recovery-codes.ts'
 import { createTotp, type Totp } from './totp.ts'
 
+export {
+  type FactorSecrets,
+  insertFactorSecrets,
+  type PasskeySecrets,
+  readFactorSecrets,
+  removeFactors,
+} from './imported.ts'
 export { type AccountFactors, describeFactors, listFactors, selectFactors } from './list.ts'
 export type { PasskeyAnswer, PasskeyRefusal, Passkeys, PasskeyView } from './passkeys/passkeys.ts'
 export type { RecoveryCodes } from './recovery-codes.ts'

@@ -33,6 +33,9 @@ export const AccountDetail = Type.Object(
     mail: Type.Union([oneOf(['bounced', 'complained']), Type.Null()], {
       description: 'Why mail to the address is suppressed',
     }),
+    metadata: Type.Union([Type.Object({}, { additionalProperties: true }), Type.Null()], {
+      description: 'What the former system knew of an imported account',
+    }),
   },
   strict,
 )

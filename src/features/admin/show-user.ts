@@ -1,6 +1,7 @@
 import type { Static } from 'typebox'
 import type { RequestContext } from '../../core/events/events.ts'
 import { findSuppression } from '../../core/mail/mail.ts'
+import { readMetadata } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import { type AccountDetail, presentAccount } from './account.ts'
 import { type AdminUses, refuse, type Target } from './change-account.ts'
@@ -35,6 +36,7 @@ export async function showUser(
         recovery_codes: owned?.recoveryCodes ?? 0,
       },
       mail,
+      metadata: (await readMetadata(tx, [userId])).get(userId) ?? null,
     }
   })
   return (
