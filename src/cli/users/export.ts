@@ -23,10 +23,18 @@ export async function exportUsers(output: string | undefined): Promise<void> {
     const event = { type: 'account_export', outcome: 'success', actor: context.actor } as const
     await context.events.record(context.db, event, context.requestContext)
     const chunks = pagesOf(context, createSecrets(config.appSecrets))
-    if (output === undefined) await pipeline(Readable.from(chunks), process.stdout, { end: false })
-    else await writeTo(output, chunks)
+    await (output === undefined ? print(chunks) : writeTo(output, chunks))
   } finally {
     await context.close()
+  }
+}
+
+/** A reader that has enough, such as `head`, is no failure. */
+async function print(chunks: AsyncIterable<string>): Promise<void> {
+  try {
+    await pipeline(Readable.from(chunks), process.stdout, { end: false })
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EPIPE') throw error
   }
 }
 

@@ -114,7 +114,8 @@ async function overwriteAccount(
     if (!user) return false
     const whole = { ...account, ...said }
     const now = new Date(clock.now())
-    await users.overwrite(tx, user, { ...toUser(whole, now), lineHash: hashOf(said) })
+    const emailVerifiedAt = whole.email_verified ? (user.emailVerifiedAt ?? now) : null
+    await users.overwrite(tx, user, { ...toUser(whole, now), emailVerifiedAt, lineHash: hashOf(said) })
     await removeFactors(tx, user)
     await insertFactorSecrets(tx, secrets, [{ userId: user.id, ...toFactors(whole) }], now)
     await oneTimeTokens.revoke(tx, user)

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { hash as hashBcrypt } from '@node-rs/bcrypt'
 import t from 'tap'
+import { LIMITS } from '../../../src/core/passwords/hash-cost.ts'
 import { createAdministrator, createPerson } from '../../support/administrator.ts'
 import { eventually } from '../../support/eventually.ts'
 import { COMPLETE, transfers } from '../../support/import.ts'
@@ -302,6 +303,32 @@ t.test('two imports of one file at once create each account once', async (t) => 
   const both = await Promise.all([transfer.import(file), transfer.import(file)])
   for (const { reported } of both) t.same(reported, [])
   t.equal(await server.db.user.count({ where: { email: { startsWith: 'twice-' } } }), 1200)
+})
+
+t.test(
+  'the documentation describes every member of a line, and each member of an export is one',
+  async (t) => {
+    const text = await readFile(new URL('../../../docs/import.md', import.meta.url), 'utf8')
+    const table = /\| member \| value \|\n\|---\|---\|\n((?:\|.*\n)+)/.exec(text)?.[1] ?? ''
+    const rows = [...table.matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell = '']) => [
+      ...cell.matchAll(/`(\w+)`/g),
+    ])
+    await createPerson(server)
+    const { lines } = await transfer.export()
+    t.same(rows.map(([, member]) => member).sort(), Object.keys(lines[0]).sort())
+    const example = /```json\n(.*)\n```/.exec(text)?.[1] ?? ''
+    const hash = '$2b$12$'.concat('a'.repeat(53))
+    t.match(await importLines([example.replace('$2b$12$…', () => hash)]), { exitCode: 0, reported: [] })
+  },
+)
+
+t.test('the limits in the documentation are those of the code', async (t) => {
+  const text = await readFile(new URL('../../../docs/import.md', import.meta.url), 'utf8')
+  t.match(text, `bcrypt above cost ${LIMITS.bcrypt.logRounds}`)
+  t.match(text, `PBKDF2 above ${LIMITS.pbkdf2.iterations.toLocaleString('en')} iterations`)
+  t.equal(LIMITS.scrypt.work, 2 ** 20)
+  t.match(text, `argon2 above ${LIMITS.argon2.memoryKib / 1024} MiB, ${LIMITS.argon2.lanes} lanes`)
+  t.equal(LIMITS.argon2.work, 1024 * 1024)
 })
 
 t.test('a wrong call is answered with the usage, and a file that is missing with an error', async (t) => {
