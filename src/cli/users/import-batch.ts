@@ -9,14 +9,7 @@ import {
 } from '../../core/users/users.ts'
 import { isRefusedByDatabase } from '../../platform/database.ts'
 import type { Secrets } from '../../platform/secrets.ts'
-import {
-  type AccountLine,
-  differences,
-  hashOf,
-  type SaidOfAccount,
-  toFactors,
-  toLine,
-} from './account-line.ts'
+import { type AccountLine, differences, type SaidOfAccount, toFactors, toLine } from './account-line.ts'
 import type { AdminContext } from './admin-context.ts'
 import type { ImportReport } from './import-report.ts'
 
@@ -24,6 +17,8 @@ import type { ImportReport } from './import-report.ts'
 export interface ReadLine {
   number: number
   said: SaidOfAccount
+  /** `hashOf` what is said. */
+  hash: Uint8Array<ArrayBuffer>
 }
 
 export interface ImportOptions {
@@ -43,11 +38,11 @@ export async function importBatch(options: ImportOptions, batch: readonly ReadLi
   const { context, report, isDryRun } = options
   const seen = await findImportedLines(
     context.db,
-    batch.map(({ said }) => hashOf(said)),
+    batch.map(({ hash }) => hash),
   )
   const lines: ReadLine[] = []
   for (const line of batch) {
-    if (seen.has(Buffer.from(hashOf(line.said)).toString('hex'))) await report.add(line.number, 'unchanged')
+    if (seen.has(Buffer.from(line.hash).toString('hex'))) await report.add(line.number, 'unchanged')
     else lines.push(line)
   }
   const free = await settleTaken(options, lines)
@@ -105,7 +100,7 @@ async function settleExisting(options: ImportOptions, line: ReadLine, account: A
 /** Makes an account what its line says and ends its sessions. False if it is gone. */
 async function overwriteAccount(
   { context, secrets }: ImportOptions,
-  { said }: ReadLine,
+  { said, hash }: ReadLine,
   account: AccountLine,
 ): Promise<boolean> {
   const { transact, users, sessions, oneTimeTokens, events, clock, actor, requestContext } = context
@@ -115,7 +110,7 @@ async function overwriteAccount(
     const whole = { ...account, ...said }
     const now = new Date(clock.now())
     const emailVerifiedAt = whole.email_verified ? (user.emailVerifiedAt ?? now) : null
-    await users.overwrite(tx, user, { ...toUser(whole, now), emailVerifiedAt, lineHash: hashOf(said) })
+    await users.overwrite(tx, user, { ...toUser(whole, hash, now), emailVerifiedAt })
     await removeFactors(tx, user)
     await insertFactorSecrets(tx, secrets, [{ userId: user.id, ...toFactors(whole) }], now)
     await oneTimeTokens.revoke(tx, user)
@@ -131,7 +126,11 @@ async function insertAll(options: ImportOptions, lines: readonly ReadLine[]): Pr
   const { context, secrets, report } = options
   if (lines.length === 0) return []
   const now = new Date(context.clock.now())
-  const rows = lines.map((line) => ({ line, user: toUser(line.said, now), factors: toFactors(line.said) }))
+  const rows = lines.map((line) => ({
+    line,
+    user: toUser(line.said, line.hash, now),
+    factors: toFactors(line.said),
+  }))
   try {
     const created = await context.transact(async (tx) => {
       const ids = await insertImported(
@@ -169,7 +168,7 @@ async function insertAll(options: ImportOptions, lines: readonly ReadLine[]): Pr
   }
 }
 
-const toUser = (said: SaidOfAccount, now: Date): ImportedUser => ({
+const toUser = (said: SaidOfAccount, lineHash: ReadLine['hash'], now: Date): ImportedUser => ({
   id: said.id ?? uuidv7(),
   email: said.email,
   emailVerifiedAt: said.email_verified ? now : null,
@@ -180,7 +179,7 @@ const toUser = (said: SaidOfAccount, now: Date): ImportedUser => ({
   resetRequiredAt: moment(said.reset_required_at),
   createdAt: moment(said.created_at) ?? now,
   metadata: said.metadata ?? null,
-  lineHash: hashOf(said),
+  lineHash,
 })
 
 const moment = (text: string | null | undefined) => (text ? new Date(text) : null)

@@ -3,6 +3,7 @@ import { environment, loadConfig } from '../../config.ts'
 import { requireMigrations } from '../../platform/migrations.ts'
 import { createSecrets } from '../../platform/secrets.ts'
 import { EXIT } from '../exit.ts'
+import { hashOf } from './account-line.ts'
 import { openAdminContext } from './admin-context.ts'
 import { type ImportOptions, importBatch, type ReadLine } from './import-batch.ts'
 import { type ImportReport, type LineOutcome, openReport } from './import-report.ts'
@@ -72,7 +73,7 @@ async function importLines(
       const keys = [said.email, ...(said.id ? [said.id] : [])]
       // A line that contradicts an earlier one is compared with what that one has written.
       if (batch.length >= BATCH || keys.some((key) => taken.has(key))) await flush()
-      batch.push({ number: line.number, said })
+      batch.push({ number: line.number, said, hash: hashOf(said) })
       for (const key of keys) taken.add(key)
     }
     await flush()
