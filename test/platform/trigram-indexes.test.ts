@@ -34,6 +34,7 @@ t.test('an owner of the database gets trigram indexes for the search', async (t)
     'users_created_at_id_idx',
     'users_email_key',
     'users_email_trgm_idx',
+    'users_hash_kind_idx',
     'users_name_trgm_idx',
     'users_pkey',
     'users_unusual_address_idx',
@@ -65,5 +66,7 @@ t.test('a user who may not create the extension gets everything else', async (t)
     'users_email_key',
     'users_pkey',
     'users_unusual_address_idx',
+    'users_hash_kind_idx',
+    'users_pkey',
   ])
 })

@@ -1,5 +1,6 @@
 import { importHash } from '../../core/passwords/passwords.ts'
 import { Problem } from '../../core/problems/problems.ts'
+import { isName, spellName } from '../../core/users/users.ts'
 import { canonicalEmail } from '../../http/schemas.ts'
 import type { PasskeyLine, SaidOfAccount } from './account-line.ts'
 
@@ -18,7 +19,7 @@ export function readLine(text: string, { argon2 }: LineLimits): SaidOfAccount {
     id: (value) => matching(value, UUID, 'must be a UUID').toLowerCase(),
     email,
     email_verified: boolean,
-    name: orNull((value) => matching(value, NAME, 'must have 1 to 100 characters and no control characters')),
+    name: orNull(personName),
     password_hash: orNull((value) => passwordHash(value, argon2)),
     roles: (value) => list(value, 50, (role) => matching(role, ROLE, ROLE_RULE)),
     created_at: time,
@@ -29,14 +30,15 @@ export function readLine(text: string, { argon2 }: LineLimits): SaidOfAccount {
     passkeys: (value) => list(value, 20, passkey).sort(byCredential),
     metadata: orNull(metadata),
   }
-  return readMembers<SaidOfAccount>(members, readers, ['email'])
+  const said = readMembers<SaidOfAccount>(members, readers, ['email'])
+  // Whoever chose the password has not shown that the address is theirs: its owner sets one with a mailed link.
+  return said.email_verified || said.password_hash === undefined ? said : { ...said, password_hash: null }
 }
 
 /** What reads each member of an object. @throws {LineFault} */
 type Readers<T> = { [Member in keyof T]-?: (value: unknown) => T[Member] }
 
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
-const NAME = /^[^\p{Cc}\p{Cs}]{1,100}$/u
 const ROLE = /^[^\p{C}\s,]{1,64}$/u
 const ROLE_RULE = 'must have 1 to 64 characters without spaces, commas and control characters'
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
@@ -108,6 +110,13 @@ function list<T>(value: unknown, max: number, read: (item: unknown) => T): T[] {
   return value.map((item, index) => within(`item ${index + 1}:`, () => read(item)))
 }
 
+function personName(value: unknown): string {
+  const name = matching(value, /^/, 'must be a text')
+  if (!isName(name))
+    throw new LineFault('must have 1 to 100 characters, a visible one among them, and no controls')
+  return spellName(name)
+}
+
 function email(value: unknown): string {
   try {
     return canonicalEmail(matching(value, /^/, 'must be a text'))
@@ -155,7 +164,7 @@ const passkey = (value: unknown): PasskeyLine =>
       counter,
       transports: (transports) =>
         list(transports, 10, (transport) => matching(transport, /^[\w-]{1,32}$/, 'must be a word')),
-      name: (name) => matching(name, NAME, 'must have 1 to 100 characters and no control characters'),
+      name: personName,
       backed_up: boolean,
       created_at: time,
       last_used_at: orNull(time),
