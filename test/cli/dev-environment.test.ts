@@ -34,6 +34,6 @@ t.test(
         JSON.stringify(env),
       )
     }
-    await t.rejects(ratchet({ NODE_ENV: 'production' }), { code: 1, stderr: /DATABASE_URL is missing/ })
+    await t.rejects(ratchet({ NODE_ENV: 'production' }), { code: 2, stderr: /DATABASE_URL is missing/ })
   },
 )

@@ -151,7 +151,12 @@ t.test('an app gets JSON for all of this, whatever is wrong', async (t) => {
 
 t.test('a limit is a page that says when to try again', async (t) => {
   const limited = await startServer(t, {
-    env: { RATE_LIMITS: 'true', TRUST_PROXY: '1', APP_NAME: 'Tea & <Cake>' },
+    env: {
+      RATE_LIMITS: 'true',
+      RATE_LIMIT_BUDGETS: 'public=30/60',
+      TRUST_PROXY: '1',
+      APP_NAME: 'Tea & <Cake>',
+    },
   })
   for (const method of ['GET', 'POST']) {
     const headers = { ...FORM, 'x-forwarded-for': `198.18.${randomInt(256)}.${randomInt(1, 255)}` }

@@ -38,6 +38,7 @@ t.test('an owner of the database gets trigram indexes for the search', async (t)
     'users_name_trgm_idx',
     'users_pkey',
     'users_unusual_address_idx',
+    'users_unverified_idx',
   ])
 })
 
@@ -64,9 +65,9 @@ t.test('a user who may not create the extension gets everything else', async (t)
   t.strictSame(await indexesOfUsers(url), [
     'users_created_at_id_idx',
     'users_email_key',
-    'users_pkey',
-    'users_unusual_address_idx',
     'users_hash_kind_idx',
     'users_pkey',
+    'users_unusual_address_idx',
+    'users_unverified_idx',
   ])
 })

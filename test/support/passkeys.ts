@@ -16,6 +16,7 @@ interface Person {
   id: string
   email: string
   name: string | null
+  securityVersion: number
 }
 
 /** Passkeys with their own database, without a server. */
@@ -46,7 +47,7 @@ export async function setUpPasskeys() {
 
   async function createUser({ name = null }: { name?: string | null } = {}): Promise<Person> {
     const id = uuidv7()
-    const user = { id, email: `${id}@example.test`, name }
+    const user = { id, email: `${id}@example.test`, name, securityVersion: 1 }
     await db.user.create({ data: { ...user, passwordHash: '' } })
     return user
   }

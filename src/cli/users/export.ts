@@ -20,7 +20,7 @@ export async function exportUsers(output: string | undefined): Promise<void> {
   await requireMigrations(config.databaseUrl)
   const context = openAdminContext(config.databaseUrl)
   try {
-    const event = { type: 'account_export', outcome: 'success', actor: context.actor } as const
+    const event = { type: 'accounts_export', outcome: 'success', actor: context.actor } as const
     await context.events.record(context.db, event, context.requestContext)
     const chunks = pagesOf(context, createSecrets(config.appSecrets))
     await (output === undefined ? print(chunks) : writeTo(output, chunks))

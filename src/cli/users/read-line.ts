@@ -30,9 +30,7 @@ export function readLine(text: string, { argon2 }: LineLimits): SaidOfAccount {
     passkeys: (value) => list(value, 20, passkey).sort(byCredential),
     metadata: orNull(metadata),
   }
-  const said = readMembers<SaidOfAccount>(members, readers, ['email'])
-  // Whoever chose the password has not shown that the address is theirs: its owner sets one with a mailed link.
-  return said.email_verified || said.password_hash === undefined ? said : { ...said, password_hash: null }
+  return readMembers<SaidOfAccount>(members, readers, ['email'])
 }
 
 /** What reads each member of an object. @throws {LineFault} */

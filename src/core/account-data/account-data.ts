@@ -8,7 +8,7 @@ import { listPendingLinks } from '../one-time/one-time.ts'
 import { listMessages } from '../outbox/outbox.ts'
 import { listStored } from '../sessions/sessions.ts'
 import { type KnownDevice, listDevices } from '../sign-in/sign-in.ts'
-import type { User } from '../users/users.ts'
+import { type Metadata, readMetadata, type User } from '../users/users.ts'
 
 export { beginExport, endExport, LONGEST_EXPORT_MS, secondsUntilExport } from './exports.ts'
 
@@ -17,6 +17,8 @@ export interface AccountRecords extends Awaited<ReturnType<typeof describeFactor
   user: User
   suppression: Awaited<ReturnType<typeof readSuppression>>
   factorReset: FactorReset | undefined
+  /** What an import brought along. */
+  metadata: Metadata | undefined
 }
 
 export async function readRecords(db: Queryable, user: User): Promise<AccountRecords> {
@@ -25,6 +27,7 @@ export async function readRecords(db: Queryable, user: User): Promise<AccountRec
     ...(await describeFactors(db, user.id)),
     suppression: await readSuppression(db, user.email),
     factorReset: (await listFactorResets(db, [user.id])).get(user.id),
+    metadata: (await readMetadata(db, [user.id])).get(user.id),
   }
 }
 

@@ -1,14 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { clientKey } from '../../platform/client-key.ts'
 import { createKeyedConcurrencyLimit } from '../../platform/concurrency-limit.ts'
 import type { Query, Queryable } from '../../platform/database.ts'
 import { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { RequestContext } from '../events/events.ts'
+import { deviceBuckets, strangerBuckets } from './buckets.ts'
 import {
   accountKey,
-  type Buckets,
   type CountedGuess,
   type Counting,
   type CountRow,
@@ -16,7 +15,6 @@ import {
   countingOf,
   type DeviceStanding,
   forgetCounters,
-  LASTING,
   LASTING_FAILURES,
   LOCK_FAILURES,
   requireCounted,
@@ -137,7 +135,7 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
   const guessWithin: Lockout['guessWithin'] = async (guess, read, check) => {
     const account = accountKey(guess.account)
     const { device } = guess
-    const strangers = strangerBuckets(guess)
+    const strangers = strangerBuckets(guess.what, guess.context.ip)
     const known = device && { standing: device.standing, buckets: deviceBuckets(guess.what, device.hash) }
     const run = async () => {
       let countedAt = clock.now()
@@ -228,21 +226,6 @@ function clearingOf(query: Query, counted: CountedGuess): Clearing & { readonly 
     get isUsed() {
       return isUsed
     },
-  }
-}
-
-function strangerBuckets({ what, context }: Pick<Guess, 'what' | 'context'>): Buckets {
-  // Reaching the second factor takes the password, so all unknown devices share one count here.
-  const here = what === 'password' ? `${what}:${clientKey(context.ip)}` : `${what}:strangers`
-  return { here, everywhere: `${what}${LASTING}` }
-}
-
-/** Counted apart: who can read the owner's mail must not use up the count of the owner's devices. */
-function deviceBuckets(what: Guess['what'], hash: Uint8Array): Record<DeviceStanding, Buckets> {
-  const here = `${what}:device:${Buffer.from(hash).toString('base64url')}`
-  return {
-    signed_in: { here, everywhere: `${what}:devices${LASTING}` },
-    unlocked: { here, everywhere: `${what}:unlocked${LASTING}` },
   }
 }
 

@@ -9,8 +9,8 @@ export interface TicketData {
    * the name that nodes of the previous release read.
    */
   mfa: { userId: string; passwordVersion: number; transport: 'cookie' | 'body' }
-  /** A WebAuthn challenge for a new passkey. */
-  passkey_registration: { userId: string; challenge: string }
+  /** A WebAuthn challenge for a new passkey. A new password voids it. */
+  passkey_registration: { userId: string; securityVersion: number; challenge: string }
   /** A WebAuthn challenge for an existing passkey; when `userId` is null, for a passkey of any user. */
   passkey_assertion: { use: PasskeyUse; userId: string | null; challenge: string }
 }

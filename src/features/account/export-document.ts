@@ -37,7 +37,8 @@ export async function* documentOf(
 
   yield JSON.stringify({ exported_at: exportedAt, ...presentRecords(records) }).slice(0, -1)
   yield* list('sessions', pages.sessions, presentSession)
-  yield* list('known_devices', pages.knownDevices, ({ createdAt, lastUsedAt }) => ({
+  yield* list('known_devices', pages.knownDevices, ({ hasSignedIn, createdAt, lastUsedAt }) => ({
+    has_signed_in: hasSignedIn,
     created_at: createdAt,
     last_used_at: lastUsedAt,
   }))
@@ -84,6 +85,7 @@ function presentRecords({
   recoveryCodes,
   suppression,
   factorReset,
+  metadata,
 }: AccountRecords): Omit<Shown, Listed | 'exported_at' | 'complete'> {
   return {
     account: {
@@ -91,6 +93,8 @@ function presentRecords({
       email: user.email,
       email_verified_at: user.emailVerifiedAt,
       name: user.name,
+      locale: user.locale,
+      metadata: metadata ?? null,
       roles: user.roles,
       has_password: user.passwordHash !== null,
       security_version: user.securityVersion,
@@ -108,6 +112,7 @@ function presentRecords({
       id: passkey.id,
       credential_id: Buffer.from(passkey.credentialId).toString('base64url'),
       name: passkey.name,
+      backup_eligible: passkey.backupEligible,
       backed_up: passkey.backedUp,
       transports: passkey.transports,
       signature_counter: Number(passkey.counter),

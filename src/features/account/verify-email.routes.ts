@@ -51,10 +51,12 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
   const problemPages: ProblemPages = {
     token_invalid: broken,
     // Either the link was cut off, or a password is longer than any rule allows.
-    validation_failed: (problem, request, reply) =>
-      sent(request, 'token')
+    validation_failed: (problem, request, reply) => {
+      const isPassword = problem.members.errors?.some(({ pointer }) => pointer.endsWith('password'))
+      return isPassword && sent(request, 'token')
         ? askForProof(request, reply, 'This password cannot be used.')
-        : broken(problem, request, reply),
+        : broken(problem, request, reply)
+    },
     registration_proof_required: (_problem, request, reply) =>
       askForProof(request, reply, sent(request, 'password') ? NOT_THE_PASSWORD : undefined),
     password_too_weak: ({ members }, request, reply) => askForProof(request, reply, members.detail),

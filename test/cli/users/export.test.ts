@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { stat, writeFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
+import { isName, spellName } from '../../../src/core/users/users.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { transfers } from '../../support/import.ts'
 import { check } from '../../support/property.ts'
@@ -36,7 +37,7 @@ t.test('an export has everything of an account that signs in elsewhere', async (
   t.equal(lines[0].recovery_codes.length, 10)
   t.notOk(text.includes(confirmed.recovery_codes[0]))
   t.equal((await stat(file)).mode & 0o777, 0o600, 'for its owner alone')
-  const events = await server.db.auditEvent.findMany({ where: { type: 'account_export' } })
+  const events = await server.db.auditEvent.findMany({ where: { type: 'accounts_export' } })
   t.match(events, [{ outcome: 'success', actor: operator, userId: null }])
 
   const elsewhere = await startServer(t)
@@ -97,10 +98,12 @@ const metadata = fc
   )
   .filter((members) => !Object.hasOwn(members, '__proto__'))
 
+const personName = text({ minLength: 1, maxLength: 20 }).filter(isName).map(spellName)
+
 /** An account as it can be in a database. Addresses and credentials are made different by `index`. */
 const account = fc.record({
   email_verified: fc.boolean(),
-  name: fc.option(text({ minLength: 1, maxLength: 50 })),
+  name: fc.option(personName),
   password_hash: fc.option(passwordHash),
   roles: fc.uniqueArray(fc.constantFrom('admin', 'editor', 'rôle', 'x-1'), { maxLength: 3 }),
   created_at: time,
@@ -114,7 +117,7 @@ const account = fc.record({
       public_key: base64url(77),
       counter: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       transports: fc.uniqueArray(fc.constantFrom('internal', 'hybrid', 'usb'), { maxLength: 3 }),
-      name: text({ minLength: 1, maxLength: 20 }),
+      name: personName,
       backed_up: fc.boolean(),
       created_at: time,
       last_used_at: fc.option(time),

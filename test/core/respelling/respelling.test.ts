@@ -37,7 +37,8 @@ interface Planted {
 }
 const plant = async ({ email, days = 1, verified = true, disabled = false }: Planted) => {
   const createdAt = new Date(Date.now() - days * DAY_MS)
-  const data = { email, passwordHash: 'none', createdAt, updatedAt: createdAt, name: email }
+  // Without a password: what has one and is not verified becomes a registration.
+  const data = { email, passwordHash: verified ? 'none' : null, createdAt, updatedAt: createdAt, name: email }
   const dates = { emailVerifiedAt: verified ? createdAt : null, disabledAt: disabled ? createdAt : null }
   return (await db.user.create({ data: { id: randomUUID(), ...data, ...dates } })).id
 }
@@ -219,7 +220,7 @@ t.test('two nodes at once end as one does, while people register', async (t) => 
   await db.user.createMany({ data })
   const newcomers = Array.from({ length: 20 }, (_, index) => `new${index}@bücher.example`)
   await db.user.createMany({
-    data: newcomers.map((email) => ({ id: randomUUID(), email, passwordHash: 'none' })),
+    data: newcomers.map((email) => ({ id: randomUUID(), email })),
   })
   const register = (email: string) => server.post('/auth/register', { email, password: server.password })
   await Promise.all([respellAddresses(uses), respellAddresses(others), ...newcomers.map(register)])
@@ -247,7 +248,6 @@ t.test('accounts and reports are read in pages, each of them once', async (t) =>
   const data = Array.from({ length: 1_200 }, (_, index) => ({
     id: randomUUID(),
     email: `${index}@a_b.example`,
-    passwordHash: 'none',
   }))
   await db.user.createMany({ data })
   const at = new Date()
@@ -286,6 +286,9 @@ t.test('every address that is not canonical is looked at, by an index that holds
   t.strictSame(await listUnusual(db, undefined, 10).then((rows) => rows.map(({ email }) => email)), [
     "a'b@x.example",
   ])
+  // The plan depends on how many of the addresses are unusual, as the planner last counted them.
+  await db.user.deleteMany({ where: { email: { endsWith: '@a_b.example' } } })
+  await db.$executeRaw`ANALYZE users, mail_suppressions`
   for (const [table, column] of [
     ['users', 'email'],
     ['mail_suppressions', 'address'],

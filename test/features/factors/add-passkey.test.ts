@@ -177,7 +177,7 @@ t.test('an account has at most twenty', async (t) => {
 
 t.test('a deleted account cannot add a passkey', async (t) => {
   const { db, transact, users, factors } = server.app.services
-  const user = { id: uuidv7(), email: 'gone@example.test', name: null }
+  const user = { id: uuidv7(), email: 'gone@example.test', name: null, securityVersion: 1 }
   const { challengeToken, options } = await factors.passkeys.registrationOptions(db, user)
   const credential = createAuthenticator().create(options)
   // The use case finds no row when it locks the user.
@@ -310,4 +310,19 @@ t.test('no secret of a registration is logged or audited', async (t) => {
     t.notOk(server.logs.some((line) => line.includes(secret)))
     t.notOk(events.includes(secret))
   }
+})
+
+t.test('what was begun with the old password ends with it', async (t) => {
+  const { password, bearer, userId } = await setUp()
+  const offered = await offer(bearer, { password })
+  const enrolment = await server.post('/auth/mfa/totp', { password }, { bearer })
+  t.equal(enrolment.status, 200)
+  const change = { current_password: password, new_password: 'another passphrase of hers' }
+  t.equal((await server.post('/auth/change-password', change, { bearer })).status, 204)
+  const credential = createAuthenticator().create(offered.body.options)
+  const answer = { challenge_token: offered.body.challenge_token, credential, name: 'Key' }
+  t.match((await add(bearer, answer)).body, { code: 'passkey_invalid' })
+  t.equal(await server.db.totpFactor.count({ where: { userId } }), 0)
+  const code = totpCode(enrolment.body.secret, clock.now())
+  t.not((await server.post('/auth/mfa/totp/confirm', { code }, { bearer })).status, 200)
 })

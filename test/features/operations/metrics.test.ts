@@ -52,7 +52,7 @@ t.test('events are counted, with known names only', async (t) => {
   const canary = 'canary-5f0c2b1e'
   await server.post('/auth/login', { ...account, password: canary })
   await server.post('/auth/login', { email: `${canary}@example.com`, password: canary })
-  await server.post('/auth/register', { email: `${canary}@example.com`, password: canary })
+  await server.post('/auth/register', { email: `${canary}@example.com`, password: account.password })
   await server.post('/auth/refresh', { refresh_token: canary })
   await server.call('GET', `/auth/verify-email?token=${canary}`)
   await server.call('GET', `/${canary}`)

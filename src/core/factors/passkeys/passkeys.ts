@@ -14,7 +14,7 @@ import type { AuditEvent, Events, RequestContext } from '../../events/events.ts'
 import type { PasskeyUse, Tickets } from '../../one-time/one-time.ts'
 import { Problem } from '../../problems/problems.ts'
 import type { PasskeyFault } from '../../reasons/reasons.ts'
-import type { LockedUser, Users } from '../../users/users.ts'
+import type { LockedUser, User, Users } from '../../users/users.ts'
 import { bytesOf } from './base64url.ts'
 import type { Assertion, RelyingParty } from './ceremonies.ts'
 
@@ -49,7 +49,7 @@ export interface Passkeys {
   /** @throws `too_many_passkeys`. */
   registrationOptions(
     db: Queryable,
-    user: { id: string; email: string; name: string | null },
+    user: Pick<User, 'id' | 'email' | 'name' | 'securityVersion'>,
   ): Promise<{ challengeToken: string; options: PublicKeyCredentialCreationOptionsJSON }>
   /** @throws `passkey_invalid`, `too_many_passkeys`. */
   register(
@@ -125,13 +125,16 @@ export function createPasskeys(deps: PasskeysDeps & RelyingParty): Passkeys {
         // Not required, because U2F keys can do neither; they still serve as a second factor.
         authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
       })
-      const ticket = { userId: user.id, challenge: options.challenge }
+      const { id: userId, securityVersion } = user
+      const ticket = { userId, securityVersion, challenge: options.challenge }
       return { challengeToken: tickets.issue('passkey_registration', ticket, CHALLENGE_TTL), options }
     },
 
-    async register(tx, { id: userId }, { challengeToken, credential, name }) {
+    async register(tx, { id: userId, securityVersion }, { challengeToken, credential, name }) {
       const asked = tickets.open('passkey_registration', challengeToken)
-      if (asked?.userId !== userId) throw new Problem('passkey_invalid')
+      if (asked?.userId !== userId || asked.securityVersion !== securityVersion) {
+        throw new Problem('passkey_invalid')
+      }
       const { checkRegistration } = await ceremonies()
       const created = await checkRegistration(relyingParty, credential, asked.challenge)
       if (!created) throw new Problem('passkey_invalid')

@@ -5,6 +5,9 @@ import { type Format, integer } from './format.ts'
 
 const START = /^\$(argon2(?:id|i|d))\$(?:v=(?:16|19)\$)?m=(\d+),t=(\d+),p=(\d+)\$/
 
+// That of PHC strings; the decoder also knows others.
+const ALPHABET = /^[A-Za-z0-9+/]+$/
+
 /** argon2id, argon2i and argon2d as PHC strings; Django writes `argon2` before them. */
 export const argon2: Format = {
   cost(start) {
@@ -20,8 +23,9 @@ export const argon2: Format = {
     const [salt = '', hash = '', ...rest] = text.replace(START, '').split('$')
     const isWhole = lengthOf(salt) >= 8 && lengthOf(hash) >= 12 && rest.length === 0
     if (!cost || !isWhole || lengthOf(salt) > 48 || lengthOf(hash) > 64) return null
-    return { cost, text, check: (password) => verify(text, password) }
+    // What the library cannot decode all the same fits no password.
+    return { cost, text, check: (password) => verify(text, password).catch(() => false) }
   },
 }
 
-const lengthOf = (base64: string) => decodeBase64(base64)?.length ?? 0
+const lengthOf = (base64: string) => (ALPHABET.test(base64) ? (decodeBase64(base64)?.length ?? 0) : 0)

@@ -341,7 +341,7 @@ t.test('a ticket works for its account and its use, for five minutes, once', asy
     'a ticket without an account',
   )
   const { challenge } = options
-  const registration = tickets.issue('passkey_registration', { userId, challenge }, 300)
+  const registration = tickets.issue('passkey_registration', { userId, securityVersion: 1, challenge }, 300)
   t.equal(await verify(registration, credential, { userId }), null, 'of another kind')
   t.equal(await verify(`${challengeToken}=`, credential, { userId }), null, 'in another spelling')
   t.equal(await verify('', credential, { userId }), null)
