@@ -2,6 +2,7 @@ import { type Static, type TSchemaOptions, type TString, Type } from 'typebox'
 import { Problem } from '../core/problems/problems.ts'
 import { isName } from '../core/users/users.ts'
 import { canonicalAddress, shownAddress } from '../platform/email-address.ts'
+import { canonicalLocale } from '../platform/locale.ts'
 
 /** For schemas that refuse unknown properties. */
 export const strict = { additionalProperties: false } as const
@@ -33,8 +34,15 @@ export const Name = Type.String({
   description: '1 to 100 characters; it is normalized (NFC) and trimmed',
   examples: ['Ada'],
 })
+/** A language tag. Store it as `canonicalLocale` writes it. */
+export const Locale = Type.String({
+  format: 'locale',
+  maxLength: 35,
+  description: 'A language tag (BCP 47)',
+  examples: ['de'],
+})
 /** The formats of these schemas that are not part of JSON Schema. */
-export const formats = { name: isName }
+export const formats = { name: isName, locale: (tag: string) => canonicalLocale(tag) !== undefined }
 /** The output of WebAuthn's `toJSON`, with the challenge's ticket. Its content is checked when it is verified. */
 export const PasskeyAnswer = Type.Object(
   {
@@ -143,6 +151,7 @@ export const User = Type.Object(
     email: Type.String({ description: 'The address, with an international domain in Unicode' }),
     email_verified: Type.Boolean(),
     name: Type.Union([Type.String(), Type.Null()]),
+    locale: Type.Union([Type.String(), Type.Null()], { description: 'The language of mails (BCP 47)' }),
     roles: Type.Array(Type.String()),
     mfa_enabled: Type.Boolean(),
     created_at: Type.String({ format: 'date-time' }),
@@ -174,6 +183,7 @@ export interface UserRow {
   email: string
   emailVerifiedAt: Date | null
   name: string | null
+  locale: string | null
   roles: string[]
   createdAt: Date
   updatedAt: Date
@@ -186,6 +196,7 @@ export function presentUser(row: UserRow, mfaEnabled: boolean): User {
     email: shownAddress(row.email),
     email_verified: row.emailVerifiedAt !== null,
     name: row.name,
+    locale: row.locale,
     roles: row.roles,
     mfa_enabled: mfaEnabled,
     created_at: row.createdAt.toISOString(),

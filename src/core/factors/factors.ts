@@ -133,9 +133,9 @@ export function openFactors(
       await recoveryCodes.clear(tx, user)
       return count > 0 || app?.confirmedAt != null
     },
-    async notifyOwner(tx, user, change, { ip, userAgent }) {
-      const data = { change, at: clock.now(), ip, userAgent }
-      await mail.enqueue(tx, user, { template: 'factor_changed', data })
+    async notifyOwner(tx, user, change, context) {
+      const data = { change, at: clock.now(), ip: context.ip, userAgent: context.userAgent }
+      await mail.enqueue(tx, user, { template: 'factor_changed', data }, context)
     },
   }
 }

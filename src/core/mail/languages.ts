@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Mustache from 'mustache'
 import Negotiator from 'negotiator'
+import { canonicalLocale } from '../../platform/locale.ts'
 import { ROOT } from '../../platform/root.ts'
 import { type LetterTemplate, parseLetter } from './letter-template.ts'
 import type { MailTemplate } from './mail-data.ts'
@@ -62,7 +63,8 @@ export async function readLanguages({ templatesDir, defaultLocale }: LanguagesOp
     for (const entry of entries) {
       if (!entry.isDirectory() || entry.name.startsWith('.')) continue
       const tag =
-        canonical(entry.name) ?? fail(join(folder, entry.name), 'is not named by a language, such as de')
+        canonicalLocale(entry.name) ??
+        fail(join(folder, entry.name), 'is not named by a language, such as de')
       const known = files.get(tag) ?? new Map<string, string>()
       files.set(tag, known)
       for (const name of await readdir(join(folder, entry.name)))
@@ -70,7 +72,7 @@ export async function readLanguages({ templatesDir, defaultLocale }: LanguagesOp
     }
   }
   const read = [...files].map(async ([tag, named]) => [tag, await readLanguage(tag, named)] as const)
-  return createLanguages(new Map(await Promise.all(read)), canonical(defaultLocale) ?? defaultLocale)
+  return createLanguages(new Map(await Promise.all(read)), canonicalLocale(defaultLocale) ?? defaultLocale)
 }
 
 function createLanguages(languages: ReadonlyMap<string, Language>, defaultTag: string): Languages {
@@ -83,7 +85,7 @@ function createLanguages(languages: ReadonlyMap<string, Language>, defaultTag: s
     get: (tag) => languages.get(tag ?? defaultTag) ?? usual,
     choose({ locale, acceptLanguage }) {
       for (const wanted of [locale ?? '', ...acceptedBy(acceptLanguage)]) {
-        const found = known(canonical(wanted) ?? '')
+        const found = known(canonicalLocale(wanted) ?? '')
         if (found) return found
       }
       return defaultTag
@@ -128,20 +130,11 @@ async function readWords(file: string): Promise<Words> {
 
 /** The first language that the header names, in canonical form; null without one. */
 export function preferredLocale(acceptLanguage: string | undefined): string | null {
-  return acceptedBy(acceptLanguage).flatMap((tag) => canonical(tag) ?? [])[0] ?? null
+  return acceptedBy(acceptLanguage).flatMap((tag) => canonicalLocale(tag) ?? [])[0] ?? null
 }
 
 const acceptedBy = (acceptLanguage: string | undefined) =>
   acceptLanguage ? new Negotiator({ headers: { 'accept-language': acceptLanguage } }).languages() : []
-
-/** The tag in its canonical form (RFC 5646 §4.5); undefined for anything else. */
-export function canonical(tag: string): string | undefined {
-  try {
-    return Intl.getCanonicalLocales(tag)[0]
-  } catch {
-    return undefined
-  }
-}
 
 /** @throws for a text that Mustache cannot read, or with a variable that is not known. */
 function requireKnown(texts: readonly string[], known: readonly string[]): void {

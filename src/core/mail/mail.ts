@@ -22,13 +22,7 @@ import { type RenderedMail, renderMail } from './templates.ts'
 
 export { createMailer, type MailerOptions } from './create-mailer.ts'
 export { createInboxMailer, type InboxMail, type InboxMailer } from './inbox-mailer.ts'
-export {
-  canonical as canonicalLocale,
-  type Languages,
-  preferredLocale,
-  readLanguages,
-  TemplateError,
-} from './languages.ts'
+export { type Languages, preferredLocale, readLanguages, TemplateError } from './languages.ts'
 export { createLinks, type Links } from './links.ts'
 export type { FactorChange, MailContent } from './mail-data.ts'
 export {

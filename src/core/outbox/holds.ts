@@ -26,25 +26,31 @@ export async function hold(
 ): Promise<Hold> {
   const isNamed = retryAfterMs > 0
   const until = now + (isNamed ? Math.min(retryAfterMs, LONGEST_MS) : 1_000)
-  const [held] = await db.$queryRaw<Hold[]>`
-    WITH before AS (
-      SELECT held_until > ${timestamp(now)} AS is_active FROM outbox_holds WHERE kind = ${kind}
-    )
-    INSERT INTO outbox_holds AS held (kind, held_until, refusals, reason)
+  const begin = () => db.$queryRaw<Hold[]>`
+    INSERT INTO outbox_holds (kind, held_until, refusals, reason)
     VALUES (${kind}, ${timestamp(until)}, 1, ${reason})
-    ON CONFLICT (kind) DO UPDATE SET
+    ON CONFLICT (kind) DO NOTHING
+    RETURNING (extract(epoch FROM held_until) * 1000)::float8 AS until, TRUE AS "isNew"`
+  // The lock makes `before` the newest row, so that of parallel refusals one begins a hold.
+  const prolong = () => db.$queryRaw<Hold[]>`
+    UPDATE outbox_holds AS held SET
       held_until = CASE
-        WHEN ${isNamed} THEN greatest(held.held_until, excluded.held_until)
-        WHEN held.held_until > ${timestamp(now)} THEN held.held_until
+        WHEN ${isNamed} THEN greatest(held.held_until, ${timestamp(until)})
+        WHEN before.is_active THEN held.held_until
         ELSE ${timestamp(now)} + least(${LONGEST_UNNAMED_S}, power(2, held.refusals)) * interval '1 second'
       END,
-      refusals = CASE
-        WHEN held.held_until > ${timestamp(now)} THEN held.refusals ELSE least(held.refusals + 1, 30)
-      END,
-      reason = excluded.reason
-    RETURNING (extract(epoch FROM held_until) * 1000)::float8 AS until,
-      NOT coalesce((SELECT is_active FROM before), FALSE) AS "isNew"`
-  return held as Hold
+      refusals = CASE WHEN before.is_active THEN held.refusals ELSE least(held.refusals + 1, 30) END,
+      reason = ${reason}
+    FROM (
+      SELECT held_until > ${timestamp(now)} AS is_active FROM outbox_holds WHERE kind = ${kind} FOR UPDATE
+    ) AS before
+    WHERE held.kind = ${kind}
+    RETURNING (extract(epoch FROM held_until) * 1000)::float8 AS until, NOT before.is_active AS "isNew"`
+  for (;;) {
+    const held = (await begin())[0] ?? (await prolong())[0]
+    // Neither, if the hold ended in between.
+    if (held) return held
+  }
 }
 
 /** Forgets a hold that is over, because something has been delivered since. */

@@ -51,8 +51,8 @@ export interface Users {
   search(db: Queryable, page: SearchPage): Promise<User[]>
   /** Creates an account, whose address has been verified. Null when another account has the address. */
   create(tx: Transaction, account: NewUser): Promise<LockedUser | null>
-  /** With null, removes the name. Null when the user is gone or disabled. */
-  rename(tx: Transaction, id: string, name: string | null): Promise<User | null>
+  /** Null removes a value; what is left out stays. Null when the user is gone or disabled. */
+  setProfile(tx: Transaction, id: string, profile: Partial<Profile>): Promise<User | null>
   /** Raises the security version, which voids proofs of the old password. */
   setPassword(tx: Transaction, user: LockedUser, passwordHash: string): Promise<LockedUser>
   /** Like `setPassword`; also fulfils a required reset and verifies the address, because the link was mailed to it. */
@@ -86,6 +86,13 @@ export interface Users {
     keep: (users: readonly LockedUser[]) => Promise<void>,
   ): Promise<number>
   delete(tx: Transaction, user: LockedUser): Promise<void>
+}
+
+/** What users say of themselves. */
+export interface Profile {
+  name: string | null
+  /** The language of mails, as a BCP 47 tag. */
+  locale: string | null
 }
 
 export interface NewUser {
@@ -167,8 +174,8 @@ export function openUsers({ clock }: { clock: Clock }): Users {
         ON CONFLICT (email) DO NOTHING RETURNING ${COLUMNS}`
       return user ?? null
     },
-    async rename(tx, id, name) {
-      const { count } = await tx.user.updateMany({ where: { id, disabledAt: null }, data: { name } })
+    async setProfile(tx, id, profile) {
+      const { count } = await tx.user.updateMany({ where: { id, disabledAt: null }, data: profile })
       return count === 1 ? tx.user.findUnique({ where: { id } }) : null
     },
     setPassword: (tx, user, passwordHash) => update(tx, user, { passwordHash, ...endProofs }),

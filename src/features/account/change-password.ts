@@ -55,10 +55,8 @@ export async function changePassword(
     // Guesses at the old password do not count against the new one. Now that all devices are unknown, a lock from
     // those guesses would lock them all out.
     await uses.lockout.unlock(tx, { email: locked.email })
-    await mail.enqueue(tx, locked, {
-      template: 'password_changed',
-      data: { at: clock.now(), ip: context.ip, factors: owned },
-    })
+    const data = { at: clock.now(), ip: context.ip, factors: owned }
+    await mail.enqueue(tx, locked, { template: 'password_changed', data }, context)
     await events.record(tx, { type: 'password_change', outcome: 'success', userId, sessionId }, context)
     await sessions.revoke(tx, { userId, exceptSessionId: sessionId }, 'password_changed')
   })

@@ -78,10 +78,8 @@ async function move(
   await usedTokens.remember(tx, { purpose: 'change_email', token, userId: user.id, newEmail, expiresAt })
   // Failed guesses from before the address belonged to this account: nobody was notified of such a lock.
   await lockout.unlock(tx, { email: newEmail })
-  await mail.enqueue(tx, user, {
-    template: 'email_changed',
-    data: { newEmail, at: clock.now(), ip: context.ip, userAgent: context.userAgent },
-  })
+  const data = { newEmail, at: clock.now(), ip: context.ip, userAgent: context.userAgent }
+  await mail.enqueue(tx, user, { template: 'email_changed', data }, context)
   await events.record(tx, { type: 'email_change', outcome: 'success', userId: user.id }, context)
   return true
 }

@@ -49,7 +49,7 @@ export async function exportAccount(
     if (!exportId) throw tooSoon(await secondsUntilExport(tx, userId, startedAt))
     await events.record(tx, { type: 'account_export', outcome: 'success', userId, sessionId }, context)
     const data = { at: startedAt, ip: context.ip, userAgent: context.userAgent }
-    await mail.enqueue(tx, user, { template: 'account_exported', data })
+    await mail.enqueue(tx, user, { template: 'account_exported', data }, context)
     return { exportId, records: await readRecords(tx, user) }
   })
 

@@ -4,6 +4,7 @@ import { spellName } from '../../core/users/users.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import {
+  Locale,
   Name,
   NoContent,
   orNull,
@@ -14,6 +15,7 @@ import {
   strict,
   User,
 } from '../../http/schemas.ts'
+import { canonicalLocale } from '../../platform/locale.ts'
 import { type ChangePasswordUses, changePassword } from './change-password.ts'
 import { type DeleteAccountUses, deleteAccount } from './delete-account.ts'
 import { createProfiles, type ProfilesUses } from './profile.ts'
@@ -41,14 +43,22 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
       schema: {
         tags,
         summary: 'Change your account',
-        description: '`name`: null removes the name.',
-        body: Type.Object({ name: orNull(Name) }, strict),
+        description:
+          '`name`: null removes the name. `locale` is the language of mails; null leaves it to each request.',
+        body: Type.Object(
+          { name: Type.Optional(orNull(Name)), locale: Type.Optional(orNull(Locale)) },
+          { ...strict, minProperties: 1 },
+        ),
         response: { 200: User },
       },
     },
     async (request) => {
-      const { name } = request.body
-      return profiles.rename(userOf(request), name === null ? null : spellName(name), contextOf(request))
+      const { name, locale } = request.body
+      const profile = {
+        ...(name !== undefined && { name: name && spellName(name) }),
+        ...(locale !== undefined && { locale: locale && (canonicalLocale(locale) ?? null) }),
+      }
+      return profiles.change(userOf(request), profile, contextOf(request))
     },
   )
 

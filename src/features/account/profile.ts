@@ -3,14 +3,15 @@ import type { RequestContext } from '../../core/events/events.ts'
 import { hasSecondFactor } from '../../core/factors/factors.ts'
 import type { UserPrincipal } from '../../core/principals/principals.ts'
 import { Problem } from '../../core/problems/problems.ts'
+import type { Profile } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import { presentUser, type User } from '../../http/schemas.ts'
 
 /** Users' own profiles, cached for a second: the same delay as for a revocation. */
 export interface Profiles {
   read(userId: string): User | Promise<User>
-  /** With null, removes the name. */
-  rename(principal: UserPrincipal, name: string | null, context: RequestContext): Promise<User>
+  /** Null removes a value; what is left out stays. */
+  change(principal: UserPrincipal, profile: Partial<Profile>, context: RequestContext): Promise<User>
   forget(userId: string): void
 }
 
@@ -19,7 +20,7 @@ export type ProfilesUses = Uses<'db' | 'transact' | 'users' | 'factors' | 'event
 const REMEMBERED = 10_000
 const REMEMBER_MS = 1_000
 
-/** `read` and `rename` throw `access_token_invalid` when the account is gone. */
+/** `read` and `change` throw `access_token_invalid` when the account is gone. */
 export function createProfiles({ db, transact, users, factors, events }: ProfilesUses): Profiles {
   const remembered = new LRUCache<string, User>({ max: REMEMBERED, ttl: REMEMBER_MS })
 
@@ -33,9 +34,9 @@ export function createProfiles({ db, transact, users, factors, events }: Profile
 
   return {
     read: (id) => remembered.get(id) ?? load(id),
-    async rename({ userId, sessionId }, name, context) {
+    async change({ userId, sessionId }, profile, context) {
       await transact(async (tx) => {
-        if (!(await users.rename(tx, userId, name))) throw new Problem('access_token_invalid')
+        if (!(await users.setProfile(tx, userId, profile))) throw new Problem('access_token_invalid')
         await events.record(tx, { type: 'account_update', outcome: 'success', userId, sessionId }, context)
       })
       return load(userId)

@@ -40,10 +40,9 @@ export async function requestEmailChange(
       // Requesting the current address only cancels an earlier request.
       if (newEmail === user.email) return
       await mailNewAddress(uses, tx, user, newEmail, context)
-      await mail.enqueue(tx, user, {
-        template: 'email_change_requested',
-        data: { newEmail, at: clock.now(), ip: context.ip, userAgent: context.userAgent },
-      })
+      const { ip, userAgent } = context
+      const data = { newEmail, at: clock.now(), ip, userAgent }
+      await mail.enqueue(tx, user, { template: 'email_change_requested', data }, context)
     }),
   )
 }
@@ -71,7 +70,7 @@ async function mailNewAddress(
   const { email: oldEmail } = user
   const holder = await users.findByEmail(tx, newEmail)
   if (holder) {
-    await mail.enqueue(tx, holder, { template: 'email_change_taken', data: { oldEmail } }, context)
+    await mail.enqueue(tx, holder, { template: 'email_change_taken', data: { oldEmail } })
     // Recorded for the account that has the address, not for the one that asked.
     const event = { type: 'email_change_request', outcome: 'failure', reason: 'address_taken' } as const
     await events.record(tx, { ...event, userId: holder.id }, context)

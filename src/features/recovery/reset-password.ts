@@ -71,10 +71,8 @@ export async function resetPassword(
     await uses.devices.forget(tx, user)
     // An enrolment that was begun by someone with the old password ends with it.
     await factors.totp.abandon(tx, user)
-    await mail.enqueue(tx, user, {
-      template: 'password_changed',
-      data: { at: clock.now(), ip: context.ip, factors: owned },
-    })
+    const data = { at: clock.now(), ip: context.ip, factors: owned }
+    await mail.enqueue(tx, user, { template: 'password_changed', data }, context)
     await events.record(tx, { type: 'password_reset', outcome: 'success', userId }, context)
     await sessions.revoke(tx, { userId }, 'password_reset')
     return true

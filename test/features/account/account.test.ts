@@ -14,6 +14,7 @@ t.test('a user can read and rename their account, and change nothing else', asyn
     'email',
     'email_verified',
     'id',
+    'locale',
     'mfa_enabled',
     'name',
     'roles',

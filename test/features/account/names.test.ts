@@ -80,7 +80,7 @@ t.test('null removes the name; nothing else that is no text is accepted', async 
   t.equal((await server.call('GET', '/me', { bearer })).body.name, null)
   t.equal((await server.db.user.findUniqueOrThrow({ where: { id: ada.id } })).name, null)
   t.match(await rename('Grace'), { status: 200, body: { name: 'Grace' } })
-  for (const name of [undefined, 0, false, [], ['Ada'], {}, { set: null }]) {
+  for (const name of [0, false, [], ['Ada'], {}, { set: null }]) {
     const { body } = await rename(name)
     t.match(body, { status: 400, errors: [{ pointer: '/name' }] }, JSON.stringify(name))
     t.equal(body.errors.length, 1)

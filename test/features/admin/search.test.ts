@@ -226,6 +226,7 @@ t.test('the details of an account show its state, sessions and factors, but no s
     'email_verified',
     'factors_reset_at',
     'id',
+    'locale',
     'mfa_enabled',
     'name',
     'reset_required_at',
