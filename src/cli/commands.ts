@@ -100,6 +100,10 @@ export function parseCall(group: string, args: readonly string[]): Call {
   }
 }
 
+// Key ids and addresses may begin with a dash, and no option is written with one: the parser must not take them for one.
+const hide = (text: string) => (/^-[^-]./.test(text) ? `\0${text}` : text)
+const show = (text: string) => text.replace(/^\0/, '')
+
 type Options = Record<string, { type: 'boolean' | 'string' }>
 
 /** `users list [<part>] [--limit <n>] [--json]` in parts. */
@@ -117,8 +121,15 @@ function read(call: string) {
 
 function split(args: readonly string[], options: Options) {
   try {
-    const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options })
-    return { positionals, given: { ...values } as Record<string, string | true> }
+    const { positionals, values } = parseArgs({ args: args.map(hide), allowPositionals: true, options })
+    const given = Object.entries(values).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? show(value) : value,
+    ])
+    return {
+      positionals: positionals.map(show),
+      given: Object.fromEntries(given) as Record<string, string | true>,
+    }
   } catch (error) {
     const [fault = ''] = (error as Error).message.split('. ')
     throw new UsageError(fault, { cause: error })

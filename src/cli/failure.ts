@@ -1,4 +1,5 @@
 import { ConfigError } from '../config.ts'
+import { TemplateError } from '../core/mail/mail.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
 import { explain } from '../platform/explain.ts'
 import { DatabaseUnusable } from '../platform/migrations.ts'
@@ -9,7 +10,8 @@ import { EXIT } from './exit.ts'
 export function describeFailure(error: unknown): { code: number; text: unknown } {
   const explained = explain(error)
   const text = typeof explained === 'string' ? oneLine(explained) : explained
-  if (error instanceof UsageError || error instanceof ConfigError) return { code: EXIT.wrongUsage, text }
+  const isWrongUsage = [UsageError, ConfigError, TemplateError].some((kind) => error instanceof kind)
+  if (isWrongUsage) return { code: EXIT.wrongUsage, text }
   const isUnavailable = error instanceof DatabaseUnusable || isStoreUnavailable(error)
   return { code: isUnavailable ? EXIT.unavailable : EXIT.notDone, text }
 }

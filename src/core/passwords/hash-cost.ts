@@ -100,10 +100,17 @@ const ARGON2_LEAST_KIB = 8
 const SALT = Buffer.alloc(16)
 const run = { pbkdf2: promisify(pbkdf2), scrypt: promisify(scryptWith) }
 
+let bcrypt: Promise<typeof import('@node-rs/bcrypt')> | undefined
+/** Loaded once it is needed. Once for all, because a repeated import takes time that a refusal must not show. */
+export const loadBcrypt = () => {
+  bcrypt ??= import('@node-rs/bcrypt')
+  return bcrypt
+}
+
 /** Computes a hash of this cost, for the time that it takes. */
 export async function spend(cost: Cost): Promise<void> {
   if (cost.family === 'bcrypt') {
-    const { hash } = await import('@node-rs/bcrypt')
+    const { hash } = await loadBcrypt()
     await hash('', { cost: cost.logRounds })
   } else if (cost.family === 'scrypt') {
     await deriveScrypt('', SALT, 32, cost)

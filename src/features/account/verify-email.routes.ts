@@ -11,7 +11,7 @@ import { OneTimeToken, Password, RegistrationToken, strict } from '../../http/sc
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { wantsPage } from '../../http/wants-page.ts'
-import { type VerifyEmailUses, verifyEmail } from './verify-email.ts'
+import { checkVerificationLink, type VerifyEmailUses, verifyEmail } from './verify-email.ts'
 import { proofPage, sayOrigin, sent } from './verify-email-page.ts'
 
 export type VerifyEmailRoutesUses = VerifyEmailUses &
@@ -74,16 +74,20 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
         description: 'The page shows one button. Opening it changes nothing. Unknown parameters are ignored.',
         querystring: LinkQuery,
         response: { 200: Page },
+        problems: ['token_invalid'],
       },
     },
-    async (request, reply) =>
-      confirmPage(sayOrigin(reply), {
+    async (request, reply) => {
+      const { token } = request.query
+      await checkVerificationLink(uses, token)
+      return confirmPage(sayOrigin(reply), {
         title: 'Confirm your e-mail address',
         text: 'Press the button if you registered. If you did not, close this page.',
         button: 'Confirm',
         action: PATH,
-        token: request.query.token,
-      }),
+        token,
+      })
+    },
   )
 
   app.post(

@@ -47,6 +47,14 @@ export async function verifyEmail(
   if (!userId || !(await isRepetition(uses, userId, proof, context))) await refuse('token_invalid')
 }
 
+/** Whether the link belongs to a registration, without using it. @throws `token_invalid`. */
+export async function checkVerificationLink(
+  { db, registrations }: Pick<VerifyEmailUses, 'db' | 'registrations'>,
+  link: string,
+): Promise<void> {
+  if (!(await registrations.findByLink(db, link))) throw new Problem('token_invalid')
+}
+
 /** The account that the proof allows; null if it proves nothing. */
 async function accountFor(
   { passwords, passwordPolicy, registrations }: VerifyEmailUses,

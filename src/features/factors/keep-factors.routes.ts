@@ -4,7 +4,7 @@ import { linkPage } from '../../http/link-page.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { NoContent, strict } from '../../http/schemas.ts'
-import { type KeepFactorsUses, keepFactors, keepFactorsByLink } from './keep-factors.ts'
+import { checkKeepFactorsLink, type KeepFactorsUses, keepFactors, keepFactorsByLink } from './keep-factors.ts'
 
 export type KeepFactorsRoutesUses = KeepFactorsUses
 
@@ -43,6 +43,7 @@ export const keepFactorsRoutes: FastifyPluginAsyncTypebox<KeepFactorsRoutesUses>
         'the button if you did not want that. If you did, close this page.',
       button: 'Keep my factors',
     },
+    check: (token) => checkKeepFactorsLink(uses, token),
     act: (token, context) => keepFactorsByLink(uses, token, context),
     done: {
       title: 'Your second factors stay',

@@ -5,7 +5,7 @@ import type { LockedUser } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import type { Transaction } from '../../platform/transact.ts'
 
-export type KeepFactorsUses = Uses<'db' | 'transact' | 'users' | 'factorResets' | 'events'>
+export type KeepFactorsUses = Uses<'db' | 'transact' | 'users' | 'factorResets' | 'oneTimeTokens' | 'events'>
 
 /**
  * Stops the removal of factors that the link was mailed about. If it has been stopped already, that is a success too.
@@ -25,6 +25,15 @@ export async function keepFactorsByLink(
   if (isKept) return
   const event = { type: 'factors_reset_stop', outcome: 'failure', reason: 'token_invalid' } as const
   await events.record(db, event, context)
+  throw new Problem('token_invalid')
+}
+
+/** Whether the link would work, without using it. @throws `token_invalid`. */
+export async function checkKeepFactorsLink(
+  { db, oneTimeTokens }: Pick<KeepFactorsUses, 'db' | 'oneTimeTokens'>,
+  token: string,
+): Promise<'usable'> {
+  if (await oneTimeTokens.find(db, 'keep_factors', token)) return 'usable'
   throw new Problem('token_invalid')
 }
 

@@ -22,7 +22,7 @@ export function startPage(brand: Brand, links: StartPageLinks, production: boole
   return {
     title: `Accounts of ${name}`,
     body: `<p>This server keeps the accounts and sessions of ${name}. ${
-      brand.signInUrl ? '' : `To sign in, open ${name} itself.`
+      brand.signInUrl ? '' : 'To sign in, open the app or the website that uses it.'
     }</p>
 ${brand.signInUrl ? linkButton('Sign in', brand.signInUrl) : ''}
 <ul>${list}</ul>${production ? '' : `<p class="soft">Ratchet ${escapeHtml(VERSION)}, for development</p>`}`,

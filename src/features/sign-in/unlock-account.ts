@@ -36,12 +36,14 @@ export async function unlockAccount(
   })
   if (isUnlocked) return
   const again = await usedTokens.findToRepeat(db, 'unlock', token)
-  // Mostly somebody has pressed twice: nothing is locked, and nobody needs to wait for the user's lock.
-  if (again && !(await lockout.hasFailures(db, again))) return
+  // Mostly somebody has pressed twice in one browser: nothing is left to do, and nobody waits for the user's lock.
+  const isDone = again && !(await lockout.hasFailures(db, again))
+  if (isDone && (!device || (await devices.standing(db, { id: again.id }, device)))) return
   const isUnlockedAgain = await transact(async (tx) => {
     const user = again && (await usedTokens.lockToRepeat(tx, 'unlock', token))
     if (!user) return false
     const { id: userId, email } = user
+    if (device) await devices.rememberUnlocked(tx, user, device)
     if (await lockout.unlock(tx, { id: userId, email })) {
       await usedTokens.countRepeat(tx, token)
       await events.record(tx, { ...success, userId }, context)

@@ -205,3 +205,27 @@ t.test('the same link is mailed again, with the same answer for any address', as
   t.equal(await server.lastToken(email), token)
   t.equal((await server.mailsTo(account.email)).length, before)
 })
+
+t.test(
+  'a link that belongs to nothing says so when it is opened, and a good one changes nothing',
+  async (t) => {
+    const email = server.freshEmail()
+    await server.post('/auth/register', { email, password: server.password })
+    const token = await server.lastToken(email)
+    for (const [link, status] of [
+      ['x', 400],
+      [`${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`, 400],
+      [token, 200],
+      [token, 200],
+    ] as const) {
+      for (const path of [
+        `/auth/verify-email?token=${link}`,
+        `/auth/verify-email?utm_source=x&token=${link}`,
+      ]) {
+        t.equal((await server.call('GET', path)).status, status)
+      }
+    }
+    t.equal(await server.db.user.count({ where: { email } }), 0)
+    t.equal((await server.post('/auth/verify-email', { token, password: server.password })).status, 200)
+  },
+)

@@ -31,6 +31,7 @@ t.test(
     const page = await server.call('GET', `/auth/keep-factors?token=${token}`)
     t.equal(page.status, 200)
     t.match(page.text, /Keep my factors/)
+    t.equal((await server.call('GET', '/auth/keep-factors?token=x')).status, 400, 'it says nothing untrue')
     t.ok(await pending(id))
     const pressed = await server.call('POST', '/auth/keep-factors', {
       body: `token=${token}`,

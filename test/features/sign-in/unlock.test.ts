@@ -235,7 +235,7 @@ t.test('with JSON, the client may ask for a device token, or present the one tha
   t.strictSame(plain.body, { status: 'unlocked' }, 'only if it asks')
 })
 
-t.test('a link that is opened, wrong, used or pressed by a foreign page makes no device known', async (t) => {
+t.test('a link that is opened, wrong, or pressed by a foreign page makes no device known', async (t) => {
   const { account, token } = await attacked()
   const known = () => server.db.knownDevice.count({ where: { user: { email: account.email } } })
   for (const method of ['GET', 'HEAD']) {
@@ -254,9 +254,38 @@ t.test('a link that is opened, wrong, used or pressed by a foreign page makes no
   t.equal(foreign.status, 200)
   t.equal(foreign.headers.getSetCookie().length, 0)
   const again = await server.call('POST', '/auth/unlock', { body: `token=${token}`, headers: FORM })
-  t.equal(again.status, 400)
-  t.equal(again.headers.getSetCookie().length, 0)
-  t.equal(await known(), 0)
+  t.equal(again.status, 200)
+  t.equal(await known(), 1, 'its owner still can')
+  await server.post('/auth/request-password-reset', { email: account.email })
+  const password = 'another passphrase of the owner'
+  await server.post('/auth/reset-password', { token: await server.lastToken(account.email), password })
+  const late = await server.call('POST', '/auth/unlock', { body: `token=${token}`, headers: FORM })
+  t.equal(late.status, 400)
+  t.equal(late.headers.getSetCookie().length, 0)
+  t.equal(await known(), 0, 'a reset makes all devices unknown')
+})
+
+t.test('a second press makes the browser known in which it happens, with or without a lock', async (t) => {
+  const { account, token } = await attacked()
+  await server.post('/auth/unlock', { token })
+  for (const isLocked of [false, true]) {
+    if (isLocked) await attack(account)
+    const pressed = await server.call('POST', '/auth/unlock', {
+      body: `token=${token}`,
+      headers: { ...FORM, ...anywhere() },
+    })
+    const [cookie = ''] = cookiesOf(pressed)
+    await attack(account)
+    t.ok(await isLockedOut(account))
+    const headers = { cookie, ...anywhere() }
+    t.equal((await server.post('/auth/login', account, { headers })).status, 200)
+    const repeated = await server.call('POST', '/auth/unlock', {
+      body: `token=${token}`,
+      headers: { ...FORM, ...headers },
+    })
+    t.equal(repeated.status, 200)
+    t.strictSame(cookiesOf(repeated), [cookie], 'the same device')
+  }
 })
 
 t.test('the link opens no account, and the device that it makes known is new to the owner', async (t) => {

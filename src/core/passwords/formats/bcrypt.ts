@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Cost } from '../hash-cost.ts'
+import { type Cost, loadBcrypt } from '../hash-cost.ts'
 import type { Format } from './format.ts'
 
 const START = /^(?:\$2[aby]\$|bcrypt_sha256\$)(0[4-9]|[12]\d|3[01])\$/
@@ -31,7 +31,7 @@ export const bcrypt: Format = {
 }
 
 async function check(hash: string, password: string): Promise<boolean> {
-  const { verify } = await import('@node-rs/bcrypt')
+  const { verify } = await loadBcrypt()
   return verify(Buffer.from(password).subarray(0, BCRYPT_MAX_BYTES), hash)
 }
 
