@@ -66,7 +66,9 @@ function tryAgain(request: FastifyRequest, seconds: number | undefined): string 
   const isOpened = request.method === 'GET' || request.method === 'HEAD'
   // The path of a known route: any other could begin with two slashes, and so lead to another server.
   if (!isOpened || !request.routeOptions?.url) return `<p>Go back, and try again ${when}.</p>`
-  return `<p>Try again ${when}.</p>${linkButton('Try again', request.url)}`
+  // Without the host that a request line may name.
+  const { pathname, search } = new URL(request.url, 'http://localhost')
+  return `<p>Try again ${when}.</p>${linkButton('Try again', pathname + search)}`
 }
 
 /** 1 → `in a moment`, 45 → `in 45 seconds`, 600 → `in 10 minutes` */

@@ -1,4 +1,7 @@
 import { randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { text as readText } from 'node:stream/consumers'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { eventually } from '../support/eventually.ts'
@@ -175,6 +178,23 @@ t.test('a limit is a page that says when to try again', async (t) => {
     t.match(refused.text, `try again in ${seconds} seconds`.slice(1))
     if (method === 'GET') t.match(refused.text, `href="${path}"`, 'it keeps the link')
   }
+})
+
+t.test('a request line that names another host leads nowhere else', async (t) => {
+  const limited = await startServer(t, { env: { RATE_LIMITS: 'true', RATE_LIMIT_BUDGETS: 'public=1/60' } })
+  const { hostname, port, host } = new URL(limited.url)
+  const open = async () => {
+    const path = 'http://elsewhere.example/auth/unlock?token=x'
+    const request = httpRequest({ hostname, port, path, headers: { host, accept: ACCEPT } })
+    request.end()
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    return { status: response.statusCode, text: await readText(response) }
+  }
+  await open()
+  const refused = await open()
+  t.equal(refused.status, 429)
+  t.match(refused.text, 'href="/auth/unlock?token=x"')
+  t.notMatch(refused.text, 'elsewhere')
 })
 
 t.test('an outage and a fault are pages too; a reset keeps its link through them', async (t) => {

@@ -29,6 +29,8 @@ export interface PasskeyLine {
   counter: number
   transports: string[]
   name: string
+  /** Null if it is not known. */
+  backup_eligible: boolean | null
   backed_up: boolean
   created_at: string
   last_used_at: string | null
@@ -59,6 +61,7 @@ export const toLine = (
     counter: Number(key.counter),
     transports: key.transports,
     name: key.name,
+    backup_eligible: key.backupEligible,
     backed_up: key.backedUp,
     created_at: key.createdAt.toISOString(),
     last_used_at: key.lastUsedAt?.toISOString() ?? null,
@@ -75,11 +78,22 @@ export const toFactors = ({ totp_secret, recovery_codes, passkeys }: SaidOfAccou
     counter: BigInt(key.counter),
     transports: key.transports,
     name: key.name,
+    backupEligible: key.backup_eligible,
     backedUp: key.backed_up,
     createdAt: new Date(key.created_at),
     lastUsedAt: key.last_used_at === null ? null : new Date(key.last_used_at),
   })),
 })
+
+/** Only the factors that a line names. */
+export function namedFactors(said: SaidOfAccount): Partial<FactorSecrets> {
+  const { totpSecret, recoveryCodes, passkeys } = toFactors(said)
+  return {
+    ...(said.totp_secret !== undefined && { totpSecret }),
+    ...(said.recovery_codes !== undefined && { recoveryCodes }),
+    ...(said.passkeys !== undefined && { passkeys }),
+  }
+}
 
 /** The members in which an account differs from what a line says of it. */
 export const differences = (said: SaidOfAccount, account: AccountLine): string[] =>

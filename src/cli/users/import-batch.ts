@@ -1,5 +1,5 @@
 import { uuidv7 } from 'uuidv7'
-import { insertFactorSecrets, readFactorSecrets, removeFactors } from '../../core/factors/factors.ts'
+import { insertFactorSecrets, readFactorSecrets, replaceFactorSecrets } from '../../core/factors/factors.ts'
 import {
   findImportedLines,
   findTaken,
@@ -9,7 +9,14 @@ import {
 } from '../../core/users/users.ts'
 import { isRefusedByDatabase } from '../../platform/database.ts'
 import type { Secrets } from '../../platform/secrets.ts'
-import { type AccountLine, differences, type SaidOfAccount, toFactors, toLine } from './account-line.ts'
+import {
+  type AccountLine,
+  differences,
+  namedFactors,
+  type SaidOfAccount,
+  toFactors,
+  toLine,
+} from './account-line.ts'
 import type { AdminContext } from './admin-context.ts'
 import type { ImportReport } from './import-report.ts'
 
@@ -111,8 +118,7 @@ async function overwriteAccount(
     const now = new Date(clock.now())
     const emailVerifiedAt = whole.email_verified ? (user.emailVerifiedAt ?? now) : null
     await users.overwrite(tx, user, { ...toUser(whole, hash, now), emailVerifiedAt })
-    await removeFactors(tx, user)
-    await insertFactorSecrets(tx, secrets, [{ userId: user.id, ...toFactors(whole) }], now)
+    await replaceFactorSecrets(tx, secrets, user, namedFactors(said), now)
     await oneTimeTokens.revoke(tx, user)
     await sessions.revoke(tx, { userId: user.id }, 'ended_by_administrator')
     const event = { type: 'account_import', outcome: 'success', userId: user.id, actor } as const

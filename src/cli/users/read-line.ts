@@ -43,6 +43,7 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
 /** 80 bits or more, as any authenticator app accepts them. */
 const BASE32 = /^[A-Z2-7]{16,256}$/
 const METADATA_BYTES = 16_384
+const METADATA_LEVELS = 64
 // Postgres stores neither NUL nor half of a surrogate pair. An even number of backslashes before is text.
 const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f][0-9a-f]{2})/
 
@@ -126,6 +127,10 @@ function email(value: unknown): string {
 function time(value: unknown): string {
   const at = new Date(matching(value, TIME, 'must be a time with its zone, such as 2026-01-31T12:00:00Z'))
   if (!(at.getTime() >= 0)) throw new LineFault('must be a time since 1970')
+  // `Date` takes 30 February for 2 March.
+  const day = new Date(`${String(value).slice(0, 10)}T00:00:00Z`)
+  if (day.getUTCDate() !== Number(String(value).slice(8, 10)) || at.getUTCFullYear() > 9999)
+    throw new LineFault('must be a day that exists')
   return at.toISOString()
 }
 
@@ -154,8 +159,9 @@ function base64url(value: unknown, least: number, most: number): string {
 }
 
 const passkey = (value: unknown): PasskeyLine =>
+  // Files of other systems do not say whether a passkey may be backed up.
   readMembers<PasskeyLine>(
-    object(value),
+    { backup_eligible: null, ...object(value) },
     {
       credential_id: (id) => base64url(id, 1, 1023),
       public_key: (key) => base64url(key, 16, 2048),
@@ -163,6 +169,7 @@ const passkey = (value: unknown): PasskeyLine =>
       transports: (transports) =>
         list(transports, 10, (transport) => matching(transport, /^[\w-]{1,32}$/, 'must be a word')),
       name: personName,
+      backup_eligible: orNull(boolean),
       backed_up: boolean,
       created_at: time,
       last_used_at: orNull(time),
@@ -187,8 +194,19 @@ function counter(value: unknown): number {
 const byCredential = (a: PasskeyLine, b: PasskeyLine) =>
   Buffer.compare(Buffer.from(a.credential_id, 'base64url'), Buffer.from(b.credential_id, 'base64url'))
 
+/** Without recursion, which a hostile value would exhaust. */
+function isDeeperThan(levels: number, value: object): boolean {
+  let parts: unknown[] = [value]
+  for (let level = 0; parts.length > 0; level += 1) {
+    if (level > levels) return true
+    parts = parts.flatMap((part) => (part !== null && typeof part === 'object' ? Object.values(part) : []))
+  }
+  return false
+}
+
 function metadata(value: unknown): Record<string, unknown> {
   const members = object(value)
+  if (isDeeperThan(METADATA_LEVELS, members)) throw new LineFault(`has more than ${METADATA_LEVELS} levels`)
   const text = JSON.stringify(members)
   if (Buffer.byteLength(text) > METADATA_BYTES) throw new LineFault('has more than 16 KiB')
   if (UNSTORABLE.test(text)) throw new LineFault('has a character that cannot be stored')

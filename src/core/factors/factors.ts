@@ -17,7 +17,7 @@ export {
   insertFactorSecrets,
   type PasskeySecrets,
   readFactorSecrets,
-  removeFactors,
+  replaceFactorSecrets,
 } from './imported.ts'
 export { type AccountFactors, describeFactors, listFactors, selectFactors } from './list.ts'
 export type { PasskeyAnswer, PasskeyRefusal, Passkeys, PasskeyView } from './passkeys/passkeys.ts'

@@ -18,6 +18,8 @@ export interface PasskeySecrets {
   counter: bigint
   transports: string[]
   name: string
+  /** Null if it is not known. */
+  backupEligible: boolean | null
   backedUp: boolean
   createdAt: Date
   lastUsedAt: Date | null
@@ -68,9 +70,43 @@ export async function insertFactorSecrets(
   if (keys.length > 0) await tx.passkey.createMany({ data: keys })
 }
 
-/** Takes all factors from an account whose row is locked. */
-export async function removeFactors(tx: Transaction, { id: userId }: { id: string }): Promise<void> {
-  await tx.totpFactor.deleteMany({ where: { userId } })
-  await tx.recoveryCode.deleteMany({ where: { userId } })
-  await tx.passkey.deleteMany({ where: { userId } })
+/**
+ * Gives an account, whose row is locked, the factors that are named; the others stay. A factor that it has already keeps
+ * what stops a replay: the last step of its codes, the highest counter, and what is known of its backup.
+ * @throws Prisma's P2002 when another account has one of them.
+ */
+export async function replaceFactorSecrets(
+  tx: Transaction,
+  secrets: Pick<Secrets, 'open' | 'seal'>,
+  { id: userId }: { id: string },
+  { totpSecret, recoveryCodes, passkeys }: Partial<FactorSecrets>,
+  now: Date,
+): Promise<void> {
+  const stored = (await readFactorSecrets(tx, secrets, [userId])).get(userId)
+  const isOtherApp = totpSecret !== undefined && totpSecret !== (stored?.totpSecret ?? null)
+  // An enrolment that was not confirmed ends in any case.
+  await tx.totpFactor.deleteMany({ where: { userId, ...(isOtherApp ? {} : { confirmedAt: null }) } })
+  if (recoveryCodes) await tx.recoveryCode.deleteMany({ where: { userId } })
+  if (passkeys) await tx.passkey.deleteMany({ where: { userId } })
+  const added = {
+    userId,
+    totpSecret: isOtherApp ? totpSecret : null,
+    recoveryCodes: recoveryCodes ?? [],
+    passkeys: (passkeys ?? []).map((key) => keepingState(key, stored?.passkeys ?? [])),
+  }
+  await insertFactorSecrets(tx, secrets, [added], now)
+}
+
+function keepingState(said: PasskeySecrets, stored: readonly PasskeySecrets[]): PasskeySecrets {
+  const isSame = (one: PasskeySecrets) =>
+    Buffer.from(one.credentialId).equals(said.credentialId) &&
+    Buffer.from(one.publicKey).equals(said.publicKey)
+  const own = stored.find(isSame)
+  if (!own) return said
+  const isAhead = own.counter > said.counter
+  return {
+    ...said,
+    ...(isAhead && { counter: own.counter }),
+    backupEligible: own.backupEligible ?? said.backupEligible,
+  }
 }

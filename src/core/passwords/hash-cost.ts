@@ -38,12 +38,14 @@ export const LIMITS = {
   pbkdf2: { iterations: 2_000_000 },
 } as const
 
+/** Whether a hash can be computed, within the limits. */
 export function isAffordable(cost: Cost): boolean {
   switch (cost.family) {
     case 'bcrypt':
       return cost.logRounds <= LIMITS.bcrypt.logRounds
     case 'scrypt':
-      return workOf(cost) <= LIMITS.scrypt.work
+      // RFC 7914 §2: N is less than 2^(128·r/8).
+      return workOf(cost) <= LIMITS.scrypt.work && Math.log2(cost.n) < 16 * cost.r
     case 'pbkdf2-sha1':
     case 'pbkdf2-sha256':
     case 'pbkdf2-sha512':
@@ -111,7 +113,7 @@ export const loadBcrypt = () => {
 export async function spend(cost: Cost): Promise<void> {
   if (cost.family === 'bcrypt') {
     const { hash } = await loadBcrypt()
-    await hash('', { cost: cost.logRounds })
+    await hash('', cost.logRounds)
   } else if (cost.family === 'scrypt') {
     await deriveScrypt('', SALT, 32, cost)
   } else if ('memoryKib' in cost) {

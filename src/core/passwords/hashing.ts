@@ -50,6 +50,8 @@ export interface Hashing {
 /** What is reported of the hashes that are computed. */
 export interface HashReport {
   computed(cost: Cost): void
+  /** A hash that is computed only for its time could not be. */
+  failed(cost: Cost): void
   /** A stored hash is in no known format, or too costly. */
   unreadable(): void
 }
@@ -63,7 +65,7 @@ const WAITING_PER_SLOT = 32
 // Half of all: people who share an address may come in a burst.
 const WAITING_PER_SLOT_AND_CLIENT = 16
 
-const SILENT: HashReport = { computed() {}, unreadable() {} }
+const SILENT: HashReport = { computed() {}, failed() {}, unreadable() {} }
 
 export async function createPasswords(
   { clock }: UsesPlatform<'clock'>,
@@ -113,7 +115,8 @@ export async function createPasswords(
       const times = whole.family === 'argon2id' ? spellings : 1
       for (const cost of Array<Cost[]>(times).fill(rest).flat()) {
         report.computed(cost)
-        await spend(cost)
+        // Only for the time: a failure must not tell a wrong password from a right one.
+        await spend(cost).catch(() => report.failed(cost))
       }
     }
   }

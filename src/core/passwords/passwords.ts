@@ -27,6 +27,7 @@ export async function openPasswords(
   const { log, metrics, poll } = deps
   const passwords = await createPasswords(deps, argon2, {
     computed: ({ family }) => metrics.countPasswordHash(family),
+    failed: ({ family }) => log.error({ family }, 'a password hash could not be computed'),
     unreadable: () =>
       log.error({}, 'a stored password hash cannot be read: its owner needs a password reset'),
   })

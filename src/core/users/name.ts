@@ -8,7 +8,9 @@ const FORBIDDEN = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}\p{Bidi_Control}]/u
 const VISIBLE = /[^\p{Z}\p{C}\p{M}\p{Default_Ignorable_Code_Point}\u2800\u{1d159}\u{13441}\u{13442}]/u
 // The longest stacks of Tibetan have eight marks.
 const TOO_MANY_MARKS = /[\p{M}\p{Default_Ignorable_Code_Point}]{9}/u
-const MEANINGLESS = /[\u00ad\u200b\u2060-\u2064\u206a-\u206f\ufeff]/g
+// Among them the marks of annotations and of musical notes, and tags that belong to no flag.
+const MEANINGLESS =
+  /[\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\u{1d173}-\u{1d17a}\u{e0001}]|(?<!\u{1f3f4}[\u{e0020}-\u{e007e}]*)[\u{e0020}-\u{e007f}]/gu
 // Joiners stay within a name, and behind a mark: a last letter of Malayalam is written so.
 const AT_THE_START = /^[\p{Zs}\u2800\u3164\uffa0\u200c\u200d]+/u
 const AT_THE_END =

@@ -111,7 +111,8 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
     async (request, reply) => {
       const { token: link, registration_token, password, new_password: newPassword } = request.body
       const registrationToken = registration_token ?? origins.cookieOf(request, cookies.registration.name)
-      await verifyEmail(uses, { link, registrationToken, password, newPassword }, contextOf(request))
+      const proof = { registrationToken, password, newPassword }
+      await verifyEmail(uses, { link, ...proof }, contextOf(request))
       reply.clearCookie(cookies.registration.name, cookies.registration.cleared)
       if (!wantsPage(request)) return reply.send({ status: 'verified' as const })
       const text = `<p>Your account is ready.</p>${signInButton(reply)}`

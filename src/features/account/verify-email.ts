@@ -5,7 +5,7 @@ import type { Uses } from '../../core/uses.ts'
 import { clientKey } from '../../platform/client-key.ts'
 
 export type VerifyEmailUses = Uses<
-  'db' | 'users' | 'registrations' | 'passwords' | 'passwordPolicy' | 'events'
+  'db' | 'users' | 'registrations' | 'passwords' | 'passwordPolicy' | 'lockout' | 'events'
 >
 
 /** What shows that the one who uses the link may have the account. At most one of them counts, the first. */
@@ -21,7 +21,8 @@ export interface RegistrationProof {
 /**
  * Makes an account of the registration that the link was mailed for. A link that has made one is answered with the same
  * success again, until it expires.
- * @throws `token_invalid`; `registration_proof_required` and `password_too_weak` without using up the link; {Overloaded}.
+ * @throws `token_invalid`; `registration_proof_required` and `password_too_weak` without using up the link;
+ * `too_many_attempts`; {Overloaded}.
  */
 export async function verifyEmail(
   uses: VerifyEmailUses,
@@ -78,7 +79,7 @@ async function accountFor(
 
 /** Whether the use of a link that has made an account can be answered as the first one: nobody's password differs. */
 async function isRepetition(
-  { db, users, passwords }: VerifyEmailUses,
+  { db, users, passwords, lockout }: VerifyEmailUses,
   userId: string,
   { newPassword }: RegistrationProof,
   context: RequestContext,
@@ -86,5 +87,8 @@ async function isRepetition(
   const user = await users.find(db, userId)
   if (!user) return false
   if (newPassword === undefined) return true
-  return passwords.verify(user.passwordHash, newPassword, clientKey(context.ip))
+  // The answer tells whether it is the account's password, so it counts as a guess at a sign-in does.
+  const guess = { what: 'password', account: user.email, owner: userId, context, device: null } as const
+  const isSame = () => passwords.verify(user.passwordHash, newPassword, clientKey(context.ip))
+  return (await lockout.guess(guess, async () => ((await isSame()) ? {} : null))) !== null
 }

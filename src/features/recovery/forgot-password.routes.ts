@@ -6,6 +6,7 @@ import { withMinimumDuration } from '../../http/minimum-duration.ts'
 import { consumes, Page, type PageContent, sendPage, sideLink } from '../../http/page.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { canonicalEmail, Email, strict } from '../../http/schemas.ts'
+import { shownAddress } from '../../platform/email-address.ts'
 import { escapeHtml } from '../../platform/html.ts'
 import { type RequestPasswordResetUses, requestPasswordReset } from './request-password-reset.ts'
 
@@ -52,7 +53,7 @@ export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetU
         reply,
         200,
         'Check your e-mail',
-        `<p>If there is an account with the address <strong>${escapeHtml(email)}</strong>, we have sent it a link.</p>
+        `<p>If there is an account with the address <strong>${escapeHtml(shownAddress(email))}</strong>, we have sent it a link.</p>
 <p>If nothing arrives within a few minutes, look among the unwanted mail.</p>${sideLink('Use another address, or send it again', FORGOT_PASSWORD)}`,
       )
     },

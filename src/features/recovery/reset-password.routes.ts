@@ -17,6 +17,7 @@ import {
 import { contextOf } from '../../http/request-context.ts'
 import { NoContent, OneTimeToken, Password, strict } from '../../http/schemas.ts'
 import { wantsPage } from '../../http/wants-page.ts'
+import { shownAddress } from '../../platform/email-address.ts'
 import { escapeHtml } from '../../platform/html.ts'
 import { FORGOT_PASSWORD } from './forgot-password.routes.ts'
 import { readResetLink } from './read-reset-link.ts'
@@ -109,7 +110,7 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
       token,
       // Without a name the address is not sent. It tells password managers whose password this is.
       fields: `<label for="username">Account</label>
-<input id="username" type="text" value="${escapeHtml(email)}" autocomplete="username" readonly>
+<input id="username" type="text" value="${escapeHtml(shownAddress(email))}" autocomplete="username" readonly>
 <label for="password">New password</label>
 <input id="password" name="password" type="password" autocomplete="new-password" minlength="${MIN_LENGTH_WITH_SECOND_FACTOR}" passwordrules="minlength: ${minLength};" aria-describedby="fault rule" required autofocus>
 ${fault ? `<p class="alert" role="alert" id="fault">${escapeHtml(fault)}</p>` : ''}${saysRule ? '' : `<p class="soft" id="rule">${rule}</p>`}`,

@@ -118,6 +118,7 @@ const account = fc.record({
       counter: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
       transports: fc.uniqueArray(fc.constantFrom('internal', 'hybrid', 'usb'), { maxLength: 3 }),
       name: personName,
+      backup_eligible: fc.option(fc.boolean()),
       backed_up: fc.boolean(),
       created_at: time,
       last_used_at: fc.option(time),

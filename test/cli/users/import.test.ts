@@ -16,7 +16,7 @@ import { jsonLines, operator } from '../../support/users-command.ts'
 const server = await startServer(t)
 const { password } = server
 const transfer = await transfers(t, server.databaseUrl)
-const bcrypt = await hashBcrypt(password, { cost: 4 })
+const bcrypt = await hashBcrypt(password, 4)
 const SECRET = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP'
 t.capture(console, 'error')
 const importLines = async (lines: readonly unknown[], ...options: string[]) =>
@@ -140,6 +140,70 @@ t.test('a line that differs from its account is reported and, if asked for, over
   t.match(await importLines([line], '--overwrite'), { printed: /^0 imported, 1 unchanged, / })
   const events = await server.db.auditEvent.findMany({ where: { type: 'account_import', userId: id } })
   t.match(events, [{ outcome: 'success', actor: operator }])
+})
+
+t.test('what stops the replay of a factor outlives an import', async (t) => {
+  const { email, id } = await createPerson(server)
+  const passkey = {
+    credential_id: Buffer.from(id).toString('base64url'),
+    public_key: 'A'.repeat(40),
+    counter: 3,
+    transports: ['usb'],
+    name: 'Key',
+    backed_up: false,
+    created_at: '2026-01-31T12:00:00Z',
+    last_used_at: null,
+  }
+  const line = { email, totp_secret: SECRET, passkeys: [passkey] }
+  t.match(await importLines([line], '--overwrite'), { exitCode: 0 })
+  await server.db.totpFactor.update({ where: { userId: id }, data: { lastStep: 12_345 } })
+  await server.db.passkey.updateMany({ where: { userId: id }, data: { counter: 6, backupEligible: false } })
+  await server.db.recoveryCode.create({
+    data: {
+      id: randomUUID(),
+      userId: id,
+      codeHash: new Uint8Array(Buffer.alloc(32, id)),
+      createdAt: new Date(),
+    },
+  })
+  const renamed = { ...line, passkeys: [{ ...passkey, name: 'Blue key' }] }
+  for (const said of [
+    { email, name: 'Other' },
+    { ...renamed, name: 'Another' },
+  ]) {
+    t.match(await importLines([said], '--overwrite'), { printed: /1 overwritten/ })
+    t.match(await server.db.totpFactor.findUnique({ where: { userId: id } }), { lastStep: 12_345 })
+    t.match(await server.db.passkey.findMany({ where: { userId: id } }), [
+      { counter: 6n, backupEligible: false },
+    ])
+    t.equal(await server.db.recoveryCode.count({ where: { userId: id } }), 1)
+  }
+  t.match(await server.db.passkey.findMany({ where: { userId: id } }), [{ name: 'Blue key' }])
+  const others = { email, totp_secret: SECRET.toLowerCase().replaceAll('j', 'k'), passkeys: [] }
+  t.match(await importLines([others], '--overwrite'), { printed: /1 overwritten/ })
+  t.match(await server.db.totpFactor.findUnique({ where: { userId: id } }), { lastStep: 0 })
+  t.equal(await server.db.passkey.count({ where: { userId: id } }), 0)
+  const exported = (await transfer.export()).lines as { email: string; passkeys: unknown[] }[]
+  t.ok(exported.every(({ passkeys }) => passkeys.every((key) => 'backup_eligible' in (key as object))))
+})
+
+t.test('a hostile line is refused, and the others go on', async (t) => {
+  const nested = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`
+  const line = (metadata: string) => `{"email":"${server.freshEmail()}","metadata":{"a":${metadata}}}`
+  const scrypt = (cost: string) => `$scrypt$${cost}$${'A'.repeat(22)}$${'A'.repeat(43)}`
+  const hostile = [
+    ...[65, 3_000, 8_000, 120_000].map((levels) => line(nested(levels))),
+    { email: server.freshEmail(), email_verified: true, password_hash: scrypt('ln=16,r=1,p=1') },
+    { email: server.freshEmail(), email_verified: true, password_hash: 'scrypt$65536$saltsalt$1$1$AAAA' },
+    { email: server.freshEmail(), created_at: '2019-02-30T00:00:00Z' },
+    { email: server.freshEmail(), created_at: '9999-12-31T23:59:59-12:00' },
+  ]
+  const good = { email: server.freshEmail() }
+  const done = await importLines([good, ...hostile, line(nested(60))])
+  t.match(done.printed, /^2 imported, 0 unchanged, 0 differ from their accounts, 8 refused/)
+  t.ok(await find(good.email))
+  const wrong = await server.post('/auth/login', { email: good.email, password: 'not the password' })
+  t.equal(wrong.status, 401)
 })
 
 t.test('an address or an id of another account is refused', async (t) => {

@@ -2,8 +2,16 @@ import { hash as hashArgon2 } from '@node-rs/argon2'
 import { hash as hashBcrypt } from '@node-rs/bcrypt'
 import fc from 'fast-check'
 import t from 'tap'
-import { type Cost, derivePbkdf2, deriveScrypt, workOf } from '../../../src/core/passwords/hash-cost.ts'
+import {
+  type Cost,
+  derivePbkdf2,
+  deriveScrypt,
+  isAffordable,
+  spend,
+  workOf,
+} from '../../../src/core/passwords/hash-cost.ts'
 import { createPasswords } from '../../../src/core/passwords/passwords.ts'
+import { costOfKind } from '../../../src/core/passwords/stored-hash.ts'
 import { systemClock } from '../../../src/platform/clock.ts'
 import { Overloaded } from '../../../src/platform/concurrency-limit.ts'
 import { deferred } from '../../support/deferred.ts'
@@ -92,11 +100,33 @@ t.test('one client can fill half of the queue', async (t) => {
   t.equal(refused.length, 30 - (4 + 16))
 })
 
+t.test('a hash that its library refuses is not affordable, so nobody computes it', async (t) => {
+  for (const start of [
+    '$scrypt$ln=16,r=1,p=1$',
+    '$scrypt$ln=20,r=1,p=1$',
+    '$argon2id$v=19$m=63,t=1,p=8$',
+    '$argon2i$v=19$m=8,t=1,p=2$',
+  ]) {
+    const cost = costOfKind(start)
+    t.notOk(cost && isAffordable(cost), start)
+  }
+  for (const start of [
+    '$scrypt$ln=15,r=1,p=1$',
+    '$argon2id$v=19$m=64,t=1,p=8$',
+    '$argon2d$v=19$m=8,t=1,p=1$',
+  ]) {
+    const cost = costOfKind(start)
+    if (!cost) throw new Error(start)
+    t.ok(isAffordable(cost), start)
+    await spend(cost)
+  }
+})
+
 const b64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '')
 const salt = Buffer.from('sixteen bytes :)')
 /** Hashes of `PASSWORD`, of any kind and cost, as they are stored. */
 const makers: Record<string, (level: number) => Promise<string>> = {
-  bcrypt: (level) => hashBcrypt(PASSWORD, { cost: 4 + level }),
+  bcrypt: (level) => hashBcrypt(PASSWORD, 4 + level),
   pbkdf2: async (level) => {
     const iterations = 1000 * (level + 1)
     const key = await derivePbkdf2(PASSWORD, salt, 32, { family: 'pbkdf2-sha256', iterations })
@@ -120,6 +150,7 @@ async function recorded(stored: readonly string[]) {
   let unreadable = 0
   const report = {
     computed: (cost: Cost) => void computed.push(cost),
+    failed: (cost: Cost) => t.fail(`a hash of ${cost.family} could not be computed`),
     unreadable: () => {
       unreadable += 1
     },
@@ -233,7 +264,7 @@ t.test('a hash that cannot be read, or is too costly, fits nothing and is report
 t.test('what bcrypt did not compare does not become the password', async (t) => {
   const { passwords } = await recorded([])
   const long = 'ä'.repeat(36)
-  const stored = await hashBcrypt(`${long} and more`, { cost: 4 })
+  const stored = await hashBcrypt(`${long} and more`, 4)
   await passwords.admit('local', async (hashing) => {
     t.equal(await hashing.verify(stored, `${long} and more`), true)
     t.equal(await hashing.verify(stored, `${long} but mistyped`), true)
@@ -249,7 +280,7 @@ t.test('an imported hash is of what was typed, and our own of its NFC', async (t
   const own = await passwords.hash(typed, 'local')
   t.equal(await passwords.verify(own, typed.normalize('NFC'), 'local'), true)
   for (const stored of [
-    await hashBcrypt(typed, { cost: 4 }),
+    await hashBcrypt(typed, 4),
     await hashArgon2(typed, { algorithm: 2, memoryCost: 64, timeCost: 1, parallelism: 1 }),
   ]) {
     t.equal(await passwords.verify(stored, typed, 'local'), true)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { LOCK_FAILURES } from '../../../src/core/lockout/counters.ts'
 import { eventually } from '../../support/eventually.ts'
 import { type Answer, movableClock, startServer, twenty } from '../../support/server.ts'
 
@@ -153,7 +154,24 @@ t.test('of 20 parallel new passwords one is set, and only its client is told so'
   const answers = await twenty((index) => verify({ token, new_password: `${CHOSEN} ${index}` }))
   t.equal(answers.filter(({ status }) => status === 200).length, 1)
   const winner = answers.findIndex(({ status }) => status === 200)
-  t.equal(await signIn(email, `${CHOSEN} ${winner}`), 200)
+  // Not by signing in: the others count as guesses, and have locked the account for this address.
+  const { passwordHash } = await server.db.user.findUniqueOrThrow({ where: { email } })
+  t.ok(await server.app.services.passwords.verify(passwordHash, `${CHOSEN} ${winner}`, 'test'))
+})
+
+t.test('passwords that are tried with a used link count as guesses at the account', async (t) => {
+  const { email, token } = await registered()
+  t.equal((await verify({ token, new_password: CHOSEN })).status, 200)
+  for (let count = 0; count < LOCK_FAILURES; count += 1) {
+    t.equal((await verify({ token, new_password: `${CHOSEN} ${count}` })).status, 400)
+  }
+  t.match((await verify({ token, new_password: CHOSEN })).body, {
+    code: 'too_many_attempts',
+    reason: 'locked',
+  })
+  t.equal(await signIn(email, CHOSEN), 429)
+  t.match((await server.mailsTo(email)).at(-1)?.text, /unlock/, 'the owner is told')
+  t.equal((await verify({ token })).status, 200, 'what guesses nothing is answered as before')
 })
 
 t.test('of 20 registrations of one address, used at the same time, one becomes the account', async (t) => {

@@ -20,7 +20,7 @@ function firebase(): string {
 }
 
 const hashes: Record<string, string> = {
-  bcrypt: await hashBcrypt(password, { cost: 5 }),
+  bcrypt: await hashBcrypt(password, 5),
   scrypt: `$scrypt$ln=10,r=8,p=1$${b64(salt)}$${b64(scryptSync(password, salt, 32, { N: 1024, r: 8, p: 1 }))}`,
   firebase: firebase(),
   django: `pbkdf2_sha256$2000$${salt}$${b64(pbkdf2Sync(password, salt, 2000, 32, 'sha256'))}`,
