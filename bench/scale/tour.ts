@@ -43,6 +43,7 @@ export async function callEveryRoute(
   ): Promise<Answer> {
     const response = await fetch(size.app.url + path, {
       method,
+      redirect: 'manual',
       headers: {
         ...(body ? { 'content-type': 'application/json' } : {}),
         ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
@@ -141,8 +142,30 @@ export async function callEveryRoute(
     await post('/auth/login/mfa', { mfa_token, recovery_code: codes.pop() })
     const renewed = await post('/auth/mfa/recovery-codes', proof(), bearer)
     codes.splice(0, codes.length, ...renewed.recovery_codes)
+    await keepFactors(bearer)
     await call('DELETE', '/auth/mfa/totp', { body: proof(), bearer })
     await call('DELETE', `/auth/passkeys/${passkey.id}`, { body: proof(), bearer })
+  }
+
+  /** Removals of factors, each stopped in another way. */
+  async function keepFactors(bearer: string): Promise<void> {
+    const { id } = await get('/me', bearer)
+    const byAdministrator = { body: {}, bearer: administrator.accessToken() }
+    const path = `/admin/users/${id}/reset-factors`
+    await call('POST', path, byAdministrator)
+    const keep = await mailed(email, /keep-factors/)
+    await get(`/auth/keep-factors?token=${keep}`)
+    await post('/auth/keep-factors', { token: keep })
+    await call('POST', path, byAdministrator)
+    await call('DELETE', '/auth/mfa/reset', { bearer })
+    await call('POST', path, byAdministrator)
+    await call('DELETE', path, byAdministrator)
+  }
+
+  async function exportAccount(): Promise<void> {
+    const { access_token: bearer } = await login(PASSWORD)
+    await post('/me/export', { password: PASSWORD }, bearer)
+    await call('GET', '/me/export', { bearer, refused: true })
   }
 
   async function changeAndRecover(): Promise<void> {
@@ -200,9 +223,11 @@ export async function callEveryRoute(
     await call('DELETE', `/admin/users/${doomed.userId}`, { body: {}, bearer })
   }
 
-  for (const path of ['/healthz', '/readyz', '/.well-known/jwks.json']) await get(path)
+  for (const path of ['/', '/healthz', '/readyz', '/.well-known/jwks.json']) await get(path)
+  await call('GET', '/.well-known/change-password', { refused: true })
   await register()
   await useFactors(await useSessions())
+  await exportAccount()
   await changeAndRecover()
   await administer()
   return called
