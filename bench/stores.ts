@@ -33,6 +33,8 @@ export async function openStores(
       INBOX_DIR: join(folder, 'inbox'),
       LOG_LEVEL: 'silent',
       RATE_LIMITS: 'false',
+      // Few accounts have the sessions of many people here.
+      MAX_SESSIONS_PER_ACCOUNT: '10000',
       ...(redis.incarnation ? { REDIS_INCARNATION: redis.incarnation } : {}),
     },
   }
