@@ -4,20 +4,15 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { mark } from '../../src/core/mail/suppression.ts'
 import { hold } from '../../src/core/outbox/holds.ts'
-import { openDatabase } from '../../src/platform/database.ts'
 import { TYPESCRIPT } from '../support/compiled/typescript.ts'
-import { createTestDatabase } from '../support/database.ts'
+import { openTestDatabase } from '../support/database.ts'
 import { jsonLines } from '../support/users-command.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const run = promisify(execFile)
 
-const database = await createTestDatabase()
-const { db, close } = openDatabase({ url: database.url })
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
+const database = await openTestDatabase(t)
+const { db } = database
 const ratchet = (...args: string[]) =>
   run(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
     env: { PATH: process.env.PATH, DATABASE_URL: database.url },

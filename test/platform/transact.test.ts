@@ -2,15 +2,11 @@ import t from 'tap'
 import { uuidv7 } from 'uuidv7'
 import { openDatabase, type Queryable } from '../../src/platform/database.ts'
 import { afterCommit, createTransact, type Transaction } from '../../src/platform/transact.ts'
-import { createTestDatabase } from '../support/database.ts'
+import { openTestDatabase } from '../support/database.ts'
 
-const database = await createTestDatabase()
-const { db, close } = openDatabase({ url: database.url })
+const database = await openTestDatabase(t)
+const { db } = database
 const transact = createTransact(db)
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
 
 async function createUser(db: Queryable): Promise<string> {
   const id = uuidv7()

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { openDatabase } from '../../src/platform/database.ts'
 
 export interface TestDatabase {
   url: string
@@ -10,6 +11,17 @@ export interface TestDatabase {
 /** A migrated database for one test: a copy of the template that `npm test` created. */
 export function createTestDatabase(): Promise<TestDatabase> {
   return createDatabase(required('TEST_TEMPLATE'))
+}
+
+/** The same, opened, until the test ends. */
+export async function openTestDatabase(t: { teardown(end: () => Promise<void>): void }) {
+  const { url, drop } = await createTestDatabase()
+  const { close, ...opened } = openDatabase({ url })
+  t.teardown(async () => {
+    await close()
+    await drop()
+  })
+  return { url, ...opened }
 }
 
 /** A database without any table. */

@@ -3,20 +3,15 @@ import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { openDatabase } from '../../../src/platform/database.ts'
 import { TYPESCRIPT } from '../../support/compiled/typescript.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { jsonLines, usersCommand } from '../../support/users-command.ts'
 
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url))
 const run = promisify(execFile)
 
-const database = await createTestDatabase()
-const { db, close } = openDatabase({ url: database.url })
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
+const database = await openTestDatabase(t)
+const { db } = database
 /** Also what a command prints that exits with another code than 0. */
 const ratchet = (...args: string[]) =>
   run(process.execPath, [...TYPESCRIPT, MAIN, ...args], {

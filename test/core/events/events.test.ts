@@ -3,8 +3,7 @@ import t from 'tap'
 import { EVENTS } from '../../../src/core/events/event-types.ts'
 import { type Events, openEvents } from '../../../src/core/events/events.ts'
 import { PASSKEY_FAULTS } from '../../../src/core/reasons/reasons.ts'
-import { openDatabase } from '../../../src/platform/database.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { silentMetrics } from '../../support/monitor.ts'
 
 const context = { ip: '192.0.2.1', userAgent: undefined, requestId: 'r' }
@@ -36,12 +35,7 @@ t.test('docs/events.md explains every reason for which a passkey is refused', as
 })
 
 t.test('a full queue drops events, which is logged and counted', async (t) => {
-  const database = await createTestDatabase()
-  const { db, databaseBreaker, close } = openDatabase({ url: database.url })
-  t.teardown(async () => {
-    await close()
-    await database.drop()
-  })
+  const { db, databaseBreaker } = await openTestDatabase(t)
   const dropped: string[] = []
   const logged: object[] = []
   const metrics = { ...silentMetrics, countDropped: (queue: string) => void dropped.push(queue) }

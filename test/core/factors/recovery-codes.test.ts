@@ -3,21 +3,15 @@ import t from 'tap'
 import { uuidv7 } from 'uuidv7'
 import { listFactors } from '../../../src/core/factors/list.ts'
 import { createRecoveryCodes } from '../../../src/core/factors/recovery-codes.ts'
-import { openDatabase } from '../../../src/platform/database.ts'
 import { createTransact } from '../../../src/platform/transact.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { twenty } from '../../support/server.ts'
 import { fullWidth } from '../../support/spellings.ts'
 import { asLocked, asTransaction } from '../../support/transaction.ts'
 
-const database = await createTestDatabase()
-const { db, close } = openDatabase({ url: database.url })
+const { db } = await openTestDatabase(t)
 const tx = asTransaction(db)
 const transact = createTransact(db)
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
 
 const NOW = Date.UTC(2026, 5, 1)
 const recoveryCodes = createRecoveryCodes({ now: () => NOW })

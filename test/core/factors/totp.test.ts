@@ -4,10 +4,9 @@ import { encode } from 'uqr'
 import { uuidv7 } from 'uuidv7'
 import { listFactors } from '../../../src/core/factors/list.ts'
 import { createTotp } from '../../../src/core/factors/totp.ts'
-import { openDatabase } from '../../../src/platform/database.ts'
 import { createSecrets } from '../../../src/platform/secrets.ts'
 import { createTransact } from '../../../src/platform/transact.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { twenty } from '../../support/server.ts'
 import { totpCode } from '../../support/totp.ts'
 import { asLocked, asTransaction } from '../../support/transaction.ts'
@@ -18,14 +17,9 @@ const STEP_MS = 30_000
 const OLD_SECRET = 'the secret of last year, of at least 32 bytes'
 const NEW_SECRET = 'the secret of this year, of at least 32 bytes'
 
-const database = await createTestDatabase()
-const { db, close } = openDatabase({ url: database.url })
+const { db } = await openTestDatabase(t)
 const tx = asTransaction(db)
 const transact = createTransact(db)
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
 
 let now = NOON
 t.beforeEach(() => {

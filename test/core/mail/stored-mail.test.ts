@@ -10,9 +10,8 @@ import type { Mail, Mailer } from '../../../src/core/mail/mailer.ts'
 import { createResendMailer } from '../../../src/core/mail/resend-mailer.ts'
 import { renderMail } from '../../../src/core/mail/templates.ts'
 import { openOutbox } from '../../../src/core/outbox/outbox.ts'
-import { openDatabase } from '../../../src/platform/database.ts'
 import { createSecrets } from '../../../src/platform/secrets.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { openMailQueue } from '../../support/mail.ts'
 import { silentLog, silentMetrics } from '../../support/monitor.ts'
 import { asTransaction } from '../../support/transaction.ts'
@@ -25,12 +24,7 @@ const reset: MailContent = { template: 'reset_password', data: { link, minutes: 
 const languages = await readLanguages({ defaultLocale: 'en' })
 const secrets = createSecrets(['s'.repeat(32)])
 
-const database = await createTestDatabase()
-const { db, poll, close } = openDatabase({ url: database.url })
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
+const { db, poll } = await openTestDatabase(t)
 t.beforeEach(async () => {
   await db.outboxMessage.deleteMany()
   await db.outboxHold.deleteMany()

@@ -8,8 +8,7 @@ import {
   listSuppressed,
   mark,
 } from '../../../src/core/mail/suppression.ts'
-import { openDatabase } from '../../../src/platform/database.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { openMailQueue } from '../../support/mail.ts'
 import { silentLog } from '../../support/monitor.ts'
 import { twenty } from '../../support/server.ts'
@@ -18,12 +17,7 @@ const START = Date.UTC(2026, 0, 1)
 const ann = 'ann@example.test'
 const at = (ms: number) => new Date(START + ms)
 
-const database = await createTestDatabase()
-const { db, poll, close } = openDatabase({ url: database.url })
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
+const { db, poll } = await openTestDatabase(t)
 t.beforeEach(async () => {
   await db.mailSuppression.deleteMany()
   await db.outboxMessage.deleteMany()

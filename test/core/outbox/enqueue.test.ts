@@ -2,9 +2,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { MailContent } from '../../../src/core/mail/mail-data.ts'
 import type { Mail, Mailer } from '../../../src/core/mail/mailer.ts'
-import { openDatabase } from '../../../src/platform/database.ts'
 import { createTransact } from '../../../src/platform/transact.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { openMailQueue } from '../../support/mail.ts'
 import { silentLog } from '../../support/monitor.ts'
 import { check } from '../../support/property.ts'
@@ -14,13 +13,8 @@ const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 const to = 'ann@example.test'
 
-const database = await createTestDatabase()
-const { db, poll, close } = openDatabase({ url: database.url })
+const { db, poll } = await openTestDatabase(t)
 const transact = createTransact(db)
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
 t.beforeEach(async () => {
   await db.outboxMessage.deleteMany()
 })

@@ -3,8 +3,7 @@ import type { MailContent } from '../../../src/core/mail/mail-data.ts'
 import { type Mail, type Mailer, MailRefused, ProviderUnavailable } from '../../../src/core/mail/mailer.ts'
 import { createResendMailer } from '../../../src/core/mail/resend-mailer.ts'
 import { hold, liftHold } from '../../../src/core/outbox/holds.ts'
-import { openDatabase } from '../../../src/platform/database.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { becomes } from '../../support/eventually.ts'
 import { openMailQueue } from '../../support/mail.ts'
 import { startMailProvider } from '../../support/mail-provider.ts'
@@ -19,12 +18,7 @@ const reset: MailContent = {
   data: { link: 'https://example.test/reset-password?token=canary', minutes: 60 },
 }
 
-const database = await createTestDatabase()
-const { db, poll, close } = openDatabase({ url: database.url })
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
+const { db, poll } = await openTestDatabase(t)
 t.beforeEach(async () => {
   await db.outboxMessage.deleteMany()
   await db.outboxHold.deleteMany()

@@ -2,9 +2,8 @@ import t from 'tap'
 import type { MailContent } from '../../../src/core/mail/mail-data.ts'
 import { type Mail, type Mailer, MailRejected } from '../../../src/core/mail/mailer.ts'
 import { describeFailure, retryDelay } from '../../../src/core/outbox/retry.ts'
-import { openDatabase } from '../../../src/platform/database.ts'
 import { createTransact } from '../../../src/platform/transact.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { becomes } from '../../support/eventually.ts'
 import { openMailQueue } from '../../support/mail.ts'
 import { silentLog } from '../../support/monitor.ts'
@@ -15,13 +14,8 @@ const to = 'ann@example.test'
 const link = 'https://example.test/verify?token=canary'
 const verify: MailContent = { template: 'verify_email', data: { link, minutes: 60 } }
 
-const database = await createTestDatabase()
-const { db, poll, close } = openDatabase({ url: database.url })
+const { db, poll } = await openTestDatabase(t)
 const transact = createTransact(db)
-t.teardown(async () => {
-  await close()
-  await database.drop()
-})
 
 /** A mailer that fails on request, with a recording log and a clock. */
 function setup() {

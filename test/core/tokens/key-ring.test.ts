@@ -8,10 +8,10 @@ import {
   newSigningKey,
   openKeyRing,
 } from '../../../src/core/tokens/key-ring.ts'
-import { type Database, openDatabase } from '../../../src/platform/database.ts'
+import type { Database } from '../../../src/platform/database.ts'
 import { createSecrets } from '../../../src/platform/secrets.ts'
 import { createTransact } from '../../../src/platform/transact.ts'
-import { createTestDatabase } from '../../support/database.ts'
+import { openTestDatabase } from '../../support/database.ts'
 import { deferred } from '../../support/deferred.ts'
 import { becomes, eventually } from '../../support/eventually.ts'
 import { recordingMonitor } from '../../support/recording-monitor.ts'
@@ -22,12 +22,7 @@ const TTL = 600
 const TOLERANCE = 60
 
 async function setUp(t: { teardown(end: () => Promise<unknown>): void }) {
-  const database = await createTestDatabase()
-  const { db, close } = openDatabase({ url: database.url })
-  t.teardown(async () => {
-    await close()
-    await database.drop()
-  })
+  const { db } = await openTestDatabase(t)
   let now = Date.UTC(2026, 5, 1)
   const clock = {
     now: () => now,
