@@ -1,14 +1,8 @@
-import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
-import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createTestDatabase } from '../support/database.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const run = promisify(execFile)
+import { runRatchet } from '../support/ratchet.ts'
 
 const database = await createTestDatabase()
 t.teardown(() => database.drop())
@@ -22,11 +16,7 @@ t.test(
       join(cwd, '.data/environment'),
       `NODE_ENV='development'\nDATABASE_URL='${database.url}'\n`,
     )
-    const ratchet = (env: Record<string, string>) =>
-      run(process.execPath, [...TYPESCRIPT, MAIN, 'mail', 'suppressed'], {
-        cwd,
-        env: { PATH: process.env.PATH, ...env },
-      })
+    const ratchet = (env: Record<string, string>) => runRatchet(['mail', 'suppressed'], env, cwd)
     for (const env of [{}, { NODE_ENV: 'development' }, { NODE_ENV: '', DATABASE_URL: '', DB_HOST: '' }]) {
       t.match(
         (await ratchet(env)).stderr,

@@ -1,23 +1,14 @@
-import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
-import { TYPESCRIPT } from '../support/compiled/typescript.ts'
+import { runRatchet } from '../support/ratchet.ts'
 import { startServer } from '../support/server.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const run = promisify(execFile)
 
 const server = await startServer(t)
 const keys = (...args: string[]) =>
-  run(process.execPath, [...TYPESCRIPT, MAIN, 'keys', ...args], {
-    env: {
-      PATH: process.env.PATH,
-      NODE_ENV: 'test',
-      DATABASE_URL: server.databaseUrl,
-      REDIS_URL: 'redis://127.0.0.1:1',
-      APP_SECRETS: 'a-secret-for-tests-of-at-least-32-bytes-the-same-for-all',
-    },
+  runRatchet(['keys', ...args], {
+    NODE_ENV: 'test',
+    DATABASE_URL: server.databaseUrl,
+    REDIS_URL: 'redis://127.0.0.1:1',
+    APP_SECRETS: 'a-secret-for-tests-of-at-least-32-bytes-the-same-for-all',
   })
 
 t.test('the list shows what each key does and since when, as text and as JSON lines', async (t) => {

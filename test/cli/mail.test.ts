@@ -1,22 +1,13 @@
-import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
 import { mark } from '../../src/core/mail/suppression.ts'
 import { hold } from '../../src/core/outbox/holds.ts'
-import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { openTestDatabase } from '../support/database.ts'
+import { runRatchet } from '../support/ratchet.ts'
 import { jsonLines } from '../support/users-command.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const run = promisify(execFile)
 
 const database = await openTestDatabase(t)
 const { db } = database
-const ratchet = (...args: string[]) =>
-  run(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
-    env: { PATH: process.env.PATH, DATABASE_URL: database.url },
-  })
+const ratchet = (...args: string[]) => runRatchet(args, { DATABASE_URL: database.url })
 
 t.test('suppressed addresses can be listed, and allowed again', async (t) => {
   t.match(await ratchet('mail', 'suppressed'), { stdout: '', stderr: 'none\n' })

@@ -1,15 +1,8 @@
-import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
-import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createEmptyDatabase } from '../support/database.ts'
+import { runRatchet } from '../support/ratchet.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const run = promisify(execFile)
-
-const ratchet = (DATABASE_URL: string, ...args: string[]) =>
-  run(process.execPath, [...TYPESCRIPT, MAIN, ...args], { env: { PATH: process.env.PATH, DATABASE_URL } })
+const ratchet = (DATABASE_URL: string, ...args: string[]) => runRatchet(args, { DATABASE_URL })
 
 t.test('an unusable database is reported in one line, without its password', async (t) => {
   const empty = await createEmptyDatabase()

@@ -1,19 +1,10 @@
-import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
-import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { eventually } from '../support/eventually.ts'
+import { runRatchet } from '../support/ratchet.ts'
 import { startServer } from '../support/server.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const run = promisify(execFile)
-
 const server = await startServer(t)
-const ratchet = (...args: string[]) =>
-  run(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
-    env: { PATH: process.env.PATH, DATABASE_URL: server.databaseUrl },
-  })
+const ratchet = (...args: string[]) => runRatchet(args, { DATABASE_URL: server.databaseUrl })
 
 t.test(
   'disabling an account ends its sessions on every node and blocks sign-in until it is enabled',

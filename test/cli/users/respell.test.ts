@@ -1,22 +1,14 @@
-import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t from 'tap'
-import { TYPESCRIPT } from '../../support/compiled/typescript.ts'
 import { openTestDatabase } from '../../support/database.ts'
+import { runRatchet } from '../../support/ratchet.ts'
 import { jsonLines, usersCommand } from '../../support/users-command.ts'
-
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url))
-const run = promisify(execFile)
 
 const database = await openTestDatabase(t)
 const { db } = database
 /** Also what a command prints that exits with another code than 0. */
 const ratchet = (...args: string[]) =>
-  run(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
-    env: { PATH: process.env.PATH, DATABASE_URL: database.url },
-  }).then(
+  runRatchet(args, { DATABASE_URL: database.url }).then(
     (printed) => ({ code: 0, ...printed }),
     (error: { code: number; stdout: string; stderr: string }) => error,
   )
