@@ -50,7 +50,7 @@ t.test('a form wants a page, unless it asks for JSON', async (t) => {
   t.equal(asks({ 'content-type': 'multipart/form-data; boundary=x', accept: 'text/html' }), true)
 })
 
-t.test('whoever wants JSON at least as much never gets a page, in whatever order and spelling', async (t) => {
+t.test('a request that prefers JSON, or likes both alike, never gets a page', async (t) => {
   const quality = fc.integer({ min: 1, max: 1000 })
   const others = fc.array(fc.constantFrom('image/png', 'text/plain;q=0.1', 'application/xml', ''), {
     maxLength: 3,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FactorSecrets } from '../../core/factors/factors.ts'
 import type { Metadata, User } from '../../core/users/users.ts'
 
-/** One account in an export: a line of JSON. Whoever has it can sign in as the owner, given the password. */
+/** One account in an export: a line of JSON. With it and the password, anybody can sign in as the owner. */
 export interface AccountLine {
   id: string
   /** Canonical. */

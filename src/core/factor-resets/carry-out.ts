@@ -46,7 +46,7 @@ async function carryOut(deps: CarryOutDeps, userId: string): Promise<void> {
 
 async function removeFactors(deps: CarryOutDeps, tx: Transaction, userId: string): Promise<void> {
   const { users, factors, sessions, oneTimeTokens, mail, events, clock } = deps
-  // Whoever stops the removal takes the same lock, so one of the two comes first.
+  // A request that stops the removal takes the same lock, so one of the two comes first.
   const user = await users.lock(tx, userId, { disabled: true })
   if (!user) return
   const pending = await tx.factorReset.findUnique({ where: { userId } })

@@ -3,7 +3,7 @@ import type { Queryable } from '../../platform/database.ts'
 import type { Secrets } from '../../platform/secrets.ts'
 import type { Transaction } from '../../platform/transact.ts'
 
-/** Everything that proves a second factor of an account. Whoever has it can pass for the owner. */
+/** Everything that proves a second factor of an account. A person who has it can pass for the owner. */
 export interface FactorSecrets {
   /** The secret of the authenticator app, in base32. */
   totpSecret: string | null

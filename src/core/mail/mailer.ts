@@ -21,7 +21,7 @@ export interface Mailer {
   send(mail: Mail): Promise<void>
 }
 
-/** The provider says that this address gets no mail, whoever sends it: trying again is pointless. */
+/** The provider says that this address gets no mail from any sender: trying again is pointless. */
 export class MailRejected extends Undeliverable {
   override readonly name: string = 'MailRejected'
 }

@@ -10,7 +10,7 @@ export type SmtpFailure = Error & {
   response?: string
 }
 
-/** The enhanced status codes (RFC 3463, RFC 7505) that say: this address gets no mail, whoever sends it. */
+/** The enhanced status codes (RFC 3463, RFC 7505) that say: this address gets no mail from any sender. */
 const NO_SUCH_MAILBOX = new Set(['5.1.1', '5.1.2', '5.1.3', '5.1.6', '5.1.10', '5.2.1'])
 /** The commands that are about one mail; a failure of any other concerns all mail. */
 const ABOUT_ONE_MAIL = new Set(['MAIL FROM', 'RCPT TO', 'DATA', 'API'])

@@ -77,7 +77,7 @@ t.test('people see the domain in Unicode; mail goes to the form that is stored',
   t.equal((await server.post('/auth/login', { email: other.email, password })).status, 401)
 })
 
-t.test('a change to another spelling of the own address is none', async (t) => {
+t.test('a change to another spelling of the same address changes nothing', async (t) => {
   const address = fresh()
   const { access_token: bearer } = await server.login(await createAccount(address))
   const mails = (await server.mailsTo(address)).length

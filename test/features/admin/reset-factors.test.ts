@@ -79,21 +79,24 @@ t.test('twenty requests in parallel are one, and a later one changes nothing', a
   t.equal((await server.call('GET', '/me', { bearer: person.bearer })).status, 200, 'no session has ended')
 })
 
-t.test('an account without factors, an unknown one and the own one are refused', async (t) => {
-  const person = await createPerson(server)
-  t.match((await ask(person.id)).body, { status: 409, code: 'no_factors' })
-  await server.post('/auth/mfa/totp', { password: server.password }, { bearer: person.bearer })
-  t.match((await ask(person.id)).body, { code: 'no_factors' }, 'an app that is being set up is no factor')
-  t.match((await ask(randomUUID())).body, { status: 404, code: 'not_found' })
-  t.match((await withdraw(randomUUID())).body, { status: 404, code: 'not_found' })
-  for (const id of [actor, actor.toUpperCase()]) t.match((await ask(id)).body, { code: 'own_account' })
-  const refused = await eventsOf(person.id, 'factors_reset_request')
-  t.match(refused, [
-    { outcome: 'failure', reason: 'no_factors', actor },
-    { outcome: 'failure', reason: 'no_factors', actor },
-  ])
-  t.equal(await server.db.factorReset.count({ where: { userId: { in: [person.id, actor] } } }), 0)
-})
+t.test(
+  'an administrator cannot reset an account without factors, an unknown one, or their own',
+  async (t) => {
+    const person = await createPerson(server)
+    t.match((await ask(person.id)).body, { status: 409, code: 'no_factors' })
+    await server.post('/auth/mfa/totp', { password: server.password }, { bearer: person.bearer })
+    t.match((await ask(person.id)).body, { code: 'no_factors' }, 'an app that is being set up is no factor')
+    t.match((await ask(randomUUID())).body, { status: 404, code: 'not_found' })
+    t.match((await withdraw(randomUUID())).body, { status: 404, code: 'not_found' })
+    for (const id of [actor, actor.toUpperCase()]) t.match((await ask(id)).body, { code: 'own_account' })
+    const refused = await eventsOf(person.id, 'factors_reset_request')
+    t.match(refused, [
+      { outcome: 'failure', reason: 'no_factors', actor },
+      { outcome: 'failure', reason: 'no_factors', actor },
+    ])
+    t.equal(await server.db.factorReset.count({ where: { userId: { in: [person.id, actor] } } }), 0)
+  },
+)
 
 t.test('administrators see what is pending, and withdraw it; the owner learns of both', async (t) => {
   const person = await createPerson(server)
