@@ -16,7 +16,7 @@ import { createDeviceTokens } from './http/device-tokens.ts'
 import { input } from './http/input.ts'
 import { createLimits } from './http/limits.ts'
 import { openapi } from './http/openapi.ts'
-import { brandedPages } from './http/page.ts'
+import { builtInPages } from './http/page.ts'
 import { clientErrorHandler, frameworkErrors, problemDetails } from './http/problem-details.ts'
 import { requestLog } from './http/request-log.ts'
 import { requestMetrics } from './http/request-metrics.ts'
@@ -30,6 +30,7 @@ import { createTrustedOrigins } from './http/trusted-origin.ts'
 import { type Clock, systemClock } from './platform/clock.ts'
 import { createLog } from './platform/log.ts'
 import { openServices } from './services.ts'
+import { readTexts } from './texts.ts'
 
 export interface AppOptions {
   clock?: Clock
@@ -54,7 +55,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const { clock = systemClock, migrations = [], draining = () => false, extraRoutes, checkRequest } = options
   const { publicUrl, allowedOrigins, host, metricsPort, production } = config
   const log = createLog(config.logLevel, options.logTo)
-  const { services, start, stop } = await openServices(config, clock, log)
+  const texts = await readTexts(config.texts)
+  const { services, start, stop } = await openServices(config, texts, clock, log)
 
   const { compilersFactory, compileAll: compileSchemas } = createSchemaCompilers()
   const app = fastify({
@@ -81,7 +83,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 
   const limits = createLimits(services, config.routeBudgets, config.rateLimits)
   await app.register(problemDetails)
-  await app.register(brandedPages, { name: config.appName, signInUrl: config.signInUrl })
+  await app.register(builtInPages, { brand: config.brand, texts: texts.pages })
   await app.register(securityHeaders, { https: publicUrl.startsWith('https://') })
   if (checkRequest) app.addHook('onRequest', async (request) => checkRequest(request))
   await app.register(requestLog, { log })

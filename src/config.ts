@@ -1,5 +1,5 @@
 import { readAppSecrets } from './platform/app-secrets.ts'
-import { type BrandSettings, readBrand } from './platform/brand-settings.ts'
+import { type Brand, readLook, readTextSettings, type TextSettings } from './platform/brand-settings.ts'
 import { readCertificates } from './platform/certificates.ts'
 import { readDatabaseUrl } from './platform/database-url.ts'
 import { type Environment, type Reader, reader } from './platform/environment.ts'
@@ -18,12 +18,10 @@ export interface Config {
   readonly publicUrl: string
   /** The base of links in mails, if they do not lead to the built-in pages. No trailing slash. */
   readonly appUrl: string | undefined
-  /** Where people sign in: the link on built-in pages. No trailing slash. */
-  readonly signInUrl: string | undefined
   /** The name of the service in mails and pages, authenticator apps and passkeys. */
   readonly appName: string
-  /** How mails look, and which language they are in by default. */
-  readonly brand: BrandSettings
+  readonly brand: Brand
+  readonly texts: TextSettings
   readonly allowedOrigins: readonly string[]
   readonly trustProxy: TrustedProxies
   readonly databaseUrl: string
@@ -95,13 +93,16 @@ export function loadDatabaseUrl(): string {
 }
 
 /** Reads how mails look, for commands that need nothing else. @throws {ConfigError} */
-export function loadBrand(): BrandSettings & { name: string; url: string } {
+export function loadBrand(): { brand: Brand; texts: TextSettings } {
   const env = environment()
   const read = reader(env)
   const url = env.APP_URL || env.PUBLIC_URL || 'https://auth.example.com'
-  const brand = { ...readBrand(env, read), name: read.text('APP_NAME', new URL(url).hostname), url }
+  const signInUrl = env.SIGN_IN_URL || env.APP_URL || 'https://app.example.com'
+  const name = read.text('APP_NAME', new URL(url).hostname)
+  const brand = { ...readLook(env, read), name, url, signInUrl }
+  const texts = readTextSettings(env, read)
   if (read.faults.length > 0) throw new ConfigError(read.faults)
-  return brand
+  return { brand, texts }
 }
 
 /** @throws {ConfigError} naming every missing, malformed or contradictory variable. */
@@ -122,17 +123,19 @@ export function loadConfig(env: Environment): Config {
   const appUrl = env.APP_URL
     ? read.checkAppUrl('APP_URL', env.APP_URL, { allowPath: true, secure })
     : undefined
+  const signInUrl = env.SIGN_IN_URL
+    ? read.checkAppUrl('SIGN_IN_URL', env.SIGN_IN_URL, { allowPath: true, secure })
+    : (appUrl ?? allowedOrigins[0])
+  const appName = read.text('APP_NAME', new URL(publicUrl).hostname)
   const config: Config = {
     production,
     host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
     port: read.integer('PORT', 8080, 0, 65_535),
     publicUrl,
     appUrl,
-    signInUrl: env.SIGN_IN_URL
-      ? read.checkAppUrl('SIGN_IN_URL', env.SIGN_IN_URL, { allowPath: true, secure })
-      : (appUrl ?? allowedOrigins[0]),
-    appName: read.text('APP_NAME', new URL(publicUrl).hostname),
-    brand: readBrand(env, read),
+    appName,
+    brand: { ...readLook(env, read), name: appName, url: appUrl ?? publicUrl, signInUrl },
+    texts: readTextSettings(env, read),
     allowedOrigins,
     trustProxy: readTrustProxy(read),
     databaseUrl: readDatabaseUrl(env, read),

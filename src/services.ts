@@ -3,7 +3,7 @@ import { openEvents } from './core/events/events.ts'
 import { createFactorResets, createFactorResetTask } from './core/factor-resets/factor-resets.ts'
 import { openFactors } from './core/factors/factors.ts'
 import { openLockout } from './core/lockout/lockout.ts'
-import { createLinks, createMailer, openMail, readLanguages } from './core/mail/mail.ts'
+import { createLinks, createMailer, openMail } from './core/mail/mail.ts'
 import { openOneTime } from './core/one-time/one-time.ts'
 import { openOutbox } from './core/outbox/outbox.ts'
 import { openPasswords } from './core/passwords/passwords.ts'
@@ -19,6 +19,7 @@ import { runBackground } from './platform/background.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Log } from './platform/log.ts'
 import { openPlatform } from './platform/platform.ts'
+import type { Texts } from './texts.ts'
 
 export interface OpenServices {
   services: Services
@@ -28,24 +29,19 @@ export interface OpenServices {
 }
 
 /** Builds every service once, each from those above it. Nothing runs before `start`. */
-export async function openServices(config: Config, clock: Clock, log: Log): Promise<OpenServices> {
+export async function openServices(
+  config: Config,
+  { letters }: Pick<Texts, 'letters'>,
+  clock: Clock,
+  log: Log,
+): Promise<OpenServices> {
   const { platform, ...stores } = openPlatform(config, clock, log)
-  const {
-    appName,
-    publicUrl,
-    appUrl,
-    brand: look,
-    passkeys,
-    accessToken,
-    auditRetentionDays: auditDays,
-  } = config
+  const { appName, publicUrl, appUrl, brand, passkeys, accessToken, auditRetentionDays: auditDays } = config
   const users = openUsers(platform)
   const events = openEvents({ ...platform, findOwners })
   const outbox = openOutbox(platform)
   const mailer = createMailer(config.mail)
-  const brand = { ...look, name: appName, url: appUrl ?? publicUrl }
-  const languages = await readLanguages(look)
-  const mail = openMail({ ...platform, outbox, mailer, brand, languages })
+  const mail = openMail({ ...platform, outbox, mailer, brand, letters })
   const links = createLinks(publicUrl, appUrl)
   const sessions = openSessions({ ...platform, events }, sessionsOptions(config))
   const oneTime = openOneTime({ ...platform, users })

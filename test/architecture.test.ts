@@ -11,13 +11,14 @@ const LAYERS = [
   ['core'],
   ['http'],
   ['features'],
+  ['texts.ts'],
   ['services.ts', 'app.ts'],
   ['server.ts', 'cli', 'dev'],
 ]
 
 /** The folders of core from the lowest up. Folders that share a line do not import each other. */
 const CORE = [
-  ['reasons', 'clients'],
+  ['reasons', 'clients', 'languages'],
   ['problems', 'principals'],
   ['events', 'outbox', 'passwords'],
   ['users', 'mail'],

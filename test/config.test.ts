@@ -416,7 +416,7 @@ t.test('the database is configured by a URL, by parts or by the JSON of a secret
 t.test('people sign in at SIGN_IN_URL, else at APP_URL, else at the first allowed origin', async (t) => {
   const origins = { ALLOWED_ORIGINS: 'https://a.example.com,https://b.example.com' }
   const app = { ...origins, APP_URL: 'https://app.example.com/x' }
-  const signIn = (env: Environment) => loadConfig({ ...DEVELOPMENT, ...env }).signInUrl
+  const signIn = (env: Environment) => loadConfig({ ...DEVELOPMENT, ...env }).brand.signInUrl
   t.equal(signIn({ ...app, SIGN_IN_URL: 'https://app.example.com/login' }), 'https://app.example.com/login')
   t.equal(signIn(app), 'https://app.example.com/x')
   t.equal(signIn(origins), 'https://a.example.com')

@@ -61,7 +61,10 @@ export const COMMANDS = [
     'lists addresses that get no mail, because it bounced or they complained, newest first',
   ],
   ['mail allow <e-mail>', 'sends mail to such an address again'],
-  ['mail preview <folder>', 'writes every mail in every language to a folder, filled in with sample data'],
+  [
+    'preview <folder>',
+    'writes every mail and page in every language to a folder, filled in with sample data',
+  ],
 ] as const satisfies readonly (readonly [call: string, does: string])[]
 
 /** A command as it was called. */

@@ -1,5 +1,5 @@
 import { ConfigError } from '../config.ts'
-import { TemplateError } from '../core/mail/mail.ts'
+import { TemplateError } from '../core/languages/languages.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
 import { explain } from '../platform/explain.ts'
 import { DatabaseUnusable } from '../platform/migrations.ts'

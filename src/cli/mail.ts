@@ -4,13 +4,11 @@ import { type Database, openDatabase } from '../platform/database.ts'
 import { canonicalAddress, shownAddress } from '../platform/email-address.ts'
 import { requireMigrations } from '../platform/migrations.ts'
 import { parseCall, UsageError } from './commands.ts'
-import { previewMails } from './mail-preview.ts'
 import { line, printList } from './output.ts'
 
-/** Lists unsent mail and suppressed addresses, ends a hold or a suppression, or writes samples of all mails. */
+/** Lists unsent mail and suppressed addresses, and ends a hold or a suppression. */
 export async function mail(args: readonly string[]): Promise<void> {
   const { action, about = '', flags, values } = parseCall('mail', args)
-  if (action === 'preview') return previewMails(about)
   const { limit = '50' } = values
   if (!/^[1-9][0-9]{0,3}$/.test(limit)) throw new UsageError('--limit must be a number from 1 to 9999')
   const json = flags.has('json')

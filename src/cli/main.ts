@@ -6,6 +6,7 @@ import { requireWritten, surviveClosedOutput } from './output.ts'
 const groups: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
   keys: async () => (await import('./keys.ts')).keys,
   mail: async () => (await import('./mail.ts')).mail,
+  preview: async () => (await import('./preview.ts')).preview,
   migrate: async () => (await import('./migrate.ts')).migrate,
   users: async () => (await import('./users.ts')).users,
 }

@@ -4,7 +4,18 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type TProperties, Type } from 'typebox'
 import type { RequestContext } from '../core/events/events.ts'
 import type { LimitName } from './limits.ts'
-import { confirmPage, consumes, linkButton, Page, type PageContent, sendPage, signInButton } from './page.ts'
+import {
+  confirmation,
+  consumes,
+  linkButton,
+  Page,
+  type PageContent,
+  type PageWriter,
+  pageWriter,
+  sendPage,
+  signInButton,
+} from './page.ts'
+import type { PlainText } from './page-texts.ts'
 import type { ProblemPages } from './problem-page.ts'
 import { contextOf } from './request-context.ts'
 import { OneTimeToken, strict } from './schemas.ts'
@@ -20,11 +31,11 @@ export interface Exchange {
 
 export interface LinkPage {
   path: string
+  /** The name of its texts. */
+  texts: LinkName
   limit: LimitName
   tags: string[]
   summary: string
-  /** The page that the link opens; opening it changes nothing. */
-  ask: { title: string; text: string; button: string }
   /**
    * Looks at the token when the link is opened: `done` shows the page after a success at once. Without it the token is
    * checked only when the button is pressed. @throws `token_invalid`, `token_used`.
@@ -34,20 +45,26 @@ export interface LinkPage {
   fields?: TProperties
   /** What the button does. @throws `token_invalid`, `token_used`. */
   act(token: string, context: RequestContext, exchange: Exchange): Promise<void>
-  /** The page after a success, and the `status` in a JSON response. */
-  done: { title: string; text: string; status: string }
-  /** What the user can do if the link does not work. */
-  stale: string
+  /** The `status` in a JSON response after a success. */
+  done: string
   /** What the link has done, if it was used and does nothing any more. */
-  used?: string
+  used?: PlainText
   /** Where to ask for another link, or for what helps instead of it. */
-  renew?: { label: string; href: string }
+  renew?: Renewal
+}
+
+type LinkName = 'confirm_email_change' | 'unlock' | 'keep_factors'
+interface Renewal {
+  label: PlainText
+  path: string
 }
 
 /** The query of a mailed link. Mailers and social networks add parameters of their own (`utm_source`, `fbclid`). */
 export const LinkQuery = Type.Object({ token: OneTimeToken }, { additionalProperties: true })
 /** The query of a page that needs nothing from it. */
 export const AnyQuery = Type.Object({}, { additionalProperties: true })
+/** The query of a form: the language of its page. */
+export const FormQuery = Type.Object({ locale: Type.Optional(Type.String({ maxLength: 100 })) }, strict)
 
 const Done = {
   description: 'Done',
@@ -62,8 +79,8 @@ const TokenBody = Type.Object({ token: OneTimeToken }, strict)
 
 /** The routes of a mailed link: GET shows a page with a button, POST performs the action. Needs no JavaScript. */
 export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<void> {
-  const { path, limit, tags, summary, ask, fields = {}, check, act, done, stale, used, renew } = page
-  const broken = brokenLink({ stale, ...(renew ? { renew } : {}) })
+  const { path, texts, limit, tags, summary, fields = {}, check, act, done, used, renew } = page
+  const broken = brokenLink(`${texts}.broken`, renew)
   const problemPages: ProblemPages = {
     validation_failed: broken,
     token_invalid: broken,
@@ -89,8 +106,16 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
       },
       async (request, reply) => {
         const { token } = request.query
-        if ((await check?.(token)) === 'done') return sendDone(reply)
-        return confirmPage(reply, { ...ask, action: path, token })
+        if ((await check?.(token)) === 'done') return sendDone(request, reply)
+        const writer = pageWriter(request)
+        const content = confirmation({
+          title: writer.say(`${texts}.title`),
+          text: writer.say(`${texts}.text`),
+          button: writer.say(`${texts}.button`),
+          action: writer.path(path),
+          token,
+        })
+        return sendPage(reply, 200, content)
       },
     )
     pages.post(
@@ -102,6 +127,7 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
           summary,
           description: 'A form gets a page in response; JSON gets JSON.',
           consumes,
+          querystring: FormQuery,
           body: Type.Object({ ...TokenBody.properties, ...fields }, strict),
           response: { 200: Done },
           problems: ['token_invalid', 'token_used'],
@@ -110,29 +136,41 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
       async (request, reply) => {
         const members = {}
         await act(request.body.token, contextOf(request), { request, reply, members })
-        return wantsPage(request) ? sendDone(reply) : reply.send({ status: done.status, ...members })
+        return wantsPage(request) ? sendDone(request, reply) : reply.send({ status: done, ...members })
       },
     )
   })
 
-  const sendDone = (reply: FastifyReply) =>
-    sendPage(reply, 200, done.title, `<p>${done.text}</p>${signInButton(reply)}`)
+  const sendDone = (request: FastifyRequest, reply: FastifyReply) => {
+    const writer = pageWriter(request)
+    const title = writer.say(`${texts}.done_title`)
+    return sendPage(reply, 200, {
+      title,
+      body: `<p>${writer.say(`${texts}.done_text`)}</p>${signInButton(writer)}`,
+    })
+  }
 }
 
 /** The page of a link that does not work: one that was cut off is not valid input, but people need the same advice. */
 export const brokenLink =
-  ({ stale, renew }: Pick<LinkPage, 'stale' | 'renew'>) =>
-  (_problem: unknown, _request: unknown, reply: FastifyReply): PageContent => ({
-    title: 'This link does not work',
-    body: `<p>It has been cut off, has expired, or was replaced since. ${stale}</p>${
-      renew ? linkButton(renew.label, renew.href) : signInButton(reply)
-    }`,
-  })
+  (advice: PlainText, renew?: Renewal) =>
+  (_problem: unknown, request: FastifyRequest): PageContent => {
+    const writer = pageWriter(request)
+    const { say, path } = writer
+    const further = renew ? linkButton(say(renew.label), path(renew.path)) : signInButton(writer)
+    return {
+      title: say('broken_link.title'),
+      body: `<p>${say('broken_link.text')} ${say(advice)}</p>${further}`,
+    }
+  }
 
-/** The page of a link that was used and does nothing any more. `text` says what it has done; `more` is trusted HTML. */
+/** The page of a link that was used and does nothing any more. `text` says what it has done. */
 export const usedLink =
-  (text: string, more = '') =>
-  (_problem: unknown, _request: unknown, reply: FastifyReply): PageContent => ({
-    title: 'This link has been used',
-    body: `<p>${text}</p>${signInButton(reply)}${more}`,
-  })
+  (text: PlainText, more: (writer: PageWriter) => string = () => '') =>
+  (_problem: unknown, request: FastifyRequest): PageContent => {
+    const writer = pageWriter(request)
+    return {
+      title: writer.say('used_link.title'),
+      body: `<p>${writer.say(text)}</p>${signInButton(writer)}${more(writer)}`,
+    }
+  }

@@ -1,26 +1,24 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Type } from 'typebox'
+import { withLocale } from '../core/mail/mail.ts'
+import type { Brand } from '../platform/brand-settings.ts'
 import { escapeHtml } from '../platform/html.ts'
-import { PAGE_CSP, renderPage } from './page-layout.ts'
+import { createPageLayout, type PageContent, type PageLayout } from './page-layout.ts'
+import type { PageTexts, PageWords } from './page-texts.ts'
 
-/** The service as people know it. */
-export interface Brand {
-  name: string
-  /** Where people sign in, if the operator has named it. */
-  signInUrl: string | undefined
+export type { PageContent } from './page-layout.ts'
+
+interface Pages {
+  brand: Brand
+  texts: PageTexts
+  layout: PageLayout
 }
 
 declare module 'fastify' {
   interface FastifyInstance {
-    brand: Brand
+    pages: Pages
   }
-}
-
-/** The content of a page. Both are trusted HTML: escape their variable parts. */
-export interface PageContent {
-  title: string
-  body: string
 }
 
 /** An HTML page, for the responses of a route. */
@@ -30,51 +28,77 @@ export const Page = { description: 'An HTML page', content: { 'text/html': { sch
 export const consumes = ['application/json', 'application/x-www-form-urlencoded']
 
 /** Lets all routes send pages. */
-export const brandedPages = fp(async (app: FastifyInstance, brand: Brand) => {
-  app.decorate('brand', brand)
+export const builtInPages = fp(async (app: FastifyInstance, options: Pick<Pages, 'brand' | 'texts'>) => {
+  app.decorate('pages', { ...options, layout: createPageLayout(options.brand) })
 })
 
-/** Sends a small page that works without JavaScript. `title` and `body` are trusted HTML: escape their variable parts. */
-export function sendPage(reply: FastifyReply, status: number, title: string, body: string): FastifyReply {
+/** Writes a page for one reader. Everything that it returns is HTML. */
+export interface PageWriter extends PageWords {
+  brand: Brand
+  /** The path or URL of another page, which will be in the same language if the link to this one named it. */
+  path(to: string): string
+}
+
+/** In the language that the link names, which is the account's, or else one that the browser accepts. */
+export function pageWriter({ server, query, headers }: FastifyRequest): PageWriter {
+  const { brand, texts } = server.pages
+  const { locale } = (query ?? {}) as { locale?: unknown }
+  const asked = typeof locale === 'string' ? locale : undefined
+  const acceptLanguage = headers['accept-language']?.slice(0, 256)
+  const words = texts.get(texts.languages.choose({ locale: asked, acceptLanguage }))
+  const path = (to: string) => escapeHtml(asked === undefined ? to : withLocale(to, words.lang))
+  return { ...words, brand, path }
+}
+
+/** Sends a small page that works without JavaScript. */
+export function sendPage(reply: FastifyReply, status: number, content: PageContent): FastifyReply {
+  const { layout } = reply.server.pages
+  const writer = pageWriter(reply.request)
   return reply
     .status(status)
     .header('cache-control', 'no-store')
-    .header('content-security-policy', PAGE_CSP)
+    .header('content-security-policy', layout.policy)
+    .header('content-language', writer.lang)
     .type('text/html; charset=utf-8')
     .serializer((html: string) => html)
-    .send(renderPage({ title, body }, reply.server.brand.name))
+    .send(layout.render(content, writer))
 }
 
 export interface Confirmation {
   title: string
   text: string
+  /** Where the form is sent. */
   action: string
   button: string
   token: string
-  /** The fields of the form, as trusted HTML. */
   fields?: string
 }
 
 /** A page with one button that posts a mailed token. Opening the page does not use the token up. */
-export const confirmation = (page: Confirmation): PageContent => ({
-  title: page.title,
-  body: `<p>${page.text}</p><form method="post" action="${page.action}">${page.fields ?? ''}
-<input type="hidden" name="token" value="${escapeHtml(page.token)}"><button type="submit">${page.button}</button></form>`,
+export const confirmation = ({ title, text, ...form }: Confirmation): PageContent => ({
+  title,
+  body: `<p>${text}</p>${tokenForm(form)}`,
 })
 
-export function confirmPage(reply: FastifyReply, page: Confirmation): FastifyReply {
-  const { title, body } = confirmation(page)
-  return sendPage(reply, 200, title, body)
-}
+/** A form that posts a mailed token. All but the token is HTML. */
+export const tokenForm = ({ action, token, fields = '', button }: Omit<Confirmation, 'title' | 'text'>) =>
+  `<form method="post" action="${action}">${fields}
+<input type="hidden" name="token" value="${escapeHtml(token)}"><button type="submit">${button}</button></form>`
 
-/** A link that looks like a button. */
+/** A link that looks like a button. Both are HTML, here and below. */
 export const linkButton = (label: string, href: string): string =>
-  `<p><a class="button" href="${escapeHtml(href)}">${label}</a></p>`
+  `<p><a class="button" href="${href}">${label}</a></p>`
 
 /** A link below the button of a page. */
 export const sideLink = (label: string, href: string): string =>
-  `<p class="soft"><a href="${escapeHtml(href)}">${label}</a></p>`
+  `<p class="soft"><a href="${href}">${label}</a></p>`
+
+/** What went wrong with the form below it; nothing without a fault. */
+export const alert = (fault: string, id = 'fault'): string =>
+  fault && `<p class="alert" role="alert" id="${id}">${fault}</p>`
 
 /** The way on from a page: to where people sign in or, if nobody has said where that is, to the start page. */
-export const signInButton = ({ server: { brand } }: FastifyReply): string =>
-  brand.signInUrl ? linkButton('Sign in', brand.signInUrl) : linkButton('To the start page', '/')
+export const signInButton = ({ brand, say, path }: PageWriter): string =>
+  brand.signInUrl
+    ? linkButton(say('page.sign_in'), escapeHtml(brand.signInUrl))
+    : linkButton(say('page.to_start'), path('/'))

@@ -112,9 +112,8 @@ function sendProblem(
     const { code, members: asked } = problem
     reply.header('www-authenticate', `Bearer error="${code}", max_age="${asked.max_age}"`)
   }
-  if (reply.server.hasDecorator('brand') && wantsPage(request)) {
-    const { title: heading, body } = page ?? generalPage(problem, request, reply)
-    return sendPage(reply, status, heading, body)
+  if (reply.server.hasDecorator('pages') && wantsPage(request)) {
+    return sendPage(reply, status, page ?? generalPage(problem, request))
   }
   return reply
     .status(status)

@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { isProblem, type Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
+import { isProblem, type Problem, type ProblemCode } from '../core/problems/problems.ts'
 import { escapeHtml } from '../platform/html.ts'
-import { linkButton, type PageContent, signInButton } from './page.ts'
+import { linkButton, type PageContent, type PageWriter, pageWriter, signInButton } from './page.ts'
+import { PAGE_TEXTS, type PageText } from './page-texts.ts'
 
 /** What a route shows to people instead of the general page of a problem. May reject: then it is the general page. */
 export type ProblemPages = {
@@ -18,62 +19,56 @@ declare module 'fastify' {
   }
 }
 
-/** Title and text for each problem that people can meet; the others have the title and the detail of the problem. */
-const WORDS: { [Code in ProblemCode]?: readonly [title: string, text: string] } = {
-  validation_failed: [
-    'This request is not complete',
-    'Something is missing or has been cut off. If a mail brought you here, open its link again, or copy the whole link.',
-  ],
-  not_found: [
-    'This page does not exist',
-    'Check the address. If a mail brought you here, open its link again, or copy the whole link.',
-  ],
-  method_not_allowed: [
-    'This page cannot be opened like this',
-    'Go back, and follow the link or the form that leads here.',
-  ],
-  body_too_large: ['That was too long', 'Go back, and enter less.'],
-  unsupported_media_type: [
-    'This form could not be read',
-    'Go back, reload the page, and send its form again.',
-  ],
-  too_many_attempts: ['Too many attempts', 'There have been too many attempts from your network.'],
-  internal_error: ['Something went wrong on our side', 'It is not your fault, and it has been recorded.'],
-  unavailable: ['We cannot answer right now', 'It is not your fault, and nothing is lost.'],
-  overloaded: ['We are very busy right now', 'It is not your fault, and nothing is lost.'],
-  revocation_pending: [
-    'This is done',
-    'It may take a moment until it is known everywhere. You need not do it again.',
-  ],
-}
+/** The codes that people can meet have texts of their own. */
+type ToldCode = Extract<
+  ProblemCode,
+  PageText extends infer T ? (T extends `problem.${infer C}` ? C : never) : never
+>
+const isTold = (code: ProblemCode): code is ToldCode => Object.hasOwn(PAGE_TEXTS, `problem.${code}`)
 
 /** The page of a problem for which its route has no page of its own. */
-export function generalPage(problem: Problem, request: FastifyRequest, reply: FastifyReply): PageContent {
+export function generalPage(problem: Problem, request: FastifyRequest): PageContent {
   const { code, status, members } = problem
-  const isLock = isProblem(problem, 'too_many_attempts') && problem.members.reason !== 'rate_limited'
-  const [title, words] = WORDS[code] ?? [problems[code][1], members.detail ?? '']
-  const text = isLock ? (members.detail ?? words) : words
+  const writer = pageWriter(request)
   const isWaiting = (status === 429 || status >= 500) && code !== 'revocation_pending'
   const report =
-    status >= 500 ? `<p class="soft">If you report this, quote ${escapeHtml(request.id)}.</p>` : ''
-  const further = isWaiting ? tryAgain(request, members.retryAfter) : signInButton(reply)
-  return { title: escapeHtml(title), body: `<p>${escapeHtml(text)}</p>${further}${report}` }
+    status >= 500 ? `<p class="soft">${writer.say('problem.report', { id: request.id })}</p>` : ''
+  const further = isWaiting ? tryAgain(request, writer, members.retryAfter ?? 1) : signInButton(writer)
+  return {
+    title: writer.say(isTold(code) ? `problem.${code}` : 'problem.other'),
+    body: `${textOf(problem, writer)}${further}${report}`,
+  }
+}
+
+function textOf(problem: Problem, { say }: PageWriter): string {
+  const { code, members } = problem
+  if (isProblem(problem, 'too_many_attempts') && problem.members.reason !== 'rate_limited')
+    return `<p>${say('problem.locked_text')}</p>`
+  if (isTold(code)) return `<p>${say(`problem.${code}_text`)}</p>`
+  // Its readers are developers who opened an address of the API.
+  const detail = members.detail ? `<p class="soft" lang="en">${escapeHtml(members.detail)}</p>` : ''
+  return `<p>${say('problem.other_text', { code })}</p>${detail}`
 }
 
 /** When to try again, and how: a page can be opened again, but a form has to be sent from its page. */
-function tryAgain(request: FastifyRequest, seconds: number | undefined): string {
-  const when = inWords(seconds ?? 1)
+function tryAgain(request: FastifyRequest, { say, lang }: PageWriter, seconds: number): string {
+  const when = inWords(seconds, lang)
   const isOpened = request.method === 'GET' || request.method === 'HEAD'
   // The path of a known route: any other could begin with two slashes, and so lead to another server.
-  if (!isOpened || !request.routeOptions?.url) return `<p>Go back, and try again ${when}.</p>`
+  if (!isOpened || !request.routeOptions?.url)
+    return `<p>${when ? say('retry.form_later', { when }) : say('retry.form_soon')}</p>`
   // Without the host that a request line may name.
   const { pathname, search } = new URL(request.url, 'http://localhost')
-  return `<p>Try again ${when}.</p>${linkButton('Try again', pathname + search)}`
+  const text = when ? say('retry.later', { when }) : say('retry.soon')
+  return `<p>${text}</p>${linkButton(say('retry.button'), escapeHtml(pathname + search))}`
 }
 
-/** 1 → `in a moment`, 45 → `in 45 seconds`, 600 → `in 10 minutes` */
-function inWords(seconds: number): string {
-  if (seconds <= 2) return 'in a moment'
-  if (seconds < 120) return `in ${seconds} seconds`
-  return seconds < 7_200 ? `in ${Math.ceil(seconds / 60)} minutes` : `in ${Math.ceil(seconds / 3_600)} hours`
+/** 45 → `in 45 seconds`, 600 → `in 10 minutes`; null if it is not worth counting. */
+function inWords(seconds: number, lang: string): string | null {
+  if (seconds <= 2) return null
+  const format = new Intl.RelativeTimeFormat(lang)
+  if (seconds < 120) return format.format(seconds, 'second')
+  return seconds < 7_200
+    ? format.format(Math.ceil(seconds / 60), 'minute')
+    : format.format(Math.ceil(seconds / 3_600), 'hour')
 }

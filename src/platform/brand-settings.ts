@@ -1,19 +1,29 @@
 import type { Environment, Reader } from './environment.ts'
 
-/** How mails look, and which language they are in by default. */
-export interface BrandSettings {
-  /** Where readers get help: a URL or an e-mail address. */
-  support: string | undefined
-  logoUrl: string | undefined
-  /** `#rrggbb` */
-  color: string | undefined
+/** The service as people know it from its mails and pages. */
+export interface Brand {
+  name: string
+  /** The link behind the name: the operator's app, or this server. No trailing slash. */
+  url: string
+  /** Where people sign in, if the operator has named it. No trailing slash. */
+  signInUrl?: string | undefined
+  /** Where people get help: a URL or an e-mail address. */
+  support?: string | undefined
+  /** The https URL of an image, shown above mails and pages. */
+  logoUrl?: string | undefined
+  /** The colour of buttons, as `#rrggbb`. */
+  color?: string | undefined
+}
+
+/** Where the texts of mails and pages are. */
+export interface TextSettings {
   /** A folder of texts that replace or add to those that come with the server. */
   templatesDir: string | undefined
   /** A BCP 47 tag. */
   defaultLocale: string
 }
 
-export function readBrand(env: Environment, read: Reader): BrandSettings {
+export function readLook(env: Environment, read: Reader): Pick<Brand, 'support' | 'logoUrl' | 'color'> {
   const { SUPPORT_URL: url, SUPPORT_EMAIL: email, APP_COLOR: color } = env
   if (url && email) read.fault('SUPPORT_URL and SUPPORT_EMAIL contradict each other: set one')
   if (email && !/^[^@\s<>"]+@[^@\s<>"]+$/.test(email)) read.fault('SUPPORT_EMAIL must be an e-mail address')
@@ -22,7 +32,10 @@ export function readBrand(env: Environment, read: Reader): BrandSettings {
     support: url ? read.url('SUPPORT_URL', ['https:', 'http:']) : email || undefined,
     logoUrl: env.APP_LOGO_URL ? read.url('APP_LOGO_URL', ['https:']) : undefined,
     color: color || undefined,
-    templatesDir: env.MAIL_TEMPLATES_DIR || undefined,
-    defaultLocale: read.text('DEFAULT_LOCALE', 'en'),
   }
 }
+
+export const readTextSettings = (env: Environment, read: Reader): TextSettings => ({
+  templatesDir: env.MAIL_TEMPLATES_DIR || undefined,
+  defaultLocale: read.text('DEFAULT_LOCALE', 'en'),
+})

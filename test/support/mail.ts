@@ -1,4 +1,4 @@
-import { type Mail, openMail, readLanguages } from '../../src/core/mail/mail.ts'
+import { type Mail, openMail } from '../../src/core/mail/mail.ts'
 import type { MailContent } from '../../src/core/mail/mail-data.ts'
 import type { Mailer } from '../../src/core/mail/mailer.ts'
 import { type Outbox, openOutbox } from '../../src/core/outbox/outbox.ts'
@@ -8,10 +8,11 @@ import type { DatabasePoll } from '../../src/platform/database-poll.ts'
 import type { Log } from '../../src/platform/log.ts'
 import type { Metrics } from '../../src/platform/metrics.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
+import { readTexts } from '../../src/texts.ts'
 import { silentMetrics } from './monitor.ts'
 import { asTransaction } from './transaction.ts'
 
-const languages = await readLanguages({ defaultLocale: 'en' })
+const { letters } = await readTexts({ defaultLocale: 'en' })
 
 export interface MailQueueOptions {
   db: Database
@@ -34,7 +35,7 @@ export function openMailQueue({ db, clock, mailer, log, countMail, poll }: MailQ
   const secrets = createSecrets(['s'.repeat(32)])
   const outbox = openOutbox({ db, secrets, clock, log, metrics, poll })
   const brand = { name: 'Example', url: 'https://example.test' }
-  const mail = openMail({ db, log, metrics, outbox, mailer, brand, languages })
+  const mail = openMail({ db, log, metrics, outbox, mailer, brand, letters })
   return {
     start: outbox.start,
     stop: outbox.stop,

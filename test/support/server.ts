@@ -176,12 +176,14 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
       .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.id < b.id ? -1 : 1))
   }
 
-  async function lastToken(address: string): Promise<string> {
-    const mail = (await mailsTo(address)).findLast((candidate) => /token=/.test(candidate.text))
-    const token = /token=([\w-]+)/.exec(mail?.text ?? '')?.[1]
-    if (!token) throw new Error(`no link was mailed to ${address}`)
-    return token
+  /** The first link of the last mail to an address that has one. */
+  async function lastLink(address: string): Promise<URL> {
+    const links = (await mailsTo(address)).map(({ text }) => /^http\S+[?&]token=\S+$/m.exec(text)?.[0])
+    const link = links.findLast((candidate) => candidate !== undefined)
+    if (!link) throw new Error(`no link was mailed to ${address}`)
+    return new URL(link)
   }
+  const lastToken = async (address: string) => (await lastLink(address)).searchParams.get('token') as string
 
   const freshEmail = () => `p-${randomUUID().slice(0, 8)}@example.com`
   const password = 'a perfectly long passphrase'
@@ -236,6 +238,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     call,
     post,
     mailsTo,
+    lastLink,
     lastToken,
     freshEmail,
     password,

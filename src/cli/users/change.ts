@@ -1,6 +1,6 @@
 import { environment, loadConfig } from '../../config.ts'
 import { createFactorResets } from '../../core/factor-resets/factor-resets.ts'
-import { createLinks, openMail, readLanguages } from '../../core/mail/mail.ts'
+import { createLinks, openMail } from '../../core/mail/mail.ts'
 import { openOutbox } from '../../core/outbox/outbox.ts'
 import { grantAdmin, revokeAdmin } from '../../features/admin/change-role.ts'
 import { deleteUser } from '../../features/admin/delete-user.ts'
@@ -11,6 +11,7 @@ import { resetFactors, withdrawFactorReset } from '../../features/admin/reset-fa
 import { showUser } from '../../features/admin/show-user.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { createSecrets } from '../../platform/secrets.ts'
+import { readTexts } from '../../texts.ts'
 import type { AdminContext } from './admin-context.ts'
 
 type Account = { id: string; email: string }
@@ -105,12 +106,12 @@ async function describeDeletion(context: AdminContext, account: Account): Promis
 /** The context with an outbox: this process queues mail, and running nodes send it. */
 async function withMail(context: AdminContext) {
   const config = loadConfig(environment())
-  const { appSecrets, appName, publicUrl, appUrl, brand: look } = config
+  const { appSecrets, publicUrl, appUrl, brand } = config
   const platform = { ...context, secrets: createSecrets(appSecrets), log: console, metrics: createMetrics() }
   const mailer = { name: 'none', send: () => Promise.reject(new Error('only running nodes send mail')) }
   const outbox = openOutbox(platform)
-  const brand = { ...look, name: appName, url: appUrl ?? publicUrl }
-  const mail = openMail({ ...platform, outbox, mailer, brand, languages: await readLanguages(look) })
+  const { letters } = await readTexts(config.texts)
+  const mail = openMail({ ...platform, outbox, mailer, brand, letters })
   const links = createLinks(publicUrl, appUrl)
   const factorResets = createFactorResets({ ...context, mail, links }, config.factorResetDelay)
   return { ...context, mail, links, factorResets }

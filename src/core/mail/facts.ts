@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
-import { fill } from './letter-template.ts'
-import type { Words } from './words.ts'
+import { fill } from '../languages/languages.ts'
+import type { MailWords } from './words.ts'
 
 /** When and from where. The client chooses the user agent, and a proxy can garble the address. */
 export interface Circumstances {
@@ -13,7 +13,7 @@ export interface Circumstances {
 /** Label and value pairs without what is unknown. Text from the client is never quoted. */
 export function describeCircumstances(
   { at, ip, userAgent }: Circumstances,
-  words: Words,
+  words: MailWords,
 ): [label: string, value: string][] {
   const facts: [string, string][] = []
   if (at !== undefined) facts.push([words.when, describeTime(at)])
@@ -44,7 +44,7 @@ const SYSTEMS = [
 ] as const
 
 /** Names known programs only: quoting the user agent would let the client put text into the mail. */
-function describeProgram(userAgent: string, words: Words): string {
+function describeProgram(userAgent: string, words: MailWords): string {
   const program = PROGRAMS.find(([pattern]) => pattern.test(userAgent))?.[1] ?? words.unknownProgram
   const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1]
   return system ? fill(words.programOnSystem, { program, system }) : program

@@ -1,5 +1,6 @@
+import type { Brand } from '../../platform/brand-settings.ts'
+import { textOn } from '../../platform/color.ts'
 import { escapeHtml } from '../../platform/html.ts'
-import { type Brand, textOn } from './brand.ts'
 
 /** A mail, in the order of its blocks. Both of its parts are rendered from this, so both are complete. */
 export interface Letter {

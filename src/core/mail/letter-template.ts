@@ -1,5 +1,3 @@
-import Mustache from 'mustache'
-
 /** A mail before it is filled in. Texts are Mustache templates. */
 export interface LetterTemplate {
   subject: string
@@ -47,11 +45,6 @@ function readBlock(block: string): Block {
   if (mark === 'button' && variable && text) return { kind: 'button', variable, label: text }
   if (mark === 'choices' && text) return { kind: 'choices', label: text }
   return fail(`a block cannot begin with "${block.trim().split('\n')[0]?.slice(0, 40)}"`)
-}
-
-/** Fills in a text. It is plain text: what it is put into escapes it. */
-export function fill(text: string, view: object): string {
-  return Mustache.render(text, view, {}, { escape: String }).replace(/\s+/g, ' ').trim()
 }
 
 function fail(fault: string): never {

@@ -1,15 +1,21 @@
+import type { Brand } from '../../platform/brand-settings.ts'
 import { shownAddress } from '../../platform/email-address.ts'
-import type { Brand } from './brand.ts'
+import { fill } from '../languages/languages.ts'
 import { describeTime } from './facts.ts'
-import type { Language } from './languages.ts'
-import { fill } from './letter-template.ts'
+import type { LetterText } from './letters.ts'
+import { withLocale } from './links.ts'
 import type { Factors, MailData, MailTemplate } from './mail-data.ts'
+import type { MailWords } from './words.ts'
 
 /** The variables of a text. */
 export type View = Readonly<Record<string, string | number | boolean | undefined>>
 
 /** The variables for the data of a mail, in one language. */
-export function viewOf(data: MailData<MailTemplate>, language: Language, brand: Brand): View {
+export function viewOf(
+  data: MailData<MailTemplate>,
+  language: Pick<LetterText<MailTemplate>, 'tag' | 'words'>,
+  brand: Brand,
+): View {
   const {
     minutes,
     registrations,
@@ -18,6 +24,8 @@ export function viewOf(data: MailData<MailTemplate>, language: Language, brand: 
     oldEmail,
     newEmail,
     effectiveAt,
+    link,
+    resetLink,
     at: _,
     ip: __,
     userAgent: ___,
@@ -27,6 +35,9 @@ export function viewOf(data: MailData<MailTemplate>, language: Language, brand: 
     ...rest,
     brand: brand.name,
     support: brand.support,
+    signInUrl: brand.signInUrl,
+    ...(link === undefined ? {} : { link: withLocale(link, language.tag) }),
+    ...(resetLink === undefined ? {} : { resetLink: withLocale(resetLink, language.tag) }),
     ...(minutes === undefined ? {} : { duration: describeDuration(minutes, language.tag) }),
     ...(registrations === undefined ? {} : { several: registrations.length > 1 }),
     ...(change === undefined ? {} : { change: language.words[change] }),
@@ -40,11 +51,13 @@ export function viewOf(data: MailData<MailTemplate>, language: Language, brand: 
 interface AnyData {
   minutes?: number
   registrations?: readonly unknown[]
-  change?: keyof Language['words']
+  change?: keyof MailWords
   factors?: Factors
   oldEmail?: string
   newEmail?: string
   effectiveAt?: number
+  link?: string
+  resetLink?: string
   at?: number
   ip?: string
   userAgent?: string
@@ -60,7 +73,7 @@ function describeDuration(minutes: number, tag: string): string {
 /** An intruder may have set up a factor that a new password does not remove. */
 function describeFactors(
   { totp, passkeys }: Factors = { totp: false, passkeys: 0 },
-  { tag, words }: Language,
+  { tag, words }: Pick<LetterText<MailTemplate>, 'tag' | 'words'>,
 ) {
   const kept = [
     ...(totp ? [words.app] : []),

@@ -24,3 +24,7 @@ export function createLinks(publicUrl: string, appUrl: string | undefined): Link
     changePassword: () => `${base}/${appUrl ? 'change-password' : 'forgot-password'}`,
   }
 }
+
+/** A link that tells the page behind it which language its reader was written to in. */
+export const withLocale = (link: string, tag: string): string =>
+  `${link}${link.includes('?') ? '&' : '?'}locale=${tag}`

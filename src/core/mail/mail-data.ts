@@ -9,8 +9,7 @@ export interface Templates {
   }
   /** Queued by the previous version only. */
   verify_email: { link: string; minutes: number }
-  /** `signInHint` is a sentence that says where to sign in. */
-  already_registered: { signInHint?: string | undefined; resetLink: string }
+  already_registered: { resetLink: string }
   /** `isNew` if there is only a registration yet, and the new password makes the account. */
   reset_password: { link: string; minutes: number; ip?: string | undefined; isNew?: boolean | undefined }
   /** `at` is in milliseconds since the epoch, here and below. `factors`: the factors that the account still has. */

@@ -1,7 +1,9 @@
+import type { Brand } from '../../platform/brand-settings.ts'
 import type { Database } from '../../platform/database.ts'
 import { canonicalAddress } from '../../platform/email-address.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
+import type { Reader } from '../languages/languages.ts'
 import {
   liftHold,
   listUnsent,
@@ -11,8 +13,7 @@ import {
   Undeliverable,
   type UnsentMessage,
 } from '../outbox/outbox.ts'
-import type { Brand } from './brand.ts'
-import type { Languages, Reader } from './languages.ts'
+import type { Letters } from './letters.ts'
 import { type MailContent, type MailData, type MailTemplate, REPLACES } from './mail-data.ts'
 import type { Mailer } from './mailer.ts'
 import { createMailReport } from './report.ts'
@@ -22,8 +23,8 @@ import { type RenderedMail, renderMail } from './templates.ts'
 
 export { createMailer, type MailerOptions } from './create-mailer.ts'
 export { createInboxMailer, type InboxMail, type InboxMailer } from './inbox-mailer.ts'
-export { type Languages, preferredLocale, readLanguages, TemplateError } from './languages.ts'
-export { createLinks, type Links } from './links.ts'
+export { LETTER_FILES, type Letters, readLetters } from './letters.ts'
+export { createLinks, type Links, withLocale } from './links.ts'
 export type { FactorChange, MailContent } from './mail-data.ts'
 export {
   findSuppression,
@@ -67,7 +68,7 @@ export interface MailDeps extends UsesPlatform<'db' | 'log' | 'metrics'> {
   outbox: Pick<Outbox, 'define'>
   mailer: Mailer
   brand: Brand
-  languages: Languages
+  letters: Letters
 }
 
 /** The name of the kind in the outbox. */
@@ -81,7 +82,7 @@ const MAX_PER_HOUR = 10
 type Payload = MailData<MailTemplate> & { minutes?: number; letter?: RenderedMail }
 
 /** Registers mail as a kind of message with the outbox. */
-export function openMail({ db, log, metrics, outbox, mailer, brand, languages }: MailDeps): Mail {
+export function openMail({ db, log, metrics, outbox, mailer, brand, letters }: MailDeps): Mail {
   async function deliver({ id, topic: template, recipient, payload, ageMs }: Message) {
     if (!isMailTemplate(template)) throw new Error('this version knows no such template')
     // Checked here and not in `enqueue`: no request may reveal what is known about an address.
@@ -95,7 +96,7 @@ export function openMail({ db, log, metrics, outbox, mailer, brand, languages }:
   /** Renders a mail that the previous release queued; the outbox does not know when its link ends. */
   function renderAsBefore(template: MailTemplate, data: Payload, ageMs: number): RenderedMail {
     if (data.minutes !== undefined && ageMs >= lifetimeOf(data.minutes)) throw new Undeliverable('expired')
-    return renderMail(template, data, languages.get(undefined), brand)
+    return renderMail(letters.get(template), data, brand)
   }
 
   const queue = outbox.define({
@@ -109,12 +110,12 @@ export function openMail({ db, log, metrics, outbox, mailer, brand, languages }:
     async enqueue(tx, { email, locale }, { template, data }, options = {}) {
       if (!/^\P{Cc}+$/u.test(email)) throw new TypeError('a recipient must be one line of text')
       const { acceptLanguage, lifetimeMs, delayPast } = options
-      const language = languages.get(languages.choose({ locale, acceptLanguage }))
+      const text = letters.get(template, letters.languages.choose({ locale, acceptLanguage }))
       await queue(tx, {
         topic: template,
         // An account that could not be brought over has another spelling: mail to it is counted and withheld all the same.
         recipient: canonicalAddress(email) ?? email,
-        payload: { ...data, letter: renderMail(template, data, language, brand) } satisfies Payload,
+        payload: { ...data, letter: renderMail(text, data, brand) } satisfies Payload,
         lifetimeMs: lifetimeMs ?? ('minutes' in data ? lifetimeOf(data.minutes) : undefined),
         replaces: REPLACES[template],
         sourceCap: delayPast,

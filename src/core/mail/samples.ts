@@ -21,7 +21,7 @@ export const SAMPLES: { readonly [T in MailTemplate]: readonly Templates[T][] } 
     },
   ],
   verify_email: [{ link, minutes: 1440 }],
-  already_registered: [{ signInHint: 'Sign in at https://app.example.com.', resetLink }, { resetLink }],
+  already_registered: [{ resetLink }],
   reset_password: [
     { link, minutes: 60, ip: here.ip, isNew: false },
     { link, minutes: 60, ip: here.ip, isNew: true },

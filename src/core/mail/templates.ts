@@ -1,9 +1,10 @@
-import type { Brand } from './brand.ts'
+import type { Brand } from '../../platform/brand-settings.ts'
+import { fill } from '../languages/languages.ts'
 import { type Circumstances, describeCircumstances } from './facts.ts'
-import type { Language, Languages } from './languages.ts'
 import { type LetterBlock, layoutHtml, layoutText } from './layout.ts'
-import { fill } from './letter-template.ts'
 import { viewOf } from './letter-view.ts'
+import type { Letters, LetterText } from './letters.ts'
+import { withLocale } from './links.ts'
 import type { MailData, MailTemplate } from './mail-data.ts'
 import { MAIL_TEMPLATES, SAMPLES } from './samples.ts'
 
@@ -15,15 +16,15 @@ export interface RenderedMail {
 
 /** Every variant of every mail in every language, with sample data. */
 export function renderSamples(
-  languages: Languages,
+  letters: Letters,
   brand: Brand,
 ): (RenderedMail & { language: string; name: string })[] {
-  return languages.tags.flatMap((language) =>
+  return letters.languages.tags.flatMap((language) =>
     MAIL_TEMPLATES.flatMap((template) =>
       SAMPLES[template].map((data, index) => ({
         language,
         name: index === 0 ? template : `${template}-${index + 1}`,
-        ...renderMail(template, data, languages.get(language), brand),
+        ...renderMail(letters.get(template, language), data, brand),
       })),
     ),
   )
@@ -31,14 +32,13 @@ export function renderSamples(
 
 /** Renders a mail. Its text part is complete by itself. */
 export function renderMail<T extends MailTemplate>(
-  template: T,
+  text: LetterText<T>,
   data: MailData<T>,
-  language: Language,
   brand: Brand,
 ): RenderedMail {
-  const { subject, heading, blocks } = language.letters[template]
-  const { words } = language
-  const view = viewOf(data, language, brand)
+  const { tag, words } = text
+  const { subject, heading, blocks } = text.template
+  const view = viewOf(data, text, brand)
   const circumstances: Circumstances = 'at' in data || 'ip' in data ? data : {}
   const registrations = 'registrations' in data ? data.registrations : []
 
@@ -49,13 +49,13 @@ export function renderMail<T extends MailTemplate>(
     if (block.kind === 'choices')
       return registrations.flatMap(({ link, ...made }) => [
         { kind: 'facts' as const, facts: describeCircumstances(made, words) },
-        { kind: 'button' as const, label: fill(block.label, view), link },
+        { kind: 'button' as const, label: fill(block.label, view), link: withLocale(link, tag) },
       ])
-    const text = fill(block.text, view)
-    return text ? [{ kind: block.kind, text }] : []
+    const filled = fill(block.text, view)
+    return filled ? [{ kind: block.kind, text: filled }] : []
   })
   const letter = {
-    lang: language.tag,
+    lang: tag,
     // On one line: a line break in a header would begin another header.
     subject: fill(subject, view),
     heading: fill(heading, view),

@@ -2,7 +2,7 @@ import type { MailTemplate } from './mail-data.ts'
 import { SAMPLES } from './samples.ts'
 
 /** Those that every text has. */
-const COMMON = ['brand', 'support']
+const COMMON = ['brand', 'support', 'signInUrl']
 
 /** The names of the variables that the text of a mail may use. */
 export function variablesOf(template: MailTemplate): string[] {

@@ -1,24 +1,24 @@
-/** Words that several mails use, each with its text. A text may have `{{variables}}`. */
-export type Words = Readonly<Record<Word, string>>
-type Word = (typeof WORDS)[number]
+import type { Words } from '../languages/languages.ts'
 
-export const WORDS = [
-  'when',
-  'ipAddress',
-  'with',
-  'programOnSystem',
-  'unknownProgram',
-  'openInBrowser',
-  'sentBy',
-  'app',
-  'onePasskey',
-  'passkeys',
-  'totp_enabled',
-  'totp_disabled',
-  'passkey_added',
-  'passkey_removed',
-  'recovery_codes_created',
-  'recovery_code_used',
-  'factors_kept',
-] as const
-export const WORD_VARIABLES = ['brand', 'program', 'system', 'count']
+/** Words that several mails use, with the variables that each may have. */
+export const MAIL_WORDS = {
+  when: [],
+  ipAddress: [],
+  with: [],
+  programOnSystem: ['program', 'system'],
+  unknownProgram: [],
+  openInBrowser: [],
+  sentBy: ['brand'],
+  app: [],
+  onePasskey: [],
+  passkeys: ['count'],
+  totp_enabled: [],
+  totp_disabled: [],
+  passkey_added: [],
+  passkey_removed: [],
+  recovery_codes_created: [],
+  recovery_code_used: [],
+  factors_kept: [],
+} as const
+
+export type MailWords = Words<typeof MAIL_WORDS>

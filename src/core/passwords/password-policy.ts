@@ -10,8 +10,6 @@ import { isGuessable } from './strength.ts'
 
 /** Requires a length, no composition rules (NIST 800-63B-4 §3.1.1.2), and refuses what is known or easily guessed. */
 export interface PasswordPolicy {
-  /** The rule as a sentence, for a user who is choosing a password. */
-  readonly rule: string
   /** The minimum without a second factor, in characters. */
   readonly minLength: number
   /**
@@ -61,10 +59,8 @@ export function createPasswordPolicy(deps: PasswordPolicyDeps): PasswordPolicy {
       : []
   }
 
-  const orFewer = ` With a second factor ${MIN_LENGTH_WITH_SECOND_FACTOR} are enough.`
   return {
     minLength: deps.minLength,
-    rule: lengthRule(deps.minLength) + (deps.minLength > MIN_LENGTH_WITH_SECOND_FACTOR ? orFewer : ''),
     async check(password, { email, hasSecondFactor = false }) {
       const minLength = hasSecondFactor ? MIN_LENGTH_WITH_SECOND_FACTOR : deps.minLength
       const refuse = (reasons: readonly PasswordFault[]) => {

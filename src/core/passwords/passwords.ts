@@ -3,7 +3,7 @@ import type { UsesPlatform } from '../../platform/platform.ts'
 import { createPasswords, type PasswordOptions, type Passwords } from './hashing.ts'
 import { createPasswordPolicy, type PasswordPolicy } from './password-policy.ts'
 
-export { createPasswords, type Hashing, type Passwords } from './hashing.ts'
+export { createPasswords, type Hashing, PASSWORD_MAX_LENGTH, type Passwords } from './hashing.ts'
 export { MIN_LENGTH_WITH_SECOND_FACTOR, type PasswordPolicy } from './password-policy.ts'
 export { importHash } from './stored-hash.ts'
 

@@ -39,24 +39,13 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeUses> = asy
 
   await linkPage(app, {
     path: '/auth/confirm-email-change',
+    texts: 'confirm_email_change',
     limit: 'confirm_email_change',
     tags,
     summary: 'Confirm the new e-mail address',
-    ask: {
-      title: 'Confirm your new e-mail address',
-      text:
-        'This changes the e-mail address of your account to the one that received this link. Press the button only ' +
-        'if you asked for that yourself, while you were signed in. If you did not, close this page: nothing changes.',
-      button: 'Confirm the new address',
-    },
     check: (token) => checkEmailChange(uses, token),
     act: (token, context) => confirmEmailChange(uses, token, context),
-    done: {
-      title: 'Your e-mail address was changed',
-      text: 'From now on, sign in with the new address. Where you are signed in, you stay signed in.',
-      status: 'changed',
-    },
-    stale: 'Request the change again where you are signed in.',
-    used: 'It has changed the address of your account, and that was followed by another change. You need not do anything.',
+    done: 'changed',
+    used: 'confirm_email_change.used',
   })
 }

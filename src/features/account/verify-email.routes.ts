@@ -3,8 +3,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Uses } from '../../core/uses.ts'
-import { brokenLink, LinkQuery } from '../../http/link-page.ts'
-import { confirmPage, consumes, Page, sendPage, signInButton } from '../../http/page.ts'
+import { brokenLink, FormQuery, LinkQuery } from '../../http/link-page.ts'
+import { confirmation, consumes, Page, pageWriter, sendPage, signInButton } from '../../http/page.ts'
+import { passwordAdvice } from '../../http/password-field.ts'
 import type { ProblemPages } from '../../http/problem-page.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { OneTimeToken, Password, RegistrationToken, strict } from '../../http/schemas.ts'
@@ -42,11 +43,16 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
   const tags = ['account']
   // Forms are accepted only on these routes.
   await app.register(formbody)
-  const broken = brokenLink({ stale: 'Register again, or ask for another mail where you registered.' })
+  const broken = brokenLink('verify_email.broken')
 
+  const { minLength } = passwordPolicy
+
+  /** `fault` is HTML. */
   const askForProof = (request: FastifyRequest, reply: FastifyReply, fault?: string) => {
     sayOrigin(reply)
-    return proofPage({ action: PATH, token: sent(request, 'token'), fault, rule: passwordPolicy.rule })
+    const writer = pageWriter(request)
+    const token = sent(request, 'token')
+    return proofPage(writer, { action: writer.path(PATH), token, fault, minLength })
   }
   const problemPages: ProblemPages = {
     token_invalid: broken,
@@ -54,14 +60,18 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
     validation_failed: (problem, request, reply) => {
       const isPassword = problem.members.errors?.some(({ pointer }) => pointer.endsWith('password'))
       return isPassword && sent(request, 'token')
-        ? askForProof(request, reply, 'This password cannot be used.')
-        : broken(problem, request, reply)
+        ? askForProof(request, reply, pageWriter(request).say('password.unusable'))
+        : broken(problem, request)
     },
-    registration_proof_required: (_problem, request, reply) =>
-      askForProof(request, reply, sent(request, 'password') ? NOT_THE_PASSWORD : undefined),
-    password_too_weak: ({ members }, request, reply) => askForProof(request, reply, members.detail),
+    registration_proof_required(_problem, request, reply) {
+      const isWrong = sent(request, 'password') !== ''
+      const { say } = pageWriter(request)
+      return askForProof(request, reply, isWrong ? say('registration_proof.wrong_password') : undefined)
+    },
+    password_too_weak: ({ members }, request, reply) =>
+      askForProof(request, reply, passwordAdvice(pageWriter(request), members, minLength)),
     overloaded: (_problem, request, reply) =>
-      askForProof(request, reply, 'We are very busy. Try again in a moment.'),
+      askForProof(request, reply, pageWriter(request).say('password.busy')),
   }
 
   app.get(
@@ -80,13 +90,15 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
     async (request, reply) => {
       const { token } = request.query
       await checkVerificationLink(uses, token)
-      return confirmPage(sayOrigin(reply), {
-        title: 'Confirm your e-mail address',
-        text: 'Press the button if you registered. If you did not, close this page.',
-        button: 'Confirm',
-        action: PATH,
+      const { say, path } = pageWriter(request)
+      const content = confirmation({
+        title: say('verify_email.title'),
+        text: say('verify_email.text'),
+        button: say('verify_email.button'),
+        action: path(PATH),
         token,
       })
+      return sendPage(sayOrigin(reply), 200, content)
     },
   )
 
@@ -103,6 +115,7 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
           '`new_password`. If several are sent, `new_password` counts, then `password`. The link of an account that ' +
           'exists is answered with the same success until it expires. A form gets a page in response; JSON gets JSON.',
         consumes,
+        querystring: FormQuery,
         body: VerifyBody,
         response: { 200: Verified },
         problems: ['token_invalid', 'registration_proof_required', 'password_too_weak', 'overloaded'],
@@ -115,10 +128,10 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
       await verifyEmail(uses, { link, ...proof }, contextOf(request))
       reply.clearCookie(cookies.registration.name, cookies.registration.cleared)
       if (!wantsPage(request)) return reply.send({ status: 'verified' as const })
-      const text = `<p>Your account is ready.</p>${signInButton(reply)}`
-      return sendPage(reply, 200, 'Your address is confirmed', text)
+      const writer = pageWriter(request)
+      const title = writer.say('verify_email.done_title')
+      const body = `<p>${writer.say('verify_email.done_text')}</p>${signInButton(writer)}`
+      return sendPage(reply, 200, { title, body })
     },
   )
 }
-
-const NOT_THE_PASSWORD = 'This is not the password of the registration.'

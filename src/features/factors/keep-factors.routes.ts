@@ -33,27 +33,12 @@ export const keepFactorsRoutes: FastifyPluginAsyncTypebox<KeepFactorsRoutesUses>
 
   await linkPage(app, {
     path: '/auth/keep-factors',
+    texts: 'keep_factors',
     limit: 'keep_factors',
     tags,
     summary: 'Keep the second factors of an account',
-    ask: {
-      title: 'Keep your second factors',
-      text:
-        'An administrator asked to remove the authenticator app, passkeys and recovery codes of your account. Press ' +
-        'the button if you did not want that. If you did, close this page.',
-      button: 'Keep my factors',
-    },
     check: (token) => checkKeepFactorsLink(uses, token),
     act: (token, context) => keepFactorsByLink(uses, token, context),
-    done: {
-      title: 'Your second factors stay',
-      text:
-        'Nothing will be removed. If you did not ask for the removal yourself, choose a new password: somebody may be ' +
-        'trying to get into your account.',
-      status: 'kept',
-    },
-    stale:
-      'If your second factors have been removed, sign in with your password and set up new ones. If you did not want ' +
-      'that, reset your password first.',
+    done: 'kept',
   })
 }

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Uses } from '../../core/uses.ts'
 import { AnyQuery } from '../../http/link-page.ts'
-import { Page, sendPage } from '../../http/page.ts'
+import { Page, pageWriter, sendPage } from '../../http/page.ts'
 import { startPage } from './start-page.ts'
 
 export type PagesUses = Uses<'links'> & { production: boolean }
@@ -17,14 +17,11 @@ export const pages: FastifyPluginAsyncTypebox<PagesUses> = async (app, { links, 
       config: { limit: 'public' },
       schema: { tags, summary: 'Show the start page', querystring: AnyQuery, response: { 200: Page } },
     },
-    async (_request, reply) => {
+    async (request, reply) => {
       const inbox = app.hasRoute({ method: 'GET', url: '/dev/inbox' }) ? '/dev/inbox' : undefined
-      const { title, body } = startPage(
-        app.brand,
-        { forgotPassword: links.forgotPassword(), inbox },
-        production,
-      )
-      return sendPage(reply, 200, title, body)
+      const writer = pageWriter(request)
+      const forgotPassword = links.forgotPassword()
+      return sendPage(reply, 200, startPage(writer, { forgotPassword, inbox }, production))
     },
   )
 

@@ -1,4 +1,4 @@
-import { type Brand, linkButton, type PageContent } from '../../http/page.ts'
+import { linkButton, type PageContent, type PageWriter } from '../../http/page.ts'
 import { escapeHtml } from '../../platform/html.ts'
 import { VERSION } from '../../platform/version.ts'
 
@@ -9,22 +9,22 @@ export interface StartPageLinks {
 }
 
 /** What this server is, and where people and developers go from here. In production it tells no details. */
-export function startPage(brand: Brand, links: StartPageLinks, production: boolean): PageContent {
-  const name = escapeHtml(brand.name)
+export function startPage(
+  { say, path, brand }: PageWriter,
+  links: StartPageLinks,
+  production: boolean,
+): PageContent {
+  const { name, signInUrl } = brand
   const entries = [
-    ['Forgot your password?', links.forgotPassword],
-    ['For developers: the API', '/docs'],
-    ...(links.inbox ? [['Mail from this development server', links.inbox] as const] : []),
+    [say('start.forgot_password'), path(links.forgotPassword)],
+    [say('start.developers'), '/docs'],
+    ...(links.inbox ? [['Mail from this development server', escapeHtml(links.inbox)] as const] : []),
   ] as const
-  const list = entries
-    .map(([label, href]) => `<li><a href="${escapeHtml(href)}">${label}</a></li>`)
-    .join('\n')
+  const list = entries.map(([label, href]) => `<li><a href="${href}">${label}</a></li>`).join('\n')
   return {
-    title: `Accounts of ${name}`,
-    body: `<p>This server keeps the accounts and sessions of ${name}. ${
-      brand.signInUrl ? '' : 'To sign in, open the app or the website that uses it.'
-    }</p>
-${brand.signInUrl ? linkButton('Sign in', brand.signInUrl) : ''}
+    title: say('start.title', { brand: name }),
+    body: `<p>${say('start.text', { brand: name })} ${signInUrl ? '' : say('start.sign_in_elsewhere')}</p>
+${signInUrl ? linkButton(say('page.sign_in'), escapeHtml(signInUrl)) : ''}
 <ul>${list}</ul>${production ? '' : `<p class="soft">Ratchet ${escapeHtml(VERSION)}, for development</p>`}`,
   }
 }

@@ -1,9 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { AnyQuery } from '../../http/link-page.ts'
+import { AnyQuery, FormQuery } from '../../http/link-page.ts'
 import { withMinimumDuration } from '../../http/minimum-duration.ts'
-import { consumes, Page, type PageContent, sendPage, sideLink } from '../../http/page.ts'
+import {
+  alert,
+  consumes,
+  Page,
+  type PageContent,
+  type PageWriter,
+  pageWriter,
+  sendPage,
+  sideLink,
+} from '../../http/page.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { canonicalEmail, Email, strict } from '../../http/schemas.ts'
 import { shownAddress } from '../../platform/email-address.ts'
@@ -27,10 +36,7 @@ export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetU
         response: { 200: Page },
       },
     },
-    async (_request, reply) => {
-      const { title, body } = form('', '')
-      return sendPage(reply, 200, title, body)
-    },
+    async (request, reply) => sendPage(reply, 200, form(pageWriter(request), '', '')),
   )
 
   app.post(
@@ -42,6 +48,7 @@ export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetU
         summary: 'Submit the form of that page',
         description: 'Apps call `POST /auth/request-password-reset` instead.',
         consumes,
+        querystring: FormQuery,
         body: Type.Object({ email: Email }, strict),
         response: { 200: Page },
       },
@@ -49,28 +56,28 @@ export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetU
     async (request, reply) => {
       const email = canonicalEmail(request.body.email)
       await withMinimumDuration(() => requestPasswordReset(uses, email, contextOf(request)))
-      return sendPage(
-        reply,
-        200,
-        'Check your e-mail',
-        `<p>If there is an account with the address <strong>${escapeHtml(shownAddress(email))}</strong>, we have sent it a link.</p>
-<p>If nothing arrives within a few minutes, look among the unwanted mail.</p>${sideLink('Use another address, or send it again', FORGOT_PASSWORD)}`,
-      )
+      const { say, path } = pageWriter(request)
+      return sendPage(reply, 200, {
+        title: say('forgot_password.done_title'),
+        body: `<p>${say('forgot_password.done_text', { email: shownAddress(email) })}</p>
+<p>${say('forgot_password.no_mail')}</p>${sideLink(say('forgot_password.again'), path(FORGOT_PASSWORD))}`,
+      })
     },
   )
 }
 
-const again = (_problem: unknown, { body }: FastifyRequest): PageContent => {
-  const { email } = (body ?? {}) as { email?: unknown }
-  return form('This is not an e-mail address.', typeof email === 'string' ? email : '')
+const again = (_problem: unknown, request: FastifyRequest): PageContent => {
+  const { email } = (request.body ?? {}) as { email?: unknown }
+  const writer = pageWriter(request)
+  return form(writer, writer.say('forgot_password.wrong_email'), typeof email === 'string' ? email : '')
 }
 
-function form(fault: string, email: string): PageContent {
-  const alert = fault && `<p class="alert" role="alert">${fault}</p>`
+/** `fault` is HTML; `email` is any text. */
+function form({ say, path }: PageWriter, fault: string, email: string): PageContent {
   return {
-    title: 'Forgot your password?',
-    body: `<p>Enter your e-mail address, and we will send you a link to choose a new password.</p>${alert}
-<form method="post" action="${FORGOT_PASSWORD}"><label for="email">E-mail address</label>
-<input id="email" name="email" type="email" value="${escapeHtml(email)}" autocomplete="username" required><button type="submit">Send the link</button></form>`,
+    title: say('forgot_password.title'),
+    body: `<p>${say('forgot_password.text')}</p>${alert(fault)}
+<form method="post" action="${path(FORGOT_PASSWORD)}"><label for="email">${say('forgot_password.email')}</label>
+<input id="email" name="email" type="email" value="${escapeHtml(email)}" autocomplete="username" aria-describedby="fault" required><button type="submit">${say('forgot_password.button')}</button></form>`,
   }
 }

@@ -1,19 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { MIN_LENGTH_WITH_SECOND_FACTOR } from '../../core/passwords/passwords.ts'
 import { isProblem } from '../../core/problems/problems.ts'
-import type { PasswordFault } from '../../core/reasons/reasons.ts'
-import { brokenLink, LinkQuery, usedLink } from '../../http/link-page.ts'
+import { brokenLink, FormQuery, LinkQuery, usedLink } from '../../http/link-page.ts'
 import {
   confirmation,
   consumes,
   Page,
   type PageContent,
+  pageWriter,
   sendPage,
   sideLink,
   signInButton,
 } from '../../http/page.ts'
+import { newPasswordField, passwordAdvice } from '../../http/password-field.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { NoContent, OneTimeToken, Password, strict } from '../../http/schemas.ts'
 import { wantsPage } from '../../http/wants-page.ts'
@@ -30,6 +30,7 @@ const RESET_PASSWORD = '/auth/reset-password'
 /** The page of a reset link, and the call that sets the new password. */
 export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> = async (app, uses) => {
   const tags = ['password reset']
+  const { minLength } = uses.passwordPolicy
   const refusals = { validation_failed: broken, token_invalid: broken, token_used: used }
 
   app.get(
@@ -46,10 +47,7 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
         problems: ['token_invalid', 'token_used'],
       },
     },
-    async (request, reply) => {
-      const { title, body } = await form(request.query.token)
-      return sendPage(reply, 200, title, body)
-    },
+    async (request, reply) => sendPage(reply, 200, await form(request, request.query.token)),
   )
 
   app.post(
@@ -61,9 +59,9 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
           ...refusals,
           validation_failed: invalid,
           password_too_weak: ({ members }, request) =>
-            form(sentToken(request), members.detail, members.reasons),
+            form(request, sentToken(request), passwordAdvice(pageWriter(request), members, minLength)),
           overloaded: (_problem, request) =>
-            form(sentToken(request), 'We are very busy. Try again in a moment.'),
+            form(request, sentToken(request), pageWriter(request).say('password.busy')),
         },
       },
       schema: {
@@ -71,6 +69,7 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
         summary: 'Set a new password',
         description: 'Ends every session of the account. A form gets a page in response; JSON gets 204.',
         consumes,
+        querystring: FormQuery,
         body: Type.Object({ token: OneTimeToken, password: Password }, strict),
         response: { 200: Page, 204: NoContent },
         problems: ['token_invalid', 'token_used', 'password_too_weak', 'overloaded', 'revocation_pending'],
@@ -83,44 +82,37 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
         if (!isPage || !isProblem(error, 'revocation_pending')) throw error
       })
       if (!isPage) return reply.status(204).send(null)
-      return sendPage(
-        reply,
-        200,
-        'Your password was changed',
-        `<p>You are signed out everywhere. Sign in with the new password.</p>${signInButton(reply)}`,
-      )
+      const writer = pageWriter(request)
+      const title = writer.say('reset_password.done_title')
+      const body = `<p>${writer.say('reset_password.done_text')}</p>${signInButton(writer)}`
+      return sendPage(reply, 200, { title, body })
     },
   )
 
-  /** The form keeps the link, so that the person can try again. @throws `token_invalid`, `token_used`. */
-  async function form(
-    token: string,
-    fault = '',
-    reasons: readonly PasswordFault[] = [],
-  ): Promise<PageContent> {
+  /** The form keeps the link, so that the person can try again. `fault` is HTML. @throws `token_invalid`, `token_used`. */
+  async function form(request: FastifyRequest, token: string, fault?: string): Promise<PageContent> {
     const { email } = await readResetLink(uses, token)
-    const { rule, minLength } = uses.passwordPolicy
-    // The advice about a length is the rule itself.
-    const saysRule = reasons.includes('too_short') || reasons.includes('too_long')
+    const writer = pageWriter(request)
+    const { say, path } = writer
     return confirmation({
-      title: 'Choose a new password',
-      text: 'It replaces the old one and signs you out everywhere.',
-      action: RESET_PASSWORD,
-      button: 'Change password',
+      title: say('reset_password.title'),
+      text: say('reset_password.text'),
+      action: path(RESET_PASSWORD),
+      button: say('reset_password.button'),
       token,
       // Without a name the address is not sent. It tells password managers whose password this is.
-      fields: `<label for="username">Account</label>
+      fields: `<label for="username">${say('reset_password.account')}</label>
 <input id="username" type="text" value="${escapeHtml(shownAddress(email))}" autocomplete="username" readonly>
-<label for="password">New password</label>
-<input id="password" name="password" type="password" autocomplete="new-password" minlength="${MIN_LENGTH_WITH_SECOND_FACTOR}" passwordrules="minlength: ${minLength};" aria-describedby="fault rule" required autofocus>
-${fault ? `<p class="alert" role="alert" id="fault">${escapeHtml(fault)}</p>` : ''}${saysRule ? '' : `<p class="soft" id="rule">${rule}</p>`}`,
+${newPasswordField(writer, { name: 'password', minLength, fault })}`,
     })
   }
 
   /** Either the link was cut off, or the password is longer than any rule allows. */
-  function invalid(problem: unknown, request: FastifyRequest, reply: FastifyReply) {
+  function invalid(problem: unknown, request: FastifyRequest) {
     const token = sentToken(request)
-    return token === '' ? broken(problem, request, reply) : form(token, 'This password cannot be used.')
+    return token === ''
+      ? broken(problem, request)
+      : form(request, token, pageWriter(request).say('password.unusable'))
   }
 }
 
@@ -130,12 +122,11 @@ function sentToken({ body }: FastifyRequest): string {
   return typeof token === 'string' && token.length <= 200 ? token : ''
 }
 
-const broken = brokenLink({
-  stale: 'Ask for a new one.',
-  renew: { label: 'Ask for a new link', href: FORGOT_PASSWORD },
+const broken = brokenLink('reset_password.broken', {
+  label: 'reset_password.new_link',
+  path: FORGOT_PASSWORD,
 })
 
-const used = usedLink(
-  'It has set a new password for your account. Sign in with that password.',
-  sideLink('I did not choose that password', FORGOT_PASSWORD),
+const used = usedLink('reset_password.used', ({ say, path }) =>
+  sideLink(say('reset_password.not_chosen'), path(FORGOT_PASSWORD)),
 )

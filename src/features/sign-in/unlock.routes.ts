@@ -15,16 +15,10 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockRoutesUses)
   const { deviceTokens, origins } = uses
   await linkPage(app, {
     path: '/auth/unlock',
+    texts: 'unlock',
     limit: 'unlock',
     tags: ['sign in'],
     summary: 'Unlock an account',
-    ask: {
-      title: 'Unlock your account',
-      text:
-        'Press the button if you could not sign in. If it was not you, close this page: nobody has got into your ' +
-        'account.',
-      button: 'Unlock',
-    },
     check: (token) => checkUnlockLink(uses, token),
     fields: { transport: Type.Optional(Transport), device_token: DeviceTokenText },
     async act(token, context, { request, reply, members }) {
@@ -35,14 +29,8 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockRoutesUses)
       await unlockAccount(uses, { token, device }, context)
       if (device) Object.assign(members, deviceTokens.give(reply, device, transport))
     },
-    done: {
-      title: 'Your account is unlocked',
-      text: 'Sign in with this browser: failed attempts by others no longer lock it out.',
-      status: 'unlocked',
-    },
-    stale:
-      'Most locks end after ten minutes. If yours does not, choose a new password: that unlocks your account too.',
-    used: 'It has unlocked your account. If you still cannot sign in, wait ten minutes, or choose a new password.',
-    renew: { label: 'Choose a new password', href: '/auth/forgot-password' },
+    done: 'unlocked',
+    used: 'unlock.used',
+    renew: { label: 'unlock.choose_password', path: '/auth/forgot-password' },
   })
 }

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import Fastify from 'fastify'
 import t from 'tap'
 import { createInboxMailer } from '../../../src/core/mail/inbox-mailer.ts'
-import { readLanguages } from '../../../src/core/mail/languages.ts'
 import { renderMail } from '../../../src/core/mail/templates.ts'
 import devInbox from '../../../src/dev/inbox/inbox.plugin.ts'
+import { readTexts } from '../../../src/texts.ts'
 
 const mail = (id: string) => ({
   id,
@@ -60,12 +60,12 @@ t.test('the page shows mails without running their content', async (t) => {
   t.match((await app.inject('/dev/inbox')).body, 'No mail yet')
 
   const link = 'http://localhost:8080/verify?token=abc&x=1'
-  const languages = await readLanguages({ defaultLocale: 'en' })
+  const { letters } = await readTexts({ defaultLocale: 'en' })
   const brand = { name: 'Ratchet', url: 'http://localhost:8080' }
   await inbox.send({
     id: 'a',
     to: 'ann@example.test',
-    ...renderMail('verify_email', { link, minutes: 60 }, languages.get('en'), brand),
+    ...renderMail(letters.get('verify_email'), { link, minutes: 60 }, brand),
   })
   await inbox.send({
     ...mail('b'),
@@ -78,7 +78,7 @@ t.test('the page shows mails without running their content', async (t) => {
   t.match(page.headers['content-security-policy'], "default-src 'none'")
   t.equal(page.headers['cache-control'], 'no-store')
   t.notMatch(page.body, '<script')
-  t.match(page.body, 'href="http://localhost:8080/verify?token=abc&#38;x=1"')
+  t.match(page.body, 'href="http://localhost:8080/verify?token=abc&#38;x=1&#38;locale=en"')
   t.match(page.body, '&#60;base target=&#34;_blank&#34;&#62;')
   t.ok(page.body.indexOf('alert(1)') < page.body.indexOf('Confirm your e-mail'), 'newest first')
 

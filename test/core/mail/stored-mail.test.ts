@@ -3,7 +3,6 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { uuidv7 } from 'uuidv7'
-import { readLanguages } from '../../../src/core/mail/languages.ts'
 import { openMail } from '../../../src/core/mail/mail.ts'
 import type { MailContent } from '../../../src/core/mail/mail-data.ts'
 import type { Mail, Mailer } from '../../../src/core/mail/mailer.ts'
@@ -11,6 +10,7 @@ import { createResendMailer } from '../../../src/core/mail/resend-mailer.ts'
 import { renderMail } from '../../../src/core/mail/templates.ts'
 import { openOutbox } from '../../../src/core/outbox/outbox.ts'
 import { createSecrets } from '../../../src/platform/secrets.ts'
+import { readTexts } from '../../../src/texts.ts'
 import { openTestDatabase } from '../../support/database.ts'
 import { openMailQueue } from '../../support/mail.ts'
 import { silentLog, silentMetrics } from '../../support/monitor.ts'
@@ -21,7 +21,7 @@ const MINUTE = 60_000
 const to = 'ann@example.test'
 const link = 'https://example.test/reset-password?token=canary'
 const reset: MailContent = { template: 'reset_password', data: { link, minutes: 60, ip: '192.0.2.1' } }
-const languages = await readLanguages({ defaultLocale: 'en' })
+const { letters } = await readTexts({ defaultLocale: 'en' })
 const secrets = createSecrets(['s'.repeat(32)])
 
 const { db, poll } = await openTestDatabase(t)
@@ -35,7 +35,7 @@ function openNode(mailer: Mailer, clock: { now(): number }, name: string) {
   const deps = { db, poll, secrets, clock, log: silentLog, metrics: silentMetrics }
   const outbox = openOutbox(deps)
   const brand = { name, url: 'https://example.test' }
-  const mail = openMail({ ...deps, outbox, mailer, brand, languages })
+  const mail = openMail({ ...deps, outbox, mailer, brand, letters })
   return {
     outbox,
     enqueue: (content: MailContent) => mail.enqueue(asTransaction(db), { email: to }, content),
@@ -134,5 +134,5 @@ t.test('the previous release can render what this one queues', async (t) => {
   const { letter, ...data } = JSON.parse(secrets.open('outbox', row.id, row.sealed))
   t.strictSame(data, reset.data, 'the data is where that release reads it')
   const brand = { name: 'Example', url: 'https://example.test' }
-  t.strictSame(renderMail('reset_password', { ...data, letter }, languages.get('en'), brand), letter)
+  t.strictSame(renderMail(letters.get('reset_password'), { ...data, letter }, brand), letter)
 })

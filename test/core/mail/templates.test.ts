@@ -1,27 +1,31 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { readLanguages } from '../../../src/core/mail/languages.ts'
+import { withLocale } from '../../../src/core/mail/links.ts'
 import type { MailContent, MailData, MailTemplate } from '../../../src/core/mail/mail-data.ts'
 import { MAIL_TEMPLATES, SAMPLES } from '../../../src/core/mail/samples.ts'
 import { renderMail } from '../../../src/core/mail/templates.ts'
 import { escapeHtml } from '../../../src/platform/html.ts'
+import { readTexts } from '../../../src/texts.ts'
 
 const brand = { name: 'Example & Co', url: 'https://example.test' }
 const link = 'https://example.test/verify?token=abc&x=1'
 const at = Date.UTC(2026, 2, 1, 14, 5)
 
-const english = (await readLanguages({ defaultLocale: 'en' })).get('en')
+const { letters } = await readTexts({ defaultLocale: 'en' })
 const render = <T extends MailTemplate>(template: T, data: MailData<T>) =>
-  renderMail(template, data, english, brand)
+  renderMail(letters.get(template, 'en'), data, brand)
 const all = MAIL_TEMPLATES.flatMap((template) =>
   SAMPLES[template].map((data) => ({ template, data }) as MailContent),
 )
 
 /** The links that have a button. */
 function linksOf({ template, data }: MailContent): string[] {
-  if (template === 'confirm_registration') return data.registrations.map(({ link }) => link)
-  if ('link' in data) return [data.link]
-  return template === 'already_registered' ? [data.resetLink] : []
+  const links = () => {
+    if (template === 'confirm_registration') return data.registrations.map(({ link }) => link)
+    if ('link' in data) return [data.link]
+    return template === 'already_registered' ? [data.resetLink] : []
+  }
+  return links().map((link) => withLocale(link, 'en'))
 }
 
 t.test('every template is complete in both parts and loads nothing', async (t) => {
@@ -80,18 +84,29 @@ t.test('a mail states the facts, but only those that cannot be forged into prose
   t.notMatch(text, /evil|555/)
 })
 
-const plain = { resetLink: 'x', signInHint: 'x' }
-const usualTags = render('already_registered', plain).html.match(/<\/?[a-z!][^>]*>/gi)?.length
+const registered = letters.get('already_registered')
+const plain = renderMail(
+  registered,
+  { resetLink: 'x' },
+  {
+    ...brand,
+    signInUrl: 'https://x.test',
+  },
+)
+const usualTags = plain.html.match(/<\/?[a-z!][^>]*>/gi)?.length
 
 t.test('data cannot break out of the markup or the subject', async () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (hint, name) => {
       const nasty = `<script>"'>${hint}`
       const mail = renderMail(
-        'already_registered',
-        { resetLink: `https://example.test/?${nasty}`, signInHint: nasty },
-        english,
-        { name: `${nasty}\r\nBcc: x${name}`, url: `https://example.test/"${nasty}` },
+        registered,
+        { resetLink: `https://example.test/?${nasty}` },
+        {
+          name: `${nasty}\r\nBcc: x${name}`,
+          url: `https://example.test/"${nasty}`,
+          signInUrl: `https://example.test/${nasty}`,
+        },
       )
       const tags = mail.html.match(/<\/?[a-z!][^>]*>/gi) ?? []
       return !/<script|"'>/.test(mail.html) && !/[\r\n]/.test(mail.subject) && tags.length === usualTags

@@ -65,7 +65,7 @@ t.test('the link comes from configuration', async (t) => {
   const headers = { 'x-forwarded-host': 'evil.example.com', 'x-forwarded-proto': 'ftp' }
   await server.post('/auth/change-email', { password, new_email: email }, { bearer, headers })
   const text = (await server.mailsTo(email)).at(-1)?.text
-  t.match(text, /http:\/\/localhost:8080\/auth\/confirm-email-change\?token=[\w-]{43}\s/)
+  t.match(text, /http:\/\/localhost:8080\/auth\/confirm-email-change\?token=[\w-]{43}&locale=en\s/)
   t.notMatch(text, /evil/)
 })
 

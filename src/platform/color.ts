@@ -1,17 +1,3 @@
-/** The sender as the reader knows it. */
-export interface Brand {
-  /** The name of the service. */
-  name: string
-  /** The link behind the name. */
-  url: string
-  /** Where readers get help: a URL or an e-mail address. */
-  support?: string | undefined
-  /** The https URL of an image, shown above the mail. */
-  logoUrl?: string | undefined
-  /** The colour of buttons and links, as `#rrggbb`. */
-  color?: string | undefined
-}
-
 /** Black or white, whichever is easier to read on a colour (WCAG 2.2, relative luminance). */
 export function textOn(color: string): '#000000' | '#ffffff' {
   const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((from) => {

@@ -1,0 +1,168 @@
+import {
+  fill,
+  type InEachLanguage,
+  type Languages,
+  parseCatalogue,
+  type Words,
+} from '../core/languages/languages.ts'
+import { escapeHtml } from '../platform/html.ts'
+
+/** The file of pages in the folder of a language. */
+export const PAGE_FILE = 'pages.json'
+
+/** Every text of the built-in pages, with the variables that it may have. The part before the dot names the page. */
+export const PAGE_TEXTS = {
+  'page.sign_in': [],
+  'page.to_start': [],
+  'page.help': [],
+
+  'start.title': ['brand'],
+  'start.text': ['brand'],
+  'start.sign_in_elsewhere': [],
+  'start.forgot_password': [],
+  'start.developers': [],
+
+  'broken_link.title': [],
+  'broken_link.text': [],
+  'used_link.title': [],
+
+  'verify_email.title': [],
+  'verify_email.text': [],
+  'verify_email.button': [],
+  'verify_email.done_title': [],
+  'verify_email.done_text': [],
+  'verify_email.broken': [],
+
+  'registration_proof.title': [],
+  'registration_proof.text': [],
+  'registration_proof.password': [],
+  'registration_proof.button': [],
+  'registration_proof.wrong_password': [],
+  'registration_proof.other_text': [],
+  'registration_proof.other_button': [],
+
+  'confirm_email_change.title': [],
+  'confirm_email_change.text': [],
+  'confirm_email_change.button': [],
+  'confirm_email_change.done_title': [],
+  'confirm_email_change.done_text': [],
+  'confirm_email_change.broken': [],
+  'confirm_email_change.used': [],
+
+  'unlock.title': [],
+  'unlock.text': [],
+  'unlock.button': [],
+  'unlock.done_title': [],
+  'unlock.done_text': [],
+  'unlock.broken': [],
+  'unlock.used': [],
+  'unlock.choose_password': [],
+
+  'keep_factors.title': [],
+  'keep_factors.text': [],
+  'keep_factors.button': [],
+  'keep_factors.done_title': [],
+  'keep_factors.done_text': [],
+  'keep_factors.broken': [],
+
+  'forgot_password.title': [],
+  'forgot_password.text': [],
+  'forgot_password.email': [],
+  'forgot_password.button': [],
+  'forgot_password.wrong_email': [],
+  'forgot_password.done_title': [],
+  'forgot_password.done_text': ['email'],
+  'forgot_password.no_mail': [],
+  'forgot_password.again': [],
+
+  'reset_password.title': [],
+  'reset_password.text': [],
+  'reset_password.account': [],
+  'reset_password.button': [],
+  'reset_password.done_title': [],
+  'reset_password.done_text': [],
+  'reset_password.broken': [],
+  'reset_password.new_link': [],
+  'reset_password.used': [],
+  'reset_password.not_chosen': [],
+
+  'password.new': [],
+  'password.length': ['min', 'max'],
+  'password.length_with_second_factor': ['min'],
+  'password.unusable': [],
+  'password.busy': [],
+  'password.same_as_email': [],
+  'password.same_as_before': [],
+  'password.based_on_email': [],
+  'password.based_on_app_name': [],
+  'password.easily_guessed': [],
+  'password.common': [],
+  'password.breached': [],
+
+  'problem.validation_failed': [],
+  'problem.validation_failed_text': [],
+  'problem.not_found': [],
+  'problem.not_found_text': [],
+  'problem.method_not_allowed': [],
+  'problem.method_not_allowed_text': [],
+  'problem.body_too_large': [],
+  'problem.body_too_large_text': [],
+  'problem.unsupported_media_type': [],
+  'problem.unsupported_media_type_text': [],
+  'problem.too_many_attempts': [],
+  'problem.too_many_attempts_text': [],
+  'problem.locked_text': [],
+  'problem.internal_error': [],
+  'problem.internal_error_text': [],
+  'problem.unavailable': [],
+  'problem.unavailable_text': [],
+  'problem.overloaded': [],
+  'problem.overloaded_text': [],
+  'problem.revocation_pending': [],
+  'problem.revocation_pending_text': [],
+  'problem.other': [],
+  'problem.other_text': ['code'],
+  'problem.report': ['id'],
+
+  'retry.button': [],
+  'retry.soon': [],
+  'retry.later': ['when'],
+  'retry.form_soon': [],
+  'retry.form_later': ['when'],
+} as const
+
+export type PageText = keyof typeof PAGE_TEXTS
+/** A text without variables. */
+export type PlainText = {
+  [T in PageText]: (typeof PAGE_TEXTS)[T] extends readonly [] ? T : never
+}[PageText]
+type Variables<T extends PageText> = Readonly<Record<(typeof PAGE_TEXTS)[T][number], string | number>>
+
+/** The texts of pages in one language, as HTML: what they are filled in with is escaped. */
+export interface PageWords {
+  /** A BCP 47 tag. */
+  lang: string
+  say<T extends PageText>(
+    text: T,
+    ...variables: (typeof PAGE_TEXTS)[T] extends readonly [] ? [] : [Variables<T>]
+  ): string
+}
+
+/** The texts of pages in every language. */
+export interface PageTexts {
+  languages: Languages
+  get: InEachLanguage<PageWords>
+}
+
+/** @throws {TemplateError} for a text that is missing, not known, or has an unknown variable. */
+export async function readPageTexts(languages: Languages): Promise<PageTexts> {
+  const get = await languages.read(PAGE_FILE, (versions, tag) =>
+    wordsIn(parseCatalogue(PAGE_TEXTS, versions), tag),
+  )
+  return { languages, get }
+}
+
+const wordsIn = (texts: Words<typeof PAGE_TEXTS>, lang: string): PageWords => ({
+  lang,
+  say: (text, ...[variables = {}]) => escapeHtml(fill(texts[text], variables)),
+})

@@ -1,0 +1,42 @@
+import { MIN_LENGTH_WITH_SECOND_FACTOR, PASSWORD_MAX_LENGTH } from '../core/passwords/passwords.ts'
+import type { MembersOf } from '../core/problems/problems.ts'
+import type { PasswordFault } from '../core/reasons/reasons.ts'
+import { alert, type PageWriter } from './page.ts'
+
+export interface NewPasswordField {
+  /** The name of the field. */
+  name: string
+  /** Without a second factor, in characters. */
+  minLength: number
+  /** What was wrong with the last attempt, as HTML. */
+  fault?: string | undefined
+}
+
+/** A field for a new password, with its rule, and above that what was wrong with the last attempt. */
+export function newPasswordField(
+  writer: PageWriter,
+  { name, minLength, fault = '' }: NewPasswordField,
+): string {
+  const rule = passwordRule(writer, minLength)
+  return `<label for="${name}">${writer.say('password.new')}</label>
+<input id="${name}" name="${name}" type="password" autocomplete="new-password" minlength="${MIN_LENGTH_WITH_SECOND_FACTOR}" passwordrules="minlength: ${minLength};" aria-describedby="fault rule" required>
+${alert(fault)}${fault.includes(rule) ? '' : `<p class="soft" id="rule">${rule}</p>`}`
+}
+
+/** The advice for each fault; for a wrong length it is the rule. */
+export function passwordAdvice(
+  writer: PageWriter,
+  { reasons }: MembersOf<'password_too_weak'>,
+  minLength: number,
+): string {
+  const { say } = writer
+  const advice = (fault: PasswordFault) =>
+    fault === 'too_short' || fault === 'too_long' ? passwordRule(writer, minLength) : say(`password.${fault}`)
+  return [...new Set(reasons.map(advice))].join(' ')
+}
+
+function passwordRule({ say }: PageWriter, min: number): string {
+  const orFewer = say('password.length_with_second_factor', { min: MIN_LENGTH_WITH_SECOND_FACTOR })
+  const rule = say('password.length', { min, max: PASSWORD_MAX_LENGTH })
+  return min > MIN_LENGTH_WITH_SECOND_FACTOR ? `${rule} ${orFewer}` : rule
+}
