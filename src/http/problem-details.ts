@@ -28,19 +28,10 @@ const FASTIFY_CODES: Record<string, 'body_too_large' | 'unsupported_media_type' 
  * hidden from the client.
  */
 export const problemDetails = fp(async (app: FastifyInstance) => {
-  app.setErrorHandler<FastifyError | Problem>(async (error, request, reply) => {
-    let problem = logged(request, error)
+  app.setErrorHandler<FastifyError | Problem>((error, request, reply) => {
+    const problem = logged(request, error)
     const pages = wantsPage(request) ? request.routeOptions.config.problemPages : undefined
-    // A page may meet a problem of its own, such as a link that has expired; only one such detour is made.
-    for (let attempt = 0; attempt < 2; attempt += 1) {
-      const ownPage = pageFor(problem, pages)
-      if (!ownPage) break
-      try {
-        return sendProblem(request, reply, problem, await ownPage(problem, request, reply))
-      } catch (failure) {
-        problem = logged(request, failure as FastifyError | Problem)
-      }
-    }
+    if (pages) return sendOwnPage(request, reply, problem, pages)
     return sendProblem(request, reply, problem)
   })
   const known: { pattern: RegExp; methods: string[] }[] = []
@@ -63,6 +54,27 @@ export const problemDetails = fp(async (app: FastifyInstance) => {
     )
   })
 })
+
+/** Answers with the page that the route has for a problem, or else with the general one. */
+async function sendOwnPage(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  first: Problem,
+  pages: ProblemPages,
+): Promise<FastifyReply> {
+  let problem = first
+  // A page may meet a problem of its own, such as a link that has expired; only one such detour is made.
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    const ownPage = pages[problem.code] as ProblemPage | undefined
+    if (!ownPage) break
+    try {
+      return sendProblem(request, reply, problem, await ownPage(problem, request, reply))
+    } catch (failure) {
+      problem = logged(request, failure as FastifyError | Problem)
+    }
+  }
+  return sendProblem(request, reply, problem)
+}
 
 /** For requests that reach no route and no hook, such as one with a malformed URL. */
 export function frameworkErrors(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
@@ -91,9 +103,6 @@ type ProblemPage = (
   problem: Problem,
   ...rest: [FastifyRequest, FastifyReply]
 ) => PageContent | Promise<PageContent>
-
-const pageFor = ({ code }: Problem, pages: ProblemPages | undefined) =>
-  pages?.[code] as ProblemPage | undefined
 
 const typeOf = (code: ProblemCode) => `urn:ratchet:problem:${code}`
 

@@ -7,10 +7,14 @@ import type { FastifyRequest } from 'fastify'
 export function wantsPage({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
   const contentType = headers['content-type'] ?? ''
   if (headers.authorization !== undefined || isType(contentType, 'application/json')) return false
-  const accepted = parseAccept(headers.accept ?? '*/*')
+  const isForm = isType(contentType, 'application/x-www-form-urlencoded')
+  const accept = headers.accept ?? '*/*'
+  // Most refusals answer apps, which say no more than `*/*`.
+  if (!isForm && !/text\//i.test(accept)) return false
+  const accepted = parseAccept(accept)
   const html = preferenceFor(accepted, 'text/html')
   const json = Math.max(...JSON_TYPES.map((type) => preferenceFor(accepted, type)))
-  return isType(contentType, 'application/x-www-form-urlencoded') ? html >= json : html > json
+  return isForm ? html >= json : html > json
 }
 
 const JSON_TYPES = ['application/json', 'application/problem+json']
