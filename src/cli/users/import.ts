@@ -1,7 +1,8 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { environment, loadConfig } from '../../config.ts'
 import { requireMigrations } from '../../platform/migrations.ts'
 import { createSecrets } from '../../platform/secrets.ts'
+import { UsageError } from '../commands.ts'
 import { EXIT } from '../exit.ts'
 import { hashOf } from './account-line.ts'
 import { openAdminContext } from './admin-context.ts'
@@ -25,7 +26,7 @@ export async function importUsers({ file, flags, report: reportFile }: ImportCal
   const config = loadConfig(environment())
   await requireMigrations(config.databaseUrl)
   // Opened before anything is written, so that a wrong name changes nothing.
-  const input = file === '-' ? process.stdin : (await open(file)).createReadStream()
+  const input = file === '-' ? process.stdin : (await openInput(file)).createReadStream()
   const report = await openReport(reportFile)
   const context = openAdminContext(config.databaseUrl)
   const secrets = createSecrets(config.appSecrets)
@@ -47,6 +48,16 @@ export async function importUsers({ file, flags, report: reportFile }: ImportCal
   }
   console.log(describe(report.counts, options.isDryRun))
   if (report.counts.refused + report.counts.differs > 0) process.exitCode = EXIT.notDone
+}
+
+async function openInput(file: string): Promise<FileHandle> {
+  try {
+    const handle = await open(file)
+    if ((await handle.stat()).isDirectory()) throw new Error('it is a folder')
+    return handle
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 /** @throws with the number of the last line that is done, so that the operator knows that a second run continues. */

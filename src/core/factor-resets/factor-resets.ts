@@ -54,6 +54,8 @@ export function createFactorResets(deps: FactorResetsDeps, delay: number): Facto
   const { clock, users, oneTimeTokens, mail, links } = deps
 
   async function tellOwner(tx: Transaction, user: LockedUser, { requestedAt, effectiveAt }: FactorReset) {
+    // A link is about one removal: that of an earlier one must not stop this one.
+    await oneTimeTokens.revoke(tx, user, 'keep_factors')
     const token = await oneTimeTokens.issue(tx, 'keep_factors', user, undefined, delay + SPARE)
     if (!token) throw new Error('there is no link that stops the removal')
     const data = { link: links.keepFactors(token), at: Number(requestedAt), effectiveAt: Number(effectiveAt) }

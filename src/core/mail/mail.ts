@@ -41,8 +41,8 @@ export { renderSamples } from './templates.ts'
 export interface Mail {
   /**
    * Queues a mail. It is given up when its link ends (`minutes` of its data), or after a day. Ten mails of one template
-   * leave for one recipient within an hour; further ones wait until that allows them, and of those that wait a newer one
-   * replaces an older one where {@link REPLACES} says so.
+   * leave for one recipient within an hour; further ones wait until that allows them. Where {@link REPLACES} says so, a
+   * newer one replaces one that waits, and leaves a quarter of an hour after the last one at the latest.
    * @throws {TypeError} when `to` is empty or holds a control character.
    */
   enqueue(tx: Transaction, to: Recipient, content: MailContent, options?: EnqueueOptions): Promise<void>

@@ -7,6 +7,8 @@ import { GIVE_UP_AFTER_MS } from './retry.ts'
 import { IS_WAITING, timestamp } from './rows.ts'
 
 const HOUR_MS = 3_600_000
+/** What waits for a cap, and says all that earlier messages said, leaves this long after the last one at the latest. */
+const PACE_MS = 15 * 60_000
 
 /** A message that was queued. */
 export interface Queued {
@@ -83,7 +85,10 @@ async function findPlace(
   const replaced = replaces ? similar.findLast(({ dueAt, isUntried }) => isUntried && dueAt > now) : undefined
   const others = similar.filter((message) => message !== replaced)
   const ofSource = others.filter((message) => message.source === source)
-  const free = Math.max(now, freeAt(others, kind.maxPerHour), freeAt(ofSource, sourceCap?.perHour))
+  const capped = Math.max(freeAt(others, kind.maxPerHour), freeAt(ofSource, sourceCap?.perHour))
+  // Otherwise strangers could keep back for an hour what its owner asks for.
+  const paced = replaces && others[0] ? others[0].dueAt + PACE_MS : Number.POSITIVE_INFINITY
+  const free = Math.max(now, Math.min(capped, paced))
   // Replacing a message does not delay what it has been waiting for.
   return { dueAt: Math.min(free, replaced?.dueAt ?? free), replacedId: replaced?.id ?? null }
 }

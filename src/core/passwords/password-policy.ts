@@ -98,7 +98,7 @@ const ADVICE: { [F in PasswordFault]?: string } = {
 
 // Five random characters, or an ordinary ending.
 const GUESSES_AROUND_WORDS = 1e6
-const MAX_GUESSES_NEEDED = 2e6
+const MAX_GUESSES_NEEDED = 1e7
 /** A random password takes ten to the power of its length by the same estimate: far more, so none is refused. */
 const guessesNeeded = (password: string) => Math.min(10 ** (lengthOf(password) - 3), MAX_GUESSES_NEEDED)
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { hash as hashBcrypt } from '@node-rs/bcrypt'
 import t from 'tap'
@@ -400,7 +401,11 @@ t.test('a wrong call is answered with the usage, and a file that is missing with
     await t.rejects(transfer.run(...args), { message: /^usage: .*users (?:import|export) / })
   }
   await t.rejects(transfer.run('import', 'file.jsonl', '--force'), { message: /--force/ })
-  await t.rejects(transfer.run('import', transfer.newFile()), { code: 'ENOENT' })
+  await t.rejects(transfer.run('import', transfer.newFile()), {
+    name: 'UsageError',
+    message: /cannot be read: ENOENT/,
+  })
+  await t.rejects(transfer.run('import', tmpdir()), { name: 'UsageError', message: /it is a folder/ })
   await t.rejects(transfer.run('import', await transfer.write([]), '--report', '/nowhere/report'), {
     code: 'ENOENT',
   })

@@ -64,9 +64,9 @@ t.test('past ten an hour a mail waits, and a newer one takes its place', async (
   t.match(state.logged[0], { event: 'mail_capped', template: 'reset_password' })
   t.notMatch(JSON.stringify(state.logged), /ann@|token/)
 
-  state.now += 30 * MINUTE
+  state.now += 10 * MINUTE
   await queue.enqueue(to, reset(200))
-  state.now = START + HOUR - 1
+  state.now = START + 15 * MINUTE - 1
   await queue.drain()
   t.equal(state.sent.length, 12)
   state.now += 1
@@ -103,8 +103,8 @@ t.test('notices that wait for longer than a day are sent too', async (t) => {
 t.test('a mail whose link ends before the cap allows it is given up, visibly', async (t) => {
   const { state, queue } = setup()
   for (let n = 0; n < 10; n++) await queue.enqueue(to, reset(n))
-  await queue.enqueue(to, reset(10, 30))
-  state.now += 30 * MINUTE
+  await queue.enqueue(to, reset(10, 14))
+  state.now += 14 * MINUTE
   await queue.drain()
   t.match(await db.outboxMessage.findMany({ where: { gaveUpAt: { not: null } } }), [
     { lastError: 'expired', attempts: 0 },
@@ -138,6 +138,25 @@ t.test('a cap of one source does not delay what another asks for', async (t) => 
   t.equal(numbers().at(-1), 79)
 })
 
+t.test('strangers delay what its owner asks for by a quarter of an hour at most', async (t) => {
+  const { state, queue, numbers } = setup()
+  const ask = (n: number, source: string) =>
+    transact((tx) => queue.enqueueIn(tx, { email: to }, reset(n), { delayPast: { source, perHour: 5 } }))
+  for (let n = 0; n < 200; n++) {
+    await ask(n, `203.0.113.${n}`)
+    state.now += MINUTE
+    await queue.drain()
+  }
+  await ask(500, '192.0.2.1')
+  const asked = state.now
+  while (!numbers().includes(500)) {
+    state.now += MINUTE
+    await queue.drain()
+    if (state.now > asked + HOUR) break
+  }
+  t.ok(state.now - asked <= 15 * MINUTE)
+})
+
 t.test('a message that was tried keeps its content', async (t) => {
   const { state, queue, numbers } = setup()
   for (let n = 0; n < 11; n++) await queue.enqueue(to, reset(n))
@@ -154,7 +173,7 @@ t.test('a message that was tried keeps its content', async (t) => {
   t.strictSame(numbers().slice(-2).sort(), [10, 11])
 })
 
-t.test('no hour sees more than ten mails, and the newest always leaves', async (t) => {
+t.test('no hour sees more than ten mails, or four more of links, and the newest leaves soon', async (t) => {
   const pauses = fc.array(fc.integer({ min: 0, max: 25 }), { minLength: 1, maxLength: 60 })
   const property = fc.asyncProperty(pauses, fc.boolean(), async (minutes, replaces) => {
     await db.outboxMessage.deleteMany()
@@ -177,14 +196,18 @@ t.test('no hour sees more than ten mails, and the newest always leaves', async (
       await workUntil(state.now + pause * MINUTE)
       await queue.enqueue(to, replaces ? reset(n, 24 * 60) : notice(n))
     }
+    const asked = state.now
     await workUntil(state.now + 24 * HOUR)
     const times = state.sent.map(({ at }) => at).sort((a, b) => a - b)
-    const isCalm = times.every((at, index) => (times[index + 10] ?? at + HOUR) - at >= HOUR)
+    const most = replaces ? 14 : 10
+    const isCalm = times.every((at, index) => (times[index + most] ?? at + HOUR) - at >= HOUR)
     const left = new Set(numbers())
     return (
       isCalm &&
       left.size === state.sent.length &&
-      (replaces ? left.has(minutes.length - 1) : left.size === minutes.length)
+      (replaces
+        ? left.has(minutes.length - 1) && (times.at(-1) ?? 0) <= asked + 15 * MINUTE
+        : left.size === minutes.length)
     )
   })
   await check(t, property, { numRuns: 8 })

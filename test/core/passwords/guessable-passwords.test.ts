@@ -35,6 +35,8 @@ t.test(
       'aaaaaaaaaaaa',
       '111111111111',
       'Password1234!',
+      'Winter2025!!!',
+      'Monday2025!!!',
       'P@ssw0rd1234!',
       'PASSWORD!!!!1',
       'drowssap12345',

@@ -76,6 +76,18 @@ t.test('a session shows the removal and stops it', async (t) => {
   t.ok(await pending(bystander.id), 'another account keeps its own')
 })
 
+t.test('the link of an earlier removal does not stop a later one', async (t) => {
+  const person = await personAboutToLoseFactors()
+  t.equal((await keep(person.token)).status, 200)
+  t.equal((await keep(person.token)).status, 200, 'a second press')
+  t.equal((await ask(person.id)).status, 202)
+  const later = await server.lastToken(person.email)
+  t.match(await keep(person.token), { status: 400, body: { code: 'token_invalid' } })
+  t.ok(await pending(person.id))
+  t.equal((await keep(later)).status, 200)
+  t.notOk(await pending(person.id))
+})
+
 t.test('the link works whatever happens to the account meanwhile', async (t) => {
   const changed = await personAboutToLoseFactors()
   const body = { current_password: server.password, new_password: 'another long passphrase' }
