@@ -68,11 +68,11 @@ t.test('a client that stops reading is cut off, and the parts are closed', async
 t.test('a client that reads slowly is not', async (t) => {
   async function* slow() {
     for (let n = 0; n < 5; n += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 40))
+      await new Promise((resolve) => setTimeout(resolve, 600))
       yield '1'
     }
   }
-  const { url, ended } = await serve(t, { parts: slow(), patienceMs: 150 })
+  const { url, ended } = await serve(t, { parts: slow(), patienceMs: 2_500 })
   t.equal(await (await fetch(url)).text(), '11111')
   t.equal(await ended, true)
 })
