@@ -1,5 +1,11 @@
 import { readAppSecrets } from './platform/app-secrets.ts'
-import { type Brand, readLook, readTextSettings, type TextSettings } from './platform/brand-settings.ts'
+import {
+  type Brand,
+  readAppName,
+  readLook,
+  readTextSettings,
+  type TextSettings,
+} from './platform/brand-settings.ts'
 import { readCertificates } from './platform/certificates.ts'
 import { readDatabaseUrl } from './platform/database-url.ts'
 import { type Environment, type Reader, reader } from './platform/environment.ts'
@@ -98,7 +104,7 @@ export function loadBrand(): { brand: Brand; texts: TextSettings } {
   const read = reader(env)
   const url = env.APP_URL || env.PUBLIC_URL || 'https://auth.example.com'
   const signInUrl = env.SIGN_IN_URL || env.APP_URL || 'https://app.example.com'
-  const name = read.text('APP_NAME', new URL(url).hostname)
+  const name = readAppName(read, url)
   const brand = { ...readLook(env, read), name, url, signInUrl }
   const texts = readTextSettings(env, read)
   if (read.faults.length > 0) throw new ConfigError(read.faults)
@@ -125,8 +131,8 @@ export function loadConfig(env: Environment): Config {
     : undefined
   const signInUrl = env.SIGN_IN_URL
     ? read.checkAppUrl('SIGN_IN_URL', env.SIGN_IN_URL, { allowPath: true, secure })
-    : (appUrl ?? allowedOrigins[0])
-  const appName = read.text('APP_NAME', new URL(publicUrl).hostname)
+    : (appUrl ?? allowedOrigins.find((origin) => /^https?:/.test(origin)))
+  const appName = readAppName(read, publicUrl)
   const config: Config = {
     production,
     host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),

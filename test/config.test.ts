@@ -420,6 +420,7 @@ t.test('people sign in at SIGN_IN_URL, else at APP_URL, else at the first allowe
   t.equal(signIn({ ...app, SIGN_IN_URL: 'https://app.example.com/login' }), 'https://app.example.com/login')
   t.equal(signIn(app), 'https://app.example.com/x')
   t.equal(signIn(origins), 'https://a.example.com')
+  t.equal(signIn({ ALLOWED_ORIGINS: 'capacitor://localhost' }), undefined, 'no browser opens that')
   t.equal(signIn({}), undefined)
 })
 

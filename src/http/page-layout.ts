@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Brand } from '../platform/brand-settings.ts'
 import { textOn } from '../platform/color.ts'
 import { escapeHtml } from '../platform/html.ts'
+import { directionOf } from '../platform/locale.ts'
 import type { PageWords } from './page-texts.ts'
 
 const STYLE = `
@@ -12,7 +13,7 @@ body { margin: 0; min-height: 100vh; min-height: 100svh; padding: 1.5rem 0; disp
 header, main, footer { width: min(26rem, 92vw) }
 header, footer { color: var(--soft); padding: 0 .25rem }
 header { font-weight: 600 }
-header img { display: block; max-width: 100%; height: 2.5rem; object-fit: contain; object-position: left }
+header img { display: block; max-width: 100%; max-height: 2.5rem }
 footer { font-size: .9rem }
 footer a { color: inherit }
 main { padding: clamp(1.25rem, 5vw, 2rem); background: var(--card); border: 1px solid var(--line); border-radius: 12px }
@@ -23,7 +24,7 @@ a { color: var(--accent) }
 label { display: block; margin: 1rem 0 .25rem }
 input { width: 100%; padding: .6rem; font: inherit; border: 1px solid var(--line); border-radius: 8px; background: var(--paper); color: inherit }
 input[readonly] { background: none; color: var(--soft); text-overflow: ellipsis }
-ul { margin: 1rem 0; padding-left: 1.25rem }
+ul { margin: 1rem 0; padding-inline-start: 1.25rem }
 button, .button { display: block; margin-top: 1.25rem; width: 100%; padding: .7rem; font: inherit; font-weight: 600; text-align: center; text-decoration: none; border: 0; border-radius: 8px; background: var(--accent); color: var(--card); cursor: pointer }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px }
 .alert { color: var(--alert); font-weight: 600 }
@@ -48,7 +49,7 @@ export function createPageLayout(brand: Brand): PageLayout {
   const name = escapeHtml(brand.name)
   // Links keep their own colour: that of a brand need not be readable on the card.
   const style = brand.color
-    ? `${STYLE}button, .button { background: ${brand.color}; color: ${textOn(brand.color)} }\n`
+    ? `${STYLE}button, .button { background: ${brand.color}; color: ${textOn(brand.color)}; border: 1px solid var(--line) }\n`
     : STYLE
   const logo = brand.logoUrl && escapeHtml(brand.logoUrl)
   const header = logo ? `<img src="${logo}" alt="${name}" referrerpolicy="no-referrer">` : name
@@ -65,7 +66,7 @@ export function createPageLayout(brand: Brand): PageLayout {
   return {
     policy,
     render: ({ title, body }, { lang, say }) => `<!doctype html>
-<html lang="${escapeHtml(lang)}">
+<html lang="${escapeHtml(lang)}" dir="${directionOf(lang)}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -90,4 +91,4 @@ const hrefOf = (support: string) => (/^https?:/.test(support) ? support : `mailt
 
 /** Keeps words such as `e-mail` on one line. */
 const withoutBreaks = (title: string) =>
-  title.replace(/(?<!\S)[^\s<>-]{1,12}(?:-[^\s<>-]{1,12})+/g, '<span>$&</span>')
+  title.replace(/(?<!\S)[^\s<>-]{1,8}(?:-[^\s<>-]{1,8}){1,2}(?!\S)/g, '<span>$&</span>')

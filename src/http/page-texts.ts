@@ -15,6 +15,7 @@ export const PAGE_TEXTS = {
   'page.sign_in': [],
   'page.to_start': [],
   'page.help': [],
+  'page.account': [],
 
   'start.title': ['brand'],
   'start.text': ['brand'],
@@ -77,7 +78,6 @@ export const PAGE_TEXTS = {
 
   'reset_password.title': [],
   'reset_password.text': [],
-  'reset_password.account': [],
   'reset_password.button': [],
   'reset_password.done_title': [],
   'reset_password.done_text': [],

@@ -54,14 +54,18 @@ export function pageWriter({ server, query, headers }: FastifyRequest): PageWrit
 export function sendPage(reply: FastifyReply, status: number, content: PageContent): FastifyReply {
   const { layout } = reply.server.pages
   const writer = pageWriter(reply.request)
-  return reply
-    .status(status)
-    .header('cache-control', 'no-store')
-    .header('content-security-policy', layout.policy)
-    .header('content-language', writer.lang)
-    .type('text/html; charset=utf-8')
-    .serializer((html: string) => html)
-    .send(layout.render(content, writer))
+  return (
+    reply
+      .status(status)
+      .header('cache-control', 'no-store')
+      .header('content-security-policy', layout.policy)
+      .header('content-language', writer.lang)
+      // Without it, browsers post the forms with `Origin: null`, like a page of a stranger: no cookie would count.
+      .header('referrer-policy', 'same-origin')
+      .type('text/html; charset=utf-8')
+      .serializer((html: string) => html)
+      .send(layout.render(content, writer))
+  )
 }
 
 export interface Confirmation {
@@ -96,6 +100,14 @@ export const sideLink = (label: string, href: string): string =>
 /** What went wrong with the form below it; nothing without a fault. */
 export const alert = (fault: string, id = 'fault'): string =>
   fault && `<p class="alert" role="alert" id="${id}">${fault}</p>`
+
+/**
+ * Names the account of a password form. Without a name the address is not sent: it tells password managers whose
+ * password this is. `id` tells the forms of one page apart.
+ */
+export const accountField = ({ say }: PageWriter, email: string, id = 'account'): string =>
+  `<label for="${id}">${say('page.account')}</label>
+<input id="${id}" type="text" value="${escapeHtml(email)}" autocomplete="username" readonly>`
 
 /** The way on from a page: to where people sign in or, if nobody has said where that is, to the start page. */
 export const signInButton = ({ brand, say, path }: PageWriter): string =>

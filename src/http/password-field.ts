@@ -10,14 +10,16 @@ export interface NewPasswordField {
   minLength: number
   /** What was wrong with the last attempt, as HTML. */
   fault?: string | undefined
+  /** Whether there is no account yet, and so no second factor with which less would be enough. */
+  isNewAccount?: boolean
 }
 
 /** A field for a new password, with its rule, and above that what was wrong with the last attempt. */
 export function newPasswordField(
   writer: PageWriter,
-  { name, minLength, fault = '' }: NewPasswordField,
+  { name, minLength, fault = '', isNewAccount = false }: NewPasswordField,
 ): string {
-  const rule = passwordRule(writer, minLength)
+  const rule = passwordRule(writer, minLength, isNewAccount)
   return `<label for="${name}">${writer.say('password.new')}</label>
 <input id="${name}" name="${name}" type="password" autocomplete="new-password" minlength="${MIN_LENGTH_WITH_SECOND_FACTOR}" passwordrules="minlength: ${minLength};" aria-describedby="fault rule" required>
 ${alert(fault)}${fault.includes(rule) ? '' : `<p class="soft" id="rule">${rule}</p>`}`
@@ -28,15 +30,18 @@ export function passwordAdvice(
   writer: PageWriter,
   { reasons }: MembersOf<'password_too_weak'>,
   minLength: number,
+  isNewAccount = false,
 ): string {
   const { say } = writer
   const advice = (fault: PasswordFault) =>
-    fault === 'too_short' || fault === 'too_long' ? passwordRule(writer, minLength) : say(`password.${fault}`)
+    fault === 'too_short' || fault === 'too_long'
+      ? passwordRule(writer, minLength, isNewAccount)
+      : say(`password.${fault}`)
   return [...new Set(reasons.map(advice))].join(' ')
 }
 
-function passwordRule({ say }: PageWriter, min: number): string {
+function passwordRule({ say }: PageWriter, min: number, isNewAccount: boolean): string {
   const orFewer = say('password.length_with_second_factor', { min: MIN_LENGTH_WITH_SECOND_FACTOR })
   const rule = say('password.length', { min, max: PASSWORD_MAX_LENGTH })
-  return min > MIN_LENGTH_WITH_SECOND_FACTOR ? `${rule} ${orFewer}` : rule
+  return !isNewAccount && min > MIN_LENGTH_WITH_SECOND_FACTOR ? `${rule} ${orFewer}` : rule
 }

@@ -1,8 +1,8 @@
 import { type Static, type TSchemaOptions, type TString, Type } from 'typebox'
 import { Problem } from '../core/problems/problems.ts'
-import { isName } from '../core/users/users.ts'
 import { canonicalAddress, shownAddress } from '../platform/email-address.ts'
 import { canonicalLocale } from '../platform/locale.ts'
+import { isName } from '../platform/name.ts'
 
 /** For schemas that refuse unknown properties. */
 export const strict = { additionalProperties: false } as const

@@ -1,4 +1,5 @@
 import type { Environment, Reader } from './environment.ts'
+import { isName, spellName } from './name.ts'
 
 /** The service as people know it from its mails and pages. */
 export interface Brand {
@@ -21,6 +22,14 @@ export interface TextSettings {
   templatesDir: string | undefined
   /** A BCP 47 tag. */
   defaultLocale: string
+}
+
+/** The name of the service; by default the host of a URL. */
+export function readAppName(read: Reader, url: string): string {
+  const name = read.text('APP_NAME', new URL(url).hostname)
+  if (!isName(name))
+    read.fault('APP_NAME must have 1 to 100 characters, a visible one among them, and no controls')
+  return spellName(name)
 }
 
 export function readLook(env: Environment, read: Reader): Pick<Brand, 'support' | 'logoUrl' | 'color'> {

@@ -18,7 +18,7 @@ t.test(
     for (const file of files) {
       const text = await readFile(join(folder, file), 'utf8')
       t.match(text, 'Tea &#38; Cake', file)
-      t.match(text, `<html lang="${file.slice(0, 2)}">`, file)
+      t.match(text, `<html lang="${file.slice(0, 2)}" dir="ltr">`, file)
       t.notMatch(text, /undefined|NaN|\{\{|\[object/, file)
     }
     t.match(await readFile(join(folder, 'en', 'pages', 'page.html'), 'utf8'), 'Log in here')

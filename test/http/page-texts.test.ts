@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises'
+import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { problems } from '../../src/core/problems/problems.ts'
 import { PASSWORD_FAULTS } from '../../src/core/reasons/reasons.ts'
 import { PAGE_TEXTS } from '../../src/http/page-texts.ts'
 import { startServer } from '../support/server.ts'
-import { namesIn, SHIPPED } from '../support/texts.ts'
+import { folderOf, namesIn, SHIPPED } from '../support/texts.ts'
 
 const ACCEPT = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
 const GERMAN = { accept: ACCEPT, 'accept-language': 'de-AT,de;q=0.9,en;q=0.5' }
@@ -47,7 +47,7 @@ t.test('every page is in the reader’s language, from the link to the last answ
 
   // The mail is German, and the browser English.
   const page = await open(link.pathname + link.search, ENGLISH)
-  t.match(page.text, '<html lang="de">')
+  t.match(page.text, '<html lang="de" dir="ltr">')
   t.match(page.text, '<h1>Bestätigen Sie Ihre <span>E-Mail-Adresse</span></h1>')
   t.equal(page.headers.get('content-language'), 'de')
   const action = /action="([^"]+)"/.exec(page.text)?.[1]?.replace('&#38;', '&') as string
@@ -58,9 +58,14 @@ t.test('every page is in the reader’s language, from the link to the last answ
       body: new URLSearchParams(fields).toString(),
       headers: { ...FORM, ...ENGLISH },
     })
-  t.match((await send({ token })).text, 'Mit diesem Browser wurde nicht registriert.')
+  const asked = (await send({ token })).text
+  t.match(asked, 'Geben Sie das Passwort ein, das Sie bei der Registrierung gewählt haben')
+  t.equal(asked.split(`value="${email}" autocomplete="username"`).length, 3, 'each form names the account')
   t.match((await send({ token, password: 'not the password' })).text, 'nicht das Passwort der Registrierung')
-  t.match((await send({ token, new_password: 'kurz' })).text, 'Verwenden Sie 12 bis 128 Zeichen.')
+  const weak = (await send({ token, new_password: 'kurz' })).text
+  t.match(weak, 'Verwenden Sie 12 bis 128 Zeichen.')
+  t.notMatch(weak, 'zweiten Faktor', 'there is no account yet')
+  t.ok(weak.indexOf('role="alert"') > weak.indexOf('name="new_password"'), 'below the field that it is about')
   t.match((await send({ token, password })).text, '<h1>Ihre Adresse ist bestätigt</h1>')
 
   for (const [path, english, german] of [
@@ -73,12 +78,12 @@ t.test('every page is in the reader’s language, from the link to the last answ
   ] as const) {
     t.match((await open(path, ENGLISH)).text, english, path)
     t.match((await open(path, GERMAN)).text, german, path)
-    t.match((await open(path, { accept: ACCEPT })).text, '<html lang="en">', 'the default')
+    t.match((await open(path, { accept: ACCEPT })).text, '<html lang="en" dir="ltr">', 'the default')
   }
   for (const locale of ['de', 'DE-at', 'de-CH'])
-    t.match((await open(`/?locale=${locale}`, ENGLISH)).text, '<html lang="de">', locale)
+    t.match((await open(`/?locale=${locale}`, ENGLISH)).text, '<html lang="de" dir="ltr">', locale)
   for (const query of ['locale=tlh', 'locale=de&locale=de', 'locale=', 'locale=%00', 'locale=../../etc'])
-    t.match((await open(`/?${query}`, ENGLISH)).text, '<html lang="en">', query)
+    t.match((await open(`/?${query}`, ENGLISH)).text, '<html lang="en" dir="ltr">', query)
 })
 
 t.test('a reset is German from the mail to the end, and its refusals too', async (t) => {
@@ -119,4 +124,15 @@ t.test('pages carry the logo and the colour, and load nothing else', async (t) =
   const policy = headers.get('content-security-policy') ?? ''
   t.match(policy, "default-src 'none'; style-src 'sha256-")
   t.match(policy, '; img-src https://cdn.example.com; ')
+})
+
+t.test('a language that is written from the right is laid out so', async (t) => {
+  const folder = await folderOf(t, {})
+  await cp(join(SHIPPED, 'en'), join(folder, 'ar'), { recursive: true })
+  const server = await startServer(t, { env: { MAIL_TEMPLATES_DIR: folder } })
+  const { text } = await server.call('GET', '/?locale=ar', { headers: ENGLISH })
+  t.match(text, '<html lang="ar" dir="rtl">')
+  const body = { email: server.freshEmail(), password: server.password }
+  await server.call('POST', '/auth/register', { body, headers: { 'accept-language': 'ar-EG' } })
+  t.match((await server.mailsTo(body.email)).at(-1)?.html, '<html lang="ar" dir="rtl">')
 })

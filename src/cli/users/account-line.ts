@@ -9,6 +9,8 @@ export interface AccountLine {
   email: string
   email_verified: boolean
   name: string | null
+  /** The language of mails, as a BCP 47 tag. */
+  locale: string | null
   password_hash: string | null
   roles: string[]
   created_at: string
@@ -48,6 +50,7 @@ export const toLine = (
   email: user.email,
   email_verified: user.emailVerifiedAt !== null,
   name: user.name,
+  locale: user.locale,
   password_hash: user.passwordHash,
   roles: user.roles,
   created_at: user.createdAt.toISOString(),

@@ -179,6 +179,7 @@ const toUser = (said: SaidOfAccount, lineHash: ReadLine['hash'], now: Date): Imp
   email: said.email,
   emailVerifiedAt: said.email_verified ? now : null,
   name: said.name ?? null,
+  locale: said.locale ?? null,
   // The person who chose it has not shown that the address is theirs: its owner sets one with a mailed link.
   passwordHash: said.email_verified ? (said.password_hash ?? null) : null,
   roles: said.roles ?? [],

@@ -1,7 +1,8 @@
 import { importHash } from '../../core/passwords/passwords.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import { isName, spellName } from '../../core/users/users.ts'
 import { canonicalEmail } from '../../http/schemas.ts'
+import { canonicalLocale } from '../../platform/locale.ts'
+import { isName, spellName } from '../../platform/name.ts'
 import type { PasskeyLine, SaidOfAccount } from './account-line.ts'
 
 /** Why a line cannot be imported. The message never quotes the line. */
@@ -20,13 +21,14 @@ export function readLine(text: string, { argon2 }: LineLimits): SaidOfAccount {
     email,
     email_verified: boolean,
     name: orNull(personName),
+    locale: orNull(locale),
     password_hash: orNull((value) => passwordHash(value, argon2)),
     roles: (value) => list(value, 50, (role) => matching(role, ROLE, ROLE_RULE)),
     created_at: time,
     disabled_at: orNull(time),
     reset_required_at: orNull(time),
     totp_secret: orNull(totpSecret),
-    recovery_codes: (value) => list(value, 20, (code) => base64url(code, 32, 32)).sort(),
+    recovery_codes: recoveryCodes,
     passkeys: (value) => list(value, 20, passkey).sort(byCredential),
     metadata: orNull(metadata),
   }
@@ -36,6 +38,7 @@ export function readLine(text: string, { argon2 }: LineLimits): SaidOfAccount {
 /** What reads each member of an object. @throws {LineFault} */
 type Readers<T> = { [Member in keyof T]-?: (value: unknown) => T[Member] }
 
+const LOCALE_RULE = 'must be a language tag such as de-AT'
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
 const ROLE = /^[^\p{C}\s,]{1,64}$/u
 const ROLE_RULE = 'must have 1 to 64 characters without spaces, commas and control characters'
@@ -116,6 +119,12 @@ function personName(value: unknown): string {
   return spellName(name)
 }
 
+function locale(value: unknown): string {
+  const tag = canonicalLocale(matching(value, /^.{1,35}$/, LOCALE_RULE))
+  if (tag === undefined) throw new LineFault(LOCALE_RULE)
+  return tag
+}
+
 function email(value: unknown): string {
   try {
     return canonicalEmail(matching(value, /^/, 'must be a text'))
@@ -186,6 +195,12 @@ const passkey = (value: unknown): PasskeyLine =>
     ],
   )
 
+function recoveryCodes(value: unknown): string[] {
+  const codes = list(value, 20, (code) => base64url(code, 32, 32)).sort()
+  if (new Set(codes).size < codes.length) throw new LineFault('must not have a code twice')
+  return codes
+}
+
 function counter(value: unknown): number {
   if (Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 32) return Number(value)
   throw new LineFault('must be a whole number of 32 bits')
@@ -207,7 +222,12 @@ function isDeeperThan(levels: number, value: object): boolean {
 function metadata(value: unknown): Record<string, unknown> {
   const members = object(value)
   if (isDeeperThan(METADATA_LEVELS, members)) throw new LineFault(`has more than ${METADATA_LEVELS} levels`)
-  const text = JSON.stringify(members)
+  // Such as 1e999, which JSON.stringify would make null.
+  const text = JSON.stringify(members, (_key, part: unknown) => {
+    if (typeof part === 'number' && !Number.isFinite(part))
+      throw new LineFault('has a number that is too large')
+    return part
+  })
   if (Buffer.byteLength(text) > METADATA_BYTES) throw new LineFault('has more than 16 KiB')
   if (UNSTORABLE.test(text)) throw new LineFault('has a character that cannot be stored')
   return members

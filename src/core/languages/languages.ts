@@ -1,7 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import Negotiator from 'negotiator'
-import { canonicalLocale } from '../../platform/locale.ts'
+import { canonicalLocale, LONGEST_LOCALE, matchingLocale } from '../../platform/locale.ts'
 import { ROOT } from '../../platform/root.ts'
 
 export { type Catalogue, parseCatalogue, type Words } from './catalogue.ts'
@@ -72,14 +72,14 @@ export async function openLanguages(
   const defaultTag = canonicalLocale(defaultLocale) ?? defaultLocale
   if (!languages.has(defaultTag))
     throw new TemplateError('DEFAULT_LOCALE', `there are no texts for ${defaultTag}`)
-  const known = (tag: string): string | undefined =>
-    [tag, tag.split('-')[0] as string].find((candidate) => languages.has(candidate))
+  const tags = [...languages.keys()]
 
   return {
-    tags: [...languages.keys()],
+    tags,
     choose({ locale, acceptLanguage }) {
       for (const wanted of [locale ?? '', ...acceptedBy(acceptLanguage)]) {
-        const found = known(canonicalLocale(wanted) ?? '')
+        const tag = canonicalLocale(wanted)
+        const found = tag && matchingLocale(tag, tags)
         if (found) return found
       }
       return defaultTag
@@ -87,9 +87,8 @@ export async function openLanguages(
     async read(file, parse) {
       const read = [...languages].map(async ([tag, found]) => {
         const paths = found.get(file) as string[]
-        const versions = await Promise.all(paths.map((path) => readFile(path, 'utf8')))
         try {
-          return [tag, parse(versions, tag)] as const
+          return [tag, parse(await Promise.all(paths.map(readText)), tag)] as const
         } catch (error) {
           throw new TemplateError(paths.at(-1) as string, (error as Error).message)
         }
@@ -101,25 +100,47 @@ export async function openLanguages(
   }
 }
 
-/** Every file in the folders of a folder, which are named by languages. */
+/** Every file in the folders of a folder, which are named by languages. Links are followed, hidden files are not texts. */
 async function filesIn(folder: string): Promise<[tag: string, name: string, path: string][]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => {
+  const tags = new Set<string>()
+  const found = []
+  for (const entry of await visible(folder)) {
+    const path = join(folder, entry)
+    if (!(await stat(path)).isDirectory()) continue
+    const tag = canonicalLocale(entry)
+    if (!tag) throw new TemplateError(path, 'is not named by a language, such as de')
+    if (tags.has(tag)) throw new TemplateError(path, 'there is another folder of the same language')
+    tags.add(tag)
+    for (const name of await visible(path))
+      found.push([tag, name, join(path, name)] as [string, string, string])
+  }
+  return found
+}
+
+async function visible(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => {
     throw new TemplateError(folder, 'cannot be read')
   })
-  const named = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-  const found = named.map(async (entry) => {
-    const path = join(folder, entry.name)
-    const tag = canonicalLocale(entry.name)
-    if (!tag) throw new TemplateError(path, 'is not named by a language, such as de')
-    const names = await readdir(path)
-    return names.map((name): [string, string, string] => [tag, name, join(path, name)])
-  })
-  return (await Promise.all(found)).flat()
+  return names.filter((name) => !name.startsWith('.'))
+}
+
+// A byte order mark is left out.
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** @throws {Error} for a text in another encoding. */
+async function readText(path: string): Promise<string> {
+  const bytes = await readFile(path)
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    throw new Error('is not UTF-8')
+  }
 }
 
 /** The first language that the header names, in canonical form; null without one. */
 export function preferredLocale(acceptLanguage: string | undefined): string | null {
-  return acceptedBy(acceptLanguage).flatMap((tag) => canonicalLocale(tag) ?? [])[0] ?? null
+  const tags = acceptedBy(acceptLanguage).flatMap((tag) => canonicalLocale(tag) ?? [])
+  return tags.find((tag) => tag.length <= LONGEST_LOCALE) ?? null
 }
 
 const acceptedBy = (acceptLanguage: string | undefined) =>

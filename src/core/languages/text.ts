@@ -8,6 +8,7 @@ export function fill(text: string, view: object): string {
 /** @throws for a text that Mustache cannot read, or with a variable that is not known. */
 export function requireVariables(texts: readonly string[], known: readonly string[]): void {
   for (const text of texts) {
+    if (text.trim() === '') throw new Error('the text is empty')
     const unknown = namesIn(Mustache.parse(text)).find((name) => !known.includes(name))
     if (unknown) throw new Error(`there is no {{${unknown}}} here, only ${known.join(', ') || 'plain text'}`)
   }
@@ -16,6 +17,7 @@ export function requireVariables(texts: readonly string[], known: readonly strin
 /** The variables of a parsed text, those of its sections included. */
 function namesIn(tokens: readonly unknown[]): string[] {
   return (tokens as [kind: string, name: string, from: number, to: number, inner?: unknown[]][]).flatMap(
-    ([kind, name, , , inner]) => (kind === 'text' ? [] : [name, ...namesIn(inner ?? [])]),
+    ([kind, name, , , inner]) =>
+      kind === 'text' ? [] : [name, ...(Array.isArray(inner) ? namesIn(inner) : [])],
   )
 }

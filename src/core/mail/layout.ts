@@ -1,6 +1,7 @@
 import type { Brand } from '../../platform/brand-settings.ts'
 import { textOn } from '../../platform/color.ts'
 import { escapeHtml } from '../../platform/html.ts'
+import { directionOf } from '../../platform/locale.ts'
 
 /** A mail, in the order of its blocks. Both of its parts are rendered from this, so both are complete. */
 export interface Letter {
@@ -73,7 +74,7 @@ export function layoutHtml(letter: Letter, brand: Brand): string {
     ? `<img src="${escapeHtml(brand.logoUrl)}" alt="${name}" height="32" style="display:block;height:32px">`
     : name
   return `<!doctype html>
-<html lang="${escapeHtml(letter.lang)}">
+<html lang="${escapeHtml(letter.lang)}" dir="${directionOf(letter.lang)}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -84,7 +85,7 @@ export function layoutHtml(letter: Letter, brand: Brand): string {
 </style>
 </head>
 <body style="margin:0;padding:0;background:#f3f4f7">
-<div class="page" style="background:#f3f4f7;padding:32px 16px;${FONT}">
+<div class="page" dir="${directionOf(letter.lang)}" style="background:#f3f4f7;padding:32px 16px;${FONT}">
 <div style="max-width:520px;margin:0 auto">
 <p class="soft" style="margin:0 0 16px;font-weight:600;${SOFT}">${logo}</p>
 <div class="card" style="background:#ffffff;border:1px solid #e3e6ec;border-radius:12px;padding:32px">

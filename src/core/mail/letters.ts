@@ -1,7 +1,7 @@
 import { type Languages, parseCatalogue, requireVariables } from '../languages/languages.ts'
 import { type LetterTemplate, parseLetter } from './letter-template.ts'
 import type { MailTemplate } from './mail-data.ts'
-import { MAIL_TEMPLATES } from './samples.ts'
+import { MAIL_TEMPLATES, SAMPLES } from './samples.ts'
 import { variablesOf } from './variables.ts'
 import { MAIL_WORDS, type MailWords } from './words.ts'
 
@@ -34,6 +34,7 @@ export async function readLetters(languages: Languages): Promise<Letters> {
     const parse = (versions: readonly string[], tag: string) => {
       const template = parseLetter(versions.at(-1) as string)
       requireVariables(template.texts, variablesOf(name))
+      requireLinks(name, template)
       return { tag, template }
     }
     return [name, await languages.read(fileOf(name), parse)] as const
@@ -46,4 +47,18 @@ export async function readLetters(languages: Languages): Promise<Letters> {
       return { name, tag, template, words: words(tag) }
     },
   }
+}
+
+/** The variables that hold a link. */
+const LINKS = ['link', 'resetLink', 'signInUrl']
+
+/** @throws {Error} for a button that leads nowhere, and for a mail without the link that it is about. */
+function requireLinks(name: MailTemplate, { blocks }: LetterTemplate): void {
+  const buttons = blocks.flatMap((block) => (block.kind === 'button' ? [block.variable] : []))
+  const wrong = buttons.find((variable) => !LINKS.includes(variable))
+  if (wrong) throw new Error(`a button cannot lead to {{${wrong}}}, only to ${LINKS.join(', ')}`)
+  const [data = {}] = SAMPLES[name]
+  if ('link' in data && !buttons.includes('link')) throw new Error('it needs a block [button link]')
+  if ('registrations' in data && !blocks.some(({ kind }) => kind === 'choices'))
+    throw new Error('it needs a block [choices]')
 }

@@ -44,8 +44,10 @@ export function renderMail<T extends MailTemplate>(
 
   const rendered = blocks.flatMap((block): LetterBlock[] => {
     if (block.kind === 'facts') return [{ kind: 'facts', facts: describeCircumstances(circumstances, words) }]
-    if (block.kind === 'button')
-      return [{ kind: 'button', label: fill(block.label, view), link: String(view[block.variable]) }]
+    if (block.kind === 'button') {
+      const link = view[block.variable]
+      return link ? [{ kind: 'button', label: fill(block.label, view), link: String(link) }] : []
+    }
     if (block.kind === 'choices')
       return registrations.flatMap(({ link, ...made }) => [
         { kind: 'facts' as const, facts: describeCircumstances(made, words) },

@@ -70,7 +70,11 @@ async function load() {
       const ways = [ENDS, WORD_AND_WORD]
         .map((way) => (way.exec(text) ?? []).slice(1).filter((part) => part !== ''))
         .filter((parts) => parts.length > 1)
+      // `aaaabbbbcccc` is `abc`, and how often each of its characters comes.
+      const runs = text.replace(/(.)\1{2,}/gsu, '$1')
+      const collapsed = runs.length * 2 <= text.length ? guessesOf(runs, words) * text.length : Infinity
       return Math.min(
+        collapsed,
         ...[[text], ...ways].map((parts) => parts.reduce((all, part) => all * guessesOf(part, words), 1)),
       )
     },

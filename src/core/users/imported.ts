@@ -10,6 +10,7 @@ export interface ImportedUser
     | 'email'
     | 'emailVerifiedAt'
     | 'name'
+    | 'locale'
     | 'passwordHash'
     | 'roles'
     | 'disabledAt'
@@ -39,13 +40,13 @@ export async function insertImported(
   const created = await tx.$queryRaw<{ id: string }[]>`
     WITH line AS MATERIALIZED (
       SELECT * FROM jsonb_to_recordset(${rows}::jsonb) AS line (
-        id uuid, email text, "emailVerifiedAt" timestamptz, name text, "passwordHash" text, roles text[],
+        id uuid, email text, "emailVerifiedAt" timestamptz, name text, locale text, "passwordHash" text, roles text[],
         "disabledAt" timestamptz, "resetRequiredAt" timestamptz, "createdAt" timestamptz, "lineHash" text,
         metadata jsonb)
     ), created AS (
-      INSERT INTO users (id, email, email_verified_at, name, password_hash, roles, disabled_at, reset_required_at,
+      INSERT INTO users (id, email, email_verified_at, name, locale, password_hash, roles, disabled_at, reset_required_at,
         created_at, updated_at)
-      SELECT id, email, "emailVerifiedAt", name, "passwordHash", roles, "disabledAt", "resetRequiredAt", "createdAt",
+      SELECT id, email, "emailVerifiedAt", name, locale, "passwordHash", roles, "disabledAt", "resetRequiredAt", "createdAt",
         ${now} FROM line
       ON CONFLICT DO NOTHING RETURNING id
     ), known AS (

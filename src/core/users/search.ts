@@ -1,7 +1,7 @@
 import type { Queryable } from '../../platform/database.ts'
 import { partialSpellings } from '../../platform/email-address.ts'
 import type { User } from '../../platform/generated/client.ts'
-import { spellName } from './name.ts'
+import { spellName } from '../../platform/name.ts'
 
 export interface SearchPage {
   /** Part of an address or name, in any case; all users when it is empty. */

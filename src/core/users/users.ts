@@ -16,7 +16,6 @@ export {
   pageOfUsers,
   readMetadata,
 } from './imported.ts'
-export { isName, spellName } from './name.ts'
 export { listUnusual, respellAddress, type StoredAddress } from './respell.ts'
 export type { User }
 

@@ -2,6 +2,7 @@ import formbody from '@fastify/formbody'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../config.ts'
 import { createInboxMailer, type InboxMailer } from '../../core/mail/mail.ts'
+import { Problem } from '../../core/problems/problems.ts'
 import { INBOX_CSP, inboxPage } from './page.ts'
 
 export interface DevInboxDeps {
@@ -19,7 +20,7 @@ export default async function devInbox(app: FastifyInstance, { inbox }: DevInbox
       .type('text/html; charset=utf-8')
       .header('cache-control', 'no-store')
       .header('content-security-policy', INBOX_CSP)
-      .header('referrer-policy', 'no-referrer')
+      .header('referrer-policy', 'same-origin')
       .header('x-content-type-options', 'nosniff')
       .send(page)
   })
@@ -27,7 +28,10 @@ export default async function devInbox(app: FastifyInstance, { inbox }: DevInbox
   await app.register(async (scope) => {
     // The form has no fields.
     await scope.register(formbody)
-    scope.post('/dev/inbox/clear', { schema: { hide: true } }, async (_request, reply) => {
+    scope.post('/dev/inbox/clear', { schema: { hide: true } }, async (request, reply) => {
+      // A page of any website can send a form.
+      const site = request.headers['sec-fetch-site'] ?? 'none'
+      if (site !== 'same-origin' && site !== 'none') throw new Problem('origin_not_allowed')
       await inbox.clear()
       return reply.redirect('/dev/inbox', 303)
     })

@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { spellName } from '../../core/users/users.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import {
@@ -16,6 +15,7 @@ import {
   User,
 } from '../../http/schemas.ts'
 import { canonicalLocale } from '../../platform/locale.ts'
+import { spellName } from '../../platform/name.ts'
 import { type ChangePasswordUses, changePassword } from './change-password.ts'
 import { type DeleteAccountUses, deleteAccount } from './delete-account.ts'
 import { createProfiles, type ProfilesUses } from './profile.ts'

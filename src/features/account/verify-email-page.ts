@@ -1,5 +1,5 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import { alert, type PageContent, type PageWriter, tokenForm } from '../../http/page.ts'
+import type { FastifyRequest } from 'fastify'
+import { accountField, alert, type PageContent, type PageWriter, tokenForm } from '../../http/page.ts'
 import { newPasswordField } from '../../http/password-field.ts'
 
 export interface ProofPage {
@@ -7,28 +7,30 @@ export interface ProofPage {
   action: string
   /** Of the mailed link. */
   token: string
-  /** What was wrong with the last attempt, as HTML. */
-  fault?: string | undefined
+  /** Of the registration, as people read it. */
+  email: string
+  /** What was wrong with the last attempt, as HTML, and with which field. */
+  fault?: { field: 'password' | 'new_password'; text: string } | undefined
   /** Of a new password, in characters. */
   minLength: number
 }
 
-/** Lets the form of a page say its origin when it is posted: only then does its cookie count. */
-export const sayOrigin = (reply: FastifyReply): FastifyReply => reply.header('referrer-policy', 'same-origin')
-
 /** Asks for the password of the registration, or for a new one. Works without JavaScript. */
 export function proofPage(
   writer: PageWriter,
-  { action, token, fault = '', minLength }: ProofPage,
+  { action, token, email, fault, minLength }: ProofPage,
 ): PageContent {
   const { say } = writer
-  const known = `<label for="password">${say('registration_proof.password')}</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>`
-  const chosen = newPasswordField(writer, { name: 'new_password', minLength })
+  const faultOf = (field: string) => (fault?.field === field ? fault.text : '')
+  const known = `${accountField(writer, email, 'known')}
+<label for="password">${say('registration_proof.password')}</label>
+<input id="password" name="password" type="password" autocomplete="current-password" aria-describedby="fault-known" required>
+${alert(faultOf('password'), 'fault-known')}`
+  const chosen = `${accountField(writer, email, 'new')}
+${newPasswordField(writer, { name: 'new_password', minLength, fault: faultOf('new_password'), isNewAccount: true })}`
   return {
     title: say('registration_proof.title'),
-    body: `${alert(fault)}
-<p>${say('registration_proof.text')}</p>
+    body: `<p>${say('registration_proof.text')}</p>
 ${tokenForm({ action, token, fields: known, button: say('registration_proof.button') })}
 <p>${say('registration_proof.other_text')}</p>
 ${tokenForm({ action, token, fields: chosen, button: say('registration_proof.other_button') })}`,
@@ -36,7 +38,7 @@ ${tokenForm({ action, token, fields: chosen, button: say('registration_proof.oth
 }
 
 /** A text that a form has sent; the empty string without one. */
-export function sent({ body }: FastifyRequest, name: 'token' | 'password'): string {
+export function sent({ body }: FastifyRequest, name: 'token' | 'password' | 'new_password'): string {
   const text = (body as Record<string, unknown> | undefined)?.[name]
   return typeof text === 'string' ? text : ''
 }

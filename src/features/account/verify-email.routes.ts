@@ -1,6 +1,6 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Uses } from '../../core/uses.ts'
 import { brokenLink, FormQuery, LinkQuery } from '../../http/link-page.ts'
@@ -12,8 +12,9 @@ import { OneTimeToken, Password, RegistrationToken, strict } from '../../http/sc
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { wantsPage } from '../../http/wants-page.ts'
+import { shownAddress } from '../../platform/email-address.ts'
 import { checkVerificationLink, type VerifyEmailUses, verifyEmail } from './verify-email.ts'
-import { proofPage, sayOrigin, sent } from './verify-email-page.ts'
+import { type ProofPage, proofPage, sent } from './verify-email-page.ts'
 
 export type VerifyEmailRoutesUses = VerifyEmailUses &
   Uses<'passwordPolicy'> & { origins: TrustedOrigins; cookies: SessionCookies }
@@ -47,31 +48,31 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
 
   const { minLength } = passwordPolicy
 
-  /** `fault` is HTML. */
-  const askForProof = (request: FastifyRequest, reply: FastifyReply, fault?: string) => {
-    sayOrigin(reply)
+  async function askForProof(request: FastifyRequest, fault?: ProofPage['fault']) {
     const writer = pageWriter(request)
     const token = sent(request, 'token')
-    return proofPage(writer, { action: writer.path(PATH), token, fault, minLength })
+    const email = shownAddress(await checkVerificationLink(uses, token))
+    return proofPage(writer, { action: writer.path(PATH), token, email, fault, minLength })
   }
+  /** What was wrong with the password that was sent. */
+  const refused = (request: FastifyRequest, text: string) =>
+    askForProof(request, { field: sent(request, 'new_password') ? 'new_password' : 'password', text })
   const problemPages: ProblemPages = {
     token_invalid: broken,
     // Either the link was cut off, or a password is longer than any rule allows.
-    validation_failed: (problem, request, reply) => {
+    validation_failed: (problem, request) => {
       const isPassword = problem.members.errors?.some(({ pointer }) => pointer.endsWith('password'))
       return isPassword && sent(request, 'token')
-        ? askForProof(request, reply, pageWriter(request).say('password.unusable'))
+        ? refused(request, pageWriter(request).say('password.unusable'))
         : broken(problem, request)
     },
-    registration_proof_required(_problem, request, reply) {
-      const isWrong = sent(request, 'password') !== ''
-      const { say } = pageWriter(request)
-      return askForProof(request, reply, isWrong ? say('registration_proof.wrong_password') : undefined)
+    registration_proof_required(_problem, request) {
+      if (sent(request, 'password') === '') return askForProof(request)
+      return refused(request, pageWriter(request).say('registration_proof.wrong_password'))
     },
-    password_too_weak: ({ members }, request, reply) =>
-      askForProof(request, reply, passwordAdvice(pageWriter(request), members, minLength)),
-    overloaded: (_problem, request, reply) =>
-      askForProof(request, reply, pageWriter(request).say('password.busy')),
+    password_too_weak: ({ members }, request) =>
+      refused(request, passwordAdvice(pageWriter(request), members, minLength, true)),
+    overloaded: (_problem, request) => refused(request, pageWriter(request).say('password.busy')),
   }
 
   app.get(
@@ -98,7 +99,7 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
         action: path(PATH),
         token,
       })
-      return sendPage(sayOrigin(reply), 200, content)
+      return sendPage(reply, 200, content)
     },
   )
 

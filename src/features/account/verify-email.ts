@@ -48,12 +48,14 @@ export async function verifyEmail(
   if (!userId || !(await isRepetition(uses, userId, proof, context))) await refuse('token_invalid')
 }
 
-/** Whether the link belongs to a registration, without using it. @throws `token_invalid`. */
+/** The address whose registration the link belongs to, without using it. @throws `token_invalid`. */
 export async function checkVerificationLink(
   { db, registrations }: Pick<VerifyEmailUses, 'db' | 'registrations'>,
   link: string,
-): Promise<void> {
-  if (!(await registrations.findByLink(db, link))) throw new Problem('token_invalid')
+): Promise<string> {
+  const registration = await registrations.findByLink(db, link)
+  if (!registration) throw new Problem('token_invalid')
+  return registration.email
 }
 
 /** The account that the proof allows; null if it proves nothing. */

@@ -1,7 +1,7 @@
 import type { RequestContext } from '../../core/events/events.ts'
-import { spellName } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import { cutPage, pageOf } from '../../http/cursor.ts'
+import { spellName } from '../../platform/name.ts'
 import { presentAccount } from './account.ts'
 import type { AdminUses } from './change-account.ts'
 

@@ -3,7 +3,6 @@ import type { RegistrationResponseJSON } from '@simplewebauthn/server'
 import { type Static, Type } from 'typebox'
 import type { PasskeyView } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import { spellName } from '../../core/users/users.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import {
@@ -16,6 +15,7 @@ import {
   strict,
   Uuid,
 } from '../../http/schemas.ts'
+import { spellName } from '../../platform/name.ts'
 import { type AddPasskeyUses, addPasskey, offerPasskey } from './add-passkey.ts'
 import { CreationChallenge, NewCredential } from './passkey-schemas.ts'
 import { type RemovePasskeyUses, removePasskey } from './remove-passkey.ts'

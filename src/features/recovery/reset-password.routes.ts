@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 import { isProblem } from '../../core/problems/problems.ts'
 import { brokenLink, FormQuery, LinkQuery, usedLink } from '../../http/link-page.ts'
 import {
+  accountField,
   confirmation,
   consumes,
   Page,
@@ -18,7 +19,6 @@ import { contextOf } from '../../http/request-context.ts'
 import { NoContent, OneTimeToken, Password, strict } from '../../http/schemas.ts'
 import { wantsPage } from '../../http/wants-page.ts'
 import { shownAddress } from '../../platform/email-address.ts'
-import { escapeHtml } from '../../platform/html.ts'
 import { FORGOT_PASSWORD } from './forgot-password.routes.ts'
 import { readResetLink } from './read-reset-link.ts'
 import { type ResetPasswordUses, resetPassword } from './reset-password.ts'
@@ -100,9 +100,7 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
       action: path(RESET_PASSWORD),
       button: say('reset_password.button'),
       token,
-      // Without a name the address is not sent. It tells password managers whose password this is.
-      fields: `<label for="username">${say('reset_password.account')}</label>
-<input id="username" type="text" value="${escapeHtml(shownAddress(email))}" autocomplete="username" readonly>
+      fields: `${accountField(writer, shownAddress(email))}
 ${newPasswordField(writer, { name: 'password', minLength, fault })}`,
     })
   }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { stat, writeFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
-import { isName, spellName } from '../../../src/core/users/users.ts'
+import { isName, spellName } from '../../../src/platform/name.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { transfers } from '../../support/import.ts'
 import { check } from '../../support/property.ts'
@@ -104,6 +104,7 @@ const personName = text({ minLength: 1, maxLength: 20 }).filter(isName).map(spel
 const account = fc.record({
   email_verified: fc.boolean(),
   name: fc.option(personName),
+  locale: fc.option(fc.constantFrom('de', 'de-AT', 'zh-Hant-TW')),
   password_hash: fc.option(passwordHash),
   roles: fc.uniqueArray(fc.constantFrom('admin', 'editor', 'rôle', 'x-1'), { maxLength: 3 }),
   created_at: time,

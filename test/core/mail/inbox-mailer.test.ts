@@ -85,6 +85,10 @@ t.test('the page shows mails without running their content', async (t) => {
   t.notMatch(page.body, 'http-equiv="refresh"')
   const json = (await app.inject('/dev/inbox.json')).json()
   t.match(json, { mails: [{ id: 'b' }, { id: 'a', to: 'ann@example.test', text: /token=abc&x=1/ }] })
+  const ofStranger = { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }
+  for (const headers of [ofStranger, { 'sec-fetch-site': 'same-site' }])
+    t.not((await app.inject({ method: 'POST', url: '/dev/inbox/clear', headers })).statusCode, 303)
+  t.equal((await inbox.list()).length, 2)
   const cleared = await app.inject({ method: 'POST', url: '/dev/inbox/clear' })
   t.equal(cleared.statusCode, 303)
   t.match((await app.inject('/dev/inbox.json')).json(), { mails: [] })

@@ -28,7 +28,7 @@ t.test('every mail can be rendered in every language', async (t) => {
     for (const template of MAIL_TEMPLATES) {
       for (const data of SAMPLES[template]) {
         const { text, html, subject } = renderMail(letters.get(template, tag), data, brand)
-        t.match(html, `<html lang="${tag}">`)
+        t.match(html, `<html lang="${tag}" dir="ltr">`)
         for (const part of [text, html, subject])
           t.notMatch(part, /undefined|NaN|\{\{|\[object/, `${tag} ${template}`)
       }

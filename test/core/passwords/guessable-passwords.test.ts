@@ -35,6 +35,8 @@ t.test(
       'aaaaaaaaaaaa',
       '111111111111',
       'Password1234!',
+      'aaaabbbbcccc',
+      'qqqqwwwweeee',
       'Winter2025!!!',
       'Monday2025!!!',
       'P@ssw0rd1234!',
@@ -279,7 +281,7 @@ t.test('whatever the password, it is judged in short pieces, and other work runs
   checks.length = 0
   const weak = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(32)).join('')
   t.strictSame(await reasons(weak), ['easily_guessed'])
-  t.equal(checks.length, 4)
+  t.equal(checks.length, 8, 'each piece, and what it repeats')
   t.ok(turns >= 3)
   checks.length = 0
   const strong = '4@8({[<6|)39&#1!><7^/2n0()_u$5+vw%z'.repeat(4).slice(0, 128)

@@ -25,7 +25,7 @@ async function setUp() {
 
 t.test('an account keeps the language of its registration until it chooses another', async (t) => {
   const { bearer, registration, subjectOf } = await setUp()
-  t.match(registration?.html, '<html lang="de">')
+  t.match(registration?.html, '<html lang="de" dir="ltr">')
   t.equal((await server.call('GET', '/me', { bearer })).body.locale, 'de-AT')
   t.match(await subjectOf({ 'accept-language': 'en' }), /Passwort/)
   t.match((await change(bearer, { locale: 'en' })).body, { locale: 'en', name: 'Ada' })

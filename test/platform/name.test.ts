@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { isName, spellName } from '../../../src/core/users/name.ts'
-import { check } from '../../support/property.ts'
-import { anyCharacter, charactersOf } from '../../support/spellings.ts'
+import { isName, spellName } from '../../src/platform/name.ts'
+import { check } from '../support/property.ts'
+import { anyCharacter, charactersOf } from '../support/spellings.ts'
 
 const REAL = [
   'Ada',
