@@ -12,6 +12,7 @@ import { pages } from './features/pages/pages.plugin.ts'
 import { recovery } from './features/recovery/recovery.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
+import { clientAddress } from './http/client-address.ts'
 import { createDeviceTokens } from './http/device-tokens.ts'
 import { input } from './http/input.ts'
 import { createLimits } from './http/limits.ts'
@@ -29,6 +30,7 @@ import { createTokenResponse } from './http/token-response.ts'
 import { createTrustedOrigins } from './http/trusted-origin.ts'
 import { type Clock, systemClock } from './platform/clock.ts'
 import { createLog } from './platform/log.ts'
+import { createTrustHop } from './platform/trusted-proxies.ts'
 import { openServices } from './services.ts'
 import { readTexts } from './texts.ts'
 
@@ -63,7 +65,6 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: () => randomUUID(),
-    trustProxy: trusted(config.trustProxy),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_MS,
     frameworkErrors,
@@ -82,6 +83,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   const limits = createLimits(services, config.routeBudgets, config.rateLimits)
+  const trusts = createTrustHop(config.trustProxy)
+  await app.register(clientAddress, { trusts })
   await app.register(problemDetails)
   await app.register(builtInPages, { brand: config.brand, texts: texts.pages })
   await app.register(securityHeaders, { https: publicUrl.startsWith('https://') })
@@ -126,9 +129,4 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   app.addHook('onReady', start)
   app.addHook('onClose', stop)
   return Object.assign(app, { services, compileSchemas })
-}
-
-/** A number counts the proxies in front of the server; text lists their addresses or networks. */
-function trusted(proxies: Config['trustProxy']) {
-  return typeof proxies === 'number' ? (_address: string, hop: number) => hop < proxies : proxies
 }

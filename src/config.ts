@@ -143,7 +143,7 @@ export function loadConfig(env: Environment): Config {
     brand: { ...readLook(env, read), name: appName, url: appUrl ?? publicUrl, signInUrl },
     texts: readTextSettings(env, read),
     allowedOrigins,
-    trustProxy: readTrustProxy(read),
+    trustProxy: readTrustProxy(read, production),
     databaseUrl: readDatabaseUrl(env, read),
     ...readRedis(env, read),
     redisIncarnation: production ? undefined : env.REDIS_INCARNATION || undefined,

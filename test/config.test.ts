@@ -1,9 +1,9 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import proxyAddr from '@fastify/proxy-addr'
 import t from 'tap'
 import { ConfigError, loadConfig } from '../src/config.ts'
+import { createTrustHop } from '../src/platform/trusted-proxies.ts'
 
 type Environment = Record<string, string | undefined>
 
@@ -431,7 +431,7 @@ t.test('TRUST_PROXY accepts a flag, a number of hops or addresses', async (t) =>
   t.equal(trust('2'), 2)
   for (const places of ['10.0.0.0/8', '::1', 'loopback, fd00::/8,192.0.2.1', 'linklocal,uniquelocal']) {
     t.equal(trust(places), places)
-    t.doesNotThrow(() => proxyAddr.compile(places.split(',').map((place) => place.trim())), places)
+    t.doesNotThrow(() => createTrustHop(places), places)
   }
   for (const value of [
     'maybe',
@@ -445,6 +445,12 @@ t.test('TRUST_PROXY accepts a flag, a number of hops or addresses', async (t) =>
   ]) {
     t.match(faultsOf({ ...DEVELOPMENT, TRUST_PROXY: value }), [/^TRUST_PROXY must be/], value)
   }
+})
+
+t.test('TRUST_PROXY=true would believe anybody, so production refuses it', async (t) => {
+  t.match(faultsOf({ ...PRODUCTION, TRUST_PROXY: 'true' }), [/^TRUST_PROXY=true would believe/])
+  for (const value of ['false', '0', '1', '10.0.0.0/8'])
+    t.doesNotThrow(() => loadConfig({ ...PRODUCTION, TRUST_PROXY: value }), value)
 })
 
 t.test('MAIL_FROM and MAIL_REPLY_TO hold one address each', async (t) => {

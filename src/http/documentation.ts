@@ -11,6 +11,7 @@ import {
   SESSION_ENDED_REASONS,
 } from '../core/reasons/reasons.ts'
 import { VERSION } from '../platform/version.ts'
+import { MAX_FAULTS } from './problem-details.ts'
 import { policyProblems } from './route-policy.ts'
 import { oneOf } from './schemas.ts'
 
@@ -50,7 +51,8 @@ const ProblemDocument = Type.Object(
     ),
     errors: Type.Optional(
       Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }), {
-        description: 'With `validation_failed`: one entry for each fault, with a JSON pointer',
+        description: 'With `validation_failed`: one entry for each of the first faults, with a JSON pointer',
+        maxItems: MAX_FAULTS,
       }),
     ),
   },

@@ -19,10 +19,8 @@ const OF_REFUSALS: ReadonlySet<LimitName> = new Set([
   'logout',
   'verify_email',
   'unlock',
-  'keep_factors',
   'confirm_email_change',
   'reset_password',
-  'password_check',
 ])
 
 declare module 'fastify' {

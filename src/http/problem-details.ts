@@ -144,14 +144,15 @@ function toProblem(error: FastifyError | Problem): Problem {
   if (isStoreUnavailable(error)) return new Problem('unavailable', { retryAfter: 1 }, { cause: error })
   if (error instanceof Overloaded) return new Problem('overloaded', { retryAfter: error.retryAfter })
   if (error.validation) {
-    const errors = error.validation.map((fault) => {
+    const errors = error.validation.slice(0, MAX_FAULTS).map((fault) => {
       const named = fault.params.missingProperty ?? fault.params.additionalProperty
       const pointer = `${fault.instancePath}${named === undefined ? '' : `/${escapePointer(String(named))}`}`
       return { pointer, detail: explain(fault) }
     })
     const part = PARTS[error.validationContext ?? ''] ?? 'request'
+    const more = error.validation.length - errors.length
     return new Problem('validation_failed', {
-      detail: `The ${part} is not valid.`,
+      detail: `The ${part} is not valid.${more > 0 ? ` ${more} further faults are not listed.` : ''}`,
       errors,
     })
   }
@@ -165,6 +166,9 @@ function toProblem(error: FastifyError | Problem): Problem {
   }
   return new Problem('internal_error', {}, { cause: error })
 }
+
+/** The faults that one answer lists. */
+export const MAX_FAULTS = 20
 
 const PARTS: Record<string, string> = {
   body: 'body',

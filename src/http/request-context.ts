@@ -1,12 +1,10 @@
-import { isIP } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import type { RequestContext } from '../core/events/events.ts'
 
 /** The context of a request, for audit events and the list of sessions. */
 export function contextOf({ ip, headers, id }: FastifyRequest): RequestContext {
-  // Behind a careless proxy the client chooses this value, so anything that is not an address is dropped.
   return {
-    ip: isIP(ip) ? ip : 'unknown',
+    ip,
     userAgent: headers['user-agent']?.slice(0, 256),
     requestId: id,
     acceptLanguage: headers['accept-language']?.slice(0, 256),

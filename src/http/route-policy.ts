@@ -11,8 +11,11 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may call the route; anyone without it. */
     auth?: 'user' | { admin: AdminAction }
-    /** The budget from which each call takes a point. */
-    limit?: LimitName
+    /**
+     * The budget from which each call takes a point; `in_handler` if the route itself takes points. A route without it
+     * only reads.
+     */
+    limit?: LimitName | 'in_handler'
     /**
      * Names a budget of its own for a request that the shared one refuses, such as that of a known device; null if it
      * has none. It is asked only then, and once the body is valid.
@@ -41,7 +44,10 @@ export const routePolicy = fp(
 
     app.addHook('onRoute', (route) => {
       const { auth, limit, ownBudget, cache } = route.config ?? {}
-      const take = limit && services.limits[limit]
+      if (!limit && MUTATING.some((method) => route.method.includes(method))) {
+        throw new Error(`${route.method} ${route.url} has no limit: anybody could fill the database with it`)
+      }
+      const take = limit && limit !== 'in_handler' && services.limits[limit]
       route.onRequest = [
         ...(auth ? [authenticate] : []),
         ...(take ? [ownBudget ? tryToTake(take) : takeShared(take)] : []),
@@ -56,6 +62,8 @@ export const routePolicy = fp(
     })
   },
 )
+
+const MUTATING = ['POST', 'PUT', 'PATCH', 'DELETE']
 
 // Fastify passes hooks more arguments than these.
 const takeShared = (take: TakePoint) => (request: FastifyRequest, reply: FastifyReply) => take(request, reply)
@@ -93,6 +101,6 @@ export function policyProblems({ config }: RouteOptions): ProblemCode[] {
   return [
     ...(auth ? (['access_token_invalid'] as const) : []),
     ...(typeof auth === 'object' ? (['administrators_only', 'second_factor_needed'] as const) : []),
-    ...(limit ? (['too_many_attempts'] as const) : []),
+    ...(limit && limit !== 'in_handler' ? (['too_many_attempts'] as const) : []),
   ]
 }

@@ -20,6 +20,9 @@ const DEFAULTS = {
   logout: per(60),
   /** For every call that asks for the password again. */
   password_check: per(20),
+  change_account: per(60),
+  /** Apart from the above, so that nothing else keeps a person from signing out. */
+  end_sessions: per(120),
   passkey: per(30),
   change_email: per(20),
   confirm_email_change: per(30),

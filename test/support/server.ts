@@ -104,7 +104,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     extraRoutes: inboxRoutes(config),
     ...(options.clock ? { clock: options.clock } : {}),
   })
-  await app.listen({ port: 0, host: '127.0.0.1' })
+  await app.listen({ port: 0, host: options.env?.HOST ?? '127.0.0.1' })
   const checkDocumented = documentedProblems(await app.openapi())
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
   const redis = new Redis(redisUrl)

@@ -28,13 +28,17 @@ export default async function devInbox(app: FastifyInstance, { inbox }: DevInbox
   await app.register(async (scope) => {
     // The form has no fields.
     await scope.register(formbody)
-    scope.post('/dev/inbox/clear', { schema: { hide: true } }, async (request, reply) => {
-      // A page of any website can send a form.
-      const site = request.headers['sec-fetch-site'] ?? 'none'
-      if (site !== 'same-origin' && site !== 'none') throw new Problem('origin_not_allowed')
-      await inbox.clear()
-      return reply.redirect('/dev/inbox', 303)
-    })
+    scope.post(
+      '/dev/inbox/clear',
+      { config: { limit: 'public' }, schema: { hide: true } },
+      async (request, reply) => {
+        // A page of any website can send a form.
+        const site = request.headers['sec-fetch-site'] ?? 'none'
+        if (site !== 'same-origin' && site !== 'none') throw new Problem('origin_not_allowed')
+        await inbox.clear()
+        return reply.redirect('/dev/inbox', 303)
+      },
+    )
   })
 
   app.get('/dev/inbox.json', { schema: { hide: true } }, async (_request, reply) => {

@@ -39,7 +39,7 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
   app.patch(
     '/me',
     {
-      config: { auth: 'user' },
+      config: { auth: 'user', limit: 'change_account' },
       schema: {
         tags,
         summary: 'Change your account',

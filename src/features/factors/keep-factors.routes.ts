@@ -15,7 +15,7 @@ export const keepFactorsRoutes: FastifyPluginAsyncTypebox<KeepFactorsRoutesUses>
   app.delete(
     '/auth/mfa/reset',
     {
-      config: { auth: 'user' },
+      config: { auth: 'user', limit: 'change_account' },
       schema: {
         tags,
         summary: 'Keep your second factors, if an administrator has asked to remove them',

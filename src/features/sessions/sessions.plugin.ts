@@ -66,6 +66,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
   app.post(
     '/auth/refresh',
     {
+      config: { limit: 'in_handler' },
       schema: {
         tags,
         summary: 'Rotate the refresh token',
@@ -129,7 +130,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
   app.post(
     '/auth/logout-all',
     {
-      config: { auth: 'user' },
+      config: { auth: 'user', limit: 'end_sessions' },
       schema: {
         tags,
         summary: 'End every session',
@@ -162,7 +163,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
   app.delete(
     '/auth/sessions/:id',
     {
-      config: { auth: 'user' },
+      config: { auth: 'user', limit: 'end_sessions' },
       schema: {
         tags,
         summary: 'End one session',
@@ -183,7 +184,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
   app.delete(
     '/auth/sessions',
     {
-      config: { auth: 'user' },
+      config: { auth: 'user', limit: 'end_sessions' },
       schema: {
         tags,
         summary: 'End every other session',
