@@ -13,6 +13,7 @@ import { recovery } from './features/recovery/recovery.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
 import { clientAddress } from './http/client-address.ts'
+import { limitConnections, TIME_LIMITS } from './http/connection-limits.ts'
 import { createDeviceTokens } from './http/device-tokens.ts'
 import { input } from './http/input.ts'
 import { createLimits } from './http/limits.ts'
@@ -49,8 +50,6 @@ export interface AppOptions {
 }
 
 const BODY_LIMIT = 16 * 1024
-// The time limit to receive a whole request: 16 KiB over a very slow connection.
-const REQUEST_MS = 10_000
 
 /** Registers every feature. Closing the app waits for work in flight and closes the connections to the stores. */
 export async function buildApp(config: Config, options: AppOptions = {}) {
@@ -66,7 +65,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: () => randomUUID(),
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_MS,
+    ...TIME_LIMITS,
     frameworkErrors,
     clientErrorHandler,
     schemaController: { compilersFactory },
@@ -84,6 +83,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 
   const limits = createLimits(services, config.routeBudgets, config.rateLimits)
   const trusts = createTrustHop(config.trustProxy)
+  limitConnections(app.server, trusts)
   await app.register(clientAddress, { trusts })
   await app.register(problemDetails)
   await app.register(builtInPages, { brand: config.brand, texts: texts.pages })

@@ -1,6 +1,7 @@
 import fastify, { type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { Uses } from '../../core/uses.ts'
+import { TIME_LIMITS } from '../../http/connection-limits.ts'
 import { problemDetails } from '../../http/problem-details.ts'
 
 export type MetricsUses = Uses<'metrics'> & {
@@ -18,7 +19,7 @@ export async function metricsRoutes(
   if (port === 'same') serveMetrics(app, metrics)
   if (typeof port !== 'number') return
   // A scraper keeps its connection open between scrapes; closing must not wait for it.
-  const own = fastify({ bodyLimit: 1024, requestTimeout: 10_000, forceCloseConnections: true })
+  const own = fastify({ bodyLimit: 1024, ...TIME_LIMITS, forceCloseConnections: true })
   await own.register(problemDetails)
   serveMetrics(own, metrics)
   app.addHook('onReady', async () => {
