@@ -28,6 +28,9 @@ export function createTransact(db: Database): Transact {
   }
 }
 
+/** Whether `transact` opened it, so that effects can be registered. */
+export const isTransaction = (db: Queryable): db is Transaction => effectsOf.has(db)
+
 /** Registers an effect that runs once this transaction has committed, and only then. */
 export function afterCommit(tx: Transaction, effect: Effect): void {
   effectsOf.get(tx)?.push(effect)

@@ -61,9 +61,10 @@ async function audit(context: AdminContext, { about, json, limit, find }: Questi
     context.actor,
     context.requestContext,
   )
-  printList(events, json, ({ at, type, outcome, reason, user_id: account, actor, ip }) => {
+  printList(events, json, ({ at, type, outcome, reason, user_id: account, actor, ip, count }) => {
     const by = actor ? `by ${actor}` : ip && `from ${ip}`
-    return line([at, type, outcome, reason, account && `account ${account}`, by])
+    const times = count > 1 ? `${count} times within a minute` : null
+    return line([at, type, outcome, reason, account && `account ${account}`, by, times])
   })
   printRemainder(more, limit)
 }

@@ -4,8 +4,10 @@ import type { Queryable } from '../../platform/database.ts'
 import { createDropReport } from '../../platform/drop-report.ts'
 import { Prisma, type AuditEvent as StoredEvent } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
+import { afterCommit, isTransaction } from '../../platform/transact.ts'
 import type { EventType, Outcome, WhatHappened } from './event-types.ts'
 import { type EventQuery, listEvents } from './list.ts'
+import { createTally } from './tally.ts'
 
 export {
   type AdminAction,
@@ -40,7 +42,10 @@ export type PendingAuditEvent = AuditEvent & { familyHash?: string }
 
 /** The owner of the table `audit_events`. */
 export interface Events extends Background {
-  /** Writes events in the transaction that causes them. */
+  /**
+   * Writes events in the transaction that causes them. Those of nobody, with neither a user nor an actor, are only
+   * counted: within a second after the commit or, without a transaction, before this resolves.
+   */
   record(db: Queryable, events: AuditEvent | readonly AuditEvent[], context: RequestContext): Promise<void>
   /**
    * SQL that writes those of these events for which a condition on `r.type` holds, for a statement that causes one of
@@ -78,6 +83,7 @@ export function openEvents(
 ): Events {
   const { db, databaseBreaker, clock, log, metrics } = deps
   const full = createDropReport('audit_events', deps)
+  const tally = createTally(deps)
   let pending: { row: Row; familyHash: string | undefined }[] = []
 
   function toRow(event: AuditEvent, context: RequestContext): Row {
@@ -96,6 +102,10 @@ export function openEvents(
     }
   }
 
+  function countAll(rows: readonly Row[]): void {
+    for (const row of rows) if (!isOfSomebody(row)) tally.add(row, row.at)
+  }
+
   async function attribute(batch: typeof pending) {
     const hashes = [...new Set(batch.flatMap(({ familyHash }) => familyHash ?? []))]
     const owners = hashes.length > 0 ? await deps.findOwners(db, hashes) : new Map<string, object>()
@@ -107,7 +117,9 @@ export function openEvents(
     while (pending.length > 0) {
       const batch = pending.splice(0, SLICE)
       try {
-        await insert(db, await attribute(batch))
+        const rows = await attribute(batch)
+        await insert(db, rows.filter(isOfSomebody))
+        countAll(rows)
       } catch (error) {
         pending = batch.concat(pending)
         full.dropped(pending.splice(MAX_PENDING).length)
@@ -135,11 +147,13 @@ export function openEvents(
     async record(tx, events, context) {
       const all = [events].flat()
       for (const event of all) metrics.countAuthEvent(event)
-      if (all.length > 0)
-        await insert(
-          tx,
-          all.map((event) => toRow(event, context)),
-        )
+      const rows = all.map((event) => toRow(event, context))
+      const owned = rows.filter(isOfSomebody)
+      await insert(tx, owned)
+      if (owned.length === rows.length) return
+      if (isTransaction(tx)) return afterCommit(tx, () => countAll(rows))
+      countAll(rows)
+      await tally.flush()
     },
     insertion: (events, context, condition) =>
       insertion(
@@ -149,18 +163,25 @@ export function openEvents(
     count: metrics.countAuthEvent,
     recordSoon(event, context) {
       metrics.countAuthEvent(event)
-      if (pending.length >= MAX_PENDING) full.dropped()
-      else pending.push({ row: toRow(event, context), familyHash: event.familyHash })
+      const { familyHash } = event
+      const row = toRow(event, context)
+      if (!familyHash && !isOfSomebody(row)) tally.add(row, row.at)
+      else if (pending.length >= MAX_PENDING) full.dropped()
+      else pending.push({ row, familyHash })
     },
     list: listEvents,
     countSince: (tx, userId, what, since) =>
       tx.auditEvent.count({ where: { userId, ...what, at: { gt: since } } }),
-    start: writer.start,
+    start() {
+      writer.start()
+      tally.start()
+    },
     async stop() {
       await writer.stop()
       await writePending().catch((error: Error) =>
         log.error({ reason: error.name, lost: pending.length }, 'audit events could not be written'),
       )
+      await tally.stop()
     },
   }
 }
@@ -180,8 +201,11 @@ interface Row {
   actor: string | null
 }
 
+/** A row that is about an account, or says who acted. */
+const isOfSomebody = ({ userId, actor }: Row) => userId !== null || actor !== null
+
 async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {
-  await db.$executeRaw(insertion(rows, Prisma.sql`TRUE`))
+  if (rows.length > 0) await db.$executeRaw(insertion(rows, Prisma.sql`TRUE`))
 }
 
 // One parameter for any number of rows: Prisma would compile a statement with thousands of parameters.

@@ -35,6 +35,11 @@ const Event = Type.Object({
   ip: Nullable,
   user_agent: Nullable,
   request_id: Nullable,
+  count: Type.Integer({
+    description:
+      'How often it happened within the minute that begins at `at`. More than 1 only for events that are about no account, ' +
+      'of which nothing else is kept',
+  }),
 })
 
 const commands = {

@@ -32,6 +32,7 @@ export async function listAudit(
       ip: row.ip,
       user_agent: row.userAgent,
       request_id: row.requestId,
+      count: row.count,
     }))
     return { events: shown, next_cursor: next }
   })

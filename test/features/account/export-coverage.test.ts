@@ -98,6 +98,7 @@ const COVERED: Record<string, Record<string, string>> = {
     userAgent: 'events.user_agent',
     requestId: 'events.request_id',
     actor: 'events.by',
+    count: BOOKKEEPING,
   },
   TotpFactor: {
     userId: KEY,
