@@ -68,7 +68,7 @@ export async function openServices(
     sessions,
     factors,
   }
-  const lockout = openLockout(base)
+  const { lockout, renewKeys } = openLockout(base)
   const { registrations, background: ofRegistrations } = openRegistrations({ ...base, lockout })
   const factorResets = createFactorResets(base, config.factorResetDelay)
   const signIn = openSignIn({ ...base, lockout })
@@ -85,6 +85,7 @@ export async function openServices(
       retention,
       createFactorResetTask(base),
       createSealedRows(platform),
+      renewKeys,
     ],
     log,
   )

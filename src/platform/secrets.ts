@@ -9,6 +9,8 @@ export type SecretPurpose =
   | 'ticket'
   | 'totp'
   | 'registration-link'
+  | 'guess-counter'
+  | 'outbox-source'
 
 /** The keys of a deployment, derived from `APP_SECRETS` (HKDF-SHA-256, RFC 5869). */
 export interface Secrets {

@@ -2,7 +2,7 @@ import type { Database, Queryable } from '../../platform/database.ts'
 import { listEvents, type StoredEvent } from '../events/events.ts'
 import { type FactorReset, listFactorResets } from '../factor-resets/factor-resets.ts'
 import { describeFactors } from '../factors/factors.ts'
-import { type GuessCount, listGuessCounts } from '../lockout/lockout.ts'
+import { type AccountKey, type GuessCount, type Lockout, listGuessCounts } from '../lockout/lockout.ts'
 import { readSuppression } from '../mail/mail.ts'
 import { listPendingLinks } from '../one-time/one-time.ts'
 import { listMessages } from '../outbox/outbox.ts'
@@ -47,7 +47,11 @@ export interface AccountPages {
 const PAGE = 500
 
 /** Every list ends at `until`, so that what happens while it is read cannot make it endless. */
-export function readPages(db: Database, user: User, until: Date): AccountPages {
+export function readPages(
+  { db, lockout }: { db: Database; lockout: Pick<Lockout, 'keysOf'> },
+  user: User,
+  until: Date,
+): AccountPages {
   const { id, email } = user
   const take = PAGE
   // An earlier owner of the address must not show in this account's mails.
@@ -57,13 +61,13 @@ export function readPages(db: Database, user: User, until: Date): AccountPages {
     sessions: pages((after) => listStored(db, id, { until, after, take })),
     knownDevices: pagesFrom<KnownDevice, Uint8Array>((after) => listDevices(db, id, { after, take })),
     pendingLinks: pages((after) => listPendingLinks(db, id, { now: until, after, take })),
-    guessCounts: guessCounts(db, [id, email]),
+    guessCounts: guessCounts(db, [...lockout.keysOf(id), ...lockout.keysOf(email)]),
     mails: pages((after) => listMessages(db, mails, { after, take })),
     events: pages((after) => listEvents(db, { userId: id, until, after, take })),
   }
 }
 
-async function* guessCounts(db: Database, accounts: readonly string[]): Pages<GuessCount> {
+async function* guessCounts(db: Database, accounts: readonly AccountKey[]): Pages<GuessCount> {
   for (const account of accounts) {
     yield* pagesFrom<GuessCount, string>((after) => listGuessCounts(db, account, { after, take: PAGE }))
   }

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import type { Queryable } from '../../platform/database.ts'
 import { Prisma } from '../../platform/generated/client.ts'
 import { Problem } from '../problems/problems.ts'
+import type { AccountKey, AccountKeys } from './account-key.ts'
 
 /** The two counters that a guess raises: its client's, and the lasting one of all such clients. */
 export interface Buckets {
@@ -23,6 +23,8 @@ export interface BucketChoice {
 export interface CountRow {
   bucket_here: string
   bucket_everywhere: string
+  account_here: AccountKey
+  account_everywhere: AccountKey
   here: number | null
   everywhere: number | null
   /** Until when the first count held before this guess, and when a guess was last counted there. */
@@ -38,7 +40,13 @@ export const LASTING = ':lasting'
 // The lasting cap does not expire; the link mailed to the owner lifts it.
 const LASTING_RETRY_S = 3_600
 
-export const accountKey = (account: string) => new Uint8Array(createHash('sha256').update(account).digest())
+/**
+ * SQL: the key under which an account has the higher count in a bucket; the newest key if it has none there. A count
+ * stays under the key with which it began, so that nodes with other secrets go on with it.
+ */
+const keyIn = (keys: AccountKeys, bucket: Prisma.Sql) => Prisma.sql`COALESCE(
+  (SELECT account FROM guess_counters WHERE account IN (${Prisma.join(keys)}) AND bucket = ${bucket}
+    ORDER BY resets_at DESC NULLS FIRST, failures DESC LIMIT 1), ${keys[0]}::bytea)`
 
 /** Parts of a statement that counts a guess. */
 export interface Counting {
@@ -55,7 +63,7 @@ export interface Counting {
  * that was; the next guess can then trigger the lock. The commit is not waited for: what a wrong guess writes before it
  * is answered makes the count durable too.
  */
-export function countingOf(account: Uint8Array<ArrayBuffer>, choice: BucketChoice, nowMs: number): Counting {
+export function countingOf(keys: AccountKeys, choice: BucketChoice, nowMs: number): Counting {
   const now = new Date(nowMs)
   const resetsAt = new Date(nowMs + LOCK_MS)
   const { strangers, known } = choice
@@ -66,12 +74,14 @@ export function countingOf(account: Uint8Array<ArrayBuffer>, choice: BucketChoic
       : Prisma.sql`${strangers[name]}::text`
   const ctes = Prisma.sql`
     bucket AS MATERIALIZED (
-      SELECT ${chosen('here')} AS here, ${chosen('everywhere')} AS everywhere,
+      SELECT b.here, b.everywhere, ${keyIn(keys, Prisma.sql`b.here`)} AS account_here,
+        ${keyIn(keys, Prisma.sql`b.everywhere`)} AS account_everywhere,
         set_config('synchronous_commit', 'off', true)
-      FROM (SELECT ${known ? known.standing : Prisma.sql`NULL`}::text AS standing) AS d
+      FROM (SELECT ${chosen('here')} AS here, ${chosen('everywhere')} AS everywhere
+        FROM (SELECT ${known ? known.standing : Prisma.sql`NULL`}::text AS standing) AS d) AS b
     ), counted_here AS (
       INSERT INTO guess_counters AS c (account, bucket, failures, resets_at, updated_at)
-      SELECT ${account}::bytea, here, 1, ${resetsAt}::timestamptz, ${now}::timestamptz FROM bucket
+      SELECT account_here, here, 1, ${resetsAt}::timestamptz, ${now}::timestamptz FROM bucket
       ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at,
         resets_at = EXCLUDED.resets_at,
         failures = CASE WHEN c.resets_at <= EXCLUDED.updated_at THEN 1 ELSE c.failures + 1 END
@@ -79,16 +89,18 @@ export function countingOf(account: Uint8Array<ArrayBuffer>, choice: BucketChoic
       RETURNING failures
     ), counted_everywhere AS (
       INSERT INTO guess_counters AS c (account, bucket, failures, updated_at)
-      SELECT ${account}::bytea, everywhere, 1, ${now}::timestamptz FROM bucket, counted_here
+      SELECT account_everywhere, everywhere, 1, ${now}::timestamptz FROM bucket, counted_here
       ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at, failures = c.failures + 1
       WHERE c.failures < ${LASTING_FAILURES}
       RETURNING failures
     )`
   const source = Prisma.sql`
     (SELECT FROM bucket) AS one LEFT JOIN (SELECT c.resets_at, c.updated_at FROM guess_counters c, bucket b
-      WHERE c.account = ${account}::bytea AND c.bucket = b.here) AS before ON TRUE`
+      WHERE c.account = b.account_here AND c.bucket = b.here) AS before ON TRUE`
   const columns = Prisma.sql`
     (SELECT here FROM bucket) AS bucket_here, (SELECT everywhere FROM bucket) AS bucket_everywhere,
+    (SELECT account_here FROM bucket) AS account_here,
+    (SELECT account_everywhere FROM bucket) AS account_everywhere,
     (SELECT failures FROM counted_here) AS here, (SELECT failures FROM counted_everywhere) AS everywhere,
     before.resets_at, before.updated_at AS counted_at`
   return { ctes, columns, source }
@@ -96,7 +108,7 @@ export function countingOf(account: Uint8Array<ArrayBuffer>, choice: BucketChoic
 
 /** A guess that was counted. */
 export interface CountedGuess {
-  account: Uint8Array<ArrayBuffer>
+  accounts: { here: AccountKey; everywhere: AccountKey }
   buckets: Buckets
   /** The failures of both counters, this guess included. */
   here: number
@@ -111,35 +123,31 @@ export interface CountedGuess {
  * second counts failures in a row: those before this guess are taken off too.
  */
 export const clearing = (
-  { account, buckets, everywhere, resetsAt }: CountedGuess,
+  { accounts, buckets, everywhere, resetsAt }: CountedGuess,
   condition: Prisma.Sql,
 ): Prisma.Sql => Prisma.sql`
   emptied_here AS (
-    DELETE FROM guess_counters WHERE account = ${account} AND bucket = ${buckets.here} AND failures <= 1 AND ${condition}
+    DELETE FROM guess_counters WHERE account = ${accounts.here} AND bucket = ${buckets.here} AND failures <= 1 AND ${condition}
     RETURNING 1
   ), lowered_here AS (
     UPDATE guess_counters SET failures = failures - 1,
       resets_at = CASE WHEN resets_at = ${resetsAt.now}::timestamptz
         THEN COALESCE(${resetsAt.before}::timestamptz, resets_at) ELSE resets_at END
-    WHERE account = ${account} AND bucket = ${buckets.here} AND failures > 1 AND ${condition}
+    WHERE account = ${accounts.here} AND bucket = ${buckets.here} AND failures > 1 AND ${condition}
     RETURNING 1
   ), emptied_everywhere AS (
-    DELETE FROM guess_counters WHERE account = ${account} AND bucket = ${buckets.everywhere}
+    DELETE FROM guess_counters WHERE account = ${accounts.everywhere} AND bucket = ${buckets.everywhere}
       AND failures <= ${everywhere}::int AND ${condition}
       AND (SELECT count(*) FROM emptied_here) + (SELECT count(*) FROM lowered_here) >= 0
     RETURNING 1
   ), lowered_everywhere AS (
     UPDATE guess_counters SET failures = failures - ${everywhere}::int
-    WHERE account = ${account} AND bucket = ${buckets.everywhere} AND failures > ${everywhere}::int AND ${condition}
+    WHERE account = ${accounts.everywhere} AND bucket = ${buckets.everywhere} AND failures > ${everywhere}::int AND ${condition}
       AND (SELECT count(*) FROM emptied_everywhere) >= 0
   )`
 
 /** @throws `too_many_attempts` for a guess that a cap refused. `countedAt` in milliseconds since the epoch. */
-export function requireCounted(
-  account: Uint8Array<ArrayBuffer>,
-  row: CountRow,
-  countedAt: number,
-): CountedGuess {
+export function requireCounted(row: CountRow, countedAt: number): CountedGuess {
   const { bucket_here, bucket_everywhere, here, everywhere, resets_at } = row
   const now = new Date(countedAt + LOCK_MS)
   if (here === null) {
@@ -153,7 +161,8 @@ export function requireCounted(
   }
   const before = resets_at && resets_at.getTime() > countedAt ? resets_at : null
   const buckets = { here: bucket_here, everywhere: bucket_everywhere }
-  return { account, buckets, here, everywhere, resetsAt: { before, now } }
+  const accounts = { here: row.account_here, everywhere: row.account_everywhere }
+  return { accounts, buckets, here, everywhere, resetsAt: { before, now } }
 }
 
 const HERE =
@@ -161,12 +170,16 @@ const HERE =
 const EVERYWHERE =
   'Too many failed attempts in a row. We e-mailed the owner of the account a link that unlocks it.'
 
+/** SQL: the key of an account in one bucket, as when a guess is counted. */
+export const keyInBucket = (keys: AccountKeys, bucket: string) => keyIn(keys, Prisma.sql`${bucket}`)
+
 /** Deletes counters in the order in which they are raised, to avoid deadlocks, and returns their number. */
 export async function forgetCounters(
   tx: Queryable,
-  account: Uint8Array<ArrayBuffer>,
+  keys: AccountKeys,
   bucket: { startsWith: string } | { contains: string },
 ): Promise<number> {
+  const account = { in: [...keys] }
   const lasting = { bucket: { endsWith: LASTING } }
   const first = await tx.guessCounter.deleteMany({ where: { account, bucket, NOT: lasting } })
   const last = await tx.guessCounter.deleteMany({ where: { account, bucket, AND: lasting } })

@@ -5,9 +5,9 @@ import { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { RequestContext } from '../events/events.ts'
+import type { AccountKeys, KeyAccounts } from './account-key.ts'
 import { deviceBuckets, strangerBuckets } from './buckets.ts'
 import {
-  accountKey,
   type CountedGuess,
   type Counting,
   type CountRow,
@@ -15,6 +15,7 @@ import {
   countingOf,
   type DeviceStanding,
   forgetCounters,
+  keyInBucket,
   LASTING_FAILURES,
   LOCK_FAILURES,
   requireCounted,
@@ -72,6 +73,8 @@ export interface LockNotice {
  * A right one is taken off again: it costs nothing, and gives nobody else at its address a new start.
  */
 export interface Lockout {
+  /** The keys under which the counts of an account or a canonical address may be. */
+  keysOf(account: string): AccountKeys
   /**
    * Resolves with the result of `check`, which is null for a wrong guess; the owner is notified if it triggered a
    * lock. When `check` throws, the guess does not count.
@@ -108,16 +111,19 @@ const UNDER_CHECK_MS = 500
 const RETRY_MS = 50
 const RETRIES = 3
 
-export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: LockNotice }): Lockout {
+export function createLockout(
+  deps: UsesPlatform<'query' | 'clock'> & { notice: LockNotice; accounts: KeyAccounts },
+): Lockout {
   const { query, clock, notice } = deps
+  const { keysOf } = deps.accounts
   const limited = createKeyedConcurrencyLimit(AT_ONCE, WAITING)
 
   /** One statement per row: holding two rows at once could deadlock with another node. */
-  const uncount = ({ account, buckets }: CountedGuess) =>
+  const uncount = ({ accounts, buckets }: CountedGuess) =>
     Promise.all(
-      [buckets.here, buckets.everywhere].map((bucket) =>
+      (['here', 'everywhere'] as const).map((which) =>
         query(Prisma.sql`UPDATE guess_counters SET failures = GREATEST(failures - 1, 0)
-          WHERE account = ${account} AND bucket = ${bucket}`),
+          WHERE account = ${accounts[which]} AND bucket = ${buckets[which]}`),
       ),
     )
 
@@ -133,7 +139,7 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
   }
 
   const guessWithin: Lockout['guessWithin'] = async (guess, read, check) => {
-    const account = accountKey(guess.account)
+    const keys = keysOf(guess.account)
     const { device } = guess
     const strangers = strangerBuckets(guess.what, guess.context.ip)
     const known = device && { standing: device.standing, buckets: deviceBuckets(guess.what, device.hash) }
@@ -141,9 +147,9 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
       let countedAt = clock.now()
       const found = await readSettled(() => {
         countedAt = clock.now()
-        return read(countingOf(account, { strangers, known }, countedAt))
+        return read(countingOf(keys, { strangers, known }, countedAt))
       })
-      const counted = requireCounted(account, found.count, countedAt)
+      const counted = requireCounted(found.count, countedAt)
       const clearing = clearingOf(query, counted)
       const right = await check(found, clearing).catch(async (error: unknown) => {
         // The guess revealed nothing, so it does not count. If this fails too, the count is too high, never too low.
@@ -160,6 +166,7 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
   }
 
   return {
+    keysOf,
     guessWithin,
     guess({ device, owner, ...guess }, check) {
       const known = device && { hash: device.hash, standing: Prisma.sql`${device.standing}::text` }
@@ -180,30 +187,31 @@ export function createLockout(deps: UsesPlatform<'query' | 'clock'> & { notice: 
     },
     async hasFailures(db, { id, email }) {
       const ofUser = [{ bucket: { startsWith: 'step_up:' } }, { bucket: { contains: '_factor:' } }]
-      const atPassword = { account: accountKey(email), bucket: { startsWith: 'password:' } }
-      const found = { OR: [atPassword, { account: accountKey(id), OR: ofUser }] }
+      const atPassword = { account: { in: [...keysOf(email)] }, bucket: { startsWith: 'password:' } }
+      const found = { OR: [atPassword, { account: { in: [...keysOf(id)] }, OR: ofUser }] }
       return (await db.guessCounter.count({ where: found })) > 0
     },
     async unlock(tx, { id, email }) {
-      const atPassword = await forgetCounters(tx, accountKey(email), { startsWith: 'password:' })
+      const atPassword = await forgetCounters(tx, keysOf(email), { startsWith: 'password:' })
       if (!id) return atPassword > 0
-      const account = accountKey(id)
-      const inSession = await forgetCounters(tx, account, { startsWith: 'step_up:' })
+      const keys = keysOf(id)
+      const inSession = await forgetCounters(tx, keys, { startsWith: 'step_up:' })
       // A link that is pressed twice must not use up the lifts of the day.
       const atFactor = { contains: '_factor:' }
-      const hasAny = (await tx.guessCounter.count({ where: { account, bucket: atFactor } })) > 0
-      const lifted = hasAny && (await mayLift(tx, account)) ? await forgetCounters(tx, account, atFactor) : 0
+      const hasAny =
+        (await tx.guessCounter.count({ where: { account: { in: [...keys] }, bucket: atFactor } })) > 0
+      const lifted = hasAny && (await mayLift(tx, keys)) ? await forgetCounters(tx, keys, atFactor) : 0
       return atPassword + inSession + lifted > 0
     },
   }
 
   /** A thief with the password and the mailbox must not get unlimited guesses at the factor by unlocking. */
-  async function mayLift(tx: Queryable, account: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  async function mayLift(tx: Queryable, keys: AccountKeys): Promise<boolean> {
     const now = new Date(clock.now())
     const again = new Date(clock.now() + DAY_MS)
     const [lifts] = await tx.$queryRaw<{ failures: number }[]>`
       INSERT INTO guess_counters AS c (account, bucket, failures, resets_at, updated_at)
-      VALUES (${account}, 'lifts', 1, ${again}, ${now})
+      VALUES (${keyInBucket(keys, 'lifts')}, 'lifts', 1, ${again}, ${now})
       ON CONFLICT (account, bucket) DO UPDATE SET updated_at = EXCLUDED.updated_at,
         failures = CASE WHEN c.resets_at <= ${now} THEN 1 ELSE LEAST(c.failures, ${LIFTS_A_DAY}) + 1 END,
         resets_at = CASE WHEN c.resets_at <= ${now} THEN EXCLUDED.resets_at ELSE c.resets_at END

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../platform/database.ts'
-import { accountKey, LASTING } from './counters.ts'
+import type { AccountKey } from './account-key.ts'
+import { LASTING } from './counters.ts'
 
 /** A count of failed guesses at an account. By whom is left out: an address is somebody else's, a device's name a hash. */
 export interface GuessCount {
@@ -10,14 +11,14 @@ export interface GuessCount {
   updatedAt: Date
 }
 
-/** A page of the counts of an address or a user's id, and where the next page begins. */
+/** A page of the counts under a key, and where the next page begins. */
 export async function listGuessCounts(
   db: Queryable,
-  account: string,
+  account: AccountKey,
   { after, take }: { after: string | undefined; take: number },
 ): Promise<{ rows: GuessCount[]; last: string | undefined }> {
   const found = await db.guessCounter.findMany({
-    where: { account: accountKey(account), ...(after === undefined ? {} : { bucket: { gt: after } }) },
+    where: { account, ...(after === undefined ? {} : { bucket: { gt: after } }) },
     orderBy: { bucket: 'asc' },
     take,
   })

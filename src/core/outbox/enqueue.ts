@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { UsesPlatform } from '../../platform/platform.ts'
+import type { Secrets } from '../../platform/secrets.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { MessageKind, NewMessage } from './message-kind.ts'
 import { GIVE_UP_AFTER_MS } from './retry.ts'
@@ -28,8 +29,9 @@ export async function enqueue(
 ): Promise<Queued> {
   const { topic, recipient, payload, lifetimeMs = Number.POSITIVE_INFINITY } = message
   const now = clock.now()
-  const source = message.sourceCap ? hashOf(message.sourceCap.source, kind, message) : null
-  const { dueAt, replacedId } = await findPlace(tx, kind, message, source, now)
+  const sources = message.sourceCap ? hashesOf(message.sourceCap.source, secrets, kind, message) : []
+  const source = sources[0] ?? null
+  const { dueAt, replacedId } = await findPlace(tx, kind, message, sources, now)
   const scheduledAt = new Date(dueAt)
   const contentOf = (id: string) => ({
     sealed: secrets.seal('outbox', id, JSON.stringify(payload)),
@@ -67,7 +69,7 @@ async function findPlace(
   tx: Transaction,
   kind: MessageKind,
   { topic, recipient, replaces, sourceCap }: NewMessage,
-  source: string | null,
+  sources: readonly string[],
   now: number,
 ): Promise<{ dueAt: number; replacedId: string | null }> {
   if (kind.maxPerHour === Number.POSITIVE_INFINITY && !sourceCap) return { dueAt: now, replacedId: null }
@@ -84,7 +86,7 @@ async function findPlace(
     ORDER BY coalesce(scheduled_at, created_at) DESC LIMIT ${SIMILAR}::int`
   const replaced = replaces ? similar.findLast(({ dueAt, isUntried }) => isUntried && dueAt > now) : undefined
   const others = similar.filter((message) => message !== replaced)
-  const ofSource = others.filter((message) => message.source === source)
+  const ofSource = others.filter(({ source }) => source !== null && sources.includes(source))
   const capped = Math.max(freeAt(others, kind.maxPerHour), freeAt(ofSource, sourceCap?.perHour))
   // Otherwise strangers could keep back for an hour what its owner asks for.
   const paced = replaces && others[0] ? others[0].dueAt + PACE_MS : Number.POSITIVE_INFINITY
@@ -99,8 +101,13 @@ function freeAt(latestFirst: readonly Similar[], perHour = Number.POSITIVE_INFIN
   return last ? last.dueAt + HOUR_MS : 0
 }
 
-/** A source is counted per topic and recipient, so its hashes tell nothing across them. */
-const hashOf = (source: string, kind: MessageKind, { topic, recipient }: NewMessage) =>
-  createHash('sha256')
-    .update(JSON.stringify([kind.name, topic, recipient, source]))
-    .digest('base64url')
+/**
+ * One hash for each secret, newest first: the source is an address. It is counted per topic and recipient, so its hashes
+ * tell nothing across them.
+ */
+const hashesOf = (source: string, secrets: Secrets, kind: MessageKind, { topic, recipient }: NewMessage) =>
+  secrets.derive('outbox-source').map((key) =>
+    createHmac('sha256', key)
+      .update(JSON.stringify([kind.name, topic, recipient, source]))
+      .digest('base64url'),
+  )

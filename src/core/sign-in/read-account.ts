@@ -34,8 +34,10 @@ export async function readAccount(
     ${ctes}
     SELECT ${columns}, standing, account.* FROM presented, ${source} LEFT JOIN account ON TRUE`)
   if (!row) throw new Error('a guess was not counted')
-  const { bucket_here, bucket_everywhere, here, everywhere, resets_at, counted_at, ...rest } = row
-  const count = { bucket_here, bucket_everywhere, here, everywhere, resets_at, counted_at }
+  const { bucket_here, bucket_everywhere, account_here, account_everywhere, ...others } = row
+  const { here, everywhere, resets_at, counted_at, ...rest } = others
+  const counters = { bucket_here, bucket_everywhere, account_here, account_everywhere }
+  const count = { ...counters, here, everywhere, resets_at, counted_at }
   const { standing: known, ...account } = rest
   const user = account.id === null ? null : (account as User)
   return { count, owner: user?.id, isKnown: known === 'signed_in', user }

@@ -14,7 +14,7 @@ import type { Uses } from '../../core/uses.ts'
 import { documentOf } from './export-document.ts'
 
 export type ExportAccountUses = Uses<
-  'db' | 'transact' | 'clock' | 'sessions' | 'stepUp' | 'mail' | 'events' | 'retryQueue'
+  'db' | 'transact' | 'clock' | 'sessions' | 'stepUp' | 'mail' | 'events' | 'lockout' | 'retryQueue'
 >
 
 export interface ExportedAccount {
@@ -63,7 +63,7 @@ export async function exportAccount(
   // The transaction's own event and mail belong to it.
   const exportedAt = new Date(clock.now())
   return {
-    parts: documentOf(records, readPages(db, records.user, exportedAt), {
+    parts: documentOf(records, readPages(uses, records.user, exportedAt), {
       exportedAt,
       afterPage: requireSession,
     }),

@@ -1,4 +1,4 @@
-import { createHash, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { LASTING_FAILURES, LOCK_FAILURES, LOCK_MS } from '../../../src/core/lockout/counters.ts'
 import { becomes, eventually } from '../../support/eventually.ts'
@@ -112,7 +112,7 @@ t.test('300 parallel guesses from many addresses do not exceed the lasting cap',
 })
 
 const failuresOf = async (email: string, bucket: string) => {
-  const account = new Uint8Array(createHash('sha256').update(email).digest())
+  const [account] = server.app.services.lockout.keysOf(email)
   const counter = await server.db.guessCounter.findUnique({ where: { account_bucket: { account, bucket } } })
   return counter?.failures ?? 0
 }
@@ -282,7 +282,7 @@ t.test('a password change lifts the lock from guesses at the old password, and n
   t.equal((await guess(account.email, anywhere(), account.password)).status, 429)
   const { id } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
   const factors = {
-    account: new Uint8Array(createHash('sha256').update(id).digest()),
+    account: server.app.services.lockout.keysOf(id)[0],
     bucket: 'second_factor:lasting',
   }
   await server.db.guessCounter.create({ data: { ...factors, failures: 7, updatedAt: new Date() } })
@@ -310,7 +310,7 @@ t.test('a guess and an unlock do not deadlock', async (t) => {
   await together(LOCK_FAILURES, () => server.call('DELETE', '/me', { bearer, body: { password: 'wrong' } }))
   const token = await server.lastToken(account.email)
   const { id } = await server.db.user.findUniqueOrThrow({ where: { email: account.email } })
-  const key = { account: new Uint8Array(createHash('sha256').update(id).digest()) }
+  const key = { account: server.app.services.lockout.keysOf(id)[0] }
   const waiting = async () => {
     const [{ waiting: count } = { waiting: 0 }] = await server.db.$queryRaw<{ waiting: number }[]>`
       SELECT count(*)::int AS waiting FROM pg_stat_activity
