@@ -4,7 +4,7 @@ import { type Events, openEvents } from '../../../src/core/events/events.ts'
 import { createTransact } from '../../../src/platform/transact.ts'
 import { openTestDatabase } from '../../support/database.ts'
 import { countEvents } from '../../support/events.ts'
-import { eventually } from '../../support/eventually.ts'
+import { until } from '../../support/eventually.ts'
 import { silentMetrics } from '../../support/monitor.ts'
 import { startServer } from '../../support/server.ts'
 
@@ -114,11 +114,16 @@ t.test('strangers do not fill the trail over HTTP, and administrators see how of
     ['/auth/login/mfa', () => ({ mfa_token: 'nonsense', code: '123456' })],
     ['/auth/register', () => ({ email: server.freshEmail(), password: server.password })],
   ] as const
-  const times = 12
+  const times = 6
+  // A busy machine may answer some with 503.
+  let answered = 0
   for (const [path, body] of calls) {
-    await Promise.all(Array.from({ length: times }, () => server.post(path, body())))
+    for (let turn = 0; turn < times; turn += 1)
+      answered += (await server.post(path, body())).status < 500 ? 1 : 0
   }
-  await eventually(async () => (await countEvents(server.db, { userId: null })) === calls.length * times)
+  const counted = () => countEvents(server.db, { userId: null })
+  await until('all are counted', async () => (await counted()) >= answered)
+  t.ok((await counted()) <= calls.length * times)
   // The minute may change meanwhile, on a slow machine more than once.
   t.ok((await server.db.auditEvent.count()) - before <= calls.length * 4)
 })
