@@ -105,7 +105,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(input)
 
   // Each feature picks the services that its type names.
-  const cookies = sessionCookies(publicUrl, config.cookieSameSite)
+  const cookies = sessionCookies(publicUrl, config.cookies)
   const origins = createTrustedOrigins(publicUrl, allowedOrigins)
   const http = {
     limits,

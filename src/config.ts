@@ -47,7 +47,7 @@ export interface Config {
   readonly maxSessionsPerAccount: number
   /** Milliseconds between two writes of rotations to the ledger. */
   readonly ledgerFlushMs: number
-  readonly cookieSameSite: 'lax' | 'strict' | 'none'
+  readonly cookies: { sameSite: 'lax' | 'strict' | 'none'; suffix: string | undefined }
   readonly passwordMinLength: number
   /** Base URL of the range API for breached passwords; without it only the bundled lists are checked. */
   readonly breachedPasswordsUrl: string | undefined
@@ -119,10 +119,6 @@ export function loadConfig(env: Environment): Config {
     read.oneOf('NODE_ENV', ['production', 'development', 'test'], 'production') === 'production'
   const secure = production
   const publicUrl = read.origin('PUBLIC_URL', production ? undefined : 'http://localhost:8080', { secure })
-  const cookieSameSite = read.oneOf('COOKIE_SAMESITE', ['lax', 'strict', 'none'], 'lax')
-  if (cookieSameSite === 'none' && !publicUrl.startsWith('https://')) {
-    read.fault('COOKIE_SAMESITE=none needs an https PUBLIC_URL: browsers refuse such a cookie without Secure')
-  }
   const allowedOrigins = read
     .list('ALLOWED_ORIGINS')
     .map((origin) => read.checkAppUrl('ALLOWED_ORIGINS', origin, { secure }))
@@ -162,7 +158,7 @@ export function loadConfig(env: Environment): Config {
     },
     maxSessionsPerAccount: read.integer('MAX_SESSIONS_PER_ACCOUNT', 100, 1, 10_000),
     ledgerFlushMs: read.integer('LEDGER_FLUSH_MS', 500, 50, 60_000),
-    cookieSameSite,
+    cookies: readCookies(env, read, publicUrl),
     passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
     breachedPasswordsUrl: readBreachedPasswordsUrl(read, secure),
     passkeys: readPasskeys(read, publicUrl, allowedOrigins, secure),
@@ -189,6 +185,18 @@ export function loadConfig(env: Environment): Config {
   if (config.metricsPort === config.port) read.fault('METRICS_PORT must not be PORT')
   if (read.faults.length > 0) throw new ConfigError(read.faults)
   return Object.freeze(config)
+}
+
+function readCookies(env: Environment, read: Reader, publicUrl: string): Config['cookies'] {
+  const sameSite = read.oneOf('COOKIE_SAMESITE', ['lax', 'strict', 'none'], 'lax')
+  if (sameSite === 'none' && !publicUrl.startsWith('https://')) {
+    read.fault('COOKIE_SAMESITE=none needs an https PUBLIC_URL: browsers refuse such a cookie without Secure')
+  }
+  const suffix = env.COOKIE_NAME_SUFFIX || undefined
+  if (suffix && !/^[\w-]{1,32}$/.test(suffix)) {
+    read.fault('COOKIE_NAME_SUFFIX must be 1 to 32 letters, digits, dashes and underscores')
+  }
+  return { sameSite, suffix }
 }
 
 function readBreachedPasswordsUrl(read: Reader, secure: boolean): string | undefined {

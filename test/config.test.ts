@@ -106,7 +106,7 @@ t.test('defaults', async (t) => {
     mail: { kind: 'inbox', dir: '.data/inbox' },
     accessToken: { ttl: 600, alg: 'ES256', audience: 'http://localhost:8080' },
     refresh: { idleTtl: 1_209_600, absoluteTtl: 7_776_000, grace: 10 },
-    cookieSameSite: 'lax',
+    cookies: { sameSite: 'lax', suffix: undefined },
     passwordMinLength: 12,
     argon2: { memoryKib: 19_456, iterations: 2, parallelism: 1, concurrency: undefined },
     auditRetentionDays: 365,

@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process'
+import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -125,6 +126,7 @@ async function provideRedis(env: Environment, lifetime: Lifetime) {
 
 async function developmentDefaults(env: Environment): Promise<Environment> {
   const port = env.PORT ?? '8080'
+  const secret = env.APP_SECRETS ?? (await readOrCreateAppSecret(join(DATA, 'app-secret')))
   return {
     NODE_ENV: 'development',
     HOST: '127.0.0.1',
@@ -133,7 +135,9 @@ async function developmentDefaults(env: Environment): Promise<Environment> {
     INBOX_DIR: join(DATA, 'inbox'),
     // A development server makes no requests to other machines.
     BREACHED_PASSWORDS_URL: 'off',
-    APP_SECRETS: env.APP_SECRETS ?? (await readOrCreateAppSecret(join(DATA, 'app-secret'))),
+    APP_SECRETS: secret,
+    // Browsers share cookies between the ports of a host: two projects must not overwrite each other's.
+    COOKIE_NAME_SUFFIX: hash('sha256', `cookie name ${secret}`).slice(0, 8),
   }
 }
 

@@ -1,11 +1,18 @@
-import type { CookieSerializeOptions } from '@fastify/cookie'
+import { fastifyCookie, type SerializeOptions } from '@fastify/cookie'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** A cookie that only this server reads. */
+/**
+ * A cookie that only this server reads. A browser can hold several of its name, such as a partitioned one and another,
+ * and sends all of them in an order that says nothing.
+ */
 export interface ServerCookie {
   name: string
-  /** `expiresAt` in milliseconds since the epoch. */
-  options(expiresAt: number, now: number): CookieSerializeOptions
-  cleared: CookieSerializeOptions
+  /** Every value that the request has. */
+  valuesIn(request: FastifyRequest): readonly string[]
+  /** Sets it, after expiring every variant if the request has several. Times in milliseconds since the epoch. */
+  set(reply: FastifyReply, value: string, expiresAt: number, now: number): void
+  /** Expires every variant that this server can have set. */
+  expire(reply: FastifyReply): void
 }
 
 /** The cookies of the refresh token, the device token and the registration token. */
@@ -15,21 +22,51 @@ export interface SessionCookies {
   registration: ServerCookie
 }
 
-export function sessionCookies(publicUrl: string, sameSite: 'lax' | 'strict' | 'none'): SessionCookies {
+export interface CookieSettings {
+  sameSite: 'lax' | 'strict' | 'none'
+  /** Tells the cookies of several servers on one host apart. */
+  suffix: string | undefined
+}
+
+export function sessionCookies(publicUrl: string, { sameSite, suffix }: CookieSettings): SessionCookies {
   const secure = publicUrl.startsWith('https://')
-  const base: CookieSerializeOptions = {
-    path: '/',
-    httpOnly: true,
-    secure,
-    sameSite,
-    partitioned: sameSite === 'none',
+  const plain = { path: '/', httpOnly: true, secure, sameSite } as const
+  // Browsers accept both only with Secure, and so only over https.
+  const partitioned = secure ? ({ ...plain, sameSite: 'none', partitioned: true } as const) : undefined
+  const configured = (sameSite === 'none' && partitioned) || plain
+
+  function cookie(secureName: string, plainName: string): ServerCookie {
+    // Over https the __Host- prefix keeps other hosts of the domain from setting it.
+    const name = `${secure ? secureName : plainName}${suffix ? `.${suffix}` : ''}`
+    const write = (reply: FastifyReply, value: string, options: SerializeOptions) =>
+      reply.header('set-cookie', fastifyCookie.serialize(name, value, options))
+
+    function valuesIn({ headers }: FastifyRequest): string[] {
+      const pairs = headers.cookie?.split(';') ?? []
+      return pairs.filter((pair) => pair.trimStart().startsWith(`${name}=`)).map(decode)
+    }
+    const decode = (pair: string) => fastifyCookie.parse(pair)[name] ?? ''
+
+    function expire(reply: FastifyReply): void {
+      write(reply, '', { ...plain, maxAge: 0 })
+      if (partitioned) write(reply, '', { ...partitioned, maxAge: 0 })
+    }
+
+    return {
+      name,
+      valuesIn,
+      set(reply, value, expiresAt, now) {
+        const sent = valuesIn(reply.request)
+        // A browser that does not know partitions has one cookie, so it is set last.
+        if (sent.length > 1) expire(reply)
+        // Browsers take no Lax cookie from another site: one that came from there was set with SameSite=None, and stays so.
+        const cameFromOtherSite = sent.length > 0 && reply.request.headers['sec-fetch-site'] === 'cross-site'
+        const variant = (cameFromOtherSite && partitioned) || configured
+        write(reply, value, { ...variant, maxAge: Math.max(0, Math.floor((expiresAt - now) / 1000)) })
+      },
+      expire,
+    }
   }
-  // Browsers accept the __Host- prefix only with Secure; development over plain HTTP uses neither.
-  const cookie = (host: string, plain: string): ServerCookie => ({
-    name: secure ? host : plain,
-    options: (expiresAt, now) => ({ ...base, maxAge: Math.max(0, Math.floor((expiresAt - now) / 1000)) }),
-    cleared: { ...base, maxAge: 0 },
-  })
   return {
     refresh: cookie('__Host-ratchet', 'ratchet-dev'),
     device: cookie('__Host-ratchet-device', 'ratchet-device-dev'),

@@ -20,8 +20,7 @@ export function createTokenResponse(
   return (reply, { claims, idleExpiresAt, absoluteExpiresAt, refreshToken }, transport) => {
     const expiresAt = Math.min(idleExpiresAt, absoluteExpiresAt)
     const { accessToken, expiresIn } = accessTokens.sign(claims, expiresAt)
-    const { name, options } = cookies.refresh
-    if (transport === 'cookie') reply.setCookie(name, refreshToken, options(expiresAt, clock.now()))
+    if (transport === 'cookie') cookies.refresh.set(reply, refreshToken, expiresAt, clock.now())
     return {
       access_token: accessToken,
       token_type: 'Bearer',

@@ -1,13 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 import { Problem } from '../core/problems/problems.ts'
+import type { ServerCookie } from './session-cookies.ts'
 
 /** Checks whether an `Origin` is this server's or an allowed one; the match is exact, and `null` never matches. */
 export interface TrustedOrigins {
   has(origin: string | undefined): boolean
   /** Whether a page of another origin sent the request: its cookies do not count, and it gets none. */
   isForeign(request: FastifyRequest): boolean
-  /** A cookie of the request, unless a page of an origin that is not allowed sent it. */
-  cookieOf(request: FastifyRequest, name: string): string | undefined
+  /** Every value of a cookie of the request; none if a page of an origin that is not allowed sent it. */
+  cookiesOf(request: FastifyRequest, cookie: Pick<ServerCookie, 'valuesIn'>): readonly string[]
   /** For calls that set a cookie. @throws `origin_not_allowed` for a page of an origin that is not allowed. */
   refuseForeign(request: FastifyRequest): void
   /** For calls that a cookie authenticates. @throws `origin_not_allowed`, `unsupported_media_type`. */
@@ -23,7 +24,7 @@ export function createTrustedOrigins(publicUrl: string, allowed: readonly string
   return {
     has,
     isForeign,
-    cookieOf: (request, name) => (isForeign(request) ? undefined : request.cookies[name]),
+    cookiesOf: (request, cookie) => (isForeign(request) ? [] : cookie.valuesIn(request)),
     refuseForeign(request) {
       if (isForeign(request)) throw new Problem('origin_not_allowed')
     },

@@ -37,10 +37,13 @@ export interface Registrations {
   ): Promise<{ id: string; token: string }>
   /** The registration of a mailed link, until it expires; with a `userId`, it has become an account. */
   findByLink(db: Queryable, link: string): Promise<Registration | null>
-  /** The registration of a canonical address that the token proves, unless it has expired or become an account. */
-  findByToken(db: Queryable, email: string, token: string): Promise<Registration | null>
-  /** Whether the token is the one that was given to the maker of the registration. */
-  isProof(registration: Registration, token: string): boolean
+  /**
+   * The latest registration of a canonical address that one of the tokens proves, unless it has expired or become an
+   * account.
+   */
+  findByTokens(db: Queryable, email: string, tokens: readonly string[]): Promise<Registration | null>
+  /** Whether one of the tokens is the one that was given to the maker of the registration. */
+  isProof(registration: Registration, tokens: readonly string[]): boolean
   /**
    * Makes the account, and deletes the other registrations of the address. False when the registration has expired or
    * has been used, or when the address has an account.
@@ -94,10 +97,14 @@ export function openRegistrations(deps: RegistrationsDeps): {
     },
     findByLink: (db, link) =>
       db.registration.findUnique({ where: { linkHash: hashOpaqueToken(link), ...live() } }),
-    findByToken: (db, email, token) =>
-      db.registration.findUnique({ where: { tokenHash: hashOpaqueToken(token), email, ...waiting() } }),
-    isProof: ({ tokenHash }, token) =>
-      tokenHash !== null && Buffer.compare(Buffer.from(tokenHash), hashOpaqueToken(token)) === 0,
+    findByTokens: (db, email, tokens) =>
+      db.registration.findFirst({
+        where: { tokenHash: { in: tokens.map(hashOpaqueToken) }, email, ...waiting() },
+        orderBy: { id: 'desc' },
+      }),
+    isProof: ({ tokenHash }, tokens) =>
+      tokenHash !== null &&
+      tokens.some((token) => Buffer.compare(Buffer.from(tokenHash), hashOpaqueToken(token)) === 0),
 
     complete({ id, email, locale }, account, context) {
       return transact(async (tx) => {

@@ -1,9 +1,12 @@
+import { isStoreUnavailable } from '../../platform/database.ts'
 import type { Transact, Transaction } from '../../platform/transact.ts'
 import type { AuditEvent, Events, RequestContext } from '../events/events.ts'
+import { Problem } from '../problems/problems.ts'
 import type { EndedReason } from '../reasons/reasons.ts'
 import type { LockedUser } from '../users/users.ts'
 import type { Revoke } from './revocation.ts'
 import type { Revocation, RevocationScope } from './revocation-rows.ts'
+import type { RefreshToken } from './rotation/token.ts'
 
 export interface EndSessionsDeps {
   transact: Transact
@@ -23,6 +26,22 @@ export function endSessions(
     const revocations = await revoke(tx, scope, reason)
     await events.record(tx, eventsOf(revocations, reason, type), context)
   })
+}
+
+/** Ends the sessions of tokens that a client gives up for those of a newer session. It gets these in any case. */
+export async function endReplaced(
+  deps: EndSessionsDeps,
+  replaced: readonly RefreshToken[],
+  context: RequestContext,
+): Promise<void> {
+  if (replaced.length === 0) return
+  const familyHashes = replaced.map(({ familyHash }) => familyHash)
+  try {
+    await endSessions(deps, { familyHashes }, 'signed_in_again', 'session_end', context)
+  } catch (error) {
+    // If the ledger has it, the reconciler completes it.
+    if (!(error instanceof Problem) && !isStoreUnavailable(error)) throw error
+  }
 }
 
 /**

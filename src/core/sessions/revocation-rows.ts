@@ -17,12 +17,12 @@ export interface Revocation {
 }
 
 /**
- * Which sessions: one, by its id or its family; all of a user's, possibly except one; or a user's live ones but for a
- * number of those that were used last.
+ * Which sessions: one, by its id; those of families; all of a user's, possibly except one; or a user's live ones but for
+ * a number of those that were used last.
  */
 export type RevocationScope =
   | { sessionId: string; userId?: string }
-  | { familyHash: string }
+  | { familyHashes: readonly string[] }
   | { userId: string; exceptSessionId?: string }
   | { userId: string; exceptLastUsed: number; now: Date }
 
@@ -68,7 +68,7 @@ export async function pendingRevocations(db: Database, limit: number): Promise<R
 
 /** A condition that an index serves, for every kind of scope. */
 function isIn(scope: RevocationScope): Prisma.Sql {
-  if ('familyHash' in scope) return Prisma.sql`family_hash = ${bytes(scope.familyHash)}`
+  if ('familyHashes' in scope) return Prisma.sql`family_hash = ANY(${scope.familyHashes.map(bytes)})`
   if ('exceptLastUsed' in scope) {
     const { userId, exceptLastUsed, now } = scope
     return Prisma.sql`id IN (SELECT id FROM sessions

@@ -7,13 +7,14 @@ import type { Events, RequestContext } from '../events/events.ts'
 import type { EndedReason } from '../reasons/reasons.ts'
 import type { LockedUser } from '../users/users.ts'
 import { type Begin, createBegin } from './begin.ts'
-import { endSessions, makeRoom } from './end-sessions.ts'
+import { endReplaced, endSessions, makeRoom } from './end-sessions.ts'
 import { anonymize, listSessions, summarize } from './ledger.ts'
 import { createReconciler } from './reconciler.ts'
 import { createRevocations, type Revoke } from './revocation.ts'
 import { createRevocationFeed } from './revocation-feed.ts'
 import { type RevocationScope, recordRevocations } from './revocation-rows.ts'
 import { createRevokedTokens, type RevokedTokens } from './revoked-tokens.ts'
+import { createNewestFirst, type NewestFirst, readTokens } from './rotation/newest-first.ts'
 import { createRedisStore } from './rotation/redis-store.ts'
 import { createRefresh, type RotationOutcome } from './rotation/refresh.ts'
 import { createRotate } from './rotation/rotate.ts'
@@ -43,6 +44,9 @@ export interface SessionLedger {
 export interface Sessions extends SessionLedger {
   /** Null unless the text is exactly a token that this deployment issued. */
   parse(text: string): RefreshToken | null
+  /** The genuine tokens among texts that one client sent together: of each family the newest. */
+  readTokens(texts: readonly string[]): RefreshToken[]
+  newestFirst: NewestFirst
   /** Begins a session of a user; nothing is stored until its `insertion` has run. */
   begin: Begin
   /** Ends sessions of a user that has as many as an account may have: those that were used longest ago. */
@@ -58,6 +62,8 @@ export interface Sessions extends SessionLedger {
     type: 'logout' | 'session_end',
     context: RequestContext,
   ): Promise<void>
+  /** Ends the sessions of tokens that a client gives up for those of a newer session. Does not fail. */
+  endReplaced(replaced: readonly RefreshToken[], context: RequestContext): Promise<void>
   /** What the check of access tokens needs. */
   revocations: {
     /** Whether this node knows every revocation up to a second ago. */
@@ -119,10 +125,13 @@ export function openSessions(
     ...openSessionLedger(revoke),
     ...createRefresh({ ...deps, rotate, revoke, format, writeBehind, lifetimes }),
     parse: format.parse,
+    readTokens: (texts) => readTokens(format, texts),
+    newestFirst: createNewestFirst(deps.query),
     begin: createBegin({ ...deps, store, format, lifetimes, incarnation, maxPerAccount }),
     makeRoom: (tx, user, context) =>
       makeRoom({ ...deps, revoke }, tx, user, { most: maxPerAccount, now: clock.now() }, context),
     end: (scope, reason, type, context) => endSessions({ ...deps, revoke }, scope, reason, type, context),
+    endReplaced: (replaced, context) => endReplaced({ ...deps, revoke }, replaced, context),
     revocations: {
       get isFresh() {
         return feed.isFresh

@@ -1,4 +1,3 @@
-import { isStoreUnavailable } from '../../platform/database.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { afterCommit, type Transaction } from '../../platform/transact.ts'
 import type { Events, RequestContext } from '../events/events.ts'
@@ -6,7 +5,6 @@ import { methodsOf } from '../factors/factors.ts'
 import type { Clearing, Lockout } from '../lockout/lockout.ts'
 import type { Mail } from '../mail/mail.ts'
 import type { Tickets } from '../one-time/one-time.ts'
-import { Problem } from '../problems/problems.ts'
 import type { FactorMethod } from '../reasons/reasons.ts'
 import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
 import type { LockedUser, User, Users } from '../users/users.ts'
@@ -67,8 +65,6 @@ export interface SignIn {
     context: RequestContext,
     clearing: Clearing,
   ): Promise<SignedIn | SecondStepRequired | null>
-  /** Ends the session of the token that the client still had: a sign-in always starts a new family. */
-  endPrevious(refreshToken: string | undefined, context: RequestContext): Promise<void>
 }
 
 export interface SignInDeps extends UsesPlatform<'query' | 'transact' | 'clock'> {
@@ -153,17 +149,6 @@ export function createSignIn(deps: SignInDeps): SignIn {
         const locked = await users.lock(tx, id, { securityVersion })
         return locked && complete(tx, locked, means, context, clearing)
       })
-    },
-
-    async endPrevious(refreshToken, context) {
-      const token = refreshToken ? sessions.parse(refreshToken) : null
-      if (!token) return
-      try {
-        await sessions.end({ familyHash: token.familyHash }, 'signed_in_again', 'session_end', context)
-      } catch (error) {
-        // If the ledger has it, the reconciler completes it. A new sign-in must not fail because of an old session.
-        if (!(error instanceof Problem) && !isStoreUnavailable(error)) throw error
-      }
     },
   }
 }

@@ -28,6 +28,12 @@ export interface Devices {
     user: { id: string } | { email: string },
     device: DeviceToken,
   ): Promise<DeviceStanding | null>
+  /** Of several devices the one that the user knows best; null if the user knows none. */
+  recognize(
+    db: Queryable,
+    user: { id: string } | { email: string },
+    devices: readonly DeviceToken[],
+  ): Promise<DeviceToken | null>
   /** Lets the owner's next try in this device have a count of its own. It still is a new device when it signs in. */
   rememberUnlocked(tx: Transaction, user: LockedUser, device: DeviceToken): Promise<void>
   /** SQL that remembers a device after a complete sign-in, if a condition holds. */
@@ -56,6 +62,13 @@ export function createDevices(clock: Clock): Devices {
       const found = await db.knownDevice.findFirst({ where: { deviceHash, user } })
       if (!found) return null
       return found.hasSignedIn ? 'signed_in' : 'unlocked'
+    },
+    async recognize(db, user, devices) {
+      const found = await db.knownDevice.findFirst({
+        where: { deviceHash: { in: devices.map(({ hash }) => hash) }, user },
+        orderBy: [{ hasSignedIn: 'desc' }, { lastUsedAt: 'desc' }],
+      })
+      return devices.find(({ hash }) => found && Buffer.compare(hash, found.deviceHash) === 0) ?? null
     },
     async rememberUnlocked(tx, { id: userId }, { hash: deviceHash }) {
       // A link can be pressed again and again; each time it may be in another browser.

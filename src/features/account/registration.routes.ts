@@ -35,7 +35,7 @@ const Registered = Type.Object({
 export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = async (app, uses) => {
   const { origins, cookies, clock } = uses
   const tags = ['account']
-  await app.register(cookie)
+  await app.register(cookie, { hook: false })
 
   app.post(
     '/auth/register',
@@ -65,11 +65,7 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
       const status = 'verification_sent' as const
       if (transport === 'body') return reply.status(202).send({ status, registration_token: token })
       const now = clock.now()
-      reply.setCookie(
-        cookies.registration.name,
-        token,
-        cookies.registration.options(now + REGISTRATION_TTL * 1000, now),
-      )
+      cookies.registration.set(reply, token, now + REGISTRATION_TTL * 1000, now)
       return reply.status(202).send({ status })
     },
   )

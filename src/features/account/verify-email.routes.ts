@@ -124,10 +124,12 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
     },
     async (request, reply) => {
       const { token: link, registration_token, password, new_password: newPassword } = request.body
-      const registrationToken = registration_token ?? origins.cookieOf(request, cookies.registration.name)
-      const proof = { registrationToken, password, newPassword }
+      const registrationTokens = registration_token
+        ? [registration_token]
+        : origins.cookiesOf(request, cookies.registration)
+      const proof = { registrationTokens, password, newPassword }
       await verifyEmail(uses, { link, ...proof }, contextOf(request))
-      reply.clearCookie(cookies.registration.name, cookies.registration.cleared)
+      cookies.registration.expire(reply)
       if (!wantsPage(request)) return reply.send({ status: 'verified' as const })
       const writer = pageWriter(request)
       const title = writer.say('verify_email.done_title')

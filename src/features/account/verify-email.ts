@@ -14,8 +14,8 @@ export interface RegistrationProof {
   newPassword?: string | undefined
   /** The registration's. */
   password?: string | undefined
-  /** What the registration was answered with. */
-  registrationToken?: string | undefined
+  /** What registrations of the client were answered with. */
+  registrationTokens: readonly string[]
 }
 
 /**
@@ -62,7 +62,7 @@ export async function checkVerificationLink(
 async function accountFor(
   { passwords, passwordPolicy, registrations }: VerifyEmailUses,
   registration: Registration,
-  { newPassword, password, registrationToken }: RegistrationProof,
+  { newPassword, password, registrationTokens }: RegistrationProof,
   context: RequestContext,
 ): Promise<{ name: string | null; passwordHash: string } | null> {
   const { email, name, passwordHash } = registration
@@ -75,7 +75,7 @@ async function accountFor(
   const isProven =
     password !== undefined
       ? await passwords.verify(passwordHash, password, client)
-      : registrationToken !== undefined && registrations.isProof(registration, registrationToken)
+      : registrations.isProof(registration, registrationTokens)
   return isProven && passwordHash !== null ? { name, passwordHash } : null
 }
 

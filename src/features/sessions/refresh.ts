@@ -1,59 +1,77 @@
 import type { PendingAuditEvent, RequestContext } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { IssuedSession } from '../../core/sessions/sessions.ts'
+import type { IssuedSession, RefreshToken, RotationOutcome } from '../../core/sessions/sessions.ts'
 import type { Uses } from '../../core/uses.ts'
 
 export type RefreshUses = Uses<'transact' | 'retryQueue' | 'clock' | 'users' | 'sessions' | 'mail' | 'events'>
 
 /**
- * Rotates a refresh token. `refused` is called for every refusal and may throw another error.
+ * Rotates a refresh token. Of several that a client sends together it uses that of the latest sign-in which still works,
+ * and ends the sessions of the others. `refused` is called for every refusal and may throw another error.
  * @throws `refresh_token_invalid`, `session_ended` with its reason, `refresh_superseded`, `unavailable`.
  */
 export async function refresh(
   uses: RefreshUses,
-  text: string | undefined,
+  texts: readonly string[],
   idempotencyKey: string | undefined,
   context: RequestContext,
   refused: (event: PendingAuditEvent) => Promise<void>,
 ): Promise<IssuedSession> {
-  const { sessions, retryQueue } = uses
-  const token = text ? sessions.parse(text) : null
-  if (!token) {
+  const { sessions } = uses
+  const tokens = sessions.readTokens(texts)
+  let refusal: RotationRefusal | undefined
+  const untried = new Set(tokens)
+  for (const token of await sessions.newestFirst(tokens)) {
+    untried.delete(token)
+    const result = await sessions.rotate(token, idempotencyKey)
+    if (result.outcome === 'superseded') throw new Problem('refresh_superseded')
+    if ('refreshToken' in result) {
+      await sessions.endReplaced([...untried], context)
+      return result
+    }
+    if (result.outcome === 'reuse') await reportReuse(uses, token, result, context)
+    refusal ??= { ...result, token }
+  }
+  return refuse(refusal, refused)
+}
+
+type RotationRefusal = Extract<RotationOutcome, { outcome: 'reuse' | 'ended' }> & { token: RefreshToken }
+
+async function refuse(
+  refusal: RotationRefusal | undefined,
+  refused: (event: PendingAuditEvent) => Promise<void>,
+): Promise<never> {
+  if (!refusal) {
     await refused({ type: 'refresh', outcome: 'failure', reason: 'invalid' })
     throw new Problem('refresh_token_invalid')
   }
-  const result = await sessions.rotate(token, idempotencyKey)
-  switch (result.outcome) {
-    case 'rotated':
-    case 'reissued':
-      return result
-    case 'superseded':
-      throw new Problem('refresh_superseded')
-    case 'ended': {
-      const { reason } = result
-      await refused({ type: 'refresh', outcome: 'failure', reason, familyHash: token.familyHash })
-      throw new Problem('session_ended', { reason })
-    }
-    case 'reuse': {
-      const { sub, sid } = result.claims
-      if (result.pending === 'ledger') {
-        // Until then the tombstone in Redis applies. If Redis loses it, this process still has the task.
-        let isNew = false
-        retryQueue.add(async () => {
-          isNew ||= (await sessions.endReused(token)).isNew
-          if (isNew) await reportReuse(uses, sub, sid, context)
-        })
-      } else {
-        await reportReuse(uses, sub, sid, context)
-      }
-      // `session_ended` must be true on every node, so a client gets it only once every node knows.
-      if (result.pending !== 'no') throw new Problem('unavailable', { retryAfter: 2 })
-      throw new Problem('session_ended', { reason: 'reuse_detected' })
-    }
+  if (refusal.outcome === 'ended') {
+    const { reason, token } = refusal
+    await refused({ type: 'refresh', outcome: 'failure', reason, familyHash: token.familyHash })
+    throw new Problem('session_ended', { reason })
   }
+  // `session_ended` must be true on every node, so a client gets it only once every node knows.
+  if (refusal.pending !== 'no') throw new Problem('unavailable', { retryAfter: 2 })
+  throw new Problem('session_ended', { reason: 'reuse_detected' })
 }
 
+/** Records a reuse and tells the owner: now or, if the ledger does not have it yet, as soon as it does. */
 async function reportReuse(
+  uses: RefreshUses,
+  token: RefreshToken,
+  { claims: { sub, sid }, pending }: Extract<RotationOutcome, { outcome: 'reuse' }>,
+  context: RequestContext,
+): Promise<void> {
+  if (pending !== 'ledger') return tellOwner(uses, sub, sid, context)
+  // Until then the tombstone in Redis applies. If Redis loses it, this process still has the task.
+  let isNew = false
+  uses.retryQueue.add(async () => {
+    isNew ||= (await uses.sessions.endReused(token)).isNew
+    if (isNew) await tellOwner(uses, sub, sid, context)
+  })
+}
+
+async function tellOwner(
   { transact, users, mail, events, clock }: RefreshUses,
   userId: string,
   sessionId: string,

@@ -61,7 +61,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
   const { origins, limits, respond } = uses
   const cookies = uses.cookies.refresh
   const tags = ['sessions']
-  await app.register(cookie)
+  await app.register(cookie, { hook: false })
 
   app.post(
     '/auth/refresh',
@@ -72,7 +72,8 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
         summary: 'Rotate the refresh token',
         description:
           'Send the token in its cookie, with an empty body or `{}`, or as `refresh_token` in the body; the response ' +
-          'returns the next one in the same way. With a cookie, the request needs a JSON content type and an allowed ' +
+          'returns the next one in the same way. Of several cookies, that of the latest sign-in which still works is ' +
+          'used, and the sessions of the others end. With a cookie, the request needs a JSON content type and an allowed ' +
           '`Origin`. Send an `Idempotency-Key`, the same for every retry: if a response was lost, a retry then gets ' +
           'the same token again. Only refusals count towards the rate limit.',
         headers: RefreshHeaders,
@@ -88,14 +89,14 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
       },
     },
     async (request, reply) => {
-      const { token, transport } = presented(request)
+      const { texts, transport } = presented(request)
       const idempotencyKey = request.headers['idempotency-key']
       const context = contextOf(request)
       const refused = async (event: PendingAuditEvent) => {
         await limits.refresh_refused(request, reply, (await budgetOfSession(request)) ?? undefined)
         uses.events.recordSoon(event, context)
       }
-      return respond(reply, await refresh(uses, token, idempotencyKey, context, refused), transport)
+      return respond(reply, await refresh(uses, texts, idempotencyKey, context, refused), transport)
     },
   )
 
@@ -107,7 +108,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
         tags,
         summary: 'End this session',
         description:
-          'Ends the session of the refresh token, in cookie or body, of the access token, or of both. Returns 204 ' +
+          'Ends the session of the refresh token, in cookies or body, of the access token, or of both. Returns 204 ' +
           'even if a token is not valid.',
         body: RefreshBody,
         response: { 204: NoContent },
@@ -115,14 +116,14 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
       },
     },
     async (request, reply) => {
-      const { token, transport } = presented(request)
-      const parsed = token ? uses.sessions.parse(token) : null
-      if (parsed) await end(request, { familyHash: parsed.familyHash }, 'logout', 'logout')
+      const { texts, transport } = presented(request)
+      const familyHashes = uses.sessions.readTokens(texts).map(({ familyHash }) => familyHash)
+      if (familyHashes.length > 0) await end(request, { familyHashes }, 'logout', 'logout')
       const bearer = bearerOf(request)
       const scope = bearer ? await sessionOf(bearer) : null
       if (scope) await end(request, scope, 'logout', 'logout')
-      if (!parsed && !scope) spendPoint(request)
-      if (transport === 'cookie' && token) reply.setCookie(cookies.name, '', cookies.cleared)
+      if (familyHashes.length === 0 && !scope) spendPoint(request)
+      if (transport === 'cookie' && texts.length > 0) cookies.expire(reply)
       return reply.status(204).send(null)
     },
   )
@@ -199,20 +200,19 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     },
   )
 
-  /** The refresh token of a request. A cookie is accepted only from this server's origin or an allowed one. */
+  /** The refresh tokens of a request. Cookies are accepted only from this server's origin or an allowed one. */
   function presented(request: RefreshRequest) {
     const inBody = request.body.refresh_token
-    if (inBody !== undefined) return { token: inBody, transport: 'body' as const }
-    const token = request.cookies[cookies.name]
-    if (token !== undefined) origins.require(request)
-    return { token, transport: 'cookie' as const }
+    if (inBody !== undefined) return { texts: [inBody], transport: 'body' as const }
+    const texts = cookies.valuesIn(request)
+    if (texts.length > 0) origins.require(request)
+    return { texts, transport: 'cookie' as const }
   }
 
   /** A client with a genuine refresh token is not refused because of what others send from its address. */
   async function budgetOfSession(request: FastifyRequest): Promise<string | null> {
-    const { token } = presented(request as RefreshRequest)
-    const parsed = token ? uses.sessions.parse(token) : null
-    return parsed && `session:${parsed.familyHash}`
+    const [token] = uses.sessions.readTokens(presented(request as RefreshRequest).texts)
+    return token ? `session:${token.familyHash}` : null
   }
 
   /** The session of a bearer token; null for an invalid token, which has no session to end. */

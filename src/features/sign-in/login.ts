@@ -20,7 +20,7 @@ export interface LoginInput {
   transport: 'cookie' | 'body'
   device: DeviceToken
   /** Of a client that has registered. */
-  registrationToken: string | undefined
+  registrationTokens: readonly string[]
 }
 
 /** What a check that failed has found. */
@@ -68,8 +68,8 @@ export async function login(
   }
 
   async function findPending(): Promise<Registration | null> {
-    const { registrationToken: token } = input
-    const registration = token ? await registrations.findByToken(db, email, token) : null
+    const { registrationTokens: tokens } = input
+    const registration = tokens.length > 0 ? await registrations.findByTokens(db, email, tokens) : null
     return registration && (await hashing.verify(registration.passwordHash, password)) ? registration : null
   }
 

@@ -2,6 +2,7 @@ import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
+import type { PasskeyAnswer as PasskeyProof } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { Uses } from '../../core/uses.ts'
@@ -35,7 +36,7 @@ export type SignInUses = Omit<LoginUses, 'hashing'> &
   SecondStepUses &
   PasskeySignInUses &
   UnlockRoutesUses &
-  Uses<'passwords'> & {
+  Uses<'passwords' | 'sessions'> & {
     origins: TrustedOrigins
     deviceTokens: DeviceTokens
     cookies: SessionCookies
@@ -67,7 +68,7 @@ const PasskeyBody = Type.Object(
 export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) => {
   const { origins, passwords, cookies, respond, deviceTokens } = uses
   const tags = ['sign in']
-  await app.register(cookie)
+  await app.register(cookie, { hook: false })
 
   app.post(
     '/auth/login',
@@ -105,9 +106,12 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
         registration_token,
       } = request.body
       requireOwnPage(request, transport)
-      const device = deviceTokens.of(request, transport, deviceToken)
-      const registrationToken = registration_token ?? origins.cookieOf(request, cookies.registration.name)
-      const input = { email: canonicalEmail(email), password, transport, device, registrationToken }
+      const address = canonicalEmail(email)
+      const device = await deviceTokens.of(request, transport, deviceToken, async () => ({ email: address }))
+      const registrationTokens = registration_token
+        ? [registration_token]
+        : origins.cookiesOf(request, cookies.registration)
+      const input = { email: address, password, transport, device, registrationTokens }
       const context = contextOf(request)
       const signedIn = await withDelayedFailure(async () => {
         const result = await passwords.admit(clientKey(context.ip), (hashing) =>
@@ -139,9 +143,15 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     },
     async (request, reply) => {
       const { mfa_token: mfaToken, device_token: deviceToken, ...proof } = request.body
-      const { transport = 'body' } = uses.tickets.open('mfa', mfaToken) ?? {}
+      const ticket = uses.tickets.open('mfa', mfaToken)
+      const transport = ticket?.transport ?? 'body'
       requireOwnPage(request, transport)
-      const device = deviceTokens.of(request, transport, deviceToken)
+      const device = await deviceTokens.of(
+        request,
+        transport,
+        deviceToken,
+        async () => ticket && { id: ticket.userId },
+      )
       const input = { mfaToken, proof, device }
       const signedIn = await withDelayedFailure(() => secondStep(uses, input, contextOf(request)))
       return finish(request, reply, signedIn, device)
@@ -189,7 +199,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     async (request, reply) => {
       const { transport = 'cookie', device_token: deviceToken, ...answer } = request.body
       requireOwnPage(request, transport)
-      const device = deviceTokens.of(request, transport, deviceToken)
+      const device = await deviceTokens.of(request, transport, deviceToken, () => ownerOf(answer))
       const input = { answer, transport, device }
       const signedIn = await withDelayedFailure(() => passkeySignIn(uses, input, contextOf(request)))
       return finish(request, reply, signedIn, device)
@@ -215,8 +225,12 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
   }
   async function budgetAtPasskey(request: FastifyRequest) {
     const { transport, device_token: token, ...answer } = request.body as Static<typeof PasskeyBody>
+    const owner = await ownerOf(answer)
+    return owner && deviceTokens.budgetOf(request, owner, transport, token)
+  }
+  async function ownerOf(answer: PasskeyProof) {
     const id = await uses.factors.passkeys.ownerOf(uses.db, answer)
-    return id === null ? null : deviceTokens.budgetOf(request, { id }, transport, token)
+    return id === null ? null : { id }
   }
 
   async function finish(
@@ -225,7 +239,9 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     { issued, user, transport, mfaEnabled }: SignedIn,
     device: DeviceToken,
   ): Promise<TokenResponse> {
-    await uses.signIn.endPrevious(origins.cookieOf(request, cookies.refresh.name), contextOf(request))
+    // A sign-in always starts a new family.
+    const previous = uses.sessions.readTokens(origins.cookiesOf(request, cookies.refresh))
+    await uses.sessions.endReplaced(previous, contextOf(request))
     const tokens = respond(reply, issued, transport)
     return { ...tokens, ...deviceTokens.give(reply, device, transport), user: presentUser(user, mfaEnabled) }
   }

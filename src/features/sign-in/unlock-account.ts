@@ -56,12 +56,19 @@ export async function unlockAccount(
   throw new Problem(code)
 }
 
-/** Whether the link would unlock, without using it up. @throws `token_invalid`, `token_used`. */
-export async function checkUnlockLink(
-  { db, oneTimeTokens, usedTokens }: Pick<UnlockUses, 'db' | 'oneTimeTokens' | 'usedTokens'>,
+type LinkUses = Pick<UnlockUses, 'db' | 'oneTimeTokens' | 'usedTokens'>
+
+/** Whose account the link would unlock, without using it up; null if it would not. */
+export async function findLocked(
+  { db, oneTimeTokens, usedTokens }: LinkUses,
   token: string,
-): Promise<'usable'> {
-  if (await oneTimeTokens.find(db, 'unlock', token)) return 'usable'
-  if (await usedTokens.findToRepeat(db, 'unlock', token)) return 'usable'
-  throw new Problem((await usedTokens.explain(db, 'unlock', token)).code)
+): Promise<{ id: string } | null> {
+  const user = await oneTimeTokens.find(db, 'unlock', token)
+  return user ?? usedTokens.findToRepeat(db, 'unlock', token)
+}
+
+/** Whether the link would unlock, without using it up. @throws `token_invalid`, `token_used`. */
+export async function checkUnlockLink(uses: LinkUses, token: string): Promise<'usable'> {
+  if (await findLocked(uses, token)) return 'usable'
+  throw new Problem((await uses.usedTokens.explain(uses.db, 'unlock', token)).code)
 }

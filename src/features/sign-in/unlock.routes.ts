@@ -4,7 +4,7 @@ import type { DeviceTokens } from '../../http/device-tokens.ts'
 import { linkPage } from '../../http/link-page.ts'
 import { DeviceTokenText, Transport } from '../../http/schemas.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
-import { checkUnlockLink, type UnlockUses, unlockAccount } from './unlock-account.ts'
+import { checkUnlockLink, findLocked, type UnlockUses, unlockAccount } from './unlock-account.ts'
 
 export type UnlockRoutesUses = UnlockUses & { deviceTokens: DeviceTokens; origins: TrustedOrigins }
 
@@ -25,7 +25,11 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockRoutesUses)
       const { transport = 'cookie', device_token: inBody } = (request as UnlockRequest).body
       // The page of a stranger may press the button, but gets no cookie into the owner's browser by that.
       const isDevice = transport === 'body' || !origins.isForeign(request)
-      const device = isDevice ? deviceTokens.of(request, transport, inBody) : null
+      const findUser = async () => {
+        const user = await findLocked(uses, token)
+        return user && { id: user.id }
+      }
+      const device = isDevice ? await deviceTokens.of(request, transport, inBody, findUser) : null
       await unlockAccount(uses, { token, device }, context)
       if (device) Object.assign(members, deviceTokens.give(reply, device, transport))
     },

@@ -71,6 +71,19 @@ t.test('the one who registered proves it by the token, its cookie or the passwor
   }
 })
 
+t.test('of several registration cookies, that of this registration counts', async (t) => {
+  const [mine, other] = [await registered(), await registered()]
+  const headers = {
+    cookie: ['x', other.proof, mine.proof, ''].map((value) => `ratchet-registration-dev=${value}`).join('; '),
+    origin: 'https://app.example.com',
+  }
+  const login = { email: mine.email, password: server.password }
+  const pending = await server.post('/auth/login', login, { headers })
+  t.match(pending, { status: 403, body: { code: 'email_not_verified' } })
+  t.equal((await verify({ token: mine.token }, headers)).status, 200)
+  t.equal(await signIn(mine.email, server.password), 200)
+})
+
 t.test('without a proof nothing is used up, and the page asks for one', async (t) => {
   const mine = await registered()
   const strangers = await registered(mine.email, 'the stranger knows this one')

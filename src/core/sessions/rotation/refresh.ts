@@ -104,7 +104,7 @@ export function createRefresh(deps: RefreshDeps) {
     let isNew = false
     try {
       await transact(async (tx) => {
-        const recorded = await revoke(tx, { familyHash }, 'reuse_detected')
+        const recorded = await revoke(tx, { familyHashes: [familyHash] }, 'reuse_detected')
         isNew = recorded.some((revocation) => revocation.isNew)
       })
       return { isNew, pending: false }

@@ -142,7 +142,8 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     if (ours.length > 0) await store.invalidate([familyHash])
     await markInvalidated(db, ours)
     // Recording a revocation again only returns the tombstones that Redis does not have yet.
-    if (ended) await store.writeTombstones(await recordRevocations(db, { familyHash }, 'logout'))
+    if (ended)
+      await store.writeTombstones(await recordRevocations(db, { familyHashes: [familyHash] }, 'logout'))
   }
 
   async function decideOn(on: Path, request: Presented) {
@@ -179,7 +180,9 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
       last = { presented, attempt }
     }
     if (verdict?.outcome === 'reuse') {
-      await store.writeTombstones(await recordRevocations(db, { familyHash }, 'reuse_detected'))
+      await store.writeTombstones(
+        await recordRevocations(db, { familyHashes: [familyHash] }, 'reuse_detected'),
+      )
       ended = true
     }
   }
@@ -262,7 +265,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
       // A server that restarts has another incarnation.
       if (saved && Object.keys(saved).length > 0) await redis.hset(key, { ...saved, incarnation: 'another' })
     } else if (step.do === 'end') {
-      const revocations = await recordRevocations(db, { familyHash }, 'logout')
+      const revocations = await recordRevocations(db, { familyHashes: [familyHash] }, 'logout')
       if (step.tombstoned) {
         await store.writeTombstones(revocations)
         await markTombstoned(db, revocations)
