@@ -29,9 +29,12 @@ function find(names: readonly string[]): string | undefined {
 
 /**
  * The installed Chromium, with an empty profile. With `serves`, its requests to `PUBLIC_URL` as the tests configure it
- * go to this URL.
+ * go to this URL. With `isHttps`, every host below `.test` is this machine, and certificates are not checked.
  */
-export async function startBrowser(t: Teardown, serves?: string): Promise<BrowserContext> {
+export async function startBrowser(
+  t: Teardown,
+  { serves, isHttps = false }: { serves?: string; isHttps?: boolean } = {},
+): Promise<BrowserContext> {
   if (!executable) throw new Error(String(noBrowser))
   const browser = await chromium.launch({
     executablePath: executable,
@@ -45,10 +48,11 @@ export async function startBrowser(t: Teardown, serves?: string): Promise<Browse
       '--disable-component-update',
       '--disable-sync',
       ...(serves ? [`--host-resolver-rules=MAP localhost:8080 ${new URL(serves).host}`] : []),
+      ...(isHttps ? ['--host-resolver-rules=MAP *.test 127.0.0.1'] : []),
     ],
   })
   t.teardown(() => browser.close())
-  return browser.newContext()
+  return browser.newContext({ ignoreHTTPSErrors: isHttps })
 }
 
 /** An authenticator that belongs to the device, knows its user and consents to everything. */

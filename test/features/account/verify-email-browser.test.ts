@@ -5,7 +5,7 @@ import { startServer } from '../../support/server.ts'
 t.test('the page of a verification link, in a real browser', { skip: noBrowser }, async (t) => {
   const app = await servePage(t, '<!doctype html><title>App</title>')
   const server = await startServer(t, { env: { ALLOWED_ORIGINS: app.origin } })
-  const context = await startBrowser(t, server.url)
+  const context = await startBrowser(t, { serves: server.url })
   const page = await context.newPage()
   const open = async (email: string) =>
     page.goto(`http://localhost:8080/auth/verify-email?token=${await server.lastToken(email)}`)
