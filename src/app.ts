@@ -87,7 +87,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(clientAddress, { trusts })
   await app.register(problemDetails)
   await app.register(builtInPages, { brand: config.brand, texts: texts.pages })
-  await app.register(securityHeaders, { https: publicUrl.startsWith('https://') })
+  await app.register(securityHeaders, { hsts: config.hsts })
   if (checkRequest) app.addHook('onRequest', async (request) => checkRequest(request))
   await app.register(requestLog, { log })
   await app.register(requestMetrics, services)

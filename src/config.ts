@@ -6,6 +6,7 @@ import {
   readTextSettings,
   type TextSettings,
 } from './platform/brand-settings.ts'
+import { type BrowserSettings, readBrowserSettings } from './platform/browser-settings.ts'
 import { readCertificates } from './platform/certificates.ts'
 import { readDatabaseUrl } from './platform/database-url.ts'
 import { type Environment, type Reader, reader } from './platform/environment.ts'
@@ -16,7 +17,7 @@ import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.
 
 /** Configuration, from the environment only. It is checked at start, and all faults are reported together, by name. */
 
-export interface Config {
+export interface Config extends BrowserSettings {
   readonly production: boolean
   readonly host: string
   readonly port: number
@@ -47,12 +48,9 @@ export interface Config {
   readonly maxSessionsPerAccount: number
   /** Milliseconds between two writes of rotations to the ledger. */
   readonly ledgerFlushMs: number
-  readonly cookies: { sameSite: 'lax' | 'strict' | 'none'; suffix: string | undefined }
   readonly passwordMinLength: number
   /** Base URL of the range API for breached passwords; without it only the bundled lists are checked. */
   readonly breachedPasswordsUrl: string | undefined
-  /** The domain that passkeys belong to (WebAuthn's relying party ID), and the origins that may use them. */
-  readonly passkeys: { rpId: string; origins: readonly string[] }
   readonly argon2: {
     memoryKib: number
     iterations: number
@@ -131,7 +129,7 @@ export function loadConfig(env: Environment): Config {
   const appName = readAppName(read, publicUrl)
   const config: Config = {
     production,
-    host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
+    host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1').replace(/^\[(.*)\]$/, '$1'),
     port: read.integer('PORT', 8080, 0, 65_535),
     publicUrl,
     appUrl,
@@ -158,10 +156,9 @@ export function loadConfig(env: Environment): Config {
     },
     maxSessionsPerAccount: read.integer('MAX_SESSIONS_PER_ACCOUNT', 100, 1, 10_000),
     ledgerFlushMs: read.integer('LEDGER_FLUSH_MS', 500, 50, 60_000),
-    cookies: readCookies(env, read, publicUrl),
+    ...readBrowserSettings(env, read, { publicUrl, allowedOrigins, secure }),
     passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
     breachedPasswordsUrl: readBreachedPasswordsUrl(read, secure),
-    passkeys: readPasskeys(read, publicUrl, allowedOrigins, secure),
     argon2: {
       memoryKib: read.integer('ARGON2_MEMORY_KIB', 19_456, production ? 19_456 : 8, 1_048_576),
       iterations: read.integer('ARGON2_ITERATIONS', 2, production ? 2 : 1, 20),
@@ -187,46 +184,10 @@ export function loadConfig(env: Environment): Config {
   return Object.freeze(config)
 }
 
-function readCookies(env: Environment, read: Reader, publicUrl: string): Config['cookies'] {
-  const sameSite = read.oneOf('COOKIE_SAMESITE', ['lax', 'strict', 'none'], 'lax')
-  if (sameSite === 'none' && !publicUrl.startsWith('https://')) {
-    read.fault('COOKIE_SAMESITE=none needs an https PUBLIC_URL: browsers refuse such a cookie without Secure')
-  }
-  const suffix = env.COOKIE_NAME_SUFFIX || undefined
-  if (suffix && !/^[\w-]{1,32}$/.test(suffix)) {
-    read.fault('COOKIE_NAME_SUFFIX must be 1 to 32 letters, digits, dashes and underscores')
-  }
-  return { sameSite, suffix }
-}
-
 function readBreachedPasswordsUrl(read: Reader, secure: boolean): string | undefined {
   const url = read.text('BREACHED_PASSWORDS_URL', 'https://api.pwnedpasswords.com')
   const rules = { allowPath: true, secure }
   return url === 'off' ? undefined : read.checkOrigin('BREACHED_PASSWORDS_URL', url, rules)
-}
-
-// The origin of a mobile app, as it uses passkeys: android:apk-key-hash:…, ios:bundle-id:…
-const ORIGIN_OF_APP = /^(?:android|ios):[\w-]+:[\w.=-]+$/
-
-function readPasskeys(
-  read: Reader,
-  publicUrl: string,
-  allowed: readonly string[],
-  secure: boolean,
-): Config['passkeys'] {
-  const rpId = read.text('PASSKEY_RP_ID', new URL(publicUrl).hostname)
-  const isOf = (host: string) => host === rpId || host.endsWith(`.${rpId}`)
-  if (!/^[a-z0-9.-]+$/.test(rpId) || !isOf(new URL(publicUrl).hostname)) {
-    read.fault('PASSKEY_RP_ID must be the host of PUBLIC_URL or a domain above it')
-  }
-  // Allowed origins on other domains, and those of apps, are left out: browsers bind passkeys to the domain.
-  const ofOurs = [publicUrl, ...allowed].filter((it) => /^https?:/.test(it) && isOf(new URL(it).hostname))
-  const others = read
-    .list('PASSKEY_ORIGINS')
-    .map((origin) =>
-      ORIGIN_OF_APP.test(origin) ? origin : read.checkOrigin('PASSKEY_ORIGINS', origin, { secure }),
-    )
-  return { rpId, origins: [...new Set([...ofOurs, ...others])] }
 }
 
 function readRedis(env: Environment, read: Reader): Pick<Config, 'redis' | 'redisCa'> {

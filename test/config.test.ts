@@ -233,6 +233,11 @@ t.test('an app may have a scheme of its own, as an origin and in links', async (
     'app://-',
     'tauri://localhost',
     'app://my.app:80',
+    'chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb',
+    'moz-extension://2a1b5c3d-0000-4000-8000-000000000000',
+    'safari-web-extension://E7A5C0DE-0000-4000-8000-00000000ABCD',
+    'http://tauri.localhost',
+    'https://tauri.localhost',
   ]
   t.strictSame(loadConfig({ ...PRODUCTION, ALLOWED_ORIGINS: origins.join() }).allowedOrigins, origins)
   t.strictSame(
@@ -277,6 +282,104 @@ t.test('an app may have a scheme of its own, as an origin and in links', async (
   }
   for (const value of ['com.example.app:/x', 'app:/', 'capacitor://localhost/x', 'app://']) {
     t.match(faultsOf({ ...PRODUCTION, ALLOWED_ORIGINS: value }), [/^ALLOWED_ORIGINS must be/], value)
+  }
+})
+
+t.test('an origin is exact: a wildcard is refused, and another spelling is that of browsers', async (t) => {
+  for (const wildcard of [
+    '*',
+    'https://*.example.com',
+    'https://*',
+    'https://app.*.com',
+    'app://*',
+    'capacitor://*.localhost',
+    'http://localhost:*',
+    'https://a.example.com,https://*.example.com',
+  ]) {
+    t.strictSame(faultsOf({ ...DEVELOPMENT, ALLOWED_ORIGINS: wildcard }), [
+      'ALLOWED_ORIGINS must be exact: list every origin, without a wildcard',
+    ])
+  }
+  t.match(faultsOf({ ...DEVELOPMENT, PUBLIC_URL: 'https://*.example.com' }), [/^PUBLIC_URL must be exact/])
+  t.match(faultsOf({ ...DEVELOPMENT, APP_URL: 'https://*.example.com' }), [/^APP_URL must be/])
+  const spellings = ['HTTPS://App.Example.com/', 'https://app.example.com:443', 'http://[0:0::1]:3000']
+  t.strictSame(loadConfig({ ...DEVELOPMENT, ALLOWED_ORIGINS: spellings.join() }).allowedOrigins, [
+    'https://app.example.com',
+    'https://app.example.com',
+    'http://[::1]:3000',
+  ])
+  for (const value of [
+    'https:app.example.com',
+    'https://app.example.com/x',
+    'https://app.example.com?',
+    'https://app.example.com#x',
+    'https://user@app.example.com',
+    "https://app'.example.com",
+    'https://a.example.com\\@b.example.com',
+    'https:///app.example.com',
+    'https://',
+    'null',
+  ]) {
+    t.match(faultsOf({ ...DEVELOPMENT, ALLOWED_ORIGINS: value }), [/^ALLOWED_ORIGINS must be/], value)
+  }
+})
+
+t.test('hosts can be IPv6 addresses', async (t) => {
+  for (const PUBLIC_URL of ['http://[::1]:8080', 'https://[2001:db8::1]']) {
+    const config = loadConfig({ ...PRODUCTION, PUBLIC_URL })
+    t.equal(config.publicUrl, PUBLIC_URL)
+    t.equal(config.accessToken.audience, PUBLIC_URL)
+  }
+  t.strictSame(faultsOf({ ...PRODUCTION, PUBLIC_URL: 'http://[2001:db8::1]' }), [
+    'PUBLIC_URL must be https in production, except on this machine',
+  ])
+  t.match(
+    faultsOf({ ...PRODUCTION, PUBLIC_URL: 'https://[2001:db8::1]', PASSKEY_RP_ID: 'example.com' }),
+    [/^PASSKEY_RP_ID must be/],
+    'a domain has to fit',
+  )
+  for (const HOST of ['::1', '[::1]']) t.equal(loadConfig({ ...DEVELOPMENT, HOST }).host, '::1')
+  for (const DB_HOST of ['::1', '[::1]']) {
+    const { databaseUrl } = loadConfig({ ...WITHOUT_DATABASE, ...PARTS, DB_HOST })
+    t.equal(new URL(databaseUrl).hostname, '[::1]')
+  }
+  const DB_SECRET_JSON = JSON.stringify({
+    host: '2001:db8::5',
+    port: 5433,
+    dbname: 'd',
+    username: 'u',
+    password: 'p',
+  })
+  t.equal(
+    loadConfig({ ...WITHOUT_DATABASE, DB_SECRET_JSON }).databaseUrl,
+    'postgresql://u:p@[2001:db8::5]:5433/d',
+  )
+  t.match(faultsOf({ ...WITHOUT_DATABASE, ...PARTS, DB_HOST: '::1::' }), [/^DB_HOST must be/])
+})
+
+t.test('HSTS is sent over https, but for this machine, and can be chosen', async (t) => {
+  const hsts = (env: Environment) => loadConfig({ ...DEVELOPMENT, ...env }).hsts
+  const usual = 'max-age=31536000; includeSubDomains'
+  t.equal(hsts({ PUBLIC_URL: 'https://auth.example.com' }), usual)
+  for (const host of ['localhost:8443', 'auth.localhost', '127.0.0.1:8443', '127.8.0.1', '[::1]:8443']) {
+    t.equal(hsts({ PUBLIC_URL: `https://${host}` }), undefined, host)
+    t.equal(hsts({ PUBLIC_URL: `https://${host}`, HSTS: usual }), undefined, host)
+  }
+  t.equal(hsts({ PUBLIC_URL: 'http://auth.example.com' }), undefined)
+  t.equal(hsts({ PUBLIC_URL: 'https://auth.example.com', HSTS: 'off' }), undefined)
+  for (const value of ['max-age=0', 'max-age=300', 'max-age=63072000; includeSubDomains; preload']) {
+    t.equal(hsts({ PUBLIC_URL: 'https://auth.example.com', HSTS: value }), value)
+  }
+  for (const value of ['true', '300', 'max-age=', 'max-age=1\r\nx: y', 'max-age=1; report-uri=x']) {
+    t.match(faultsOf({ ...DEVELOPMENT, HSTS: value }), [/^HSTS must be/], value)
+  }
+})
+
+t.test('a suffix of the cookie names is a few plain characters', async (t) => {
+  t.equal(loadConfig({ ...DEVELOPMENT, COOKIE_NAME_SUFFIX: 'shop_2-b' }).cookies.suffix, 'shop_2-b')
+  t.equal(loadConfig({ ...DEVELOPMENT, COOKIE_NAME_SUFFIX: '' }).cookies.suffix, undefined)
+  for (const value of ['a b', 'a;b', 'a=b', 'a.b', 'ä', 'a'.repeat(33)]) {
+    t.match(faultsOf({ ...DEVELOPMENT, COOKIE_NAME_SUFFIX: value }), [/^COOKIE_NAME_SUFFIX must be/], value)
   }
 })
 
@@ -420,7 +523,9 @@ t.test('people sign in at SIGN_IN_URL, else at APP_URL, else at the first allowe
   t.equal(signIn({ ...app, SIGN_IN_URL: 'https://app.example.com/login' }), 'https://app.example.com/login')
   t.equal(signIn(app), 'https://app.example.com/x')
   t.equal(signIn(origins), 'https://a.example.com')
-  t.equal(signIn({ ALLOWED_ORIGINS: 'capacitor://localhost' }), undefined, 'no browser opens that')
+  const ofApps = 'capacitor://localhost,chrome-extension://aapbdbdomjkk'
+  t.equal(signIn({ ALLOWED_ORIGINS: `${ofApps},https://b.example.com` }), 'https://b.example.com')
+  t.equal(signIn({ ALLOWED_ORIGINS: ofApps }), undefined, 'a mail program opens no such page')
   t.equal(signIn({}), undefined)
 })
 

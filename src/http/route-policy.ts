@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import type { AdminAction } from '../core/events/events.ts'
 import { isProblem, type ProblemCode } from '../core/problems/problems.ts'
 import type { Uses } from '../core/uses.ts'
+import { readableByAnyPage } from './any-page.ts'
 import { createAuthenticateUser } from './authenticate.ts'
 import { type LimitName, type Limits, settlePoints, type TakePoint } from './limits.ts'
 import { createRequireAdministrator } from './require-administrator.ts'
@@ -23,6 +24,8 @@ declare module 'fastify' {
     ownBudget?: (request: FastifyRequest) => Promise<string | null>
     /** `Cache-Control` of a successful response; `no-store` without it. */
     cache?: string
+    /** Whether pages of every origin may read the response. */
+    anyPage?: boolean
   }
   interface FastifyRequest {
     /** The refusal of the shared budget, until it is known whether the request has one of its own. */
@@ -43,12 +46,13 @@ export const routePolicy = fp(
     app.decorateRequest('refusal', null)
 
     app.addHook('onRoute', (route) => {
-      const { auth, limit, ownBudget, cache } = route.config ?? {}
+      const { auth, limit, ownBudget, cache, anyPage } = route.config ?? {}
       if (!limit && MUTATING.some((method) => route.method.includes(method))) {
         throw new Error(`${route.method} ${route.url} has no limit: anybody could fill the database with it`)
       }
       const take = limit && limit !== 'in_handler' && services.limits[limit]
       route.onRequest = [
+        ...(anyPage ? [readableByAnyPage] : []),
         ...(auth ? [authenticate] : []),
         ...(take ? [ownBudget ? tryToTake(take) : takeShared(take)] : []),
         ...(typeof auth === 'object' ? [requireAdministrator(auth.admin)] : []),

@@ -2,14 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
 /** The headers that every API response needs; pages and public documents replace some of them. */
-export const securityHeaders = fp(async (app: FastifyInstance, options: { https: boolean }) => {
+export const securityHeaders = fp(async (app: FastifyInstance, { hsts }: { hsts: string | undefined }) => {
   const headers: Record<string, string> = {
     'cache-control': 'no-store',
     'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
     'referrer-policy': 'no-referrer',
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'DENY',
-    ...(options.https ? { 'strict-transport-security': 'max-age=31536000; includeSubDomains' } : {}),
+    ...(hsts ? { 'strict-transport-security': hsts } : {}),
   }
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers)

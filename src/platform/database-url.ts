@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net'
 import type { Environment, Reader } from './environment.ts'
 
 /** Builds one database URL from any of its three forms: a URL, separate parts, or a secret manager's JSON. */
@@ -28,8 +29,10 @@ export function readDatabaseUrl(env: Environment, read: Reader): string {
     if (!given[name]) read.fault(`${name} is missing${env.DB_SECRET_JSON ? ' (also in DB_SECRET_JSON)' : ''}`)
   }
   const part = (name: string) => encodeURIComponent(String(given[name] ?? ''))
+  // A URL has an IPv6 address in brackets.
+  const host = isIPv6(String(given.DB_HOST)) ? `[${given.DB_HOST}]` : given.DB_HOST
   const query = given.DB_SSLMODE ? `?sslmode=${part('DB_SSLMODE')}` : ''
-  const url = `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${given.DB_HOST}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query}`
+  const url = `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${host}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query}`
   if (!URL.canParse(url)) read.fault('DB_HOST must be the name or address of a host, DB_PORT a port')
   return url
 }

@@ -1,4 +1,4 @@
-import { isLoopback } from './loopback.ts'
+import { isThisMachine } from './loopback.ts'
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -13,8 +13,11 @@ const MAILBOX = new RegExp(`^(?:${ADDRESS}|${NAME} ?<${ADDRESS}>)$`, 'u')
 // What browsers and mail programs open by themselves is no scheme of an app.
 const OWN_SCHEME =
   /^(?!(?:https?|wss?|ftps?|file|filesystem|blob|data|about|javascript|vbscript|view-source|mailto):)[a-z][a-z0-9+.-]*:\//
-const ORIGIN_OF_APP = /^[^:]+:\/\/[a-z0-9._-]+(?::\d{1,5})?$/
-const BASE_OF_APP = /^[^:]+:(?:\/\/[a-z0-9._-]+(?::\d{1,5})?)?(?:\/[\w.~%/-]*)?$/
+// Unlike those of the web, hosts of such schemes keep their capitals.
+const ORIGIN_OF_APP = /^[^:]+:\/\/[A-Za-z0-9._-]+(?::\d{1,5})?$/
+const BASE_OF_APP = /^[^:]+:(?:\/\/[A-Za-z0-9._-]+(?::\d{1,5})?)?(?:\/[\w.~%/-]*)?$/
+// A name or an IP address. WHATWG URLs allow more in a host, such as a wildcard.
+const WEB_HOST = /^(?:[a-z0-9._-]+|\[[\da-f:.]+\])$/
 
 interface UrlRules {
   /** Whether more than an origin is allowed: it is the base of URLs. */
@@ -40,22 +43,28 @@ export function reader(env: Environment) {
     }
     return value
   }
-  /** Without a trailing slash. */
+  /** Without a trailing slash. An origin is returned as browsers send it. */
   function checkOrigin(
     name: string,
     value: string,
     { allowPath = false, secure = false }: UrlRules = {},
   ): string {
     const trimmed = value.replace(/\/$/, '')
-    const parsed = URL.canParse(trimmed) ? new URL(trimmed) : undefined
+    const parsed =
+      /^https?:\/\/[^/\\\s]/i.test(trimmed) && URL.canParse(trimmed) ? new URL(trimmed) : undefined
     const isBase = parsed && !parsed.search && !parsed.username && !parsed.password
-    const fits =
-      parsed && /^https?:$/.test(parsed.protocol) && (allowPath ? isBase : parsed.origin === trimmed)
-    if (!fits) fault(`${name} must be an http(s) origin such as https://app.example.com`)
-    else if (secure && parsed.protocol === 'http:' && !isLoopback(parsed.hostname)) {
-      fault(`${name} must be https in production, except on this machine`)
+    const isOrigin = parsed?.href === `${parsed?.origin}/`
+    if (!allowPath && value.includes('*')) {
+      fault(`${name} must be exact: list every origin, without a wildcard`)
+    } else if (!parsed || !WEB_HOST.test(parsed.hostname) || !(allowPath ? isBase : isOrigin)) {
+      fault(`${name} must be an http(s) origin such as https://app.example.com`)
+    } else {
+      if (secure && parsed.protocol === 'http:' && !isThisMachine(parsed.hostname)) {
+        fault(`${name} must be https in production, except on this machine`)
+      }
+      return allowPath ? trimmed : parsed.origin
     }
-    return fits ? trimmed : 'http://invalid'
+    return 'http://invalid'
   }
   /** The same, or a URL of an app with a scheme of its own: `capacitor://localhost`, `com.example.app:/auth`. */
   function checkAppUrl(name: string, value: string, rules: UrlRules): string {

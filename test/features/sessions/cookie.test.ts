@@ -84,6 +84,52 @@ t.test(
   },
 )
 
+t.test('an app with a scheme of its own is served like a page, by its exact origin', async (t) => {
+  const apps = ['capacitor://localhost', 'ionic://localhost', 'tauri://localhost', 'app://-']
+  const env = {
+    PUBLIC_URL: 'https://auth.example.com',
+    ALLOWED_ORIGINS: apps.join(),
+    COOKIE_SAMESITE: 'none',
+  }
+  const server = await startServer(t, { env })
+  const account = await server.createAccount()
+  for (const origin of apps) {
+    const preflight = await server.call('OPTIONS', '/auth/refresh', {
+      headers: { origin, 'access-control-request-method': 'POST' },
+    })
+    t.equal(preflight.headers.get('access-control-allow-origin'), origin)
+    const signedIn = await server.post('/auth/login', account, { headers: { origin } })
+    const [cookie = ''] = signedIn.headers.getSetCookie().map((it) => it.split(';')[0] ?? '')
+    const headers = { cookie, origin, 'sec-fetch-site': 'cross-site' }
+    const refreshed = await server.post('/auth/refresh', {}, { headers })
+    t.equal(refreshed.status, 200)
+    t.equal(refreshed.headers.get('access-control-allow-origin'), origin)
+    for (const other of [
+      `${origin}.evil`,
+      `${origin}:1`,
+      `x${origin}`,
+      origin.toUpperCase(),
+      'app://other',
+    ]) {
+      const refused = await server.post('/auth/refresh', {}, { headers: { ...headers, origin: other } })
+      t.equal(refused.status, 403, other)
+      t.equal(refused.headers.get('access-control-allow-origin'), null)
+    }
+  }
+})
+
+t.test('a server at an IPv6 address is reached by its own pages', async (t) => {
+  const origin = 'http://[::1]:8080'
+  const server = await startServer(t, { env: { PUBLIC_URL: origin } })
+  const account = await server.createAccount()
+  const link = await server.post('/auth/request-password-reset', { email: account.email })
+  t.equal(link.status, 202)
+  t.equal((await server.lastLink(account.email)).origin, origin)
+  const signedIn = await server.post('/auth/login', account, { headers: { origin } })
+  const [cookie = ''] = signedIn.headers.getSetCookie().map((it) => it.split(';')[0] ?? '')
+  t.equal((await server.post('/auth/refresh', {}, { headers: { cookie, origin } })).status, 200)
+})
+
 t.test('COOKIE_SAMESITE=none makes the cookie partitioned', async (t) => {
   const server = await startServer(t, {
     env: { PUBLIC_URL: 'https://auth.example.com', COOKIE_SAMESITE: 'none' },
