@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
@@ -14,3 +14,10 @@ export async function readOrCreateAppSecret(file: string): Promise<string> {
     return (await readFile(file, 'utf8')).trim()
   }
 }
+
+/**
+ * Browsers share cookies between the ports of a host, so two projects must not overwrite each other's. The secret stays
+ * with the project's data, on any port.
+ */
+export const cookieNameSuffix = (secret: string): string =>
+  hash('sha256', `cookie name ${secret}`).slice(0, 8)

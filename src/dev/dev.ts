@@ -1,5 +1,4 @@
 import { fork } from 'node:child_process'
-import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +8,7 @@ import { type Config, environment, loadConfig } from '../config.ts'
 import { explain } from '../platform/explain.ts'
 import { isLoopback } from '../platform/loopback.ts'
 import { serve } from '../server.ts'
-import { readOrCreateAppSecret } from './app-secret.ts'
+import { cookieNameSuffix, readOrCreateAppSecret } from './app-secret.ts'
 import { isListening } from './embedded/port.ts'
 import { startPostgres } from './embedded/postgres.ts'
 import { startRedis } from './embedded/redis.ts'
@@ -136,8 +135,7 @@ async function developmentDefaults(env: Environment): Promise<Environment> {
     // A development server makes no requests to other machines.
     BREACHED_PASSWORDS_URL: 'off',
     APP_SECRETS: secret,
-    // Browsers share cookies between the ports of a host: two projects must not overwrite each other's.
-    COOKIE_NAME_SUFFIX: hash('sha256', `cookie name ${secret}`).slice(0, 8),
+    COOKIE_NAME_SUFFIX: cookieNameSuffix(secret),
   }
 }
 

@@ -92,6 +92,18 @@ t.test('--nodes 2 starts two processes of one service; both end with the first',
   t.equal((await call(1, 'POST', '/auth/logout', { headers })).status, 204)
   await eventually(async () => (await call(0, 'GET', '/me', { headers })).status === 401)
 
+  const origin = `http://localhost:${port}`
+  const cookieLogin = await call(0, 'POST', '/auth/login', {
+    headers: { 'content-type': 'application/json', origin },
+    body: JSON.stringify({ email: 'demo@example.com', password: 'correct horse battery' }),
+  })
+  const cookie = cookieLogin.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+  t.match(cookie, /^ratchet-dev\.[\da-f]{8}=rt1_/, 'the cookie has a name of the project')
+  const refreshed = await call(1, 'POST', '/auth/refresh', {
+    headers: { 'content-type': 'application/json', origin, cookie },
+  })
+  t.equal(refreshed.status, 200, 'which both nodes read')
+
   for (const node of [0, 1]) {
     t.equal(
       (await (await ask(port + node, '/dev/inbox.json', 'localhost:8080')).text()).includes('mails'),

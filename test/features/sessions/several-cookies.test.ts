@@ -1,8 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { statementsOf } from '../../support/costs.ts'
+import { eventually } from '../../support/eventually.ts'
 import { check } from '../../support/property.ts'
 import { type Answer, startServer } from '../../support/server.ts'
+
+const skip = process.env.TEST_REDIS_INCARNATION
+  ? 'the JavaScript Redis cannot be cut off under open connections: install redis-server'
+  : false
 
 const APP = 'https://app.example.com'
 const NAME = '__Host-ratchet'
@@ -218,6 +223,41 @@ t.test('a foreign page has none of the cookies read', async (t) => {
   t.equal((await server.post('/auth/refresh', {}, { headers: foreign })).status, 403)
   t.equal((await server.post('/auth/logout', {}, { headers: foreign })).status, 403)
   t.equal((await refresh([refresh_token, 'x'])).status, 200)
+})
+
+t.test('a store that is unavailable loses none of several sessions', { skip }, async (t) => {
+  const broken = await startServer(t, { env: HTTPS, proxies: true })
+  const { postgres, redis } = broken.proxies
+  const owner = await broken.createAccount()
+  const older = (await broken.login(owner)).refresh_token
+  const newer = await broken.login(owner)
+  const ask = (tokens: readonly string[]) =>
+    broken.post('/auth/refresh', {}, { headers: { ...headersOf(tokens), 'idempotency-key': 'k' } })
+  await eventually(() => broken.knowsFamily(newer.refresh_token))
+
+  postgres.cut()
+  t.equal((await ask([older, newer.refresh_token])).status, 503)
+  const single = await ask([newer.refresh_token])
+  t.equal(single.status, 200, 'a single one needs only Redis')
+  await postgres.heal()
+  const tokens = [older, newer.refresh_token, nextOf(single)]
+  let answer: Answer | undefined
+  await eventually(async () => {
+    answer = await broken.post('/auth/refresh', {}, { headers: headersOf(tokens) })
+    return answer.status === 200
+  })
+  t.equal(answer?.body.session.id, newer.session.id)
+
+  const ended = (await broken.login(owner)).refresh_token
+  await broken.post('/auth/logout', { refresh_token: ended })
+  redis.cut()
+  const onLedger = await broken.post(
+    '/auth/refresh',
+    {},
+    { headers: headersOf([ended, nextOf(answer as Answer)]) },
+  )
+  t.equal(onLedger.status, 200)
+  t.equal(onLedger.body.session.id, newer.session.id)
 })
 
 // A browser with two places for the cookie. Both are sent, in any order, and the server fills one of them.
