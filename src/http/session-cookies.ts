@@ -41,11 +41,11 @@ export function sessionCookies(publicUrl: string, { sameSite, suffix }: CookieSe
     const write = (reply: FastifyReply, value: string, options: SerializeOptions) =>
       reply.header('set-cookie', fastifyCookie.serialize(name, value, options))
 
-    function valuesIn({ headers }: FastifyRequest): string[] {
-      const pairs = headers.cookie?.split(';') ?? []
-      return pairs.filter((pair) => pair.trimStart().startsWith(`${name}=`)).map(decode)
-    }
+    // Only these two: a sibling host may set a cookie whose name begins with another kind of space.
+    const isOurs = (pair: string) => pair.replace(/^[ \t]+/, '').startsWith(`${name}=`)
     const decode = (pair: string) => fastifyCookie.parse(pair)[name] ?? ''
+    const valuesIn = ({ headers }: FastifyRequest) =>
+      (headers.cookie?.split(';') ?? []).filter(isOurs).map(decode)
 
     function expire(reply: FastifyReply): void {
       write(reply, '', { ...plain, maxAge: 0 })

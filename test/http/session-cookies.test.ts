@@ -60,6 +60,10 @@ t.test('every value of the name is read, and nothing else', async (t) => {
     [`x${name}=a; ${name}x=b; ${name}.x=c; ${name.toLowerCase()}=d; ${name}`, []],
     [`${name}=a=b; ${name}=%41; ${name}=%`, ['a=b', 'A', '%']],
     [`; ;${name}=a;`, ['a']],
+    [
+      `\u00a0${name}=a; \u0085${name}=b; \u2000${name}=c; \ufeff${name}=d; \u000b${name}=e;\t${name}=f`,
+      ['f'],
+    ],
   ] as const) {
     t.strictSame(await read(header), values, header)
   }

@@ -145,7 +145,13 @@ t.test('no page of a sibling host can plant the cookie', { skip }, async (t) => 
   const { session } = await call('/auth/login', account)
   const { refresh_token } = await server.login(account)
   await page.evaluate((value) => {
-    for (const name of ['__Host-ratchet', '__host-ratchet', '__HOST-RATCHET']) {
+    for (const name of [
+      '__Host-ratchet',
+      '__host-ratchet',
+      '__HOST-RATCHET',
+      '=__Host-ratchet',
+      ' __Host-ratchet',
+    ]) {
       for (const more of ['', '; Domain=tea.test', '; Domain=tea.test; Secure; Path=/auth']) {
         ;(globalThis as unknown as { document: { cookie: string } }).document.cookie =
           `${name}=${value}${more}`

@@ -91,6 +91,17 @@ t.test('of two live sessions the latest sign-in is used, and the other one ends'
   }
 })
 
+t.test('a later sign-in that has expired does not hide an earlier one that is used', async (t) => {
+  const older = await server.login(account)
+  const newer = await server.login(account)
+  await server.age(10 * 86_400_000)
+  const used = (await alone(older.refresh_token)).body.refresh_token
+  await server.age(10 * 86_400_000)
+  const answer = await refresh([newer.refresh_token, used])
+  t.equal(answer.status, 200)
+  t.equal(answer.body.session.id, older.session.id)
+})
+
 t.test('text that is no token of ours counts for nothing beside one that is', async (t) => {
   const { refresh_token: token } = await server.login(account)
   const forged = `${token.slice(0, -2)}AA`
