@@ -9,7 +9,7 @@ t.test('the button of the unlock page makes a real browser known', { skip: noBro
   const lock = () =>
     twenty(() => server.post('/auth/login', { email: account.email, password: 'not the password' }))
   await lock()
-  const context = await startBrowser(t, server.url)
+  const context = await startBrowser(t, { serves: server.url })
   const page = await context.newPage()
   const { pathname, search } = await server.lastLink(account.email)
   await page.goto(`http://localhost:8080${pathname}${search}`)
