@@ -24,8 +24,11 @@ export interface Secrets {
   renew(purpose: SecretPurpose, context: string, sealed: Uint8Array): Uint8Array<ArrayBuffer> | null
 }
 
+const CIPHER = 'aes-256-gcm'
 const IV_BYTES = 12
 const TAG_BYTES = 16
+// Without it, Node accepts tags of four bytes, which can be guessed.
+const TAG = { authTagLength: TAG_BYTES }
 
 /** @param appSecrets newest first, each of 32 bytes or more. */
 export function createSecrets(appSecrets: readonly string[]): Secrets {
@@ -45,7 +48,7 @@ export function createSecrets(appSecrets: readonly string[]): Secrets {
 
   function seal(purpose: SecretPurpose, context: string, plaintext: string): Uint8Array<ArrayBuffer> {
     const iv = randomBytes(IV_BYTES)
-    const cipher = createCipheriv('aes-256-gcm', derive(purpose)[0] as Buffer, iv)
+    const cipher = createCipheriv(CIPHER, derive(purpose)[0] as Buffer, iv, TAG)
     cipher.setAAD(Buffer.from(context))
     const body = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final()])
     return new Uint8Array(Buffer.concat([iv, cipher.getAuthTag(), body]))
@@ -54,14 +57,14 @@ export function createSecrets(appSecrets: readonly string[]): Secrets {
   /** Also returns the index of the secret that opened it; 0 is the newest. */
   function unseal(purpose: SecretPurpose, context: string, sealed: Uint8Array): [text: string, age: number] {
     for (const [age, key] of derive(purpose).entries()) {
-      const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV_BYTES))
-      decipher.setAAD(Buffer.from(context))
-      decipher.setAuthTag(sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
       try {
+        const decipher = createDecipheriv(CIPHER, key, sealed.subarray(0, IV_BYTES), TAG)
+        decipher.setAAD(Buffer.from(context))
+        decipher.setAuthTag(sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
         const body = sealed.subarray(IV_BYTES + TAG_BYTES)
         return [decipher.update(body).toString('utf8') + decipher.final('utf8'), age]
       } catch {
-        // Sealed with another secret: try the next one.
+        // Sealed with another secret, or cut off: try the next one.
       }
     }
     throw new Error(`nothing in APP_SECRETS opens this ${purpose}: was a secret removed too early?`)
