@@ -37,8 +37,7 @@ export function createAuthenticateUser(accessTokens: Pick<AccessTokens, 'verify'
   }
 }
 
-/** The bearer token of a request, if it has one. */
-export function bearerOf(request: FastifyRequest): string | undefined {
-  const header = request.headers.authorization
-  return header && /^bearer /i.test(header) ? header.slice(7) : undefined
+/** The bearer token of a request, if it has one. Any number of spaces may come before it (RFC 9110 §11.4). */
+export function bearerOf({ headers }: FastifyRequest): string | undefined {
+  return /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1]
 }

@@ -11,6 +11,7 @@ import fp from 'fastify-plugin'
 import { isProblem, Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
 import { Overloaded } from '../platform/concurrency-limit.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
+import { bearerOf } from './authenticate.ts'
 import { type PageContent, sendPage } from './page.ts'
 import { generalPage, type ProblemPages } from './problem-page.ts'
 import { wantsPage } from './wants-page.ts'
@@ -115,8 +116,7 @@ function sendProblem(
   const { retryAfter, ...members } = problem.members
   const [status, title] = problems[problem.code]
   if (status === 429 || status === 503) reply.header('retry-after', String(retryAfter ?? 1))
-  if (problem.code === 'access_token_invalid')
-    reply.header('www-authenticate', 'Bearer error="invalid_token"')
+  if (problem.code === 'access_token_invalid') reply.header('www-authenticate', challenge(request))
   if (isProblem(problem, 'insufficient_user_authentication')) {
     const { code, members: asked } = problem
     reply.header('www-authenticate', `Bearer error="${code}", max_age="${asked.max_age}"`)
@@ -138,6 +138,10 @@ function sendProblem(
       ...members,
     })
 }
+
+/** RFC 6750 §3.1: a request without a token learns nothing but what is needed. */
+const challenge = (request: FastifyRequest) =>
+  bearerOf(request) === undefined ? 'Bearer realm="ratchet"' : 'Bearer realm="ratchet", error="invalid_token"'
 
 function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error

@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { PendingAuditEvent } from '../../core/events/events.ts'
-import { isProblem, Problem } from '../../core/problems/problems.ts'
+import { Problem } from '../../core/problems/problems.ts'
 import { ENDED_REASONS, type EndedReason } from '../../core/reasons/reasons.ts'
 import type { RevocationScope } from '../../core/sessions/sessions.ts'
 import type { Uses } from '../../core/uses.ts'
@@ -16,6 +16,7 @@ import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { listSessions } from './list-sessions.ts'
+import { logout } from './logout.ts'
 import { type RefreshUses, refresh } from './refresh.ts'
 
 export type SessionsUses = RefreshUses &
@@ -108,22 +109,31 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
         tags,
         summary: 'End this session',
         description:
-          'Ends the session of the refresh token, in cookies or body, of the access token, or of both. Returns 204 ' +
-          'even if a token is not valid.',
+          'Ends the sessions of the refresh tokens, in cookies or body, of the access token, or of both. An access ' +
+          'token may have expired, a day ago at most. 204 means that the sessions have ended, or that no token was ' +
+          'sent; a token that cannot be read is answered with 401, after the session of the other has ended.',
         body: RefreshBody,
         response: { 204: NoContent },
-        problems: ['origin_not_allowed', 'revocation_pending'],
+        problems: [
+          'refresh_token_invalid',
+          'access_token_invalid',
+          'origin_not_allowed',
+          'revocation_pending',
+        ],
       },
     },
     async (request, reply) => {
       const { texts, transport } = presented(request)
-      const familyHashes = uses.sessions.readTokens(texts).map(({ familyHash }) => familyHash)
-      if (familyHashes.length > 0) await end(request, { familyHashes }, 'logout', 'logout')
-      const bearer = bearerOf(request)
-      const scope = bearer ? await sessionOf(bearer) : null
-      if (scope) await end(request, scope, 'logout', 'logout')
-      if (familyHashes.length === 0 && !scope) spendPoint(request)
+      const { authorization } = request.headers
+      const sent = {
+        refreshTokens: texts,
+        accessToken: authorization === undefined ? undefined : (bearerOf(request) ?? ''),
+      }
+      const { ended, unreadable } = await logout(uses, sent, contextOf(request))
       if (transport === 'cookie' && texts.length > 0) cookies.expire(reply)
+      if (unreadable) throw new Problem(unreadable)
+      // A success that nobody needed.
+      if (ended === 0) spendPoint(request)
       return reply.status(204).send(null)
     },
   )
@@ -213,18 +223,6 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
   async function budgetOfSession(request: FastifyRequest): Promise<string | null> {
     const [token] = uses.sessions.readTokens(presented(request as RefreshRequest).texts)
     return token ? `session:${token.familyHash}` : null
-  }
-
-  /** The session of a bearer token; null for an invalid token, which has no session to end. */
-  async function sessionOf(bearer: string): Promise<RevocationScope | null> {
-    try {
-      const principal = await uses.accessTokens.verify(bearer)
-      if (principal.kind !== 'user' && principal.kind !== 'delegated') return null
-      return { sessionId: principal.sessionId, userId: principal.userId }
-    } catch (error) {
-      if (isProblem(error, 'access_token_invalid')) return null
-      throw error
-    }
   }
 
   const end = (

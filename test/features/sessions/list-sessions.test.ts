@@ -99,11 +99,8 @@ t.test('an expired session is listed for 30 days, with the time of its expiry', 
   })
 })
 
-t.test('logout answers 204 to any token, and also accepts a superseded one', async (t) => {
+t.test('logout accepts a superseded token, and one whose session has ended', async (t) => {
   const session = await server.login(await server.createAccount())
-  t.equal((await server.call('POST', '/auth/logout')).status, 204)
-  t.equal((await server.post('/auth/logout', { refresh_token: 'nonsense' })).status, 204)
-  t.equal((await server.call('POST', '/auth/logout', { bearer: 'nonsense' })).status, 204)
   const next = await server.post('/auth/refresh', { refresh_token: session.refresh_token })
   t.equal((await server.post('/auth/logout', { refresh_token: session.refresh_token })).status, 204)
   t.match((await server.post('/auth/refresh', { refresh_token: next.body.refresh_token })).body, {
