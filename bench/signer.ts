@@ -16,13 +16,14 @@ export interface Signer {
 
 /** Opens the database of a server and the keys in it; creates the first key, as the server does. */
 export async function openSigner(config: Config): Promise<Signer> {
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const { db, poll, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   try {
     const { ttl, alg, audience } = config.accessToken
     const clock = systemClock
     const secrets = createSecrets(config.appSecrets)
-    const platform = { db, transact: createTransact(db), secrets, clock, log: console, metrics }
-    const keyRing = await openKeyRing({ ...platform, alg, accessTokenTtl: ttl })
+    const platform = { db, poll, transact: createTransact(db), secrets, clock, log: console, metrics }
+    const distrustedKeys = { publishKey: async () => {}, onKey() {} }
+    const keyRing = await openKeyRing({ ...platform, alg, distrustedKeys })
     const revocations = { isFresh: true, catchUp: async () => {}, has: () => false }
     const issuer = config.publicUrl
     const { sign } = createAccessTokens({ keyRing, revocations, clock, issuer, audience, ttl })

@@ -29,13 +29,14 @@ import { securityHeaders } from './http/security-headers.ts'
 import { sessionCookies } from './http/session-cookies.ts'
 import { createTokenResponse } from './http/token-response.ts'
 import { createTrustedOrigins } from './http/trusted-origin.ts'
-import { type Clock, systemClock } from './platform/clock.ts'
+import type { Clock } from './platform/clock.ts'
 import { createLog } from './platform/log.ts'
 import { createTrustHop } from './platform/trusted-proxies.ts'
 import { openServices } from './services.ts'
 import { readTexts } from './texts.ts'
 
 export interface AppOptions {
+  /** Replaces the clock of this machine, which is held to Postgres's. */
   clock?: Clock
   /** Where log lines are written; standard output by default. */
   logTo?: DestinationStream
@@ -53,7 +54,7 @@ const BODY_LIMIT = 16 * 1024
 
 /** Registers every feature. Closing the app waits for work in flight and closes the connections to the stores. */
 export async function buildApp(config: Config, options: AppOptions = {}) {
-  const { clock = systemClock, migrations = [], draining = () => false, extraRoutes, checkRequest } = options
+  const { clock, migrations = [], draining = () => false, extraRoutes, checkRequest } = options
   const { publicUrl, allowedOrigins, host, metricsPort, production } = config
   const log = createLog(config.logLevel, options.logTo)
   const texts = await readTexts(config.texts)
@@ -112,7 +113,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     cookies,
     origins,
     deviceTokens: createDeviceTokens(services, cookies, origins),
-    respond: createTokenResponse(services.accessTokens, cookies, clock),
+    respond: createTokenResponse(services.accessTokens, cookies, services.clock),
   }
   const uses = { ...services, ...http }
   await app.register(account, uses)

@@ -1,3 +1,4 @@
+import { ACCESS_TOKEN_TTL } from './platform/access-token-times.ts'
 import { readAppSecrets } from './platform/app-secrets.ts'
 import {
   type Brand,
@@ -145,7 +146,7 @@ export function loadConfig(env: Environment): Config {
     runMigrations: read.flag('RUN_MIGRATIONS', false),
     mail: readMail(env, read, production),
     accessToken: {
-      ttl: read.integer('ACCESS_TOKEN_TTL', 600, 10, 600),
+      ttl: read.integer('ACCESS_TOKEN_TTL', 600, ACCESS_TOKEN_TTL.least, ACCESS_TOKEN_TTL.most),
       alg: read.oneOf('ACCESS_TOKEN_ALG', ['ES256', 'EdDSA', 'RS256'], 'ES256'),
       audience: read.text('ACCESS_TOKEN_AUDIENCE', publicUrl),
     },

@@ -32,7 +32,7 @@ export interface OpenServices {
 export async function openServices(
   config: Config,
   { letters }: Pick<Texts, 'letters'>,
-  clock: Clock,
+  clock: Clock | undefined,
   log: Log,
 ): Promise<OpenServices> {
   const { platform, ...stores } = openPlatform(config, clock, log)
@@ -102,16 +102,9 @@ export async function openServices(
   }
 }
 
-const sessionsOptions = ({
-  refresh,
-  maxSessionsPerAccount,
-  ledgerFlushMs,
-  accessToken,
-  redisIncarnation,
-}: Config) => ({
+const sessionsOptions = ({ refresh, maxSessionsPerAccount, ledgerFlushMs, redisIncarnation }: Config) => ({
   lifetimes: refresh,
   maxPerAccount: maxSessionsPerAccount,
   ledgerFlushMs,
-  accessTokenTtl: accessToken.ttl,
   incarnation: redisIncarnation,
 })

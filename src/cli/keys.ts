@@ -1,47 +1,41 @@
 import { environment, loadConfig } from '../config.ts'
-import { newSigningKey } from '../core/tokens/tokens.ts'
+import { distrustKey, retireKey, rotateKeys } from '../core/tokens/tokens.ts'
 import { openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
 import { createSecrets } from '../platform/secrets.ts'
+import { createTransact } from '../platform/transact.ts'
 import { parseCall } from './commands.ts'
 import { line, printList } from './output.ts'
 
-// A key is published before it signs, for longer than any verifier caches the JWK set.
-const PUBLISH_MS = 10 * 60_000
-
-/** `keys list`, `keys rotate`, `keys retire <kid>`: the signing keys of access tokens. */
+/** `keys list`, `keys rotate`, `keys retire <kid>`, `keys distrust <kid>`: the signing keys of access tokens. */
 export async function keys(args: readonly string[]): Promise<void> {
-  const { action, about: kid, flags } = parseCall('keys', args)
+  const { action, about: kid = '', flags } = parseCall('keys', args)
   const config = loadConfig(environment())
   await requireMigrations(config.databaseUrl)
   const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const secrets = createSecrets(config.appSecrets)
+  const deps = { transact: createTransact(db), secrets, alg: config.accessToken.alg }
   try {
-    if (action === 'list') {
-      const rows = await db.signingKey.findMany({ orderBy: { createdAt: 'asc' } })
-      printList(rows.map(present), flags.has('json'), asText)
-    } else if (action === 'rotate') {
-      const created = await newSigningKey(config.accessToken.alg, createSecrets(config.appSecrets))
-      const now = Date.now()
-      const activatesAt = new Date(now + PUBLISH_MS)
-      await db.signingKey.create({ data: { ...created, createdAt: new Date(now), activatesAt } })
-      console.log(`${created.kid} is published, and signs from ${activatesAt.toISOString()}`)
-    } else if (kid) {
-      const others = await db.signingKey.count({
-        where: {
-          kid: { not: kid },
-          alg: config.accessToken.alg,
-          retiredAt: null,
-          activatesAt: { lte: new Date() },
-        },
-      })
-      if (others === 0)
-        throw new Error('no other key can sign yet: run "keys rotate" and wait until the new key signs')
-      const { count } = await db.signingKey.updateMany({
-        where: { kid, retiredAt: null },
-        data: { retiredAt: new Date() },
-      })
-      if (count === 0) throw new Error('there is no such key, or it is already retired')
-      console.log(`${kid} signs no more tokens and verifies until its last token has expired`)
+    switch (action) {
+      case 'list': {
+        const rows = await db.signingKey.findMany({ orderBy: { createdAt: 'asc' } })
+        printList(rows.map(present), flags.has('json'), asText)
+        return
+      }
+      case 'rotate': {
+        const created = await rotateKeys(deps, { atOnce: flags.has('now') })
+        console.log(`${created.kid} is published, and signs from ${created.activatesAt.toISOString()}`)
+        return
+      }
+      case 'retire':
+        await retireKey(deps, kid)
+        console.log(`${kid} signs no more tokens and verifies until its last token has expired`)
+        return
+      case 'distrust': {
+        const next = await distrustKey(deps, kid)
+        console.log(`${kid} is deleted: within a second, every node refuses what it signed`)
+        if (next) console.log(`${next.kid} signs from ${next.activatesAt.toISOString()}`)
+      }
     }
   } finally {
     await close()

@@ -7,6 +7,8 @@ import { Prisma } from './generated/client.ts'
  * about twice a second, however many tasks it has.
  */
 export interface DatabasePoll extends Background {
+  /** Resolves once everything has been asked for the first time, whether or not there was an answer. */
+  start(): Promise<void>
   ask<Value>(question: Question<Value>): void
 }
 
@@ -57,7 +59,6 @@ export function createDatabasePoll(pool: pg.Pool, monitor: BackgroundMonitor): D
   const poll = repeat({
     task: 'database_poll',
     everyMs: EVERY_MS,
-    firstMs: 0,
     async run() {
       try {
         await askAll(questions)
@@ -76,7 +77,10 @@ export function createDatabasePoll(pool: pg.Pool, monitor: BackgroundMonitor): D
 
   return {
     ask: (question) => void questions.push(question),
-    start: poll.start,
+    async start() {
+      poll.start()
+      await poll.runNow().catch(() => {})
+    },
     stop: poll.stop,
   }
 }

@@ -1,5 +1,5 @@
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, createHeldClock, systemClock } from './clock.ts'
 import { type Database, openDatabase, type Query } from './database.ts'
 import type { DatabasePoll } from './database-poll.ts'
 import type { Log } from './log.ts'
@@ -54,8 +54,11 @@ export interface OpenPlatform {
   stop(): Promise<void>
 }
 
-/** Connects to the stores; nothing runs before `start`. */
-export function openPlatform(options: PlatformOptions, clock: Clock, log: Log): OpenPlatform {
+/**
+ * Connects to the stores; nothing runs before `start`.
+ * @param clock by default this machine's, held to Postgres's.
+ */
+export function openPlatform(options: PlatformOptions, clock: Clock | undefined, log: Log): OpenPlatform {
   const metrics = createMetrics()
   const monitor = { log, metrics }
   const { close, ...database } = openDatabase({ url: options.databaseUrl, monitor })
@@ -65,7 +68,7 @@ export function openPlatform(options: PlatformOptions, clock: Clock, log: Log): 
   const retryQueue = createRetryQueue(monitor)
   return {
     platform: {
-      clock,
+      clock: clock ?? createHeldClock(systemClock, { poll: database.poll, log }),
       log,
       metrics,
       secrets: createSecrets(options.appSecrets),

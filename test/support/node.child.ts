@@ -3,6 +3,11 @@ import type { AddressInfo } from 'node:net'
 import { buildApp } from '../../src/app.ts'
 import { environment, loadConfig } from '../../src/config.ts'
 
+// A machine whose clock is wrong.
+const offset = Number(environment().CLOCK_OFFSET_MS ?? 0)
+const { now } = Date
+Date.now = () => now() + offset
+
 process.on('SIGINT', () => {})
 process.on('disconnect', () => process.exit())
 const app = await buildApp(loadConfig(environment()))

@@ -17,7 +17,11 @@ export interface RevocationFeed extends Background {
   catchUp(): Promise<void>
   /** Sends revocations to every node. Rejects when Redis does not answer. */
   publish(sessionIds: readonly string[]): Promise<void>
-  /** Resolves when all revocations within the last access-token lifetime are known. @throws what Postgres throws. */
+  /** Tells every node that a signing key is distrusted, also one that cannot read the ledger. */
+  publishKey(kid: string): Promise<void>
+  /** Calls back for each key that some node published. */
+  onKey(listener: (kid: string) => void): void
+  /** Resolves when all revocations that a token can outlive are known. @throws what Postgres throws. */
   start(): Promise<void>
 }
 
@@ -41,6 +45,16 @@ const INSPECT = `${INCARNATION}
 return { incarnation(''), #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) }
 `
 
+// ARGV: how long entries are kept (ms), what they name, and the names. By Redis's clock, which also makes their ids: a
+// node whose clock is wrong must not delete what others have yet to read.
+const PUBLISH = `
+local time = redis.call('TIME')
+local oldest = string.format('%.0f', time[1] * 1000 - ARGV[1])
+for index = 3, #ARGV do
+  redis.call('XADD', KEYS[1], 'MINID', '~', oldest, '*', ARGV[2], ARGV[index])
+end
+`
+
 const FRESH_MS = 1_000
 const BLOCK_MS = 300
 const RETRY_MS = 200
@@ -52,6 +66,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
   const { db, poll, redis, reader, revoked, keepMs } = deps
   let knownUpTo = Number.NEGATIVE_INFINITY
   let catchingUp: Promise<void> | undefined
+  const keyListeners: ((kid: string) => void)[] = []
 
   /** Everything that ended before this time of the monotonic clock is known. */
   const markKnownUpTo = (time: number) => {
@@ -127,10 +142,16 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
     const entries = answer?.[0]?.[1] ?? []
     for (const [id, fields] of entries) {
       from.last = id
-      if (fields[1]) revoked.addSession(fields[1])
+      const [what, name] = fields
+      if (what === 'kid' && name) for (const listener of keyListeners) listener(name)
+      else if (name) revoked.addSession(name)
     }
     // The time of the request, because the answer may be late. After a full batch the stream may hold more.
     if (entries.length < BATCH) markKnownUpTo(asked)
+  }
+
+  async function write(what: 'sid' | 'kid', names: readonly string[]): Promise<void> {
+    await redis.eval(PUBLISH, 1, STREAM, keepMs, what, ...names)
   }
 
   return {
@@ -149,10 +170,9 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
         })
       return catchingUp
     },
-    async publish(sessionIds) {
-      const oldest = `${Date.now() - keepMs}`
-      await Promise.all(sessionIds.map((id) => redis.xadd(STREAM, 'MINID', '~', oldest, '*', 'sid', id)))
-    },
+    publish: (sessionIds) => write('sid', sessionIds),
+    publishKey: (kid) => write('kid', [kid]),
+    onKey: (listener) => void keyListeners.push(listener),
     async start() {
       await readLedger(keepMs)
       streamReader.start()

@@ -10,7 +10,10 @@ export interface RevokedTokens {
   has(token: { sid?: string | undefined; client_id: string; iat: number }): boolean
 }
 
-/** @param keepMs milliseconds for which an access token can outlive its revocation, including the clock tolerance. */
+/**
+ * @param clock one that nobody sets: a jump of the time must not make a node forget.
+ * @param keepMs milliseconds for which an access token can outlive its revocation, including the clock tolerance.
+ */
 export function createRevokedTokens(clock: Clock, keepMs: number): RevokedTokens {
   // Insertion order is the order of expiry, so the oldest entries come first.
   const sessions = new Map<string, { until: number }>()

@@ -1,4 +1,6 @@
+import { LONGEST_ACCEPTANCE } from '../../platform/access-token-times.ts'
 import type { Background } from '../../platform/background.ts'
+import { monotonicClock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
 import type { Session } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
@@ -11,7 +13,7 @@ import { endReplaced, endSessions, makeRoom } from './end-sessions.ts'
 import { anonymize, listSessions, summarize } from './ledger.ts'
 import { createReconciler } from './reconciler.ts'
 import { createRevocations, type Revoke } from './revocation.ts'
-import { createRevocationFeed } from './revocation-feed.ts'
+import { createRevocationFeed, type RevocationFeed } from './revocation-feed.ts'
 import { type RevocationScope, recordRevocations } from './revocation-rows.ts'
 import { createRevokedTokens, type RevokedTokens } from './revoked-tokens.ts'
 import { createNewestFirst, type NewestFirst, readTokens } from './rotation/newest-first.ts'
@@ -72,6 +74,8 @@ export interface Sessions extends SessionLedger {
     catchUp(): Promise<void>
     has: RevokedTokens['has']
   }
+  /** Tells every node to distrust a signing key, as fast as it learns of revocations. */
+  distrustedKeys: Pick<RevocationFeed, 'publishKey' | 'onKey'>
   /** Writes pending rotations to the ledger. Rejects when the ledger cannot be written. */
   flush(): Promise<void>
   background: readonly Background[]
@@ -84,14 +88,12 @@ export interface SessionsOptions {
   maxPerAccount: number
   /** Milliseconds between two writes of rotations to the ledger. */
   ledgerFlushMs: number
-  /** Seconds an access token lives. */
-  accessTokenTtl: number
   /** Replaces the replication id of a Redis that has none; development only. */
   incarnation: string | undefined
 }
 
-// Access tokens are accepted somewhat beyond their expiry, because clocks differ.
-const TOLERANCE_SECONDS = 60
+// Not the configured lifetime: tokens of another node, or from before a restart, may live longer.
+const KEEP_MS = LONGEST_ACCEPTANCE * 1000
 
 export function openSessions(
   deps: UsesPlatform<
@@ -107,12 +109,11 @@ export function openSessions(
     | 'log'
     | 'metrics'
   > & { events: Events },
-  { lifetimes, maxPerAccount, ledgerFlushMs, accessTokenTtl, incarnation }: SessionsOptions,
+  { lifetimes, maxPerAccount, ledgerFlushMs, incarnation }: SessionsOptions,
 ): Sessions {
   const { clock, secrets } = deps
-  const keepMs = (accessTokenTtl + TOLERANCE_SECONDS) * 1000
-  const revoked = createRevokedTokens(clock, keepMs)
-  const feed = createRevocationFeed({ ...deps, reader: deps.connectRedis(), revoked, keepMs })
+  const revoked = createRevokedTokens(monotonicClock, KEEP_MS)
+  const feed = createRevocationFeed({ ...deps, reader: deps.connectRedis(), revoked, keepMs: KEEP_MS })
   const store = createRedisStore(deps.redis)
   const revocations = createRevocations({ ...deps, store, revoked, publish: feed.publish })
   const reconciler = createReconciler({ ...deps, store, revocations })
@@ -139,6 +140,7 @@ export function openSessions(
       catchUp: feed.catchUp,
       has: revoked.has,
     },
+    distrustedKeys: feed,
     flush: writeBehind.flush,
     background: [reconciler, feed, writeBehind],
   }

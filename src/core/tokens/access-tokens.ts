@@ -1,21 +1,31 @@
 import { hash, randomUUID, sign as signBytes } from 'node:crypto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
+import { ACCESS_TOKEN_TTL, CLOCK_TOLERANCE } from '../../platform/access-token-times.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { type Principal, principalOf } from '../principals/principals.ts'
 import { Problem } from '../problems/problems.ts'
 import type { SessionClaims, Sessions } from '../sessions/sessions.ts'
 import type { KeyRing, SigningKey } from './key-ring.ts'
 
-/** The claims of an access token (RFC 9068 §2.2). `exp`, `iat`, `auth_time` in seconds. */
-export interface AccessTokenClaims extends Omit<SessionClaims, 'sid'> {
+/**
+ * The claims of an access token (RFC 9068 §2.2). `exp`, `iat`, `auth_time` in seconds. Empty lists and scopes are left
+ * out, because some verifiers refuse them.
+ */
+export interface AccessTokenClaims {
   iss: string
   aud: string
   exp: number
   iat: number
   jti: string
+  sub: string
+  client_id: string
+  scope?: string | undefined
+  roles?: readonly string[] | undefined
   /** The session; absent in a token that a client got for itself. */
-  sid?: string
+  sid?: string | undefined
+  auth_time?: number
+  amr?: readonly string[] | undefined
 }
 
 export interface AccessTokens {
@@ -26,10 +36,15 @@ export interface AccessTokens {
    * @throws `access_token_invalid`; `unavailable` while revocations cannot be read.
    */
   verify(token: string): Promise<Principal> | Principal
+  /**
+   * The principal of an authentic token of this server, also if it is revoked or expired a day ago at most: enough to end
+   * its session. @throws `access_token_invalid`.
+   */
+  identify(token: string): Promise<Principal>
 }
 
 export interface AccessTokensDeps {
-  keyRing: Pick<KeyRing, 'signer' | 'verifier'>
+  keyRing: Pick<KeyRing, 'signer' | 'verifier' | 'findVerifier'>
   revocations: Sessions['revocations']
   clock: Clock
   issuer: string
@@ -45,7 +60,7 @@ interface Verified {
   principal: Principal
 }
 
-const TOLERANCE_SECONDS = 30
+const DAY_SECONDS = 86_400
 const CACHED_TOKENS = 20_000
 const MAX_TOKEN_CHARS = 4_096
 
@@ -55,7 +70,7 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
   const cache = new LRUCache<string, Verified>({ max: CACHED_TOKENS })
 
   function check({ claims, principal }: Verified): Principal {
-    if (claims.exp + TOLERANCE_SECONDS <= clock.now() / 1000) throw new Problem('access_token_invalid')
+    if (!isTimely(claims)) throw new Problem('access_token_invalid')
     if (revocations.has(claims)) {
       const detail = claims.sid === undefined ? 'The token has been revoked.' : 'The session has ended.'
       throw new Problem('access_token_invalid', { detail })
@@ -63,11 +78,23 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
     return principal
   }
 
-  async function verifySignature(token: string, id: string): Promise<Principal> {
+  /** Whether a token is in force: its session's end is remembered for as long as this can be so. */
+  function isTimely({ iat, exp }: AccessTokenClaims, graceSeconds = 0): boolean {
+    const now = clock.now() / 1000
+    const hasBegun = iat <= now + CLOCK_TOLERANCE
+    const hasEnded = exp + CLOCK_TOLERANCE + graceSeconds <= now
+    return hasBegun && !hasEnded && exp - iat <= ACCESS_TOKEN_TTL.most
+  }
+
+  /** Checks everything but the times and the revocations. */
+  async function verifySignature(token: string, graceSeconds = 0): Promise<Verified> {
     const { payload, protectedHeader } = await jwtVerify(
       token,
-      (header) => {
-        const known = header.kid ? keyRing.verifier(header.kid) : undefined
+      async ({ kid, ...header }) => {
+        const graceMs = graceSeconds * 1000
+        const known = kid
+          ? (keyRing.verifier(kid, graceMs) ?? (await keyRing.findVerifier(kid, graceMs)))
+          : undefined
         if (!known || known.alg !== header.alg) throw new errors.JWKSNoMatchingKey()
         return known.key
       },
@@ -77,7 +104,7 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
         issuer,
         audience,
         requiredClaims: ['sub', 'exp', 'iat', 'jti', 'client_id'],
-        clockTolerance: TOLERANCE_SECONDS,
+        clockTolerance: CLOCK_TOLERANCE + graceSeconds,
         currentDate: new Date(clock.now()),
       },
     ).catch((cause) => {
@@ -86,7 +113,11 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
     const claims = payload as JWTPayload & AccessTokenClaims
     const principal = principalOf(payload)
     if (!principal) throw new Problem('access_token_invalid')
-    const verified = { claims, kid: protectedHeader.kid as string, principal }
+    return { claims, kid: protectedHeader.kid as string, principal }
+  }
+
+  async function verifyFirst(token: string, id: string): Promise<Principal> {
+    const verified = await verifySignature(token)
     cache.set(id, verified)
     return check(verified)
   }
@@ -94,7 +125,7 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
   function verifyNow(token: string): Promise<Principal> | Principal {
     const id = hash('sha256', token, 'base64')
     const known = cache.get(id)
-    if (!known) return verifySignature(token, id)
+    if (!known) return verifyFirst(token, id)
     if (!keyRing.verifier(known.kid)) throw new Problem('access_token_invalid')
     return check(known)
   }
@@ -112,13 +143,19 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
         iat,
         jti: randomUUID(),
         client_id,
-        scope,
-        roles,
+        scope: nonEmpty(scope),
+        roles: nonEmpty(roles),
         sid,
         auth_time,
-        amr,
+        amr: nonEmpty(amr),
       }
       return { accessToken: serialize(claims, keyRing.signer()), expiresIn: exp - iat }
+    },
+    async identify(token) {
+      if (token.length > MAX_TOKEN_CHARS) throw new Problem('access_token_invalid')
+      const { claims, principal } = await verifySignature(token, DAY_SECONDS)
+      if (!isTimely(claims, DAY_SECONDS)) throw new Problem('access_token_invalid')
+      return principal
     },
     verify(token) {
       if (token.length > MAX_TOKEN_CHARS) throw new Problem('access_token_invalid')
@@ -126,6 +163,9 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
     },
   }
 }
+
+const nonEmpty = <Value extends string | readonly string[]>(value: Value) =>
+  value.length > 0 ? value : undefined
 
 const headers = new WeakMap<SigningKey, string>()
 

@@ -1,9 +1,13 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
-import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose'
+import { type CryptoKey, importJWK, type JWK } from 'jose'
+import { LONGEST_ACCEPTANCE } from '../../platform/access-token-times.ts'
 import { type Background, repeat } from '../../platform/background.ts'
 import { called } from '../../platform/command.ts'
+import type { SigningKey as StoredKey } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
-import type { Secrets } from '../../platform/secrets.ts'
+import { Problem } from '../problems/problems.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import { ensureKey, keysInUse } from './signing-keys.ts'
 
 export interface SigningKey {
   kid: string
@@ -11,12 +15,22 @@ export interface SigningKey {
   privateKey: KeyObject
 }
 
+export interface VerifyingKey {
+  key: CryptoKey
+  alg: string
+}
+
 /** The signing keys in memory. Postgres stores them, encrypted. */
 export interface KeyRing extends Background {
-  /** The newest key that has been published for long enough to sign. */
+  /**
+   * The newest key that has been published for long enough to sign: of the configured algorithm if there is one.
+   * @throws `unavailable` while no key can be trusted.
+   */
   signer(): SigningKey
-  /** The public key of a `kid`, while tokens signed with it may be valid. */
-  verifier(kid: string): { key: CryptoKey; alg: string } | undefined
+  /** The public key of a `kid`, while a token signed with it may be valid, or `graceMs` longer. */
+  verifier(kid: string, graceMs?: number): VerifyingKey | undefined
+  /** The same after the keys were read again, which happens at most once a second, whatever kids are asked for. */
+  findVerifier(kid: string, graceMs?: number): Promise<VerifyingKey | undefined>
   /** The JWK set (RFC 7517 §5). */
   jwks(): { keys: JWK[] }
   /** Reads the keys again. If Postgres cannot be read, the keys in memory stay. */
@@ -24,97 +38,143 @@ export interface KeyRing extends Background {
 }
 
 export interface KeyRingDeps
-  extends UsesPlatform<'db' | 'transact' | 'secrets' | 'clock' | 'log' | 'metrics'> {
+  extends UsesPlatform<'db' | 'poll' | 'transact' | 'secrets' | 'clock' | 'log' | 'metrics'> {
   alg: string
-  /** Seconds for which a retired key still verifies. */
-  accessTokenTtl: number
-  /** Milliseconds between two checks for new keys. */
-  reloadMs?: number
+  distrustedKeys: Sessions['distrustedKeys']
 }
 
-const RELOAD_MS = 30_000
-// An advisory lock, so that nodes that start together create only one key. No other lock may have this number.
-const CREATION_LOCK = 7_271_001
+/** A key as it is in memory; times in milliseconds since the epoch. */
+interface HeldKey extends VerifyingKey {
+  kid: string
+  jwk: JWK
+  /** Undefined once it is retired. */
+  privateKey: KeyObject | undefined
+  activatesAt: number
+  /** When its last token has expired; infinite until it is retired. */
+  until: number
+}
+
+const RELOAD_PAUSE_MS = 1_000
 
 /** Loads the key ring and creates the first key of `alg` if there is none. */
 export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
-  const { db, transact, secrets, clock, alg, reloadMs = RELOAD_MS } = deps
-  let signing: (SigningKey & { activatesAt: number })[] = []
-  let verifying = new Map<string, { key: CryptoKey; alg: string; jwk: JWK; until: number }>()
+  const { db, poll, secrets, clock, alg, distrustedKeys } = deps
+  /** By `kid`; the newest first. */
+  let held = new Map<string, HeldKey>()
+  let readAt = Number.NEGATIVE_INFINITY
+  /** The keys in use as the poll last told them, and as it told them before they were last read. */
+  let told = ''
+  let read = ''
 
   async function reload(): Promise<void> {
+    const known = told
     const rows = await db.signingKey.findMany({ orderBy: { activatesAt: 'desc' } })
-    const keep = (deps.accessTokenTtl + 60) * 1000
-    const public_: typeof verifying = new Map()
-    const private_: typeof signing = []
-    for (const row of rows) {
-      const until = row.retiredAt ? row.retiredAt.getTime() + keep : Number.POSITIVE_INFINITY
-      if (until <= clock.now()) continue
-      const jwk = { ...(row.publicJwk as JWK), kid: row.kid, alg: row.alg, use: 'sig' }
-      const known = verifying.get(row.kid)
-      const key = known?.key ?? ((await importJWK(jwk, row.alg)) as CryptoKey)
-      public_.set(row.kid, { key, alg: row.alg, jwk, until })
-      if (row.retiredAt) continue
-      const held = signing.find((candidate) => candidate.kid === row.kid)
-      const privateKey = held?.privateKey ?? unseal(row.kid, row.sealedPrivateJwk)
-      private_.push({ kid: row.kid, alg: row.alg, privateKey, activatesAt: row.activatesAt.getTime() })
-    }
-    verifying = public_
-    signing = private_
+    const answeredAt = performance.now()
+    const keys = await Promise.all(rows.map((row) => hold(row, held.get(row.kid))))
+    held = new Map(keys.map((key) => [key.kid, key]))
+    readAt = answeredAt
+    read = known
+  }
+
+  async function hold({ kid, alg, ...row }: StoredKey, before: HeldKey | undefined): Promise<HeldKey> {
+    const jwk = { ...(row.publicJwk as JWK), kid, alg, use: 'sig' }
+    const key = before?.key ?? ((await importJWK(jwk, alg)) as CryptoKey)
+    const privateKey = row.retiredAt ? undefined : (before?.privateKey ?? unseal(kid, row.sealedPrivateJwk))
+    const until = row.retiredAt
+      ? row.retiredAt.getTime() + LONGEST_ACCEPTANCE * 1000
+      : Number.POSITIVE_INFINITY
+    return { kid, alg, jwk, key, privateKey, activatesAt: row.activatesAt.getTime(), until }
   }
 
   function unseal(kid: string, sealed: Uint8Array): KeyObject {
     return createPrivateKey({ key: JSON.parse(secrets.open('signing-key', kid, sealed)), format: 'jwk' })
   }
 
-  async function ensureKey(): Promise<void> {
-    const created = await newSigningKey(alg, secrets)
-    await transact(async (tx) => {
-      await tx.$queryRaw`SELECT pg_advisory_xact_lock(${CREATION_LOCK})::text`
-      if ((await tx.signingKey.count({ where: { alg, retiredAt: null } })) > 0) return
-      const now = new Date(clock.now())
-      await tx.signingKey.create({ data: { ...created, createdAt: now, activatesAt: now } })
-    })
-  }
-
   await reload()
-  if (!signing.some((key) => key.alg === alg)) {
-    await ensureKey()
+  if (![...held.values()].some((key) => key.alg === alg && key.privateKey)) {
+    await ensureKey(deps)
     await reload()
   }
 
   const reloader = repeat({
     task: 'key_ring',
-    everyMs: reloadMs,
     run: reload,
-    failure: { message: 'the signing keys could not be reloaded' },
+    failure: {
+      message: 'the signing keys could not be reloaded',
+      recovered: 'the signing keys were reloaded',
+    },
     monitor: deps,
   })
+
+  // For good: a `kid` is the hash of a key, so none comes back. What is published here reaches nodes without Postgres.
+  const distrusted = new Set<string>()
+  const unpublished = new Set<string>()
+  distrustedKeys.onKey((kid) => distrusted.add(kid))
+
+  poll.ask<string[]>({
+    task: 'key_ring',
+    sql: () => keysInUse,
+    answer(inUse, askedAt) {
+      // Asked before that, it may not list a key that was read.
+      if (askedAt > readAt) distrustMissing(new Set(inUse.map((entry) => entry.split(' ')[0])))
+      for (const kid of unpublished) {
+        distrustedKeys.publishKey(kid).then(
+          () => unpublished.delete(kid),
+          () => {},
+        )
+      }
+      told = inUse.join()
+      if (told !== read) reloader.wake()
+    },
+  })
+
+  /** Keys that somebody deleted while tokens of theirs might be valid. */
+  function distrustMissing(inUse: ReadonlySet<string | undefined>): void {
+    for (const { kid, until } of held.values()) {
+      if (inUse.has(kid) || distrusted.has(kid) || until <= clock.now()) continue
+      distrusted.add(kid)
+      unpublished.add(kid)
+    }
+  }
+
+  const trusted = () => [...held.values()].filter(({ kid }) => !distrusted.has(kid))
+
+  function verifier(kid: string, graceMs = 0): VerifyingKey | undefined {
+    const found = distrusted.has(kid) ? undefined : held.get(kid)
+    return found && found.until + graceMs > clock.now() ? found : undefined
+  }
+
+  let reloadedAt = Number.NEGATIVE_INFINITY
+  let reloading: Promise<void> = Promise.resolve()
 
   return {
     signer() {
       const now = clock.now()
-      const key = signing.find((candidate) => candidate.alg === alg && candidate.activatesAt <= now)
-      const chosen = key ?? signing.findLast((candidate) => candidate.alg === alg)
-      if (!chosen) throw new Error(`there is no signing key: create one with "${called('keys rotate')}"`)
-      return chosen
+      const able = trusted().filter(isSigning)
+      const active = able.filter(({ activatesAt }) => activatesAt <= now)
+      const chosen = active.find((key) => key.alg === alg) ?? active[0] ?? able.at(-1)
+      if (chosen) return chosen
+      const cause = new Error(`there is no signing key: create one with "${called('keys rotate --now')}"`)
+      throw new Problem('unavailable', { retryAfter: 1 }, { cause })
     },
-    verifier(kid) {
-      const found = verifying.get(kid)
-      return found && found.until > clock.now() ? found : undefined
+    verifier,
+    async findVerifier(kid, graceMs) {
+      if (!verifier(kid, graceMs) && performance.now() - reloadedAt > RELOAD_PAUSE_MS) {
+        reloadedAt = performance.now()
+        reloading = reloader.runNow().catch(() => {})
+      }
+      await reloading
+      return verifier(kid, graceMs)
     },
-    jwks: () => ({ keys: [...verifying.values()].map((entry) => entry.jwk) }),
+    jwks: () => ({
+      keys: trusted()
+        .filter(({ until }) => until > clock.now())
+        .map(({ jwk }) => jwk),
+    }),
     reload: reloader.runNow,
     start: reloader.start,
     stop: reloader.stop,
   }
 }
 
-/** Generates a key pair and encrypts its private key. */
-export async function newSigningKey(alg: string, secrets: Secrets) {
-  const pair = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 })
-  const publicJwk = await exportJWK(pair.publicKey)
-  const kid = await calculateJwkThumbprint(publicJwk)
-  const sealedPrivateJwk = secrets.seal('signing-key', kid, JSON.stringify(await exportJWK(pair.privateKey)))
-  return { kid, alg, publicJwk: publicJwk as object, sealedPrivateJwk }
-}
+const isSigning = (key: HeldKey): key is HeldKey & SigningKey => key.privateKey !== undefined

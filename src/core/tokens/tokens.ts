@@ -4,7 +4,8 @@ import { type AccessTokens, createAccessTokens } from './access-tokens.ts'
 import { type KeyRing, openKeyRing } from './key-ring.ts'
 
 export type { AccessTokens } from './access-tokens.ts'
-export { type KeyRing, newSigningKey } from './key-ring.ts'
+export type { KeyRing } from './key-ring.ts'
+export { distrustKey, retireKey, rotateKeys } from './signing-keys.ts'
 
 export interface TokensOptions {
   issuer: string
@@ -17,13 +18,13 @@ export interface TokensOptions {
 
 /** Access tokens and the keys that sign them. Creates the first key if there is none. */
 export async function openTokens(
-  deps: UsesPlatform<'db' | 'transact' | 'secrets' | 'clock' | 'log' | 'metrics'> & {
-    sessions: Pick<Sessions, 'revocations'>
+  deps: UsesPlatform<'db' | 'poll' | 'transact' | 'secrets' | 'clock' | 'log' | 'metrics'> & {
+    sessions: Pick<Sessions, 'revocations' | 'distrustedKeys'>
   },
   { issuer, audience, ttl, alg }: TokensOptions,
 ): Promise<{ accessTokens: AccessTokens; keyRing: KeyRing }> {
-  const keyRing = await openKeyRing({ ...deps, alg, accessTokenTtl: ttl })
-  const { revocations } = deps.sessions
+  const { revocations, distrustedKeys } = deps.sessions
+  const keyRing = await openKeyRing({ ...deps, distrustedKeys, alg })
   const accessTokens = createAccessTokens({ keyRing, revocations, clock: deps.clock, issuer, audience, ttl })
   return { accessTokens, keyRing }
 }

@@ -5,7 +5,7 @@ import { createRevocationFeed, type RevocationFeedDeps } from '../../../src/core
 import { startRedis } from '../../../src/dev/embedded/redis.ts'
 import { eventually } from '../../support/eventually.ts'
 import { silentMetrics } from '../../support/monitor.ts'
-import { startServer, type TestServer } from '../../support/server.ts'
+import { movableClock, startServer, type TestServer } from '../../support/server.ts'
 
 const skip = process.env.TEST_REDIS_INCARNATION
   ? 'the JavaScript Redis cannot be cut off under open connections: install redis-server'
@@ -76,6 +76,59 @@ t.test('a node that starts knows the sessions that ended before', async (t) => {
   const second = await startServer(t, { databaseUrl: first.databaseUrl })
   for (const { access_token: bearer } of ended) t.equal(await me(second, bearer), 401)
   t.equal(await me(second, kept.access_token), 200)
+})
+
+t.test('a shorter lifetime of access tokens brings no ended session back', async (t) => {
+  const first = await startServer(t)
+  const account = await first.createAccount()
+  const { access_token: bearer, session } = await first.login(account)
+  const { access_token: kept } = await first.login(account)
+  t.equal((await first.call('POST', '/auth/logout', { bearer })).status, 204)
+  // Longer ago than the shorter lifetime, but the token was made with the longer one.
+  await first.db.$executeRaw`UPDATE sessions SET ended_at = ended_at - interval '9 minutes'
+    WHERE id = ${session.id}::uuid`
+  const env = { ACCESS_TOKEN_TTL: '10' }
+  const second = await startServer(t, { databaseUrl: first.databaseUrl, env })
+  t.equal(await me(second, bearer), 401, 'a node that starts with the shorter one refuses it')
+  t.equal(await me(second, kept), 200, 'tokens of live sessions are accepted')
+  await second.redis.flushdb()
+  for (let look = 0; look < 20; look += 1) t.equal(await me(second, bearer), 401, 'also without its stream')
+  const short = await second.login(account)
+  t.equal(await me(first, short.access_token), 200, 'both versions accept each other')
+})
+
+t.test('a clock that is set ahead and back makes a node forget nothing', async (t) => {
+  const clock = movableClock()
+  const server = await startServer(t, { clock })
+  const account = await server.createAccount()
+  const [{ access_token: bearer }, { access_token: another }] = [
+    await server.login(account),
+    await server.login(account),
+  ]
+  t.equal((await server.call('POST', '/auth/logout', { bearer })).status, 204)
+  t.equal(await me(server, bearer), 401)
+  clock.advance(3_600_000)
+  // What is remembered is cleared up when something is added.
+  t.equal((await server.call('POST', '/auth/logout', { bearer: another })).status, 204)
+  clock.advance(-3_600_000)
+  t.equal(await me(server, bearer), 401)
+})
+
+t.test('a node whose clock is wrong does not delete what others have yet to read', async (t) => {
+  const server = await startServer(t)
+  const stream = 'ratchet:revocations'
+  const earlier = await server.redis.xadd(stream, '*', 'sid', 'from another node')
+  // Redis deletes entries by the hundred.
+  for (let index = 0; index < 250; index += 1)
+    await server.redis.xadd(stream, '*', 'sid', 'from another node')
+  const { now } = Date
+  Date.now = () => now() + 86_400_000
+  t.teardown(() => {
+    Date.now = now
+  })
+  const { access_token: bearer } = await server.login(await server.createAccount())
+  t.equal((await server.call('POST', '/auth/logout', { bearer })).status, 204)
+  t.equal((await server.redis.xrange(stream, earlier as string, earlier as string)).length, 1)
 })
 
 t.test('an unreadable stream is logged once, and again when it can be read', async (t) => {

@@ -5,6 +5,7 @@ import { ACCOUNT_SCOPE, FIRST_PARTY_CLIENT } from '../../../src/core/clients/cli
 import type { SessionClaims } from '../../../src/core/sessions/claims.ts'
 import { createRevokedTokens } from '../../../src/core/sessions/revoked-tokens.ts'
 import { createAccessTokens } from '../../../src/core/tokens/access-tokens.ts'
+import { monotonicClock } from '../../../src/platform/clock.ts'
 import { movableClock, startServer } from '../../support/server.ts'
 
 const clock = movableClock()
@@ -17,7 +18,7 @@ const REVOKED = { code: 'access_token_invalid', members: { detail: 'The token ha
 
 /** Access tokens with the server's keys and the test's own revocations. */
 function setUp() {
-  const revoked = createRevokedTokens(clock, 660_000)
+  const revoked = createRevokedTokens(monotonicClock, 660_000)
   const revocations = { isFresh: true, catchUp: async () => {}, has: revoked.has }
   const options = { keyRing, revocations, clock, issuer: ISSUER, audience: ISSUER, ttl: TTL }
   return { revoked, accessTokens: createAccessTokens(options) }
@@ -174,5 +175,86 @@ t.test('over HTTP only a first-party token of the person gives access to the acc
     const answer = await me(signByHand(claims))
     t.equal(answer.status, 401, name)
     t.equal(answer.body.code, 'access_token_invalid', name)
+  }
+})
+
+t.test('empty claims are left out, because some verifiers refuse them', async (t) => {
+  const { accessTokens } = setUp()
+  const claimsOf = (claims: Partial<SessionClaims>) => {
+    const { accessToken } = accessTokens.sign(session(claims), clock.now() + 3_600_000)
+    return JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString())
+  }
+  const empty = claimsOf({ roles: [], amr: [], scope: '' })
+  for (const name of ['roles', 'amr', 'scope']) t.notOk(name in empty, name)
+  t.match(claimsOf({}), { roles: ['admin'], amr: ['pwd', 'otp'], scope: ACCOUNT_SCOPE })
+  const { accessToken } = accessTokens.sign(session({ roles: [] }), clock.now() + 3_600_000)
+  t.match(await accessTokens.verify(accessToken), { kind: 'user', roles: [] })
+})
+
+t.test('a token is refused whose times no node with these clocks and settings can have made', async (t) => {
+  const { accessTokens } = setUp()
+  const now = seconds()
+  const token = (iat: number, exp: number) =>
+    signByHand({ iss: ISSUER, aud: ISSUER, jti: randomUUID(), ...session(), iat, exp })
+  const accepted = { now: [now, now + 600], ahead: [now + 25, now + 625], late: [now - 620, now - 20] }
+  for (const [what, [iat = 0, exp = 0]] of Object.entries(accepted)) {
+    t.match(await accessTokens.verify(token(iat, exp)), { kind: 'user' }, what)
+  }
+  const refused = {
+    'from the future': [now + 40, now + 600],
+    'from the far future': [now + 3_600, now + 4_200],
+    'of a lifetime beyond the longest': [now, now + 601],
+    'of an hour, most of it over': [now - 3_500, now + 100],
+    'without an end': [now, 1e300],
+    'from before time': [-1e300, now + 60],
+    expired: [now - 640, now - 40],
+  }
+  for (const [what, [iat = 0, exp = 0]] of Object.entries(refused)) {
+    const hostile = token(iat, exp)
+    for (const attempt of ['first', 'again']) {
+      await t.rejects(
+        async () => accessTokens.verify(hostile),
+        { code: 'access_token_invalid' },
+        `${what}, ${attempt}`,
+      )
+    }
+    if (what === 'expired') t.match(await accessTokens.identify(hostile), { kind: 'user' })
+    else await t.rejects(accessTokens.identify(hostile), { code: 'access_token_invalid' }, what)
+  }
+})
+
+t.test(
+  'a token from the future is still refused by a node whose clock was set back after it was seen',
+  async (t) => {
+    const own = movableClock()
+    const revocations = { isFresh: true, catchUp: async () => {}, has: () => false }
+    const options = { keyRing, revocations, clock: own, issuer: ISSUER, audience: ISSUER, ttl: TTL }
+    const accessTokens = createAccessTokens(options)
+    const { accessToken } = accessTokens.sign(session(), own.now() + 3_600_000)
+    t.match(await accessTokens.verify(accessToken), { kind: 'user' })
+    own.advance(-60_000)
+    t.throws(() => accessTokens.verify(accessToken), { code: 'access_token_invalid' })
+  },
+)
+
+t.test('a challenge has an error only if a token came', async (t) => {
+  const challenge = async (headers: Record<string, string>) =>
+    (await server.call('GET', '/me', { headers })).headers.get('www-authenticate')
+  const plain = 'Bearer realm="ratchet"'
+  t.equal(await challenge({}), plain)
+  t.equal(await challenge({ authorization: 'Basic YTpi' }), plain)
+  t.equal(await challenge({ authorization: 'Bearer' }), plain)
+  for (const value of ['Bearer nonsense', 'bearer  nonsense', 'BEARER a b', 'Bearer a.b.c']) {
+    t.equal(await challenge({ authorization: value }), `${plain}, error="invalid_token"`, value)
+  }
+})
+
+t.test('any number of spaces may come before a token', async (t) => {
+  const { access_token: token } = await server.login(await server.createAccount())
+  for (const value of [`Bearer  ${token}`, `bearer     ${token}`, `BEARER ${token} `]) {
+    t.equal((await server.call('GET', '/me', { headers: { authorization: value } })).status, 200)
+  }
+  for (const value of [`Bearer${token}`, `Bearer\t${token}`, `Bearer ${token} x`, `XBearer ${token}`]) {
+    t.equal((await server.call('GET', '/me', { headers: { authorization: value } })).status, 401)
   }
 })
