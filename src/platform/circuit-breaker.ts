@@ -36,6 +36,8 @@ export interface CircuitBreakerOptions {
   probe(): Promise<unknown>
   /** Called each time the breaker opens, to drop connections that no longer work. */
   onOpen?(cause: unknown): void
+  /** Whether a failed command was refused by a store that is alive. By default none is. */
+  isRefusal?(cause: unknown): boolean
   monitor: BackgroundMonitor
   /** Milliseconds between two heartbeats. */
   everyMs?: number
@@ -45,37 +47,68 @@ export interface CircuitBreakerOptions {
 
 // A store that comes back may be slow while every client reconnects at once.
 const CLOSING_TIMEOUT_MS = 3_000
+// Heartbeats cannot ask for all that commands need. A store that refuses these again and again is tried less and less.
+const FIRST_HOLD_MS = 1_000
+const LONGEST_HOLD_MS = 30_000
 
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
-  const { name, probe, onOpen, monitor, everyMs = 200, timeoutMs = 700 } = options
+  const { name, probe, onOpen, isRefusal, monitor, everyMs = 200, timeoutMs = 700 } = options
   const { log } = monitor
   const tasks: (() => Promise<void>)[] = []
   let closed = false
   let started = false
-  let first = true
   let lastAnswer = Number.NEGATIVE_INFINITY
+  /** An outage was logged, and its end was not yet. */
+  let isReported = false
+  let closedAt = 0
+  let holdMs = 0
+  let heldUntil = 0
 
-  function recordFailure(cause: unknown): void {
-    if (!closed || !started) return
+  function open(cause: unknown): void {
     closed = false
-    log.warn({ reason: reasonOf(cause) }, `${name} is unavailable`)
+    report(cause)
     onOpen?.(cause)
   }
 
+  function report(cause: unknown): void {
+    if (!isReported) log.warn({ reason: reasonOf(cause) }, `${name} is unavailable`)
+    isReported = true
+  }
+
+  function recordFailure(cause: unknown): void {
+    if (!closed || !started) return
+    if (isRefusal?.(cause)) {
+      holdMs = isReported && holdMs > 0 ? Math.min(2 * holdMs, LONGEST_HOLD_MS) : FIRST_HOLD_MS
+      heldUntil = performance.now() + holdMs
+    } else holdMs = 0
+    open(cause)
+  }
+
+  /** After refusals an outage is over only once commands have not been refused for a while. */
+  function reportEnd(): void {
+    if (!isReported || (holdMs > 0 && performance.now() - closedAt < LONGEST_HOLD_MS)) return
+    isReported = false
+    log.info({}, `${name} is available again`)
+  }
+
   async function beat(signal: AbortSignal): Promise<void> {
+    if (!closed && performance.now() < heldUntil) return
     const sent = performance.now()
     try {
       await answered(probe(), closed ? timeoutMs : CLOSING_TIMEOUT_MS, signal)
       if (!closed) {
         for (const task of tasks) await task()
         closed = true
-        if (!first) log.info({}, `${name} is available again`)
+        closedAt = performance.now()
       }
+      reportEnd()
     } catch (cause) {
-      if (first) log.warn({ reason: reasonOf(cause) }, `${name} is unavailable`)
-      if (!(cause instanceof NoAnswer && lastAnswer > sent)) recordFailure(cause)
+      if (cause instanceof NoAnswer && lastAnswer > sent) return
+      // The heartbeat notices this itself, and so its end.
+      holdMs = 0
+      if (closed && started) open(cause)
+      else if (!signal.aborted) report(cause)
     }
-    first = false
   }
 
   const heartbeat = repeat({
@@ -110,7 +143,6 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     beforeClosing: (task) => void tasks.push(task),
     async start() {
       started = true
-      first = true
       // Started first, so that a stop meanwhile ends it.
       heartbeat.start()
       await heartbeat.runNow()

@@ -4,7 +4,8 @@
  */
 export const INCARNATION = `
 local function incarnation(fallback)
-  local id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  local info = redis.pcall('INFO', 'replication')
+  local id = type(info) == 'string' and string.match(info, 'master_replid:(%x+)')
   return id and string.find(id, '[^0]') and id or fallback
 end
 `

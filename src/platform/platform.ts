@@ -4,14 +4,8 @@ import { type Database, openDatabase, type Query } from './database.ts'
 import type { DatabasePoll } from './database-poll.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
-import {
-  createRedisBreaker,
-  firstContact,
-  openRedis,
-  type RedisBreaker,
-  type RedisClient,
-  type RedisConnection,
-} from './redis.ts'
+import { firstContact, openRedis, type RedisClient, type RedisConnection } from './redis.ts'
+import { createRedisBreaker, type RedisBreaker } from './redis-breaker.ts'
 import type { RedisServers } from './redis-url.ts'
 import { createRetryQueue, type RetryQueue } from './retry-queue.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
@@ -43,6 +37,8 @@ export interface PlatformOptions {
   redis: RedisServers
   /** PEM of the authorities that signed Redis's certificates; the public ones without it. */
   redisCa: string | undefined
+  /** Replaces the replication id of a Redis that has none; development only. */
+  redisIncarnation: string | undefined
   /** Newest first. */
   appSecrets: readonly string[]
 }
@@ -64,7 +60,7 @@ export function openPlatform(options: PlatformOptions, clock: Clock | undefined,
   const { close, ...database } = openDatabase({ url: options.databaseUrl, monitor })
   const connection = openRedis(options.redis, log, options.redisCa)
   const { redis } = connection
-  const redisBreaker = createRedisBreaker(redis, monitor)
+  const redisBreaker = createRedisBreaker(redis, monitor, options.redisIncarnation)
   const retryQueue = createRetryQueue(monitor)
   return {
     platform: {

@@ -1,7 +1,5 @@
 import type { Socket } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
-import type { BackgroundMonitor } from './background.ts'
-import { type CircuitBreaker, createCircuitBreaker } from './circuit-breaker.ts'
 import type { Log } from './log.ts'
 import type { RedisServers } from './redis-url.ts'
 
@@ -18,10 +16,13 @@ type Warn = Pick<Log, 'warn'>
 
 const retry = (times: number) => Math.min(times * 50, 1_000)
 
+/** Milliseconds until a command without an answer fails. */
+export const COMMAND_MS = 700
+
 // Commands fail fast when the server is unavailable, and ioredis must not resend them after a reconnect.
 const FAIL_FAST = {
   connectTimeout: 1_000,
-  commandTimeout: 700,
+  commandTimeout: COMMAND_MS,
   // A connection that is silent for this long is dropped: another server may have replaced the one behind it.
   socketTimeout: 2_000,
   disconnectTimeout: 500,
@@ -29,10 +30,14 @@ const FAIL_FAST = {
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
+  // CLIENT SETINFO is a right that nothing else needs.
+  disableClientInfo: true,
 }
 
 const ONE_SERVER = {
   retryStrategy: retry,
+  // It asks for INFO, which a server may deny. The heartbeat notices what it would.
+  enableReadyCheck: false,
   // `supervise` connects, once it has prepared the client.
   lazyConnect: true,
 }
@@ -118,6 +123,8 @@ function openCluster(
     retryDelayOnClusterDown: 0,
     clusterRetryStrategy: retry,
     slotsRefreshTimeout: 1_000,
+    // It asks for CLUSTER INFO, as above.
+    enableReadyCheck: false,
     // Host names are not resolved here, so that certificates can be verified against them.
     dnsLookup: (address, callback) => callback(null, address),
   })
@@ -200,47 +207,4 @@ export async function checkRedis(redis: RedisClient): Promise<void> {
   } else if (!/^cluster_state:ok\b/m.test(String(await redis.cluster('INFO')))) {
     throw new Error('the cluster does not serve all of its slots')
   }
-}
-
-/** A circuit breaker that also reads Redis's clock. */
-export interface RedisBreaker extends CircuitBreaker {
-  /** The latest time, in ms by Redis's clock, at which a command sent now may run; no limit before the first heartbeat. */
-  deadline(): number
-}
-
-// Enough keys to reach every master of an ordinary cluster.
-const HEARTBEAT_KEYS = Array.from({ length: 16 }, (_, index) => `ratchet:heartbeat:{${index}}`)
-// A write, because a replica or a full server answers `PING` but cannot rotate tokens.
-const HEARTBEAT = "redis.call('SET', KEYS[1], '1', 'PX', 1000) return redis.call('TIME')"
-
-export function createRedisBreaker(redis: RedisClient, monitor: BackgroundMonitor): RedisBreaker {
-  const keys = redis instanceof Cluster ? HEARTBEAT_KEYS : HEARTBEAT_KEYS.slice(0, 1)
-  /** Redis's clock minus this process's monotonic clock, in milliseconds. */
-  let offset: number | undefined
-
-  async function probe(): Promise<void> {
-    const sent = performance.now()
-    const times = await Promise.all(
-      keys.map((key) => redis.eval(HEARTBEAT, 1, key) as Promise<[string, string]>),
-    )
-    const now = Math.max(
-      ...times.map(([seconds, micros]) => Number(seconds) * 1_000 + Number(micros) / 1_000),
-    )
-    offset = now - sent
-  }
-
-  const redisBreaker = createCircuitBreaker({
-    name: 'redis',
-    probe,
-    // A dead connection may go unnoticed for 15 minutes; a new one shows at once whether Redis answers.
-    onOpen: () => redis.disconnect(true),
-    monitor,
-  })
-  redis.on('close', () => redisBreaker.recordFailure(new Error('the connection was closed')))
-  return Object.assign(redisBreaker, {
-    deadline: () =>
-      offset === undefined
-        ? Number.MAX_SAFE_INTEGER
-        : Math.floor(performance.now() + offset + FAIL_FAST.commandTimeout),
-  })
 }

@@ -10,7 +10,7 @@ import {
   type Point,
 } from '../../src/platform/budgets.ts'
 import { StoreUnavailable } from '../../src/platform/circuit-breaker.ts'
-import type { RedisBreaker } from '../../src/platform/redis.ts'
+import type { RedisBreaker } from '../../src/platform/redis-breaker.ts'
 import { eventually } from '../support/eventually.ts'
 import { check } from '../support/property.ts'
 import { redisUrl, twenty } from '../support/server.ts'

@@ -198,6 +198,26 @@ t.test('each opening is reported once, however many commands fail', async (t) =>
   t.equal(messages(lines).filter((message) => message === 'store is unavailable').length, 2)
 })
 
+t.test('a living store that refuses commands, but not heartbeats, is one outage', async (t) => {
+  const { breaker, lines, store } = setUp(t, { isRefusal: (cause) => (cause as Error).message === 'denied' })
+  await breaker.start()
+  for (let turn = 0; turn < 2; turn += 1) {
+    await t.rejects(breaker.run(fail('denied')), StoreUnavailable)
+    t.equal(breaker.isOpen, true)
+    await becomes(t, () => !breaker.isOpen, 'it is tried again')
+  }
+  t.strictSame(messages(lines), ['store is unavailable'], 'its end is reported once it no longer refuses')
+
+  await t.rejects(breaker.run(fail('connection reset')), StoreUnavailable)
+  const { probes } = store
+  await eventually(() => store.probes > probes)
+  await becomes(
+    t,
+    () => messages(lines).includes('store is available again'),
+    'an absence ends with its heartbeat',
+  )
+})
+
 t.test('stop does not wait for a store that is silent', async (t) => {
   const { breaker, store, opened } = setUp(t, { timeoutMs: HOUR })
   await breaker.start()

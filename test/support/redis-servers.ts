@@ -31,6 +31,8 @@ export interface RedisServer {
 export interface RedisServerOptions {
   settings?: readonly string[]
   sentinel?: boolean
+  /** What the settings have renamed INFO to. */
+  info?: string
   /** A user other than the default one, who must be defined in `settings`. */
   username?: string
   tls?: Certificates | undefined
@@ -69,6 +71,7 @@ export async function startRedisServer(t: Teardown, options: RedisServerOptions 
     ...(options.username ? { username: options.username } : {}),
     lazyConnect: true,
     retryStrategy: () => 50,
+    enableReadyCheck: options.info === undefined,
     ...options.client,
     ...(tls ? { tls: { ca: tls.ca, checkServerIdentity: () => undefined } } : {}),
   })
@@ -84,7 +87,7 @@ export async function startRedisServer(t: Teardown, options: RedisServerOptions 
       return isListening(port)
     })
     await until('it answers', async () => {
-      pid = Number(/process_id:(\d+)/.exec(String(await client.info('server')))?.[1])
+      pid = Number(/process_id:(\d+)/.exec(String(await client.call(options.info ?? 'INFO', 'server')))?.[1])
       return true
     })
   }

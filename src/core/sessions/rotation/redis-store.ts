@@ -1,5 +1,6 @@
 import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
-import type { RedisBreaker, RedisClient } from '../../../platform/redis.ts'
+import type { RedisClient } from '../../../platform/redis.ts'
+import type { RedisBreaker } from '../../../platform/redis-breaker.ts'
 import { type SessionEndedReason, toSessionEndedReason } from '../../reasons/reasons.ts'
 import type { FamilyState, RotationRequest, Verdict } from './decide.ts'
 import { INVALIDATE, MARK, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
