@@ -17,7 +17,8 @@ await serveParent(app, (question) => {
   return question.about === 'counted' ? (stopCounting?.() ?? null) : null
 })
 
-const POLL = 'SELECT 1'
+// The poll of the background tasks, and the heartbeat.
+const IDLE = /^(SELECT 1|SHOW )/
 
 /** Counts in the drivers, which see every command; only on request, so that it does not slow the measurements. */
 function count(): () => Counted {
@@ -27,7 +28,7 @@ function count(): () => Counted {
   pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
     const [statement] = args as [string | { text: string }]
     const text = typeof statement === 'string' ? statement : statement.text
-    if (text.startsWith(POLL)) counted.polls += 1
+    if (IDLE.test(text)) counted.polls += 1
     else counted.statements += 1
     // The only statement that unpacks a batch of families.
     if (text.includes('"familyHash" bytea')) counted.flushes += 1

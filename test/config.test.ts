@@ -507,6 +507,10 @@ t.test('the database is configured by a URL, by parts or by the JSON of a secret
     url({ ...PARTS, DB_PASSWORD: 'p@ss/w:rd', DB_SSLMODE: 'verify-full' }),
     'postgresql://u:p%40ss%2Fw%3Ard@db:5432/ratchet?sslmode=verify-full',
   )
+  t.equal(
+    url({ ...PARTS, DB_SSLMODE: 'require', DB_SCHEMA: 'auth', DB_PGBOUNCER: 'true' }).split('?')[1],
+    'sslmode=require&schema=auth&pgbouncer=true',
+  )
   const secret = { username: 'admin', password: 'p?', host: 'rds', port: 6432, dbname: 'auth' }
   t.equal(url({ DB_SECRET_JSON: JSON.stringify(secret) }), 'postgresql://admin:p%3F@rds:6432/auth')
   const { dbname: _dbname, port: _port, ...sparse } = secret

@@ -1,8 +1,8 @@
 import { ConfigError } from '../config.ts'
 import { TemplateError } from '../core/languages/languages.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
+import { DatabaseUnusable } from '../platform/database-check.ts'
 import { explain } from '../platform/explain.ts'
-import { DatabaseUnusable } from '../platform/migrations.ts'
 import { UsageError } from './commands.ts'
 import { EXIT } from './exit.ts'
 

@@ -1,6 +1,8 @@
 import pg from 'pg'
 import { type Background, type BackgroundMonitor, reasonOf, repeat } from './background.ts'
+import { StoreUnavailable } from './circuit-breaker.ts'
 import { Prisma } from './generated/client.ts'
+import type { GuardedPool } from './guarded-pool.ts'
 
 /**
  * Asks the database, on behalf of background tasks, whether there is work for them. So an idle node runs one statement
@@ -25,16 +27,26 @@ export interface Question<Value> {
 const EVERY_MS = 500
 
 /** @param pool of one connection, so that a busy server does not keep revocations from being read. */
-export function createDatabasePoll(pool: pg.Pool, monitor: BackgroundMonitor): DatabasePoll {
+export function createDatabasePoll(pool: GuardedPool, monitor: BackgroundMonitor): DatabasePoll {
   const questions: Question<never>[] = []
   const failing = new Set<string>()
 
   async function askAll(asked: readonly Question<never>[]): Promise<void> {
-    const { text, values } = Prisma.join([Prisma.sql`SELECT 1`, ...asked.map(({ sql }) => sql())])
+    const { text, values } = Prisma.join([
+      Prisma.sql`SELECT 1`,
+      Prisma.sql`pg_is_in_recovery()`,
+      ...asked.map(({ sql }) => sql()),
+    ])
     const askedAt = performance.now()
     // Not prepared: a plan for any values could prefer to scan a whole table.
     const { rows } = await pool.query<unknown[]>({ text, values: [...values], rowMode: 'array' })
-    for (const [index, { answer }] of asked.entries()) answer(rows[0]?.[index + 1] as never, askedAt)
+    const [, isStandby, ...answers] = rows[0] ?? []
+    if (isStandby) {
+      // What it answers may be old. Another server may have taken over its name.
+      pool.drop()
+      throw new StoreUnavailable('postgres', new Error('it is a standby'))
+    }
+    for (const [index, { answer }] of asked.entries()) answer(answers[index] as never, askedAt)
   }
 
   /** Postgres refuses the statement because of one question: the others still have to be asked. */

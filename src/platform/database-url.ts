@@ -3,7 +3,16 @@ import type { Environment, Reader } from './environment.ts'
 
 /** Builds one database URL from any of its three forms: a URL, separate parts, or a secret manager's JSON. */
 export function readDatabaseUrl(env: Environment, read: Reader): string {
-  const parts = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD', 'DB_SSLMODE'] as const
+  const parts = [
+    'DB_HOST',
+    'DB_PORT',
+    'DB_NAME',
+    'DB_USER',
+    'DB_PASSWORD',
+    'DB_SSLMODE',
+    'DB_SCHEMA',
+    'DB_PGBOUNCER',
+  ] as const
   const forms = [env.DATABASE_URL, env.DB_SECRET_JSON, env.DB_HOST].filter(Boolean).length
   if (forms > 1 && (env.DATABASE_URL || !env.DB_SECRET_JSON)) {
     read.fault('DATABASE_URL, DB_HOST and DB_SECRET_JSON contradict each other: set one')
@@ -29,10 +38,14 @@ export function readDatabaseUrl(env: Environment, read: Reader): string {
     if (!given[name]) read.fault(`${name} is missing${env.DB_SECRET_JSON ? ' (also in DB_SECRET_JSON)' : ''}`)
   }
   const part = (name: string) => encodeURIComponent(String(given[name] ?? ''))
+  const parameters = { sslmode: 'DB_SSLMODE', schema: 'DB_SCHEMA', pgbouncer: 'DB_PGBOUNCER' }
+  const query = Object.entries(parameters)
+    .filter(([, name]) => given[name])
+    .map(([parameter, name]) => `${parameter}=${part(name)}`)
+    .join('&')
   // A URL has an IPv6 address in brackets.
   const host = isIPv6(String(given.DB_HOST)) ? `[${given.DB_HOST}]` : given.DB_HOST
-  const query = given.DB_SSLMODE ? `?sslmode=${part('DB_SSLMODE')}` : ''
-  const url = `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${host}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query}`
+  const url = `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${host}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query && `?${query}`}`
   if (!URL.canParse(url)) read.fault('DB_HOST must be the name or address of a host, DB_PORT a port')
   return url
 }

@@ -1,11 +1,13 @@
 import { hash } from 'node:crypto'
 import { PrismaPg } from '@prisma/adapter-pg'
+import type { SqlDriverAdapterFactory } from '@prisma/driver-adapter-utils'
 import pg from 'pg'
 import type { BackgroundMonitor } from './background.ts'
 import { type CircuitBreaker, createCircuitBreaker, StoreUnavailable } from './circuit-breaker.ts'
 import { createDatabasePoll, type DatabasePoll } from './database-poll.ts'
+import { clientWith, QUERY_MS, readConnection, servingSettingsOf } from './database-session.ts'
 import { type Prisma, PrismaClient } from './generated/client.ts'
-import { GuardedPool, ping, TimedClient } from './guarded-pool.ts'
+import { GuardedPool, probeWritable, ReadOnly, type TimedClient } from './guarded-pool.ts'
 
 export type Database = PrismaClient
 /** What a use case needs of a database: the client, or a transaction. */
@@ -34,8 +36,6 @@ export interface OpenDatabase {
   close(): Promise<void>
 }
 
-const QUERY_MS = 3_000
-const LOCK_MS = 2_000
 // Together within a second: the longest time for which a silent server goes unnoticed.
 const HEARTBEAT_MS = 260
 const PROBE_MS = 700
@@ -43,24 +43,32 @@ const POLL_MS = 1_500
 
 /** A Prisma client over a bounded pool that gives up on a silent server instead of hanging. */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
-  const connection = { connectionString: options.url, keepAlive: true }
+  const target = readConnection(options.url)
+  const connection = { connectionString: target.connectionString, keepAlive: true }
   let databaseBreaker: CircuitBreaker | undefined
+  const isOpen = () => databaseBreaker?.isOpen ?? false
   const pool = new GuardedPool(
     {
       ...connection,
-      onConnect: prepareSession,
       max: options.poolSize ?? 10,
       connectionTimeoutMillis: 1_000,
       query_timeout: QUERY_MS,
-      Client: TimedClient,
+      Client: clientWith(servingSettingsOf(target)),
     },
-    () => databaseBreaker?.isOpen ?? false,
+    isOpen,
   )
   // A separate connection, so that a busy pool does not look like a dead server.
-  const single = { ...connection, max: 1, connectionTimeoutMillis: POLL_MS, Client: TimedClient }
-  const probe = new pg.Pool(single)
-  const polling = new pg.Pool({ ...single, onConnect: preparePolling, query_timeout: POLL_MS })
-  for (const each of [pool, probe, polling]) {
+  const single = { ...connection, max: 1, connectionTimeoutMillis: POLL_MS }
+  const probe = new GuardedPool({ ...single, Client: clientWith(servingSettingsOf(target)) })
+  // A question does not wait for a table that is locked for long, as by a migration: the others are asked meanwhile.
+  const limits = { lock_timeout: '100', statement_timeout: String(POLL_MS) }
+  const polling = new GuardedPool({
+    ...single,
+    query_timeout: POLL_MS,
+    Client: clientWith(servingSettingsOf(target, limits)),
+  })
+  const pools = [pool, probe, polling]
+  for (const each of pools) {
     // The pool replaces an idle connection that fails. Without a listener the error would end the process.
     each.on('error', () => {})
     each.on('connect', (client) => client.on('error', () => {}))
@@ -68,36 +76,61 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   const monitor = options.monitor ?? SILENT
   databaseBreaker = createCircuitBreaker({
     name: 'postgres',
-    probe: () => ping(probe),
+    probe: () => probeWritable(probe),
     everyMs: HEARTBEAT_MS,
-    onOpen: () => pool.drop(),
+    onOpen(cause) {
+      if (!isRefusal(cause)) pool.drop()
+      // Another server may have taken over its name, and what a role or a database is set to holds for new sessions only.
+      else if (stateOf(cause) === READ_ONLY) for (const each of pools) each.drop()
+    },
+    isRefusal,
     monitor,
     timeoutMs: PROBE_MS,
   })
-  pool.on('release', (error) => {
+  const recordAnswer = (error?: Error) => {
     if (!error) databaseBreaker?.recordSuccess()
+    else if (isRefusal(error)) databaseBreaker?.recordFailure(error)
+  }
+  pool.on('release', recordAnswer)
+  pool.on('connect', (client) => {
+    ;(client as unknown as TimedClient).onFailure = recordAnswer
   })
   const poll = createDatabasePoll(polling, monitor)
-  const db = new PrismaClient({ adapter: new PrismaPg(pool) })
+  const db = new PrismaClient({ adapter: adapterOf(pool) })
   return {
     db,
-    query: createQuery(pool),
+    query: createQuery(pool, target.pooled),
     poll,
     databaseBreaker,
     async close() {
       await Promise.all([poll.stop(), databaseBreaker.stop()])
       await db.$disconnect()
-      await Promise.all([pool.end(), probe.end(), polling.end()])
+      await Promise.all(pools.map((each) => each.end()))
     },
   }
 }
 
-function createQuery(pool: pg.Pool): Query {
+/** Prisma qualifies the names of tables. Here it does so with the schema in which other statements find them. */
+function adapterOf(pool: pg.Pool): SqlDriverAdapterFactory {
+  const factory = new PrismaPg(pool)
+  return {
+    provider: factory.provider,
+    adapterName: factory.adapterName,
+    async connect() {
+      const { rows } = await pool.query<{ schema: string }>('SELECT current_schema() AS schema')
+      return new PrismaPg(pool, { schema: rows[0]?.schema ?? 'public' }).connect()
+    },
+  }
+}
+
+function createQuery(pool: pg.Pool, pooled: boolean): Query {
   const names = new Map<string, string>()
   let epoch = 0
 
   async function run<Row>({ text, values }: Prisma.Sql): Promise<Row[]> {
-    // By its text: behind a pooler, processes share connections and must mean the same statement.
+    // Not every pooler knows which of its connections has prepared a statement.
+    if (pooled) return (await pool.query(text, values.map(toText))).rows as Row[]
+    // By its text: behind a pooler for whole sessions, processes share connections and must mean the same statement.
     const name = names.get(text) ?? `${hash('sha256', text, 'base64url').slice(0, 20)}_${epoch}`
     names.set(text, name)
     const query: unknown = new PreparedQuery(name, text, values.map(toText))
@@ -140,16 +173,6 @@ export async function pingDatabase(db: Database): Promise<void> {
   await db.$queryRaw`SELECT 1`
 }
 
-// Prisma sends times without a zone, so the session must use UTC.
-// The timeouts make Postgres release the locks of a client that has stopped responding.
-const SESSION = `SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = ${QUERY_MS};
-  SET lock_timeout = ${LOCK_MS}; SET statement_timeout = ${QUERY_MS}`
-const prepareSession = (client: pg.ClientBase) => client.query(SESSION)
-
-// A question does not wait for a table that is locked for long, as by a migration: the others are asked meanwhile.
-const POLLING = `SET lock_timeout = 100; SET statement_timeout = ${POLL_MS}`
-const preparePolling = (client: pg.ClientBase) => client.query(POLLING)
-
 // Prisma's codes for a server that is unreachable, closing, too busy or too slow, and for a deadlock.
 const UNAVAILABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034'])
 // Node's codes for a connection that cannot be opened or was lost.
@@ -160,8 +183,16 @@ const UNAVAILABLE_KINDS = new Set([
   'SocketTimeout',
   'TooManyConnections',
 ])
-// The server is shutting down or starting up, has no connections left, or timed out (Postgres, appendix A).
-const UNAVAILABLE_STATES = /^(08|57P0|57014|53300|55P03|25P03|40)/
+// The server is shutting down or starting up, only reads, lacks connections, memory or space, or timed out (Postgres,
+// appendix A).
+const UNAVAILABLE_STATES = /^(08|57P0|57014|53|58|25006|55P03|25P03|40)/
+// It answers, and cannot serve.
+const READ_ONLY = '25006'
+const REFUSING_STATES = /^(25006|53[0-2]00|58030)$/
+
+const stateOf = (cause: unknown) =>
+  cause instanceof ReadOnly ? READ_ONLY : cause instanceof pg.DatabaseError ? cause.code : undefined
+const isRefusal = (cause: unknown) => REFUSING_STATES.test(stateOf(cause) ?? '')
 const UNAVAILABLE_MESSAGES =
   /^(Query read timeout|Connection terminated|timeout exceeded when trying to connect|terminating connection)|not queryable$/
 

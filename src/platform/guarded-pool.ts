@@ -1,14 +1,13 @@
-import { type EventEmitter, once } from 'node:events'
 import pg from 'pg'
 import { StoreUnavailable } from './circuit-breaker.ts'
 import { withTimeout } from './timeout.ts'
 
-/** A pool that refuses at once while the server is known to be unavailable. */
+/** A pool that can drop its connections, and refuses at once while the server is known to be unavailable. */
 export class GuardedPool extends pg.Pool {
   readonly #isOpen: () => boolean
   readonly #clients = new Set<pg.PoolClient>()
 
-  constructor(config: pg.PoolConfig, isOpen: () => boolean) {
+  constructor(config: pg.PoolConfig, isOpen: () => boolean = () => false) {
     super(config)
     this.#isOpen = isOpen
     this.on('connect', (client) => this.#clients.add(client))
@@ -30,12 +29,16 @@ export class GuardedPool extends pg.Pool {
 
 /** Closes a connection whose query timed out: no other query can use it. */
 export class TimedClient extends pg.Client {
+  /** Called with errors that are not a timeout. */
+  onFailure?: (error: Error) => void
+
   // biome-ignore lint/suspicious/noExplicitAny: eight overloads, all passed on
   override query(...args: any[]): any {
     const answer = Reflect.apply(super.query, this, args)
     if (answer instanceof Promise) {
       answer.catch((error: Error) => {
         if (error.message === 'Query read timeout') streamOf(this).destroy()
+        else this.onFailure?.(error)
       })
     }
     return answer
@@ -45,26 +48,28 @@ export class TimedClient extends pg.Client {
 const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream
 
-const PING_MS = 1_000
+/** The server answers, but cannot write: it is a standby, or its default is to only read. */
+export class ReadOnly extends Error {
+  override readonly name = 'ReadOnly'
+  constructor() {
+    super('the database is read-only')
+  }
+}
 
-/** Resolves when the server has answered the protocol's Sync, which costs it less than any statement. */
-export async function ping(pool: pg.Pool): Promise<void> {
+const PROBE_MS = 1_000
+
+/** Resolves when the server has answered that transactions can write. @throws {ReadOnly} */
+export async function probeWritable(pool: pg.Pool): Promise<void> {
   const client = await pool.connect()
-  const { connection } = client as unknown as { connection: EventEmitter & { sync(): void } }
-  const settled = new AbortController()
-  const { signal } = settled
-  // The client reports lost connections itself; without a listener its error would end the process.
-  const lost = once(client, 'error', { signal }).then(([error]) => Promise.reject(error))
-  const answered = once(connection, 'readyForQuery', { signal })
-  connection.sync()
   try {
-    await withTimeout(PING_MS, Promise.race([answered, lost]), 'no answer')
+    // On for a standby too. Without values it is one message, which a pooler lends a connection for like any other.
+    const answer = client.query<{ transaction_read_only: string }>('SHOW transaction_read_only')
+    const { rows } = await withTimeout(PROBE_MS, answer, 'no answer')
+    if (rows[0]?.transaction_read_only !== 'off') throw new ReadOnly()
     client.release()
   } catch (error) {
+    // The next probe connects anew: the name may lead to another server, and a role's default applies to new sessions.
     client.release(error as Error)
     throw error
-  } finally {
-    settled.abort()
-    for (const each of [lost, answered]) each.catch(() => {})
   }
 }

@@ -39,13 +39,13 @@ export function callsOf<Name extends string>(
   return calls
 }
 
-/** The statements that this process sends to Postgres from now on, without the poll. */
+/** The statements that this process sends to Postgres from now on, without the poll and the heartbeat. */
 export function statementsOf(t: Teardown): () => string[] {
   const calls = callsOf(t, pg.Client.prototype, 'query')
   return () =>
     calls
       .map(([query]) => String((query as { text?: string }).text ?? query))
-      .filter((text) => !text.startsWith('SELECT 1'))
+      .filter((text) => !/^(SELECT 1|SHOW )/.test(text))
 }
 
 /** Calls `answered` between the answer to each statement that contains `part` and the code that waits for it. */
