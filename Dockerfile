@@ -8,20 +8,18 @@ FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc prisma.config.ts ./
 COPY prisma/schema.prisma prisma/
+COPY prisma/tools/generate.mjs prisma/tools/
 RUN npm ci
 COPY tsconfig.json build.ts ./
 COPY prisma/ prisma/
 COPY src/ src/
 RUN npm run build
 
-# What runs. @prisma/client names the Prisma CLI and TypeScript as optional peers, and npm keeps peers
-# that the lock file holds unless optional ones are left out too. argon2's binary is optional as well:
-# it comes from the build.
+# What runs: the packages that are not in the bundle.
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
-COPY --from=build /app/node_modules/@node-rs/ node_modules/@node-rs/
+RUN npm ci --omit=dev --ignore-scripts
 
 FROM ${NODE_IMAGE}
 # Without NODE_ENV the server is in production too; its dependencies read it as well.
@@ -32,7 +30,8 @@ COPY prisma/migrations/ prisma/migrations/
 COPY templates/ templates/
 COPY --from=dependencies /app/node_modules/ node_modules/
 COPY --from=build /app/dist/ dist/
-USER node
+# The user `node`, as a number: Kubernetes' runAsNonRoot accepts no name.
+USER 1000
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8080}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
