@@ -1,6 +1,6 @@
-// A node: the server of `src/server.ts` in a process that ends with its parent.
+// A node: the server of `src/serve.ts` in a process that ends with its parent.
 import { environment, loadConfig } from '../src/config.ts'
-import { type Server, serve } from '../src/server.ts'
+import { type Server, serve } from '../src/serve.ts'
 
 let server: Server | undefined
 // Ctrl-C reaches this process too, but its parent ends it in order.

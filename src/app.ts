@@ -14,12 +14,14 @@ import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
 import { clientAddress } from './http/client-address.ts'
 import { limitConnections, TIME_LIMITS } from './http/connection-limits.ts'
+import { closeWhileDraining } from './http/close-while-draining.ts'
 import { createDeviceTokens } from './http/device-tokens.ts'
+import { createEarlyAnswers } from './http/early-answers.ts'
 import { input } from './http/input.ts'
 import { createLimits } from './http/limits.ts'
 import { openapi } from './http/openapi.ts'
 import { builtInPages } from './http/page.ts'
-import { clientErrorHandler, frameworkErrors, problemDetails } from './http/problem-details.ts'
+import { problemDetails } from './http/problem-details.ts'
 import { requestLog } from './http/request-log.ts'
 import { requestMetrics } from './http/request-metrics.ts'
 import { routePolicy } from './http/route-policy.ts'
@@ -61,14 +63,17 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const { services, start, stop } = await openServices(config, texts, clock, log)
 
   const { compilersFactory, compileAll: compileSchemas } = createSchemaCompilers()
+  const edges = { hsts: config.hsts, allowedOrigins, draining }
+  const earlyAnswers = createEarlyAnswers(edges)
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: () => randomUUID(),
     bodyLimit: BODY_LIMIT,
     ...TIME_LIMITS,
-    frameworkErrors,
-    clientErrorHandler,
+    keepAliveTimeout: config.keepAliveSeconds * 1_000,
+    ...earlyAnswers.serverOptions,
+    http: { ...TIME_LIMITS.http, ...earlyAnswers.serverOptions.http },
     schemaController: { compilersFactory },
     ajv: {
       customOptions: {
@@ -88,7 +93,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(clientAddress, { trusts })
   await app.register(problemDetails)
   await app.register(builtInPages, { brand: config.brand, texts: texts.pages })
-  await app.register(securityHeaders, { hsts: config.hsts })
+  await app.register(securityHeaders, edges)
   if (checkRequest) app.addHook('onRequest', async (request) => checkRequest(request))
   await app.register(requestLog, { log })
   await app.register(requestMetrics, services)
@@ -101,6 +106,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     maxAge: 600,
     strictPreflight: false,
   })
+  await app.register(earlyAnswers.plugin)
+  await app.register(closeWhileDraining, { draining })
   await app.register(routePolicy, { ...services, limits })
   await app.register(openapi, { publicUrl })
   await app.register(input)

@@ -22,6 +22,10 @@ export interface Config extends BrowserSettings {
   readonly production: boolean
   readonly host: string
   readonly port: number
+  /** Seconds between failing readiness and refusing connections, when the process is told to stop. */
+  readonly drainSeconds: number
+  /** Seconds that a connection without requests is kept open. */
+  readonly keepAliveSeconds: number
   /** This server's origin: the issuer of tokens and the base of links in mails. No trailing slash. */
   readonly publicUrl: string
   /** The base of links in mails, if they do not lead to the built-in pages. No trailing slash. */
@@ -132,6 +136,8 @@ export function loadConfig(env: Environment): Config {
     production,
     host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1').replace(/^\[(.*)\]$/, '$1'),
     port: read.integer('PORT', 8080, 0, 65_535),
+    drainSeconds: read.integer('DRAIN_SECONDS', production ? 5 : 0, 0, 600),
+    keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', 620, 1, 7_200),
     publicUrl,
     appUrl,
     appName,

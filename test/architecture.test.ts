@@ -13,7 +13,7 @@ const LAYERS = [
   ['features'],
   ['texts.ts'],
   ['services.ts', 'app.ts'],
-  ['server.ts', 'cli', 'dev'],
+  ['serve.ts', 'server.ts', 'cli', 'dev'],
 ]
 
 /** The folders of core from the lowest up. Folders that share a line do not import each other. */

@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { freePort } from '../src/dev/embedded/port.ts'
@@ -21,8 +24,8 @@ const PRODUCTION = {
   HOST: '127.0.0.1',
 }
 
-function start(env: Record<string, string>) {
-  const child = spawn(process.execPath, [...TYPESCRIPT, 'src/server.ts'], {
+function start(env: Record<string, string>, file = 'src/server.ts') {
+  const child = spawn(process.execPath, [...TYPESCRIPT, file], {
     cwd: ROOT,
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -68,6 +71,38 @@ t.test(
     t.notOk(text.includes('canary-key'))
   },
 )
+
+t.test('it starts through a symbolic link too', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'ratchet-link-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const link = join(folder, 'ratchet.ts')
+  await symlink(join(ROOT, 'src/server.ts'), link)
+  const { child, output } = start({}, link)
+  t.equal((await once(child, 'exit'))[0], 1)
+  t.match(output.join(''), /^the configuration cannot be used:/)
+})
+
+t.test('a signal to npm start reaches the server', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'ratchet-npm-start-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  await mkdir(join(folder, 'dist'))
+  await copyFile(join(ROOT, 'package.json'), join(folder, 'package.json'))
+  const program = `
+    process.on('SIGTERM', () => { console.log('told'); process.exit(0) })
+    setInterval(() => {}, 1000)
+    console.log('up', process.pid, process.ppid)`
+  await writeFile(join(folder, 'dist/server.js'), program)
+  const npm = spawn('npm', ['start'], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  npm.stdout.on('data', (chunk) => {
+    output += chunk
+  })
+  await eventually(() => /^up/m.test(output))
+  t.match(output, new RegExp(`^up \\d+ ${npm.pid}$`, 'm'), 'there is no shell between npm and the server')
+  npm.kill('SIGTERM')
+  await once(npm, 'exit')
+  t.match(output, /^told$/m)
+})
 
 t.test('an unavailable store or a port in use is reported in one line', async (t) => {
   const empty = await createEmptyDatabase()
@@ -143,6 +178,7 @@ t.test(
       PUBLIC_URL: `http://localhost:${port}`,
       PORT: String(port),
       RUN_MIGRATIONS: 'true',
+      DRAIN_SECONDS: '1',
     }
     const first = start(env)
     const second = start({ ...env, PORT: String(await freePort()) })

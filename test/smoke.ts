@@ -5,7 +5,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -17,6 +17,7 @@ import { startRedis } from '../src/dev/embedded/redis.ts'
 import { eventually } from './support/eventually.ts'
 
 const START_TIMEOUT = 30_000
+const MAX_MEMORY_MB = 150
 const ACCOUNT = { email: 'ann@example.com', password: 'a perfectly long passphrase' }
 
 const folder = resolve(process.argv[2] ?? '.')
@@ -80,6 +81,12 @@ async function receiveMail() {
   return { tokens, url: `smtp://127.0.0.1:${(listening.address() as AddressInfo).port}` }
 }
 
+/** Resident memory of a process, in MB (10^6 bytes); NaN where there is no /proc. */
+async function residentMb(pid: number | undefined): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+  return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1_024) / 1e6
+}
+
 async function startServer(smtpUrl: string) {
   const data = await mkdtemp(join(tmpdir(), 'ratchet-smoke-'))
   closers.push(() => rm(data, { recursive: true, force: true }))
@@ -91,7 +98,10 @@ async function startServer(smtpUrl: string) {
   closers.push(() => redis.stop())
   const port = await freePort()
   const url = `http://localhost:${port}`
-  const server = spawn(node, ['--max-semi-space-size=32', 'dist/server.js'], {
+  // As init systems may start it: through a link, whose name has no extension.
+  const link = join(data, 'ratchet')
+  await symlink(join(folder, 'dist/server.js'), link)
+  const server = spawn(node, ['--max-semi-space-size=32', link], {
     cwd: folder,
     env: {
       // The JavaScript Redis has no replication id, so production does not trust it.
@@ -104,6 +114,7 @@ async function startServer(smtpUrl: string) {
       RUN_MIGRATIONS: 'true',
       APP_SECRETS: randomBytes(32).toString('base64url'),
       SMTP_URL: smtpUrl,
+      DRAIN_SECONDS: '0',
       MAIL_FROM: 'Ratchet <no-reply@example.com>',
       BREACHED_PASSWORDS_URL: 'off',
       LOG_LEVEL: 'warn',
@@ -121,5 +132,7 @@ async function startServer(smtpUrl: string) {
     return (await fetch(`${url}/readyz`).catch(() => undefined))?.status === 200
   }
   await eventually(ready, START_TIMEOUT)
+  const memory = await residentMb(server.pid)
+  assert.ok(!(memory > MAX_MEMORY_MB), `the server takes ${memory} MB after its start`)
   return { url, end }
 }

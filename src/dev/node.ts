@@ -1,6 +1,6 @@
 // Another node of `npm run dev -- --nodes`. It ends with the process that started it.
 import { environment, loadConfig } from '../config.ts'
-import { serve } from '../server.ts'
+import { serve } from '../serve.ts'
 import { inboxRoutes } from './inbox/inbox.plugin.ts'
 import { requireOwnHost } from './own-host.ts'
 

@@ -64,7 +64,7 @@ function problemResponses(route: RouteOptions, schema: FastifySchema): Record<st
   const codes = new Set<ProblemCode>([
     'validation_failed',
     ...policyProblems(route),
-    ...(schema.body ? (['body_too_large', 'unsupported_media_type'] as const) : []),
+    ...(schema.body ? (['request_timeout', 'body_too_large', 'unsupported_media_type'] as const) : []),
     ...(schema.problems ?? []),
     'internal_error',
     'unavailable',

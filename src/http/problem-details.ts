@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto'
-import type { Socket } from 'node:net'
 import type {
   FastifyError,
   FastifyInstance,
@@ -8,7 +6,7 @@ import type {
   FastifySchemaValidationError,
 } from 'fastify'
 import fp from 'fastify-plugin'
-import { isProblem, Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
+import { isProblem, Problem, problems } from '../core/problems/problems.ts'
 import { Overloaded } from '../platform/concurrency-limit.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
 import { bearerOf } from './authenticate.ts'
@@ -77,22 +75,6 @@ async function sendOwnPage(
   return sendProblem(request, reply, problem)
 }
 
-/** For requests that reach no route and no hook, such as one with a malformed URL. */
-export function frameworkErrors(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  reply.header('x-content-type-options', 'nosniff')
-  sendProblem(request, reply, toProblem(error))
-}
-
-/** For malformed or oversized HTTP: there is no request yet, only a socket. */
-export function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'validation_failed'
-  const [status, title] = problems[code]
-  const body = JSON.stringify({ type: typeOf(code), title, status, code, request_id: randomUUID() })
-  const headers = `content-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`
-  socket.end(`HTTP/1.1 ${status} Refused\r\n${headers}\r\n\r\n${body}`)
-}
-
 function logged(request: FastifyRequest, error: FastifyError | Problem): Problem {
   const problem = toProblem(error)
   if (problem.status >= 500)
@@ -105,17 +87,22 @@ type ProblemPage = (
   ...rest: [FastifyRequest, FastifyReply]
 ) => PageContent | Promise<PageContent>
 
-const typeOf = (code: ProblemCode) => `urn:ratchet:problem:${code}`
+/** What a client is told of a problem (RFC 9457). */
+export function problemDocument({ code, members }: Problem, requestId: string) {
+  const { retryAfter: _, ...rest } = members
+  const [status, title] = problems[code]
+  return { type: `urn:ratchet:problem:${code}`, title, status, code, request_id: requestId, ...rest }
+}
 
-function sendProblem(
+/** Sends it as a problem document or, to a person's browser, as a page. */
+export function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,
   problem: Problem,
   page?: PageContent,
 ): FastifyReply {
-  const { retryAfter, ...members } = problem.members
-  const [status, title] = problems[problem.code]
-  if (status === 429 || status === 503) reply.header('retry-after', String(retryAfter ?? 1))
+  const { status } = problem
+  if (status === 429 || status === 503) reply.header('retry-after', String(problem.members.retryAfter ?? 1))
   if (problem.code === 'access_token_invalid') reply.header('www-authenticate', challenge(request))
   if (isProblem(problem, 'insufficient_user_authentication')) {
     const { code, members: asked } = problem
@@ -129,21 +116,15 @@ function sendProblem(
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .serializer(JSON.stringify as (payload: unknown) => string)
-    .send({
-      type: typeOf(problem.code),
-      title,
-      status,
-      code: problem.code,
-      request_id: request.id,
-      ...members,
-    })
+    .send(problemDocument(problem, request.id))
 }
 
 /** RFC 6750 §3.1: a request without a token learns nothing but what is needed. */
 const challenge = (request: FastifyRequest) =>
   bearerOf(request) === undefined ? 'Bearer realm="ratchet"' : 'Bearer realm="ratchet", error="invalid_token"'
 
-function toProblem(error: FastifyError | Problem): Problem {
+/** The problem that any error is to a client. */
+export function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error
   if (isStoreUnavailable(error)) return new Problem('unavailable', { retryAfter: 1 }, { cause: error })
   if (error instanceof Overloaded) return new Problem('overloaded', { retryAfter: error.retryAfter })

@@ -27,6 +27,7 @@ export const problems = {
   origin_not_allowed: [403, 'The request does not come from an allowed origin'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'This resource does not support that method'],
+  request_timeout: [408, 'The request did not arrive in time'],
   refresh_superseded: [409, 'A newer refresh token has been issued'],
   mfa_already_enabled: [409, 'An authenticator app is already set up'],
   too_many_passkeys: [409, 'The account cannot have more passkeys'],

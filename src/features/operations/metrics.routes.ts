@@ -2,6 +2,7 @@ import fastify, { type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { Uses } from '../../core/uses.ts'
 import { TIME_LIMITS } from '../../http/connection-limits.ts'
+import { createEarlyAnswers } from '../../http/early-answers.ts'
 import { problemDetails } from '../../http/problem-details.ts'
 
 export type MetricsUses = Uses<'metrics'> & {
@@ -19,8 +20,20 @@ export async function metricsRoutes(
   if (port === 'same') serveMetrics(app, metrics)
   if (typeof port !== 'number') return
   // A scraper keeps its connection open between scrapes; closing must not wait for it.
-  const own = fastify({ bodyLimit: 1024, ...TIME_LIMITS, forceCloseConnections: true })
+  const { plugin, serverOptions } = createEarlyAnswers({
+    https: false,
+    allowedOrigins: [],
+    draining: () => false,
+  })
+  const own = fastify({
+    bodyLimit: 1024,
+    ...TIME_LIMITS,
+    ...serverOptions,
+    http: { ...TIME_LIMITS.http, ...serverOptions.http },
+    forceCloseConnections: true,
+  })
   await own.register(problemDetails)
+  await own.register(plugin)
   serveMetrics(own, metrics)
   app.addHook('onReady', async () => {
     await own.listen({ host, port }).catch((cause: NodeJS.ErrnoException) => {

@@ -4,7 +4,7 @@ import t from 'tap'
 import { buildApp } from '../../../src/app.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { createMetrics } from '../../../src/platform/metrics.ts'
-import { serve } from '../../../src/server.ts'
+import { serve } from '../../../src/serve.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { redisUrl, startServer } from '../../support/server.ts'
 

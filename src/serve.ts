@@ -1,0 +1,59 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type AppOptions, buildApp } from './app.ts'
+import type { Config } from './config.ts'
+import { databaseHost } from './platform/database-url.ts'
+import { MIGRATIONS, migrationNames } from './platform/migrations.ts'
+import { VERSION } from './platform/version.ts'
+
+/** Milliseconds in which requests finish after the drain; what is slower is cut off. */
+export const FINISH_MS = 10_000
+
+export interface Server {
+  url: string
+  /**
+   * Fails readiness and goes on serving for `DRAIN_SECONDS`. Then it refuses connections, lets requests finish, stops
+   * background tasks and disconnects from the stores.
+   */
+  close(): Promise<void>
+}
+
+/** Starts the server. */
+export async function serve(
+  config: Config,
+  { extraRoutes, checkRequest }: Pick<AppOptions, 'extraRoutes' | 'checkRequest'> = {},
+): Promise<Server> {
+  let draining = false
+  const migrations = await migrationNames(MIGRATIONS)
+  const app = await buildApp(config, { migrations, draining: () => draining, extraRoutes, checkRequest })
+  app.log.info(
+    {
+      version: VERSION,
+      public_url: config.publicUrl,
+      postgres: databaseHost(config.databaseUrl),
+      redis: `${config.redis.kind} ${config.redis.nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`,
+      metrics_port: config.metricsPort,
+    },
+    'starting',
+  )
+  try {
+    await app.listen({ host: config.host, port: config.port })
+  } catch (error) {
+    await app.close()
+    const { syscall, code } = error as NodeJS.ErrnoException
+    if (syscall !== 'listen') throw error
+    const { host, port } = config
+    throw new Error(`PORT: cannot listen on ${host}, port ${port} (${code})`, { cause: error })
+  }
+  return {
+    url: config.publicUrl,
+    async close() {
+      app.log.info({ drain_seconds: config.drainSeconds }, 'stopping')
+      draining = true
+      // Until a load balancer has seen that readiness fails, it goes on sending requests.
+      await delay(config.drainSeconds * 1_000)
+      const cut = setTimeout(() => app.server.closeAllConnections(), FINISH_MS)
+      await app.close()
+      clearTimeout(cut)
+    },
+  }
+}
