@@ -425,6 +425,42 @@ t.test('all errors are reported at once, by name', async (t) => {
   }
 })
 
+t.test('no part of a password can be taken for something that is shown', async (t) => {
+  const urls = ['DATABASE_URL', 'SMTP_URL', 'REDIS_URL'].flatMap((name) =>
+    [
+      'me:12#canary@host',
+      'me:12/canary@host',
+      'me:12?canary@host',
+      'me:canary@host/x#y',
+      'me:canary@host/x#',
+      'me:canary%zz@host',
+      'me:canary%ff@host',
+      '12/canary@host',
+      'me:can#ary@host',
+    ].map((rest) => [name, rest] as const),
+  )
+  const scheme = { DATABASE_URL: 'postgres', SMTP_URL: 'smtp', REDIS_URL: 'redis' }
+  for (const [name, rest] of urls) {
+    const faults = faultsOf({ ...PRODUCTION, [name]: `${scheme[name as 'SMTP_URL']}://${rest}` })
+    t.match(faults, [new RegExp(`^${name} must be`)], `${name} ${rest}`)
+    t.notMatch(faults.join(), /canary|12|me:/, rest)
+  }
+  for (const [name, url] of [
+    ['DATABASE_URL', 'postgres://me:1%232%2F3%3F4%405%25@host:1/db?sslmode=require'],
+    ['SMTP_URL', 'smtps://me%40example.com:1%232@host:465'],
+    ['REDIS_URL', 'rediss://me:1%232%2F3@host:1/2'],
+  ] as const)
+    t.same(faultsOf({ ...PRODUCTION, [name]: url }), [], name)
+  for (const host of ['a#b', 'a/b', 'a?b', 'me:canary@a', 'a b'])
+    t.match(faultsOf({ ...WITHOUT_DATABASE, ...PARTS, DB_HOST: host }), [/^DB_HOST must be/], host)
+  for (const name of ['PUBLIC_URL', 'RESEND_BASE_URL', 'BREACHED_PASSWORDS_URL'])
+    t.match(
+      faultsOf({ ...PRODUCTION, SMTP_URL: '', RESEND_API_KEY: 're_1', [name]: 'https://example.com/a#b' }),
+      [new RegExp(`^${name} must be`)],
+      name,
+    )
+})
+
 t.test('no error shows a value', async (t) => {
   const faults = faultsOf({
     NODE_ENV: 'production',

@@ -46,7 +46,8 @@ export function readDatabaseUrl(env: Environment, read: Reader): string {
   // A URL has an IPv6 address in brackets.
   const host = isIPv6(String(given.DB_HOST)) ? `[${given.DB_HOST}]` : given.DB_HOST
   const url = `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${host}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query && `?${query}`}`
-  if (!URL.canParse(url)) read.fault('DB_HOST must be the name or address of a host, DB_PORT a port')
+  if (/[/?#@\\\s]/.test(String(given.DB_HOST)) || !URL.canParse(url))
+    read.fault('DB_HOST must be the name or address of a host, DB_PORT a port')
   return url
 }
 

@@ -19,9 +19,33 @@ const BASE_OF_APP = /^[^:]+:(?:\/\/[A-Za-z0-9._-]+(?::\d{1,5})?)?(?:\/[\w.~%/-]*
 // A name or an IP address. WHATWG URLs allow more in a host, such as a wildcard.
 const WEB_HOST = /^(?:[a-z0-9._-]+|\[[\da-f:.]+\])$/
 
+const ENCODE = 'in its user and password, write / ? # @ % as %2F %3F %23 %40 %25'
+
+/** Whether a URL names a server and, maybe, a user and password: they must not be taken for the server's name. */
+function isConnectionUrl(text: string, protocols: readonly string[]): boolean {
+  if (!URL.canParse(text) || text.includes('#')) return false
+  const { protocol, username, password, pathname, search } = new URL(text)
+  // An @ behind the host: what was taken for the host and its port is the beginning of a user and password.
+  return (
+    protocols.includes(protocol) &&
+    !/@/.test(pathname + search) &&
+    isDecodable(username + password + pathname)
+  )
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== undefined
+  } catch {
+    return false
+  }
+}
+
 interface UrlRules {
   /** Whether more than an origin is allowed: it is the base of URLs. */
   allowPath?: boolean
+  /** Whether the base may have a fragment, as in an app that keeps its routes there: `https://example.com/#`. */
+  allowHash?: boolean
   /** Whether http is refused, except on this machine. */
   secure?: boolean
 }
@@ -38,8 +62,9 @@ export function reader(env: Environment) {
   }
   function url(name: string, protocols: readonly string[]): string {
     const value = text(name)
-    if (value && (!URL.canParse(value) || !protocols.includes(new URL(value).protocol))) {
-      fault(`${name} must be a URL starting with ${protocols.map((p) => `${p}//`).join(' or ')}`)
+    if (value && !isConnectionUrl(value, protocols)) {
+      const starts = protocols.map((protocol) => `${protocol}//`).join(' or ')
+      fault(`${name} must be a URL starting with ${starts}, without #; ${ENCODE}`)
     }
     return value
   }
@@ -47,12 +72,17 @@ export function reader(env: Environment) {
   function checkOrigin(
     name: string,
     value: string,
-    { allowPath = false, secure = false }: UrlRules = {},
+    { allowPath = false, allowHash = false, secure = false }: UrlRules = {},
   ): string {
     const trimmed = value.replace(/\/$/, '')
     const parsed =
       /^https?:\/\/[^/\\\s]/i.test(trimmed) && URL.canParse(trimmed) ? new URL(trimmed) : undefined
-    const isBase = parsed && !parsed.search && !parsed.username && !parsed.password
+    const isBase =
+      parsed &&
+      !parsed.search &&
+      (allowHash || !trimmed.includes('#')) &&
+      !parsed.username &&
+      !parsed.password
     const isOrigin = parsed?.href === `${parsed?.origin}/`
     if (!allowPath && value.includes('*')) {
       fault(`${name} must be exact: list every origin, without a wildcard`)
@@ -70,7 +100,9 @@ export function reader(env: Environment) {
   function checkAppUrl(name: string, value: string, rules: UrlRules): string {
     const trimmed = value.replace(/\/$/, '')
     const shape = rules.allowPath ? BASE_OF_APP : ORIGIN_OF_APP
-    return OWN_SCHEME.test(value) && shape.test(trimmed) ? trimmed : checkOrigin(name, value, rules)
+    return OWN_SCHEME.test(value) && shape.test(trimmed)
+      ? trimmed
+      : checkOrigin(name, value, { ...rules, allowHash: true })
   }
   return {
     faults: faults as readonly string[],

@@ -2,6 +2,8 @@
 export function explain(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof ReferenceError) return error
   const code = 'code' in error ? String(error.code) : ''
+  // The whole error would show the URL, and with it a password.
+  if (code === 'ERR_INVALID_URL') return error.message
   if (error instanceof TypeError && !code.startsWith('ERR_PARSE_ARGS')) return error
   // Prisma's message begins with an excerpt of our source code.
   const message = error.message.replace(/^\nInvalid `.*\n/s, '')
