@@ -91,3 +91,8 @@ t.test('no package runs a script when it is installed, and npm needs no decision
     Object.fromEntries(withScripts.map(([path]) => [path.replace(/^.*node_modules\//, ''), false])),
   )
 })
+
+t.test('the image runs as a user without privileges, named by number', async (t) => {
+  const stages = (await readFile(join(ROOT, 'Dockerfile'), 'utf8')).split(/^FROM /m)
+  t.match(stages.at(-1)?.match(/^USER .*$/gm), ['USER 1000'])
+})
