@@ -37,7 +37,7 @@ function parse(text: string): Answer {
   return {
     status: Number(line.split(' ')[1]),
     headers: new Headers(headers.map((header) => header.split(': ', 2) as [string, string])),
-    body: body && JSON.parse(body),
+    body: body.startsWith('{') ? JSON.parse(body) : body,
   }
 }
 
@@ -140,6 +140,25 @@ t.test('a request that does not arrive in time is told so, wherever it stops', a
 t.test('an unknown expectation is ignored', async (t) => {
   const [answer] = await send(head('GET /healthz HTTP/1.1', 'Expect: a-miracle', CLOSE))
   t.match(answer, { status: 200, body: { status: 'ok' } })
+})
+
+t.test('a browser gets a page for a malformed URL', async (t) => {
+  const [answer] = await send(head('GET /%zz HTTP/1.1', 'Accept: text/html', CLOSE))
+  t.match(answer, { status: 400, body: /<h1>/ })
+  t.match(answer?.headers.get('content-type'), /^text\/html/)
+})
+
+t.test('what cannot be read after an answered request is refused by itself', async (t) => {
+  const socket = connect(port, '127.0.0.1')
+  let received = ''
+  socket.on('data', (chunk) => {
+    received += chunk
+  })
+  socket.write(head('GET /healthz HTTP/1.1'))
+  await once(socket, 'data')
+  socket.write('\x00\r\n\r\n')
+  await once(socket, 'close')
+  t.match(received.match(/HTTP\/1\.1 \d{3} /g), ['HTTP/1.1 200 ', 'HTTP/1.1 400 '])
 })
 
 t.test('what follows a request cannot change its answer', async (t) => {
