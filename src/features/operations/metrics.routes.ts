@@ -21,7 +21,7 @@ export async function metricsRoutes(
   if (typeof port !== 'number') return
   // A scraper keeps its connection open between scrapes; closing must not wait for it.
   const { plugin, serverOptions } = createEarlyAnswers({
-    https: false,
+    hsts: undefined,
     allowedOrigins: [],
     draining: () => false,
   })
