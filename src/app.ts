@@ -30,7 +30,7 @@ import { formats } from './http/schemas.ts'
 import { securityHeaders } from './http/security-headers.ts'
 import { sessionCookies } from './http/session-cookies.ts'
 import { createTokenResponse } from './http/token-response.ts'
-import { createTrustedOrigins } from './http/trusted-origin.ts'
+import { createTrustedOrigins, LOCAL_ORIGIN } from './http/trusted-origin.ts'
 import type { Clock } from './platform/clock.ts'
 import { createLog } from './platform/log.ts'
 import { createTrustHop } from './platform/trusted-proxies.ts'
@@ -50,6 +50,8 @@ export interface AppOptions {
   extraRoutes?: ((app: FastifyInstance) => Promise<void>) | undefined
   /** Runs before anything else that a request causes, and refuses it by throwing a `Problem`. */
   checkRequest?: ((request: FastifyRequest) => void) | undefined
+  /** Whether pages of this machine are allowed on any port; only for development. */
+  localOrigins?: boolean | undefined
 }
 
 const BODY_LIMIT = 16 * 1024
@@ -57,7 +59,8 @@ const BODY_LIMIT = 16 * 1024
 /** Registers every feature. Closing the app waits for work in flight and closes the connections to the stores. */
 export async function buildApp(config: Config, options: AppOptions = {}) {
   const { clock, migrations = [], draining = () => false, extraRoutes, checkRequest } = options
-  const { publicUrl, allowedOrigins, host, metricsPort, production } = config
+  const { publicUrl, host, metricsPort, production } = config
+  const allowedOrigins = [...config.allowedOrigins, ...(options.localOrigins ? [LOCAL_ORIGIN] : [])]
   const log = createLog(config.logLevel, options.logTo)
   const texts = await readTexts(config.texts)
   const { services, start, stop } = await openServices(config, texts, clock, log)
@@ -98,7 +101,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(requestLog, { log })
   await app.register(requestMetrics, services)
   await app.register(cors, {
-    origin: [...allowedOrigins],
+    origin: allowedOrigins,
     credentials: true,
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type', 'idempotency-key'],

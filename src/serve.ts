@@ -20,11 +20,11 @@ export interface Server {
 /** Starts the server. */
 export async function serve(
   config: Config,
-  { extraRoutes, checkRequest }: Pick<AppOptions, 'extraRoutes' | 'checkRequest'> = {},
+  options: Pick<AppOptions, 'extraRoutes' | 'checkRequest' | 'localOrigins'> = {},
 ): Promise<Server> {
   let draining = false
   const migrations = await migrationNames(MIGRATIONS)
-  const app = await buildApp(config, { migrations, draining: () => draining, extraRoutes, checkRequest })
+  const app = await buildApp(config, { ...options, migrations, draining: () => draining })
   app.log.info(
     {
       version: VERSION,

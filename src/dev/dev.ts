@@ -8,14 +8,13 @@ import { type Config, environment, loadConfig } from '../config.ts'
 import { explain } from '../platform/explain.ts'
 import { isLoopback } from '../platform/loopback.ts'
 import { serve } from '../serve.ts'
+import { developmentOptions } from './app-options.ts'
 import { cookieNameSuffix, readOrCreateAppSecret } from './app-secret.ts'
 import { isListening } from './embedded/port.ts'
 import { startPostgres } from './embedded/postgres.ts'
 import { startRedis } from './embedded/redis.ts'
 import { writeEnvironmentFile } from './environment-file.ts'
-import { inboxRoutes } from './inbox/inbox.plugin.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
-import { requireOwnHost } from './own-host.ts'
 import { seedDemoUser } from './seed.ts'
 
 const DATA = resolve('.data')
@@ -53,13 +52,13 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
   await migrateDatabase(config.databaseUrl, console.log)
   const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
   lifetime.onEnd(await writeEnvironmentFile(settings))
-  const checkRequest = requireOwnHost(config.publicUrl)
-  const server = await serve(config, { extraRoutes: inboxRoutes(config), checkRequest })
+  const server = await serve(config, developmentOptions(config))
   lifetime.onEnd(() => server.close())
   const others = await startOthers(settings, config.port, nodes - 1, lifetime)
   console.log(`
   Ratchet is ready   ${config.publicUrl}${others.map((url) => `\n  Another node       ${url}`).join('')}
   API documentation  ${config.publicUrl}/docs
+  Your front end     http://localhost and http://127.0.0.1, any port${config.allowedOrigins.map((it) => `, ${it}`).join('')}
   Sent mail          ${config.mail.kind === 'inbox' ? `${config.publicUrl}/dev/inbox` : `by ${config.mail.kind}`}
 
   Postgres           ${database.description}

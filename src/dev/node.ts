@@ -1,12 +1,10 @@
 // Another node of `npm run dev -- --nodes`. It ends with the process that started it.
 import { environment, loadConfig } from '../config.ts'
 import { serve } from '../serve.ts'
-import { inboxRoutes } from './inbox/inbox.plugin.ts'
-import { requireOwnHost } from './own-host.ts'
+import { developmentOptions } from './app-options.ts'
 
 const config = loadConfig(environment())
-const checkRequest = requireOwnHost(config.publicUrl)
-const server = await serve(config, { extraRoutes: inboxRoutes(config), checkRequest })
+const server = await serve(config, developmentOptions(config))
 // The terminal sends Ctrl-C to every process; the first node ends the others in order.
 process.on('SIGINT', () => {})
 process.on('disconnect', () => void server.close().finally(() => process.exit()))

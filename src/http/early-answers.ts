@@ -6,11 +6,12 @@ import fp from 'fastify-plugin'
 import { Problem, type ProblemCode } from '../core/problems/problems.ts'
 import { problemDocument, sendProblem, toProblem } from './problem-details.ts'
 import { apiHeaders } from './security-headers.ts'
+import { type AllowedOrigins, isListed } from './trusted-origin.ts'
 
 interface Options {
   /** The header `Strict-Transport-Security`; undefined without one. */
   hsts: string | undefined
-  allowedOrigins: readonly string[]
+  allowedOrigins: AllowedOrigins
   /** True once the process is shutting down. */
   draining(): boolean
 }
@@ -39,7 +40,7 @@ export function createEarlyAnswers(options: Options) {
 
   /** @param origin undefined if it could not be read: then any page may read the answer, which tells nothing. */
   function headersFor(id: string, origin: string | undefined): Record<string, string> {
-    const isAllowed = origin !== undefined && allowedOrigins.includes(origin)
+    const isAllowed = origin !== undefined && isListed(origin, allowedOrigins)
     return {
       ...security,
       'x-request-id': id,

@@ -13,29 +13,63 @@ export interface TrustedOrigins {
   refuseForeign(request: FastifyRequest): void
   /** For calls that a cookie authenticates. @throws `origin_not_allowed`, `unsupported_media_type`. */
   require(request: FastifyRequest): void
+  /**
+   * For calls that only read by a cookie: whether it counts. A same-origin GET has no `Origin`, so that Fetch Metadata
+   * decides; a client that sends neither gets what a visitor gets. @throws `origin_not_allowed` for any other page.
+   */
+  mayRead(request: FastifyRequest): boolean
 }
 
-export function createTrustedOrigins(publicUrl: string, allowed: readonly string[]): TrustedOrigins {
+/** Pages of this machine, on any port: allowed by the development server. */
+export const LOCAL_ORIGIN = /^http:\/\/(?:localhost|127\.0\.0\.1)(?::\d{1,5})?$/
+
+/** Origins, each exactly as browsers send it, or patterns of whole origins. */
+export type AllowedOrigins = readonly (string | RegExp)[]
+
+export const isListed = (origin: string, allowed: AllowedOrigins): boolean =>
+  allowed.some((each) => (typeof each === 'string' ? each === origin : each.test(origin)))
+
+export function createTrustedOrigins(
+  publicUrl: string,
+  allowed: AllowedOrigins,
+): TrustedOrigins {
   const own = new URL(publicUrl).origin
-  const origins = new Set([own, ...allowed])
-  const has = (origin: string | undefined) => origin !== undefined && origins.has(origin)
+  const has = (origin: string | undefined) =>
+    origin !== undefined && (origin === own || isListed(origin, allowed))
   // Without an `Origin` it is no page, or a page of this server.
   const isForeign = ({ headers: { origin } }: FastifyRequest) => origin !== undefined && !has(origin)
+  // A cross-site request with our own origin is contradictory, so it is refused.
+  const isContradictory = ({ headers }: FastifyRequest) =>
+    headers['sec-fetch-site'] === 'cross-site' && headers.origin === own && !allowed.includes(own)
   return {
     has,
     isForeign,
     cookiesOf: (request, cookie) => (isForeign(request) ? [] : cookie.valuesIn(request)),
     refuseForeign(request) {
-      if (isForeign(request)) throw new Problem('origin_not_allowed')
+      if (isForeign(request)) throw refusal(request)
     },
     require(request) {
       const { origin } = request.headers
-      if (!has(origin)) throw new Problem('origin_not_allowed')
-      // A cross-site request with our own origin is contradictory, so it is refused.
-      const crossSite = request.headers['sec-fetch-site'] === 'cross-site'
-      if (crossSite && origin === own && !allowed.includes(own)) throw new Problem('origin_not_allowed')
+      if (!has(origin)) throw refusal(request)
+      if (isContradictory(request)) throw refusal(request)
       const json = /^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')
       if (!json) throw new Problem('unsupported_media_type')
     },
+    mayRead(request) {
+      const site = request.headers['sec-fetch-site']
+      if (isForeign(request) || isContradictory(request)) throw refusal(request)
+      if (request.headers.origin !== undefined) return true
+      // A page that asks without CORS: an image, a script, a link.
+      if (site !== undefined && site !== 'same-origin' && site !== 'none') throw refusal(request)
+      return site !== undefined
+    },
   }
 }
+
+const refusal = ({ headers: { origin } }: FastifyRequest) =>
+  new Problem('origin_not_allowed', {
+    detail:
+      origin === undefined
+        ? 'The request has no Origin header that names an allowed page.'
+        : 'ALLOWED_ORIGINS of the server does not list the origin of this page.',
+  })

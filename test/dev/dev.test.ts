@@ -116,6 +116,19 @@ t.test('--nodes 2 starts two processes of one service; both end with the first',
     }
   }
 
+  const preflight = (origin: string) =>
+    call(1, 'OPTIONS', '/auth/refresh', { headers: { origin, 'access-control-request-method': 'POST' } })
+  for (const origin of ['http://localhost:5173', 'http://127.0.0.1:3000'])
+    t.equal((await preflight(origin)).headers.get('access-control-allow-origin'), origin)
+  t.equal((await preflight('http://192.168.1.5:3000')).headers.get('access-control-allow-origin'), null)
+  await eventually(() => output.includes('ALLOWED_ORIGINS=http://192.168.1.5:3000 npm run dev'))
+  const page = { origin: 'http://localhost:5173', 'content-type': 'application/json' }
+  const account = JSON.stringify({ email: 'demo@example.com', password: 'correct horse battery' })
+  const inBrowser = await call(0, 'POST', '/auth/login', { headers: page, body: account })
+  const session = inBrowser.headers.getSetCookie().map((it) => it.split(';')[0])
+  const visit = await call(1, 'GET', '/auth/session', { headers: { ...page, cookie: session.join('; ') } })
+  t.match(await visit.json(), { user: { email: 'demo@example.com' } })
+
   const listed = await promisify(execFile)(process.execPath, [...TYPESCRIPT, RATCHET, 'users', 'list'], {
     cwd: folder,
     env: { PATH: process.env.PATH },
