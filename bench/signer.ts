@@ -24,7 +24,12 @@ export async function openSigner(config: Config): Promise<Signer> {
     const platform = { db, poll, transact: createTransact(db), secrets, clock, log: console, metrics }
     const distrustedKeys = { publishKey: async () => {}, onKey() {} }
     const keyRing = await openKeyRing({ ...platform, alg, distrustedKeys })
-    const revocations = { isFresh: true, catchUp: async () => {}, has: () => false }
+    const revocations = {
+      isFresh: true,
+      catchUp: async () => {},
+      has: () => false,
+      endedReason: async () => null,
+    }
     const issuer = config.publicUrl
     const { sign } = createAccessTokens({ keyRing, revocations, clock, issuer, audience, ttl })
     return { db, sign, close }

@@ -94,6 +94,12 @@ export function problemDocument({ code, members }: Problem, requestId: string) {
   return { type: `urn:ratchet:problem:${code}`, title, status, code, request_id: requestId, ...rest }
 }
 
+/** Whether a problem is about the access token of the request (RFC 6750 §3.1). */
+const isOfBearer = ({ code }: Problem, { headers }: FastifyRequest) =>
+  code === 'access_token_invalid' ||
+  code === 'access_token_expired' ||
+  (code === 'session_ended' && headers.authorization !== undefined)
+
 /** Sends it as a problem document or, to a person's browser, as a page. */
 export function sendProblem(
   request: FastifyRequest,
@@ -103,7 +109,7 @@ export function sendProblem(
 ): FastifyReply {
   const { status } = problem
   if (status === 429 || status === 503) reply.header('retry-after', String(problem.members.retryAfter ?? 1))
-  if (problem.code === 'access_token_invalid') reply.header('www-authenticate', challenge(request))
+  if (isOfBearer(problem, request)) reply.header('www-authenticate', challenge(request))
   if (isProblem(problem, 'insufficient_user_authentication')) {
     const { code, members: asked } = problem
     reply.header('www-authenticate', `Bearer error="${code}", max_age="${asked.max_age}"`)
@@ -165,6 +171,7 @@ const PARTS: Record<string, string> = {
 /** Explains a fault to people. A schema's own messages quote regular expressions and do not list the allowed values. */
 function explain({ keyword, params, message = 'is not valid' }: FastifySchemaValidationError): string {
   if (keyword === 'format' && params.format === 'uuid') return 'must be a UUID'
+  if (keyword === 'format' && params.format === 'idn-email') return 'must be an e-mail address'
   if (keyword === 'format' && params.format === 'name')
     return 'must have 1 to 100 characters, one of them visible, and none that controls the text around it'
   if (keyword === 'pattern') return 'does not have the expected form'

@@ -103,7 +103,7 @@ const cacheFor =
 export function policyProblems({ config }: RouteOptions): ProblemCode[] {
   const { auth, limit } = config ?? {}
   return [
-    ...(auth ? (['access_token_invalid'] as const) : []),
+    ...(auth ? (['access_token_invalid', 'access_token_expired', 'session_ended'] as const) : []),
     ...(typeof auth === 'object' ? (['administrators_only', 'second_factor_needed'] as const) : []),
     ...(limit && limit !== 'in_handler' ? (['too_many_attempts'] as const) : []),
   ]

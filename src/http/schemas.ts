@@ -14,18 +14,25 @@ export const orNull = (schema: TString) => Type.Unsafe<string | null>({ ...schem
 /** An id in a path or a query. The length excludes the prefix `urn:uuid:`, which the format allows. */
 export const Uuid = Type.String({ format: 'uuid', maxLength: 36 })
 export const Email = Type.String({
-  minLength: 1,
+  format: 'idn-email',
   maxLength: 320,
   description:
-    'An e-mail address. Every spelling of a mailbox is the same address: capitals, full-width characters, and an ' +
-    'international domain in Unicode or in its ASCII form.',
+    'An e-mail address: a dot-atom of at most 64 octets, `@`, and a domain; together at most 254 octets. Quoted local ' +
+    'parts and address literals are not accepted. Every spelling of a mailbox is the same address: capitals, full-width ' +
+    'characters, spaces around it, and an international domain in Unicode or in its ASCII form.',
   examples: ['demo@example.com'],
 })
+const LONE_SURROGATES = '\\ud800-\\udfff'
+const CONTROLS = '\\u0000-\\u001f\\u007f-\\u009f'
+// Means the same with the `u` flag, which validators of other languages do not have, and without it.
+const textWithout = (characters: string) => `^(?:[^${characters}]|[\\ud800-\\udbff][\\udc00-\\udfff])*$`
+/** The pattern of a text that Postgres can store, without control characters. */
+export const WITHOUT_CONTROLS = textWithout(CONTROLS + LONE_SURROGATES)
 // A lone surrogate has no UTF-8, so that different passwords would become the same.
 export const Password = Type.String({
   maxLength: 4096,
   format: 'password',
-  pattern: '^\\P{Cs}*$',
+  pattern: textWithout(LONE_SURROGATES),
   examples: ['correct horse battery'],
 })
 /** A name as {@link isName} allows it. Store it as `spellName` writes it. */
@@ -41,8 +48,12 @@ export const Locale = Type.String({
   description: 'A language tag (BCP 47)',
   examples: ['de'],
 })
-/** The formats of these schemas that are not part of JSON Schema. */
-export const formats = { name: isName, locale: (tag: string) => canonicalLocale(tag) !== undefined }
+/** How formats are checked that the validator does not know, or not as we mean them. */
+export const formats = {
+  name: isName,
+  locale: (tag: string) => canonicalLocale(tag) !== undefined,
+  'idn-email': (text: string) => canonicalAddress(text) !== null,
+}
 /** The output of WebAuthn's `toJSON`, with the challenge's ticket. Its content is checked when it is verified. */
 export const PasskeyAnswer = Type.Object(
   {
@@ -69,26 +80,32 @@ export const PasskeyAnswer = Type.Object(
       { additionalProperties: true },
     ),
   },
-  strict,
+  { ...strict, title: 'PasskeyAnswer' },
 )
-export const PasskeyDescriptor = Type.Object({
-  id: Type.String(),
-  type: Type.String(),
-  transports: Type.Optional(Type.Array(Type.String())),
-})
+export const PasskeyDescriptor = Type.Object(
+  {
+    id: Type.String(),
+    type: Type.String(),
+    transports: Type.Optional(Type.Array(Type.String())),
+  },
+  { title: 'PasskeyDescriptor' },
+)
 /** The input of `PublicKeyCredential.parseRequestOptionsFromJSON` (WebAuthn Level 3, §5.1.9), with its ticket. */
-export const PasskeyChallenge = Type.Object({
-  challenge_token: Type.String({
-    description: 'Send it back with the answer: it works once, for five minutes',
-  }),
-  options: Type.Object({
-    challenge: Type.String(),
-    rpId: Type.Optional(Type.String()),
-    allowCredentials: Type.Optional(Type.Array(PasskeyDescriptor)),
-    timeout: Type.Optional(Type.Integer({ description: 'Milliseconds' })),
-    userVerification: Type.Optional(Type.String()),
-  }),
-})
+export const PasskeyChallenge = Type.Object(
+  {
+    challenge_token: Type.String({
+      description: 'Send it back with the answer: it works once, for five minutes',
+    }),
+    options: Type.Object({
+      challenge: Type.String(),
+      rpId: Type.Optional(Type.String()),
+      allowCredentials: Type.Optional(Type.Array(PasskeyDescriptor)),
+      timeout: Type.Optional(Type.Integer({ description: 'Milliseconds' })),
+      userVerification: Type.Optional(Type.String()),
+    }),
+  },
+  { title: 'PasskeyChallenge' },
+)
 export const TotpCode = Type.String({
   minLength: 1,
   maxLength: 32,
@@ -119,6 +136,7 @@ export const stepUpProblems = [
 export const stepUpProof = { password: Type.Optional(Password), ...factorProof }
 /** A body with a step-up. The example is for an account without a second factor. */
 export const StepUpBody = Type.Object(stepUpProof, {
+  title: 'StepUp',
   ...strict,
   examples: [{ password: 'correct horse battery' }],
 })
@@ -157,25 +175,37 @@ export const User = Type.Object(
     created_at: Type.String({ format: 'date-time' }),
     updated_at: Type.String({ format: 'date-time' }),
   },
-  strict,
+  { ...strict, title: 'User' },
 )
 export type User = Static<typeof User>
 
+const Session = Type.Object(
+  {
+    id: Type.String({ format: 'uuid' }),
+    expires_at: Type.String({ format: 'date-time', description: 'When it ends without a refresh' }),
+  },
+  { title: 'Session' },
+)
 export const TokenResponse = Type.Object(
   {
     access_token: Type.String(),
     token_type: Type.Literal('Bearer'),
     expires_in: Type.Integer({ description: 'Seconds' }),
-    session: Type.Object({ id: Type.String(), expires_at: Type.String({ format: 'date-time' }) }),
+    session: Session,
     refresh_token: Type.Optional(Type.String({ description: 'Body transport only' })),
     device_token: Type.Optional(
       Type.String({ description: 'Only after a sign-in with body transport: send it with the next sign-in' }),
     ),
     user: Type.Optional(User),
   },
-  strict,
+  { ...strict, title: 'TokenResponse' },
 )
 export type TokenResponse = Static<typeof TokenResponse>
+
+export const CurrentSession = Type.Object(
+  { session: Session, user: User },
+  { ...strict, title: 'CurrentSession' },
+)
 
 /** The columns of a user that the user can see. */
 export interface UserRow {

@@ -29,10 +29,7 @@ export type AllowedOrigins = readonly (string | RegExp)[]
 export const isListed = (origin: string, allowed: AllowedOrigins): boolean =>
   allowed.some((each) => (typeof each === 'string' ? each === origin : each.test(origin)))
 
-export function createTrustedOrigins(
-  publicUrl: string,
-  allowed: AllowedOrigins,
-): TrustedOrigins {
+export function createTrustedOrigins(publicUrl: string, allowed: AllowedOrigins): TrustedOrigins {
   const own = new URL(publicUrl).origin
   const has = (origin: string | undefined) =>
     origin !== undefined && (origin === own || isListed(origin, allowed))

@@ -18,6 +18,8 @@ const DEFAULTS = {
   keep_factors: per(30),
   refresh_refused: per(30),
   logout: per(60),
+  /** Of each session. */
+  session: per(120),
   /** For every call that asks for the password again. */
   password_check: per(20),
   change_account: per(60),

@@ -5,7 +5,7 @@ import { type Answer, startServer, type TestServer } from '../support/server.ts'
 
 const unlimited = await startServer(t)
 const limited = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })
-const { access_token: bearer } = await limited.login(await limited.createAccount())
+const { access_token: bearer, refresh_token } = await limited.login(await limited.createAccount())
 
 interface Operation {
   method: string
@@ -36,6 +36,10 @@ async function documentedOperations(server: TestServer): Promise<Operation[]> {
     })),
   )
 }
+
+/** The cookie of the session, where a call has a budget only with it. */
+const cookieFor = (path: string) =>
+  path === '/auth/session' ? { cookie: `ratchet-dev=${refresh_token}`, 'sec-fetch-site': 'same-origin' } : {}
 
 const nameOf = ({ method, path }: Operation) => `${method} ${path}`
 
@@ -89,7 +93,7 @@ t.test('HEAD takes one point of the budget, as GET does', async (t) => {
   const pages = operations.filter(({ method, problems }) => method === 'GET' && problems[429])
   t.ok(pages.length > 5)
   for (const operation of pages) {
-    const headers = newClient()
+    const headers = { ...newClient(), ...cookieFor(operation.path) }
     const left = async (method: string) => {
       // A user who is not an administrator is refused after the point was taken.
       const answer = await limited.call(method, operation.path, { headers, bearer })
@@ -102,13 +106,16 @@ t.test('HEAD takes one point of the budget, as GET does', async (t) => {
   }
 })
 
-t.test('the documentation names access_token_invalid for exactly the routes that need a token', async (t) => {
+t.test('the documentation names the problems of tokens for exactly the routes that need one', async (t) => {
+  const cookie = ['POST /auth/refresh', 'POST /auth/logout', 'GET /auth/session']
   for (const operation of await documentedOperations(unlimited)) {
     const { method, path, problems, security } = operation
     const answer = await unlimited.call(method, path, method === 'GET' ? {} : { body: {} })
     const asks = answer.body?.code === 'access_token_invalid'
-    t.equal((problems[401] ?? []).includes('access_token_invalid'), asks, nameOf(operation))
-    t.strictSame(security, asks ? [{ bearer: [] }] : undefined, nameOf(operation))
+    for (const code of ['access_token_invalid', 'access_token_expired'])
+      t.equal((problems[401] ?? []).includes(code), asks, `${nameOf(operation)} ${code}`)
+    const takes = asks ? [{ bearer: [] }] : cookie.includes(nameOf(operation)) ? [{ cookie: [] }, {}] : []
+    t.match(security, takes, nameOf(operation))
   }
 })
 
@@ -116,7 +123,7 @@ t.test('the documentation names too_many_attempts for exactly the routes that ha
   const operations = await documentedOperations(limited)
   for (const operation of operations) {
     const { method, path, problems } = operation
-    const headers = newClient()
+    const headers = { ...newClient(), ...cookieFor(path) }
     const body = method === 'GET' ? {} : { body: {} }
     // An unknown field is refused after the point was taken, and before anything is done.
     const call = (search: string, extra: object) =>

@@ -1,7 +1,8 @@
-import type { Database, Queryable } from '../../platform/database.ts'
+import { type Database, isStoreUnavailable, type Query, type Queryable } from '../../platform/database.ts'
 import { Prisma, type Session } from '../../platform/generated/client.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { FindOwners, RequestContext } from '../events/events.ts'
+import { type SessionEndedReason, toSessionEndedReason } from '../reasons/reasons.ts'
 import { bytes, text } from './family-hash.ts'
 
 export interface NewSession {
@@ -134,6 +135,18 @@ const ago = (ms: number) => Prisma.sql`statement_timestamp() - ${ms}::float8 * i
 export async function readEnded(db: Database, backMs: number, keepMs: number): Promise<string[]> {
   const [row] = await db.$queryRaw<{ ids: string[] }[]>`SELECT ${endedWithin(backMs, keepMs)} AS ids`
   return row?.ids ?? []
+}
+
+/** Why a session ended; null for one that has not, and while the ledger cannot be read. */
+export async function readEndedReason(query: Query, id: string): Promise<SessionEndedReason | null> {
+  const select = Prisma.sql`SELECT ended_reason FROM sessions WHERE id = ${id}::uuid AND ended_at IS NOT NULL`
+  try {
+    const [row] = await query<{ ended_reason: string }>(select)
+    return row ? toSessionEndedReason(row.ended_reason) : null
+  } catch (error) {
+    if (isStoreUnavailable(error)) return null
+    throw error
+  }
 }
 
 /** Ended sessions are listed for 30 days. After its absolute expiry a family needs no tombstone. */

@@ -6,17 +6,18 @@ import type { Session } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import type { Events, RequestContext } from '../events/events.ts'
-import type { EndedReason } from '../reasons/reasons.ts'
+import type { EndedReason, SessionEndedReason } from '../reasons/reasons.ts'
 import type { LockedUser } from '../users/users.ts'
 import { type Begin, createBegin } from './begin.ts'
 import { endReplaced, endSessions, makeRoom } from './end-sessions.ts'
-import { anonymize, listSessions, summarize } from './ledger.ts'
+import { anonymize, listSessions, readEndedReason, summarize } from './ledger.ts'
 import { createReconciler } from './reconciler.ts'
 import { createRevocations, type Revoke } from './revocation.ts'
 import { createRevocationFeed, type RevocationFeed } from './revocation-feed.ts'
 import { type RevocationScope, recordRevocations } from './revocation-rows.ts'
 import { createRevokedTokens, type RevokedTokens } from './revoked-tokens.ts'
 import { createNewestFirst, type NewestFirst, readTokens } from './rotation/newest-first.ts'
+import { createPeek, type Peek } from './rotation/peek.ts'
 import { createRedisStore } from './rotation/redis-store.ts'
 import { createRefresh, type RotationOutcome } from './rotation/refresh.ts'
 import { createRotate } from './rotation/rotate.ts'
@@ -55,6 +56,8 @@ export interface Sessions extends SessionLedger {
   makeRoom(tx: Transaction, user: LockedUser, context: RequestContext): Promise<void>
   /** Rotates a refresh token. @throws {StoreUnavailable} when no store answers; the token is not used up. */
   rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
+  /** The live session of a token that could still be rotated, without using it up; null for any other. */
+  peek: Peek
   /** Ends a family whose reuse was detected; `isNew` says whether this call recorded it first. */
   endReused(token: RefreshToken): Promise<{ isNew: boolean; pending: boolean }>
   /** Ends sessions and records an audit event for each. @throws `revocation_pending` after both are written. */
@@ -73,6 +76,8 @@ export interface Sessions extends SessionLedger {
     /** Makes the node know them. @throws `unavailable` when neither store can be read. */
     catchUp(): Promise<void>
     has: RevokedTokens['has']
+    /** Why a session ended, from the ledger; null for one that has not, and while the ledger cannot be read. */
+    endedReason(sessionId: string): Promise<SessionEndedReason | null>
   }
   /** Tells every node to distrust a signing key, as fast as it learns of revocations. */
   distrustedKeys: Pick<RevocationFeed, 'publishKey' | 'onKey'>
@@ -128,6 +133,7 @@ export function openSessions(
     parse: format.parse,
     readTokens: (texts) => readTokens(format, texts),
     newestFirst: createNewestFirst(deps.query),
+    peek: createPeek(deps.query, lifetimes),
     begin: createBegin({ ...deps, store, format, lifetimes, incarnation, maxPerAccount }),
     makeRoom: (tx, user, context) =>
       makeRoom({ ...deps, revoke }, tx, user, { most: maxPerAccount, now: clock.now() }, context),
@@ -139,6 +145,7 @@ export function openSessions(
       },
       catchUp: feed.catchUp,
       has: revoked.has,
+      endedReason: (id) => readEndedReason(deps.query, id),
     },
     distrustedKeys: feed,
     flush: writeBehind.flush,

@@ -33,7 +33,8 @@ export interface AccessTokens {
   sign(subject: SessionClaims, sessionExpiresAt: number): { accessToken: string; expiresIn: number }
   /**
    * The principal of a token that is valid and not revoked.
-   * @throws `access_token_invalid`; `unavailable` while revocations cannot be read.
+   * @throws `access_token_invalid`, `access_token_expired`; `session_ended` with its reason, for an expired token too;
+   * `unavailable` while revocations cannot be read.
    */
   verify(token: string): Promise<Principal> | Principal
   /**
@@ -69,22 +70,29 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
   // Keyed by hash, so that memory holds no bearer tokens; bounded, so that many tokens cannot fill it.
   const cache = new LRUCache<string, Verified>({ max: CACHED_TOKENS })
 
-  function check({ claims, principal }: Verified): Principal {
-    if (!isTimely(claims)) throw new Problem('access_token_invalid')
-    if (revocations.has(claims)) {
-      const detail = claims.sid === undefined ? 'The token has been revoked.' : 'The session has ended.'
-      throw new Problem('access_token_invalid', { detail })
-    }
-    return principal
+  function check({ claims, principal }: Verified): Promise<Principal> | Principal {
+    if (!isPlausible(claims)) throw new Problem('access_token_invalid')
+    return isOver(claims) || revocations.has(claims) ? refuse(claims) : principal
   }
 
-  /** Whether a token is in force: its session's end is remembered for as long as this can be so. */
-  function isTimely({ iat, exp }: AccessTokenClaims, graceSeconds = 0): boolean {
-    const now = clock.now() / 1000
-    const hasBegun = iat <= now + CLOCK_TOLERANCE
-    const hasEnded = exp + CLOCK_TOLERANCE + graceSeconds <= now
-    return hasBegun && !hasEnded && exp - iat <= ACCESS_TOKEN_TTL.most
+  /** Says why a genuine token is refused: only if its session lives can a refresh help. */
+  async function refuse(claims: AccessTokenClaims): Promise<never> {
+    const { sid } = claims
+    const isRevoked = revocations.has(claims)
+    if (sid !== undefined) {
+      const reason = (await revocations.endedReason(sid)) ?? (isRevoked ? 'unknown' : null)
+      if (reason) throw new Problem('session_ended', { reason })
+    } else if (isRevoked) {
+      throw new Problem('access_token_invalid', { detail: 'The token has been revoked.' })
+    }
+    throw new Problem('access_token_expired')
   }
+
+  /** Whether a node with these clocks and settings can have made it: ends of sessions are remembered for so long. */
+  const isPlausible = ({ iat, exp }: AccessTokenClaims) =>
+    iat <= clock.now() / 1000 + CLOCK_TOLERANCE && exp - iat <= ACCESS_TOKEN_TTL.most
+  const isOver = ({ exp }: AccessTokenClaims, graceSeconds = 0) =>
+    exp + CLOCK_TOLERANCE + graceSeconds <= clock.now() / 1000
 
   /** Checks everything but the times and the revocations. */
   async function verifySignature(token: string, graceSeconds = 0): Promise<Verified> {
@@ -108,6 +116,11 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
         currentDate: new Date(clock.now()),
       },
     ).catch((cause) => {
+      // Its signature and every other claim have been verified before its expiry.
+      if (graceSeconds === 0 && cause instanceof errors.JWTExpired && principalOf(cause.payload)) {
+        const claims = cause.payload as JWTPayload & AccessTokenClaims
+        if (isPlausible(claims)) return refuse(claims)
+      }
       throw new Problem('access_token_invalid', {}, { cause })
     })
     const claims = payload as JWTPayload & AccessTokenClaims
@@ -154,7 +167,7 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
     async identify(token) {
       if (token.length > MAX_TOKEN_CHARS) throw new Problem('access_token_invalid')
       const { claims, principal } = await verifySignature(token, DAY_SECONDS)
-      if (!isTimely(claims, DAY_SECONDS)) throw new Problem('access_token_invalid')
+      if (!isPlausible(claims) || isOver(claims, DAY_SECONDS)) throw new Problem('access_token_invalid')
       return principal
     },
     verify(token) {

@@ -4,22 +4,24 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { PendingAuditEvent } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import { ENDED_REASONS, type EndedReason } from '../../core/reasons/reasons.ts'
+import type { EndedReason } from '../../core/reasons/reasons.ts'
 import type { RevocationScope } from '../../core/sessions/sessions.ts'
 import type { Uses } from '../../core/uses.ts'
 import { bearerOf } from '../../http/authenticate.ts'
 import { type Limits, spendPoint } from '../../http/limits.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
-import { NoContent, oneOf, strict, TokenResponse, TRANSPORTS, Uuid } from '../../http/schemas.ts'
+import { NoContent, strict, TokenResponse, Uuid } from '../../http/schemas.ts'
 import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { RespondWithTokens } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
-import { listSessions } from './list-sessions.ts'
+import { type CurrentSessionRoutesUses, currentSessionRoutes } from './current-session.routes.ts'
+import { listSessionsRoutes } from './list-sessions.routes.ts'
 import { logout } from './logout.ts'
 import { type RefreshUses, refresh } from './refresh.ts'
 
 export type SessionsUses = RefreshUses &
+  CurrentSessionRoutesUses &
   Uses<'db' | 'accessTokens'> & {
     origins: TrustedOrigins
     limits: Limits
@@ -40,21 +42,6 @@ const RefreshHeaders = Type.Object({
     }),
   ),
 })
-const SessionView = Type.Object({
-  id: Type.String(),
-  current: Type.Boolean(),
-  transport: Type.Unsafe<string>(oneOf(TRANSPORTS)),
-  user_agent: Type.Union([Type.String(), Type.Null()]),
-  ip: Type.Union([Type.String(), Type.Null()]),
-  created_at: Type.String(),
-  last_used_at: Type.String(),
-  expires_at: Type.String(),
-  ended_at: Type.Union([Type.String(), Type.Null()]),
-  ended_reason: Type.Unsafe<string | null>({
-    type: ['string', 'null'],
-    enum: [...ENDED_REASONS, 'expired', null],
-  }),
-})
 type RefreshRequest = FastifyRequest<{ Body: { refresh_token?: string } }>
 
 /** Refreshing, listing and ending sessions. */
@@ -63,12 +50,16 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
   const cookies = uses.cookies.refresh
   const tags = ['sessions']
   await app.register(cookie, { hook: false })
+  await app.register(currentSessionRoutes, uses)
+  await app.register(listSessionsRoutes, uses)
 
   app.post(
     '/auth/refresh',
     {
       config: { limit: 'in_handler' },
       schema: {
+        operationId: 'refresh',
+        security: [{ cookie: [] }, {}],
         tags,
         summary: 'Rotate the refresh token',
         description:
@@ -106,6 +97,8 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     {
       config: { limit: 'logout', ownBudget: budgetOfSession },
       schema: {
+        operationId: 'signOut',
+        security: [{ cookie: [] }, { bearer: [] }, {}],
         tags,
         summary: 'End this session',
         description:
@@ -143,8 +136,10 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     {
       config: { auth: 'user', limit: 'end_sessions' },
       schema: {
+        operationId: 'signOutEverywhere',
         tags,
         summary: 'End every session',
+        description: 'Signs the account out everywhere, this session included.',
         response: { 204: NoContent },
         problems: ['revocation_pending'],
       },
@@ -155,29 +150,15 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     },
   )
 
-  app.get(
-    '/auth/sessions',
-    {
-      config: { auth: 'user' },
-      schema: {
-        tags,
-        summary: 'List the sessions of your account',
-        querystring: Type.Object({ ended: Type.Optional(oneOf(['true', 'false'])) }, strict),
-        response: { 200: Type.Object({ sessions: Type.Array(SessionView) }) },
-      },
-    },
-    async (request) => ({
-      sessions: await listSessions(uses, userOf(request), request.query.ended === 'true'),
-    }),
-  )
-
   app.delete(
     '/auth/sessions/:id',
     {
       config: { auth: 'user', limit: 'end_sessions' },
       schema: {
+        operationId: 'endSession',
         tags,
         summary: 'End one session',
+        description: 'Its tokens stop working everywhere within a second.',
         params: Type.Object({ id: Uuid }),
         response: { 204: NoContent },
         problems: ['not_found', 'revocation_pending'],
@@ -197,8 +178,10 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     {
       config: { auth: 'user', limit: 'end_sessions' },
       schema: {
+        operationId: 'endOtherSessions',
         tags,
         summary: 'End every other session',
+        description: 'Ends all but the session of the access token.',
         response: { 204: NoContent },
         problems: ['revocation_pending'],
       },

@@ -2,6 +2,7 @@ import { randomUUID, sign } from 'node:crypto'
 import t from 'tap'
 import { uuidv7 } from 'uuidv7'
 import { ACCOUNT_SCOPE, FIRST_PARTY_CLIENT } from '../../../src/core/clients/clients.ts'
+import type { EndedReason } from '../../../src/core/reasons/reasons.ts'
 import type { SessionClaims } from '../../../src/core/sessions/claims.ts'
 import { createRevokedTokens } from '../../../src/core/sessions/revoked-tokens.ts'
 import { createAccessTokens } from '../../../src/core/tokens/access-tokens.ts'
@@ -19,9 +20,11 @@ const REVOKED = { code: 'access_token_invalid', members: { detail: 'The token ha
 /** Access tokens with the server's keys and the test's own revocations. */
 function setUp() {
   const revoked = createRevokedTokens(monotonicClock, 660_000)
-  const revocations = { isFresh: true, catchUp: async () => {}, has: revoked.has }
+  const ended = new Map<string, EndedReason>()
+  const endedReason = async (id: string) => ended.get(id) ?? null
+  const revocations = { isFresh: true, catchUp: async () => {}, has: revoked.has, endedReason }
   const options = { keyRing, revocations, clock, issuer: ISSUER, audience: ISSUER, ttl: TTL }
-  return { revoked, accessTokens: createAccessTokens(options) }
+  return { revoked, ended, accessTokens: createAccessTokens(options) }
 }
 
 const seconds = () => Math.floor(clock.now() / 1000)
@@ -77,7 +80,7 @@ t.test("a client's own tokens are refused by their time of issue", async (t) => 
   clock.advance(2_000)
   const moment = seconds()
   revoked.addClient('robot', moment)
-  t.throws(() => accessTokens.verify(earlier), REVOKED, 'also a token that was checked before')
+  await t.rejects(async () => accessTokens.verify(earlier), REVOKED, 'also a token that was checked before')
   await t.rejects(async () => accessTokens.verify(clientToken('robot', { iat: moment - 1 })), REVOKED)
   t.match(await accessTokens.verify(clientToken('robot')), { kind: 'client', clientId: 'robot' })
   t.match(await accessTokens.verify(another), { kind: 'client', clientId: 'another' })
@@ -97,10 +100,7 @@ t.test(
       scope: ['profile', 'mail'],
     })
     revoked.addSession(claims.sid)
-    t.throws(() => accessTokens.verify(accessToken), {
-      code: 'access_token_invalid',
-      members: { detail: 'The session has ended.' },
-    })
+    await t.rejects(async () => accessTokens.verify(accessToken), { code: 'session_ended' })
   },
 )
 
@@ -214,7 +214,7 @@ t.test('a token is refused whose times no node with these clocks and settings ca
     for (const attempt of ['first', 'again']) {
       await t.rejects(
         async () => accessTokens.verify(hostile),
-        { code: 'access_token_invalid' },
+        { code: what === 'expired' ? 'access_token_expired' : 'access_token_invalid' },
         `${what}, ${attempt}`,
       )
     }
@@ -227,7 +227,12 @@ t.test(
   'a token from the future is still refused by a node whose clock was set back after it was seen',
   async (t) => {
     const own = movableClock()
-    const revocations = { isFresh: true, catchUp: async () => {}, has: () => false }
+    const revocations = {
+      isFresh: true,
+      catchUp: async () => {},
+      has: () => false,
+      endedReason: async () => null,
+    }
     const options = { keyRing, revocations, clock: own, issuer: ISSUER, audience: ISSUER, ttl: TTL }
     const accessTokens = createAccessTokens(options)
     const { accessToken } = accessTokens.sign(session(), own.now() + 3_600_000)
@@ -257,4 +262,35 @@ t.test('any number of spaces may come before a token', async (t) => {
   for (const value of [`Bearer${token}`, `Bearer\t${token}`, `Bearer ${token} x`, `XBearer ${token}`]) {
     t.equal((await server.call('GET', '/me', { headers: { authorization: value } })).status, 401)
   }
+})
+
+t.test('a token that has expired, and one whose session has ended, are told apart', async (t) => {
+  const { accessTokens, revoked, ended } = setUp()
+  const [live, left] = [session(), session()]
+  const tokens = [live, left].map((claims) => accessTokens.sign(claims, clock.now() + 3_600_000).accessToken)
+  const [ofLive = '', ofLeft = ''] = tokens
+  t.match(await accessTokens.verify(ofLive), { kind: 'user' }, 'it is cached from now on')
+  const unseen = accessTokens.sign(live, clock.now() + 3_600_000).accessToken
+  revoked.addSession(left.sid)
+  const refusal = (reason: string) => ({ code: 'session_ended', members: { reason } })
+  await t.rejects(async () => accessTokens.verify(ofLeft), refusal('unknown'), 'the ledger cannot be read')
+  ended.set(left.sid, 'logout')
+  await t.rejects(async () => accessTokens.verify(ofLeft), refusal('logout'))
+
+  clock.advance(86_400_000)
+  for (const token of [ofLive, unseen])
+    await t.rejects(async () => accessTokens.verify(token), { code: 'access_token_expired' })
+  await t.rejects(async () => accessTokens.verify(ofLeft), refusal('logout'), 'a day later')
+  const { accessTokens: other } = setUp()
+  await t.rejects(async () => other.verify(ofLeft), { code: 'access_token_expired' }, 'never seen here')
+
+  const [header = '', payload = ''] = ofLeft.split('.')
+  const forged = `${header}.${payload}.${Buffer.alloc(64, 1).toString('base64url')}`
+  const malformed = signByHand({ ...JSON.parse(Buffer.from(payload, 'base64url').toString()), sid: 5 })
+  const foreign = signByHand({
+    ...JSON.parse(Buffer.from(payload, 'base64url').toString()),
+    aud: 'https://other.example',
+  })
+  for (const token of [forged, malformed, foreign])
+    await t.rejects(async () => accessTokens.verify(token), { code: 'access_token_invalid' })
 })

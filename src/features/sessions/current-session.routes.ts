@@ -1,0 +1,48 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { Limits } from '../../http/limits.ts'
+import { CurrentSession } from '../../http/schemas.ts'
+import type { SessionCookies } from '../../http/session-cookies.ts'
+import type { TrustedOrigins } from '../../http/trusted-origin.ts'
+import { type CurrentSessionUses, currentSession } from './current-session.ts'
+
+export type CurrentSessionRoutesUses = CurrentSessionUses & {
+  origins: TrustedOrigins
+  limits: Limits
+  cookies: SessionCookies
+}
+
+/** Who is signed in, as the first question of a page. */
+export const currentSessionRoutes: FastifyPluginAsyncTypebox<CurrentSessionRoutesUses> = async (
+  app,
+  uses,
+) => {
+  const { origins, limits, sessions } = uses
+  const { refresh } = uses.cookies
+
+  app.get(
+    '/auth/session',
+    {
+      schema: {
+        operationId: 'getSession',
+        tags: ['sessions'],
+        summary: 'Get the session of this browser',
+        description:
+          'Returns the session of the cookie and its user, or `null` if nobody is signed in, which is no error. It ' +
+          'changes nothing: call `POST /auth/refresh` for an access token. The cookie counts only for pages of this ' +
+          'server and of the allowed origins; a client that sends neither `Origin` nor `Sec-Fetch-Site` gets `null`.',
+        security: [{ cookie: [] }, {}],
+        response: { 200: Type.Union([CurrentSession, Type.Null()]) },
+        problems: ['origin_not_allowed', 'too_many_attempts'],
+      },
+    },
+    async (request, reply) => {
+      const texts = origins.mayRead(request) ? refresh.valuesIn(request) : []
+      const [token] = await sessions.newestFirst(sessions.readTokens(texts))
+      // A visitor costs no store anything. What others send from an address is not counted against its sessions.
+      if (!token) return null
+      await limits.session(request, reply, `session:${token.familyHash}`)
+      return currentSession(uses, token)
+    },
+  )
+}
