@@ -112,11 +112,11 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(earlyAnswers.plugin)
   await app.register(closeWhileDraining, { draining })
   await app.register(routePolicy, { ...services, limits })
-  await app.register(openapi, { publicUrl })
+  const cookies = sessionCookies(publicUrl, config.cookies)
+  await app.register(openapi, { publicUrl, appName: config.appName, cookieName: cookies.refresh.name })
   await app.register(input)
 
   // Each feature picks the services that its type names.
-  const cookies = sessionCookies(publicUrl, config.cookies)
   const origins = createTrustedOrigins(publicUrl, allowedOrigins)
   const http = {
     limits,

@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fastify, { type FastifyInstance, type FastifySchema, type RouteOptions } from 'fastify'
 import { Type } from 'typebox'
-import { type ProblemCode, problems } from '../core/problems/problems.ts'
+import { Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
 import {
   ATTEMPT_CAPS,
   FACTOR_METHODS,
@@ -11,7 +11,10 @@ import {
   SESSION_ENDED_REASONS,
 } from '../core/reasons/reasons.ts'
 import { VERSION } from '../platform/version.ts'
-import { MAX_FAULTS } from './problem-details.ts'
+import { nameSchemas } from './name-schemas.ts'
+import { Page } from './page.ts'
+import { MAX_FAULTS, problemDocument } from './problem-details.ts'
+import { canBeInvalid, exampleMembers } from './problem-examples.ts'
 import { policyProblems } from './route-policy.ts'
 import { oneOf } from './schemas.ts'
 
@@ -59,30 +62,79 @@ const ProblemDocument = Type.Object(
   { $id: 'Problem', description: 'A problem (RFC 9457)' },
 )
 
+const TAGS = [
+  ['account', 'Registering an address, and what belongs to an account'],
+  ['sign in', 'Getting tokens for a password, a second factor or a passkey'],
+  ['sessions', 'Refreshing, listing and ending sessions'],
+  ['second factor', 'Authenticator apps and recovery codes'],
+  ['passkeys', 'Passkeys of an account, as second factors and to sign in alone'],
+  ['password reset', 'Choosing a new password by a mailed link'],
+  ['administration', 'What administrators see and do; needs a sign-in with a second factor'],
+  ['pages', 'Pages for people'],
+  ['third parties', 'What services need to verify access tokens'],
+  ['operations', 'For orchestrators, and for the mail provider'],
+] as const
+
+const REQUEST_ID = '3ff3bd35-5af9-4795-94dd-1d1daed188d6'
+
+/** The media types of all responses. */
+const contentOf = (response: unknown): object =>
+  Object.assign(
+    {},
+    ...Object.values((response ?? {}) as Record<string, { content?: object }>).map((it) => it.content),
+  )
+
 /** The problems of a route, by status. */
 function problemResponses(route: RouteOptions, schema: FastifySchema): Record<string, object> {
   const codes = new Set<ProblemCode>([
-    'validation_failed',
+    ...(canBeInvalid(schema) ? (['validation_failed'] as const) : []),
     ...policyProblems(route),
     ...(schema.body ? (['request_timeout', 'body_too_large', 'unsupported_media_type'] as const) : []),
     ...(schema.problems ?? []),
     'internal_error',
     'unavailable',
   ])
+  const isPage = 'text/html' in contentOf(schema.response)
   const responses: Record<string, object> = {}
   for (const status of new Set([...codes].map((code) => problems[code][0]))) {
     const own = [...codes].filter((code) => problems[code][0] === status)
     const code = { type: 'string', enum: own }
+    const examples = own.map((name) => {
+      const problem = new Problem(name, exampleMembers(name, schema) as never)
+      return [name, { value: problemDocument(problem, REQUEST_ID) }]
+    })
     responses[status] = {
       description: own.map((name) => `\`${name}\`: ${problems[name][1]}`).join('. '),
       content: {
         'application/problem+json': {
-          schema: { allOf: [{ $ref: 'Problem#' }, { type: 'object', properties: { code } }] },
+          schema: {
+            allOf: [{ $ref: 'Problem#' }, { type: 'object', properties: { code }, required: ['code'] }],
+          },
+          examples: Object.fromEntries(examples),
         },
+        // What a person's browser gets instead.
+        ...(isPage ? Page.content : {}),
       },
     }
   }
   return responses
+}
+
+/** The parts of a document that are changed before it is served. */
+interface OpenApi {
+  paths?: Record<string, Record<string, { requestBody?: RequestBody }>>
+  components?: { schemas?: object }
+}
+interface RequestBody {
+  required?: boolean
+  content: Record<string, { schema: { properties?: object }; example?: object }>
+}
+
+/** A body is optional if it has no members, or if its example has none. The library describes every one as required. */
+function markOptional(body: RequestBody): void {
+  const [media] = Object.values(body.content)
+  const sample = media?.example ?? media?.schema.properties ?? {}
+  body.required = Object.keys(sample).length > 0
 }
 
 /** Adds a description to success responses whose schema has none. */
@@ -96,13 +148,20 @@ function successResponses(schema: FastifySchema): Record<string, object> {
   )
 }
 
+export interface DocumentationOptions {
+  publicUrl: string
+  appName: string
+  /** Of the cookie with the refresh token. */
+  cookieName: string
+}
+
 /**
  * The application that answers `/docs`, and describes `routes` in `app.swagger()`. It is separate, so that the server
  * can start without the libraries that it needs.
  */
 export async function openDocumentation(
   routes: readonly RouteOptions[],
-  { publicUrl }: { publicUrl: string },
+  { publicUrl, appName, cookieName }: DocumentationOptions,
 ): Promise<FastifyInstance> {
   const app = fastify()
   // Nothing of what is described is called here.
@@ -114,7 +173,11 @@ export async function openDocumentation(
     transform: ({ schema, url, route }) => {
       if (!schema || schema.hide) return { schema: schema as FastifySchema, url }
       return {
-        schema: { ...schema, response: { ...problemResponses(route, schema), ...successResponses(schema) } },
+        schema: {
+          security: [],
+          ...schema,
+          response: { ...problemResponses(route, schema), ...successResponses(schema) },
+        },
         url,
       }
     },
@@ -124,10 +187,38 @@ export async function openDocumentation(
       info: {
         title: 'Ratchet',
         version: VERSION,
-        description: 'Accounts, sessions and tokens. Every error is a problem document with a stable `code`.',
+        description:
+          'Accounts, sessions and tokens. Every error is a problem document with a stable `code`. A browser that opens ' +
+          'an address, or sends a form, gets a page instead.',
+        contact: { name: appName, url: publicUrl },
+        license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: publicUrl }],
-      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+      tags: TAGS.map(([name, description]) => ({ name, description })),
+      components: {
+        securitySchemes: {
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'The access token: valid for some minutes, kept in memory',
+          },
+          cookie: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: cookieName,
+            description: 'The refresh token of a browser: HttpOnly, sent with `credentials: "include"`',
+          },
+        },
+      },
+    },
+    transformObject(documented) {
+      const { openapiObject } = documented as { openapiObject: OpenApi }
+      for (const methods of Object.values(openapiObject.paths ?? {})) {
+        for (const { requestBody } of Object.values(methods)) if (requestBody) markOptional(requestBody)
+      }
+      nameSchemas(openapiObject)
+      return openapiObject
     },
   })
   await app.register(swaggerUi, {

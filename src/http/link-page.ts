@@ -35,6 +35,8 @@ export interface LinkPage {
   texts: LinkName
   limit: LimitName
   tags: string[]
+  /** The name of the call that presses the button. */
+  operationId: string
   summary: string
   /**
    * Looks at the token when the link is opened: `done` shows the page after a success at once. Without it the token is
@@ -79,7 +81,7 @@ const TokenBody = Type.Object({ token: OneTimeToken }, strict)
 
 /** The routes of a mailed link: GET shows a page with a button, POST performs the action. Needs no JavaScript. */
 export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<void> {
-  const { path, texts, limit, tags, summary, fields = {}, check, act, done, used, renew } = page
+  const { path, texts, limit, tags, operationId, summary, fields = {}, check, act, done, used, renew } = page
   const broken = brokenLink(`${texts}.broken`, renew)
   const problemPages: ProblemPages = {
     validation_failed: broken,
@@ -95,6 +97,7 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
       {
         config: { limit: 'public', problemPages },
         schema: {
+          operationId: `show${operationId[0]?.toUpperCase()}${operationId.slice(1)}Page`,
           tags,
           summary: `Show the page of a mailed link: ${summary}`,
           description:
@@ -123,6 +126,7 @@ export async function linkPage(app: FastifyInstance, page: LinkPage): Promise<vo
       {
         config: { limit, problemPages },
         schema: {
+          operationId,
           tags,
           summary,
           description: 'A form gets a page in response; JSON gets JSON.',

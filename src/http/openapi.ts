@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import fp from 'fastify-plugin'
 import { Problem, type ProblemCode } from '../core/problems/problems.ts'
 import { openOnce } from '../platform/open-once.ts'
+import type { DocumentationOptions } from './documentation.ts'
 
 declare module 'fastify' {
   interface FastifySchema {
@@ -21,7 +22,7 @@ const HOP_BY_HOP = new Set(['connection', 'date', 'keep-alive', 'transfer-encodi
  * Serves `/openapi.json` and `/docs`, generated from the routes' schemas. Registered before the features.
  * The first request for one of them loads what they need, which takes 10 MB and a tenth of a second.
  */
-export const openapi = fp(async (app: FastifyInstance, options: { publicUrl: string }) => {
+export const openapi = fp(async (app: FastifyInstance, options: DocumentationOptions) => {
   const routes: RouteOptions[] = []
   app.addHook('onRoute', (route) => {
     if (route.method !== 'HEAD' && !route.schema?.hide) routes.push(route)

@@ -10,7 +10,7 @@ import { loadConfig } from '../../src/config.ts'
 import { inboxRoutes } from '../../src/dev/inbox/inbox.plugin.ts'
 import { canonicalAddress } from '../../src/platform/email-address.ts'
 import { createTestDatabase } from './database.ts'
-import { documentedProblems } from './documented.ts'
+import { documentedAnswers } from './documented.ts'
 import { eventually } from './eventually.ts'
 import { createFaultProxy, type FaultProxy } from './fault-proxy.ts'
 
@@ -105,7 +105,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     ...(options.clock ? { clock: options.clock } : {}),
   })
   await app.listen({ port: 0, host: options.env?.HOST ?? '127.0.0.1' })
-  const checkDocumented = documentedProblems(await app.openapi())
+  const checkDocumented = documentedAnswers(await app.openapi())
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
   const redis = new Redis(redisUrl)
   let closed = false

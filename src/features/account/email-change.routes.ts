@@ -18,6 +18,7 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeUses> = asy
     {
       config: { auth: 'user', limit: 'change_email' },
       schema: {
+        operationId: 'requestEmailChange',
         tags,
         summary: 'Request a change of the e-mail address',
         description: `Mails a link to the new address; the change takes effect once it is confirmed there. ${STEP_UP}`,
@@ -41,6 +42,7 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeUses> = asy
     path: '/auth/confirm-email-change',
     texts: 'confirm_email_change',
     limit: 'confirm_email_change',
+    operationId: 'confirmEmailChange',
     tags,
     summary: 'Confirm the new e-mail address',
     check: (token) => checkEmailChange(uses, token),

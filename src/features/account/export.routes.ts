@@ -23,6 +23,7 @@ export const exportRoutes: FastifyPluginAsyncTypebox<ExportUses> = async (app, u
     {
       config,
       schema: {
+        operationId: 'exportAccount',
         ...schema,
         description: `${ONCE_AN_HOUR} ${STEP_UP}`,
         body: StepUpBody,
@@ -40,6 +41,7 @@ export const exportRoutes: FastifyPluginAsyncTypebox<ExportUses> = async (app, u
     {
       config,
       schema: {
+        operationId: 'exportAccountAfterSignIn',
         ...schema,
         description:
           `${ONCE_AN_HOUR} Instead of a proof, the session must have begun within five minutes, with a second factor if ` +

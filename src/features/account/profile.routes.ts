@@ -31,7 +31,13 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
     '/me',
     {
       config: { auth: 'user' },
-      schema: { tags, summary: 'Get your account', response: { 200: User } },
+      schema: {
+        operationId: 'getAccount',
+        tags,
+        summary: 'Get your account',
+        description: 'The account of the access token.',
+        response: { 200: User },
+      },
     },
     async (request) => profiles.read(userOf(request).userId),
   )
@@ -41,6 +47,7 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
     {
       config: { auth: 'user', limit: 'change_account' },
       schema: {
+        operationId: 'changeAccount',
         tags,
         summary: 'Change your account',
         description:
@@ -67,6 +74,7 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
     {
       config: { auth: 'user', limit: 'password_check' },
       schema: {
+        operationId: 'deleteAccount',
         tags,
         summary: 'Delete your account',
         description: `Deletes the account and ends all of its sessions at once. ${STEP_UP}`,
@@ -88,6 +96,7 @@ export const profileRoutes: FastifyPluginAsyncTypebox<ProfileUses> = async (app,
     {
       config: { auth: 'user', limit: 'password_check' },
       schema: {
+        operationId: 'changePassword',
         tags,
         summary: 'Change your password',
         description: 'Ends every other session. Needs no second factor.',

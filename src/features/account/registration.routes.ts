@@ -21,7 +21,7 @@ const RegisterBody = Type.Object(
   { email: Email, password: Password, name: Type.Optional(Name), transport: Type.Optional(Transport) },
   strict,
 )
-const Sent = Type.Object({ status: Type.Literal('verification_sent') })
+const Sent = Type.Object({ status: Type.Literal('verification_sent') }, { title: 'VerificationSent' })
 const Registered = Type.Object({
   ...Sent.properties,
   registration_token: Type.Optional(
@@ -42,6 +42,7 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
     {
       config: { limit: 'register' },
       schema: {
+        operationId: 'register',
         tags,
         summary: 'Register an address',
         description:
@@ -75,6 +76,7 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
     {
       config: { limit: 'resend_verification' },
       schema: {
+        operationId: 'resendVerification',
         tags,
         summary: 'Send the verification mail again',
         description: 'After a few mails within an hour, the next one follows some minutes later.',

@@ -80,6 +80,7 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
     {
       config: { limit: 'public', problemPages },
       schema: {
+        operationId: 'showVerifyEmailPage',
         tags,
         summary: 'Show the page of the verification link',
         description: 'The page shows one button. Opening it changes nothing. Unknown parameters are ignored.',
@@ -108,6 +109,7 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
     {
       config: { limit: 'verify_email', problemPages },
       schema: {
+        operationId: 'verifyEmail',
         tags,
         summary: 'Verify an e-mail address',
         description:

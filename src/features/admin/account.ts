@@ -16,7 +16,7 @@ export const Account = Type.Object(
       description: 'When the second factors are removed, if an administrator has asked for that',
     }),
   },
-  strict,
+  { ...strict, title: 'Account' },
 )
 
 /** One account, with the details that an administrator needs to help its owner. */
@@ -37,7 +37,7 @@ export const AccountDetail = Type.Object(
       description: 'What the former system knew of an imported account',
     }),
   },
-  strict,
+  { ...strict, title: 'AccountDetail' },
 )
 
 export function presentAccount(

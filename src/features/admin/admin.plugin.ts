@@ -6,7 +6,7 @@ import type { Uses } from '../../core/uses.ts'
 import { pageFields } from '../../http/cursor.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
-import { NoContent, oneOf, strict, Uuid } from '../../http/schemas.ts'
+import { NoContent, oneOf, strict, Uuid, WITHOUT_CONTROLS } from '../../http/schemas.ts'
 import { Account, AccountDetail } from './account.ts'
 import type { AdminUses } from './change-account.ts'
 import { deleteUser } from './delete-user.ts'
@@ -21,50 +21,61 @@ import { showUser } from './show-user.ts'
 const OfUser = Type.Object({ id: Uuid })
 const Nothing = Type.Object({}, strict)
 const Nullable = Type.Union([Type.String(), Type.Null()])
-const Event = Type.Object({
-  id: Type.String(),
-  at: Type.String({ format: 'date-time' }),
-  type: Type.Unsafe<string>(oneOf(EVENT_TYPES)),
-  outcome: Type.Unsafe<string>(oneOf(OUTCOMES)),
-  reason: Nullable,
-  user_id: Nullable,
-  session_id: Nullable,
-  actor: Type.Union([Type.String(), Type.Null()], {
-    description: 'Who acted, if not the user: an administrator, or the command line',
-  }),
-  ip: Nullable,
-  user_agent: Nullable,
-  request_id: Nullable,
-  count: Type.Integer({
-    description:
-      'How often it happened within the minute that begins at `at`. More than 1 only for events that are about no account, ' +
-      'of which nothing else is kept',
-  }),
-})
+const Event = Type.Object(
+  {
+    id: Type.String(),
+    at: Type.String({ format: 'date-time' }),
+    type: Type.Unsafe<string>(oneOf(EVENT_TYPES)),
+    outcome: Type.Unsafe<string>(oneOf(OUTCOMES)),
+    reason: Nullable,
+    user_id: Nullable,
+    session_id: Nullable,
+    actor: Type.Union([Type.String(), Type.Null()], {
+      description: 'Who acted, if not the user: an administrator, or the command line',
+    }),
+    ip: Nullable,
+    user_agent: Nullable,
+    request_id: Nullable,
+    count: Type.Integer({
+      description:
+        'How often it happened within the minute that begins at `at`. More than 1 only for events that are about no account, ' +
+        'of which nothing else is kept',
+    }),
+  },
+  { title: 'AuditEvent' },
+)
 
 const commands = {
   disable: {
     type: 'account_disable',
     run: disableUser,
+    operationId: 'disableUser',
     summary: 'Disable an account and end its sessions',
+    description: 'Nobody can sign in to it until it is enabled again.',
     problems: ['not_found', 'own_account', 'revocation_pending'],
   },
   enable: {
     type: 'account_enable',
     run: enableUser,
+    operationId: 'enableUser',
     summary: 'Enable an account again',
+    description: 'Its owner can sign in again. Ended sessions stay ended.',
     problems: ['not_found'],
   },
   'end-sessions': {
     type: 'sessions_end',
     run: endSessions,
+    operationId: 'endUserSessions',
     summary: 'End every session of an account',
+    description: 'Its owner has to sign in again.',
     problems: ['not_found', 'revocation_pending'],
   },
   'require-password-reset': {
     type: 'password_reset_require',
     run: requirePasswordReset,
+    operationId: 'requirePasswordReset',
     summary: 'Block sign-ins to an account until its password has been reset',
+    description: 'Ends its sessions and mails its owner a link.',
     problems: ['not_found', 'own_account', 'revocation_pending'],
   },
 } as const
@@ -86,15 +97,17 @@ export const admin: FastifyPluginAsyncTypebox<
     {
       config: { auth: { admin: 'account_search' }, limit },
       schema: {
+        operationId: 'searchUsers',
         tags,
         summary: 'List accounts, newest first',
+        description: 'With `query`, only accounts whose address or name contains it.',
         querystring: Type.Object(
           {
             // Postgres stores neither NUL nor half of a surrogate pair.
             query: Type.Optional(
               Type.String({
                 maxLength: 320,
-                pattern: '^[^\\p{Cc}\\p{Cs}]*$',
+                pattern: WITHOUT_CONTROLS,
                 description: 'Part of the address or the name',
               }),
             ),
@@ -115,8 +128,11 @@ export const admin: FastifyPluginAsyncTypebox<
     {
       config: { auth: { admin: 'account_view' }, limit },
       schema: {
+        operationId: 'getUser',
         tags,
         summary: 'Get one account',
+        description:
+          'With its second factors, the number of its live sessions, and what is known about mail to it.',
         params: OfUser,
         response: { 200: AccountDetail },
         problems: ['not_found'],
@@ -127,14 +143,14 @@ export const admin: FastifyPluginAsyncTypebox<
     },
   )
 
-  for (const [name, { type, run, summary, problems }] of Object.entries(commands)) {
+  for (const [name, { type, run, problems, ...names }] of Object.entries(commands)) {
     app.post(
       `/admin/users/:id/${name}`,
       {
         config: { auth: { admin: type }, limit },
         schema: {
+          ...names,
           tags,
-          summary,
           params: OfUser,
           body: Nothing,
           response: { 204: NoContent },
@@ -155,8 +171,10 @@ export const admin: FastifyPluginAsyncTypebox<
     {
       config: { auth: { admin: 'account_delete' }, limit },
       schema: {
+        operationId: 'deleteUser',
         tags,
         summary: 'Delete an account',
+        description: 'With everything that belongs to it; its sessions end at once.',
         params: OfUser,
         body: Nothing,
         response: { 204: NoContent },
@@ -174,8 +192,10 @@ export const admin: FastifyPluginAsyncTypebox<
     {
       config: { auth: { admin: 'audit_read' }, limit },
       schema: {
+        operationId: 'listAuditEvents',
         tags,
         summary: 'List the audit events, newest first',
+        description: 'Of all accounts, or of one. Reading them is itself an event.',
         querystring: Type.Object(
           {
             user_id: Type.Optional(Uuid),

@@ -10,7 +10,7 @@ const Pending = Type.Object(
     requested_at: Type.String({ format: 'date-time' }),
     effective_at: Type.String({ format: 'date-time', description: 'Until then the owner can stop it' }),
   },
-  strict,
+  { ...strict, title: 'FactorReset' },
 )
 
 /** Taking lost second factors off an account, after a delay. */
@@ -27,6 +27,7 @@ export const resetFactorsRoutes: FastifyPluginAsyncTypebox<ResetFactorsUses> = a
     {
       config: { auth: { admin: 'factors_reset_request' }, limit },
       schema: {
+        operationId: 'resetUserFactors',
         ...schema,
         summary: 'Remove the second factors of an account after a delay',
         description:
@@ -51,8 +52,10 @@ export const resetFactorsRoutes: FastifyPluginAsyncTypebox<ResetFactorsUses> = a
     {
       config: { auth: { admin: 'factors_reset_withdraw' }, limit },
       schema: {
+        operationId: 'withdrawFactorReset',
         ...schema,
         summary: 'Withdraw a pending removal of second factors',
+        description: 'The owner keeps the factors. Nothing happens if no removal is pending.',
         response: { 204: NoContent },
         problems: ['not_found'],
       },

@@ -17,6 +17,7 @@ export const keepFactorsRoutes: FastifyPluginAsyncTypebox<KeepFactorsRoutesUses>
     {
       config: { auth: 'user', limit: 'change_account' },
       schema: {
+        operationId: 'keepFactors',
         tags,
         summary: 'Keep your second factors, if an administrator has asked to remove them',
         description:
@@ -35,6 +36,7 @@ export const keepFactorsRoutes: FastifyPluginAsyncTypebox<KeepFactorsRoutesUses>
     path: '/auth/keep-factors',
     texts: 'keep_factors',
     limit: 'keep_factors',
+    operationId: 'keepFactorsByLink',
     tags,
     summary: 'Keep the second factors of an account',
     check: (token) => checkKeepFactorsLink(uses, token),

@@ -2,28 +2,31 @@ import { Type } from 'typebox'
 import { PasskeyDescriptor } from '../../http/schemas.ts'
 
 /** The input of `PublicKeyCredential.parseCreationOptionsFromJSON` (WebAuthn Level 3, §5.1.8), with its ticket. */
-export const CreationChallenge = Type.Object({
-  challenge_token: Type.String({
-    description: 'Send it back with the credential: it works once, for five minutes',
-  }),
-  options: Type.Object({
-    rp: Type.Object({ id: Type.Optional(Type.String()), name: Type.String() }),
-    user: Type.Object({ id: Type.String(), name: Type.String(), displayName: Type.String() }),
-    challenge: Type.String(),
-    pubKeyCredParams: Type.Array(Type.Object({ alg: Type.Integer(), type: Type.Literal('public-key') })),
-    timeout: Type.Optional(Type.Integer({ description: 'Milliseconds' })),
-    excludeCredentials: Type.Optional(Type.Array(PasskeyDescriptor)),
-    authenticatorSelection: Type.Optional(
-      Type.Object({
-        residentKey: Type.Optional(Type.String()),
-        requireResidentKey: Type.Optional(Type.Boolean()),
-        userVerification: Type.Optional(Type.String()),
-      }),
-    ),
-    attestation: Type.Optional(Type.String()),
-    extensions: Type.Optional(Type.Object({ credProps: Type.Optional(Type.Boolean()) })),
-  }),
-})
+export const CreationChallenge = Type.Object(
+  {
+    challenge_token: Type.String({
+      description: 'Send it back with the credential: it works once, for five minutes',
+    }),
+    options: Type.Object({
+      rp: Type.Object({ id: Type.Optional(Type.String()), name: Type.String() }),
+      user: Type.Object({ id: Type.String(), name: Type.String(), displayName: Type.String() }),
+      challenge: Type.String(),
+      pubKeyCredParams: Type.Array(Type.Object({ alg: Type.Integer(), type: Type.Literal('public-key') })),
+      timeout: Type.Optional(Type.Integer({ description: 'Milliseconds' })),
+      excludeCredentials: Type.Optional(Type.Array(PasskeyDescriptor)),
+      authenticatorSelection: Type.Optional(
+        Type.Object({
+          residentKey: Type.Optional(Type.String()),
+          requireResidentKey: Type.Optional(Type.Boolean()),
+          userVerification: Type.Optional(Type.String()),
+        }),
+      ),
+      attestation: Type.Optional(Type.String()),
+      extensions: Type.Optional(Type.Object({ credProps: Type.Optional(Type.Boolean()) })),
+    }),
+  },
+  { title: 'PasskeyCreation' },
+)
 
 /** The output of a new credential's `toJSON`. Its content is checked when it is verified. */
 export const NewCredential = Type.Object(
@@ -48,5 +51,5 @@ export const NewCredential = Type.Object(
     ),
     clientExtensionResults: Type.Object({}, { additionalProperties: true }),
   },
-  { additionalProperties: true },
+  { title: 'NewPasskey', additionalProperties: true },
 )

@@ -22,18 +22,21 @@ import { type RemovePasskeyUses, removePasskey } from './remove-passkey.ts'
 
 export type PasskeysUses = AddPasskeyUses & RemovePasskeyUses
 
-const Passkey = Type.Object({
-  id: Type.String({ format: 'uuid' }),
-  credential_id: Type.String({
-    description: 'The id that the authenticator knows, in base64url, for `signalAllAcceptedCredentials`',
-  }),
-  name: Type.String(),
-  backed_up: Type.Boolean({
-    description: 'Whether the passkey is backed up, for example synced to other devices',
-  }),
-  created_at: Type.String({ format: 'date-time' }),
-  last_used_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
-})
+const Passkey = Type.Object(
+  {
+    id: Type.String({ format: 'uuid' }),
+    credential_id: Type.String({
+      description: 'The id that the authenticator knows, in base64url, for `signalAllAcceptedCredentials`',
+    }),
+    name: Type.String(),
+    backed_up: Type.Boolean({
+      description: 'Whether the passkey is backed up, for example synced to other devices',
+    }),
+    created_at: Type.String({ format: 'date-time' }),
+    last_used_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+  },
+  { title: 'Passkey' },
+)
 const Added = Type.Object({
   passkey: Passkey,
   recovery_codes: Type.Optional(
@@ -61,6 +64,7 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
     {
       config: { auth: 'user', limit: 'password_check' },
       schema: {
+        operationId: 'startPasskey',
         tags,
         summary: 'Start adding a passkey',
         description: `Pass \`options\` to the browser, then call \`POST /auth/passkeys\`. ${STEP_UP}`,
@@ -82,6 +86,7 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
     {
       config: { auth: 'user', limit: 'passkey' },
       schema: {
+        operationId: 'addPasskey',
         tags,
         summary: 'Add a passkey',
         description:
@@ -108,6 +113,7 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
     {
       config: { auth: 'user' },
       schema: {
+        operationId: 'listPasskeys',
         tags,
         summary: 'List the passkeys of your account',
         description:
@@ -124,6 +130,7 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
     {
       config: { auth: 'user', limit: 'password_check' },
       schema: {
+        operationId: 'removePasskey',
         tags,
         summary: 'Remove a passkey',
         params: Type.Object({ id: Uuid }),
@@ -144,6 +151,7 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<PasskeysUses> = async (app
     {
       config: { auth: 'user', limit: 'passkey' },
       schema: {
+        operationId: 'challengePasskey',
         tags,
         summary: 'Get a challenge for a call that asks for a second factor',
         description:

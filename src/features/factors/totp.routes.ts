@@ -16,30 +16,36 @@ export type TotpUses = EnrolTotpUses &
   Uses<'factorResets'>
 
 const ConfirmBody = Type.Object({ code: TotpCode }, strict)
-const Factors = Type.Object({
-  totp: Type.Boolean({ description: 'Whether an authenticator app is in use' }),
-  passkeys: Type.Integer(),
-  recovery_codes: Type.Integer({ description: 'The number of unused codes' }),
-  reset: Type.Union(
-    [
-      Type.Object({
-        requested_at: Type.String({ format: 'date-time' }),
-        effective_at: Type.String({ format: 'date-time' }),
-      }),
-      Type.Null(),
-    ],
-    {
-      description:
-        'A removal of the factors that an administrator asked for; `DELETE /auth/mfa/reset` stops it',
-    },
-  ),
-})
+const Factors = Type.Object(
+  {
+    totp: Type.Boolean({ description: 'Whether an authenticator app is in use' }),
+    passkeys: Type.Integer(),
+    recovery_codes: Type.Integer({ description: 'The number of unused codes' }),
+    reset: Type.Union(
+      [
+        Type.Object({
+          requested_at: Type.String({ format: 'date-time' }),
+          effective_at: Type.String({ format: 'date-time' }),
+        }),
+        Type.Null(),
+      ],
+      {
+        description:
+          'A removal of the factors that an administrator asked for; `DELETE /auth/mfa/reset` stops it',
+      },
+    ),
+  },
+  { title: 'SecondFactors' },
+)
 const Enrolment = Type.Object({
   secret: Type.String({ description: 'The secret in base32, to type in on a device without a camera' }),
   otpauth_uri: Type.String({ description: 'The content of the QR code' }),
   qr_svg: Type.String({ description: 'The QR code as an SVG image, black on white' }),
 })
-const Codes = Type.Object({ recovery_codes: Type.Array(Type.String(), { description: 'Shown only once' }) })
+const Codes = Type.Object(
+  { recovery_codes: Type.Array(Type.String(), { description: 'Shown only once' }) },
+  { title: 'RecoveryCodes' },
+)
 
 /** The authenticator app and the recovery codes of a user's own account. */
 export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses) => {
@@ -50,7 +56,13 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
     '/auth/mfa',
     {
       config: { auth: 'user' },
-      schema: { tags, summary: 'Get the second factors of your account', response: { 200: Factors } },
+      schema: {
+        operationId: 'getFactors',
+        tags,
+        summary: 'Get the second factors of your account',
+        description: 'How many there are of each kind; never the factors themselves.',
+        response: { 200: Factors },
+      },
     },
     async (request) => {
       const { userId } = userOf(request)
@@ -69,6 +81,7 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
     {
       config,
       schema: {
+        operationId: 'startTotp',
         tags,
         summary: 'Start setting up an authenticator app',
         description: `It takes effect after \`POST /auth/mfa/totp/confirm\` with a code from it. ${STEP_UP}`,
@@ -89,6 +102,7 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
     {
       config,
       schema: {
+        operationId: 'confirmTotp',
         tags,
         summary: 'Turn the authenticator app on with a code from it',
         description: 'Returns 404 if no authenticator app is being set up.',
@@ -108,6 +122,7 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
     {
       config,
       schema: {
+        operationId: 'removeTotp',
         tags,
         summary: 'Turn the authenticator app off',
         description: `Returns 404 without one. Removing the last second factor also deletes the recovery codes. ${STEP_UP}`,
@@ -127,6 +142,7 @@ export const totpRoutes: FastifyPluginAsyncTypebox<TotpUses> = async (app, uses)
     {
       config,
       schema: {
+        operationId: 'replaceRecoveryCodes',
         tags,
         summary: 'Replace the recovery codes',
         description: `Returns 404 if the account has no second factor. ${STEP_UP}`,

@@ -16,10 +16,13 @@ export type HealthUses = Uses<'db' | 'redis' | 'databaseBreaker' | 'redisBreaker
 }
 
 const Check = Type.Object({ ok: Type.Boolean(), ms: Type.Number() })
-const Ready = Type.Object({
-  status: oneOf(['ready', 'degraded', 'not_ready']),
-  checks: Type.Object({ postgres: Check, redis: Check, migrations: Check, keys: Check }),
-})
+const Ready = Type.Object(
+  {
+    status: oneOf(['ready', 'degraded', 'not_ready']),
+    checks: Type.Object({ postgres: Check, redis: Check, migrations: Check, keys: Check }),
+  },
+  { title: 'Readiness' },
+)
 const PROBE_MS = 1_000
 
 /** Liveness and readiness, for an orchestrator. */
@@ -32,10 +35,13 @@ export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Prom
     '/healthz',
     {
       schema: {
+        operationId: 'checkLiveness',
         tags,
         summary: 'Check that the process is alive',
+        description: 'Touches neither Postgres nor Redis.',
         querystring,
         response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+        problems: ['headers_too_large'],
       },
     },
     async () => ({ status: 'ok' as const }),
@@ -46,8 +52,11 @@ export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Prom
     {
       config: { limit: 'public' },
       schema: {
+        operationId: 'checkReadiness',
         tags,
         summary: 'Check that the process can serve requests',
+        description:
+          'Whether each store answers, and in how many milliseconds. The status is `degraded` while one of the two is unavailable, which the server can do without for a time.',
         querystring,
         response: { 200: Ready, 503: Ready },
       },

@@ -12,8 +12,11 @@ export async function jwksRoutes(app: FastifyInstance, { keyRing }: JwksUses): P
       // Shorter than the time for which a new key is published before it signs.
       config: { limit: 'public', cache: 'public, max-age=60', anyPage: true },
       schema: {
+        operationId: 'getSigningKeys',
         tags: ['third parties'],
         summary: 'Get the public signing keys',
+        description:
+          'A JSON Web Key Set (RFC 7517) with the keys that verify access tokens, new ones before they sign.',
         response: { 200: Type.Object({ keys: Type.Array(Type.Object({}, { additionalProperties: true })) }) },
       },
     },

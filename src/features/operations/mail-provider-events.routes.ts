@@ -32,6 +32,7 @@ export async function mailProviderEventsRoutes(
       bodyLimit: BODY_LIMIT,
       config: { limit: 'webhooks' },
       schema: {
+        operationId: 'receiveMailProviderEvent',
         tags: ['operations'],
         summary: 'Receive a signed event from the mail provider',
         response: { 204: NoContent },

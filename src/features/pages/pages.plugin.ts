@@ -1,5 +1,4 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from 'typebox'
 import type { Uses } from '../../core/uses.ts'
 import { AnyQuery } from '../../http/link-page.ts'
 import { Page, pageWriter, sendPage } from '../../http/page.ts'
@@ -15,7 +14,14 @@ export const pages: FastifyPluginAsyncTypebox<PagesUses> = async (app, { links, 
     '/',
     {
       config: { limit: 'public' },
-      schema: { tags, summary: 'Show the start page', querystring: AnyQuery, response: { 200: Page } },
+      schema: {
+        operationId: 'showStartPage',
+        tags,
+        summary: 'Show the start page',
+        description: 'For people who open the address of the server.',
+        querystring: AnyQuery,
+        response: { 200: Page },
+      },
     },
     async (request, reply) => {
       const inbox = app.hasRoute({ method: 'GET', url: '/dev/inbox' }) ? '/dev/inbox' : undefined
@@ -29,13 +35,8 @@ export const pages: FastifyPluginAsyncTypebox<PagesUses> = async (app, { links, 
     '/.well-known/change-password',
     {
       config: { limit: 'public' },
-      schema: {
-        tags,
-        summary: 'Redirect to the page to change the password',
-        description: 'For password managers (W3C, A Well-Known URL for Changing Passwords).',
-        querystring: AnyQuery,
-        response: { 302: Type.Null({ description: 'The page is at `Location`' }) },
-      },
+      // For password managers (W3C, A Well-Known URL for Changing Passwords), so it is not part of the API.
+      schema: { hide: true, querystring: AnyQuery },
     },
     async (_request, reply) => reply.redirect(links.changePassword(), 302),
   )

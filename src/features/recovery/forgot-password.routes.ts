@@ -30,8 +30,10 @@ export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetU
     {
       config: { limit: 'public' },
       schema: {
+        operationId: 'showForgotPasswordPage',
         tags,
         summary: 'Show the page to request a link',
+        description: 'A form for the address. Unknown parameters are ignored.',
         querystring: AnyQuery,
         response: { 200: Page },
       },
@@ -44,6 +46,7 @@ export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetU
     {
       config: { limit: 'request_password_reset', problemPages: { validation_failed: again } },
       schema: {
+        operationId: 'submitForgotPasswordForm',
         tags,
         summary: 'Submit the form of that page',
         description: 'Apps call `POST /auth/request-password-reset` instead.',

@@ -18,8 +18,11 @@ export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & Rese
     {
       config: { limit: 'request_password_reset' },
       schema: {
+        operationId: 'requestPasswordReset',
         tags: ['password reset'],
         summary: 'Request a link to reset the password',
+        description:
+          'The response is the same, and takes as long, whether or not the address has an account.',
         body: Type.Object({ email: Email }, strict),
         response: { 202: Type.Object({ status: Type.Literal('reset_sent') }) },
       },

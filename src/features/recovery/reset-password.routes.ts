@@ -38,6 +38,7 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
     {
       config: { limit: 'public', problemPages: refusals },
       schema: {
+        operationId: 'showResetPasswordPage',
         tags,
         summary: 'Show the page of a reset link',
         description:
@@ -65,6 +66,7 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
         },
       },
       schema: {
+        operationId: 'resetPassword',
         tags,
         summary: 'Set a new password',
         description: 'Ends every session of the account. A form gets a page in response; JSON gets 204.',

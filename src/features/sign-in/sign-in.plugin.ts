@@ -75,6 +75,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     {
       config: { limit: 'login', ownBudget: budgetAtLogin },
       schema: {
+        operationId: 'signIn',
         tags,
         summary: 'Sign in with a password',
         description:
@@ -95,6 +96,9 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
           'too_many_attempts',
           'overloaded',
         ],
+        problemExamples: {
+          mfa_required: { mfa_token: 'the-ticket-for-the-second-step', methods: ['totp', 'recovery_code'] },
+        },
       },
     },
     async (request, reply) => {
@@ -130,6 +134,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     {
       config: { limit: 'login_mfa', ownBudget: budgetAtSecondStep },
       schema: {
+        operationId: 'completeSignIn',
         tags,
         summary: 'Complete a sign-in with a second factor',
         description:
@@ -163,6 +168,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     {
       config: { limit: 'passkey_challenge' },
       schema: {
+        operationId: 'startPasskeySignIn',
         tags,
         summary: 'Get a challenge for a passkey',
         description:
@@ -185,6 +191,7 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     {
       config: { limit: 'login_passkey', ownBudget: budgetAtPasskey },
       schema: {
+        operationId: 'signInWithPasskey',
         tags,
         summary: 'Sign in with a passkey alone',
         description:

@@ -17,6 +17,7 @@ export async function unlockRoutes(app: FastifyInstance, uses: UnlockRoutesUses)
     path: '/auth/unlock',
     texts: 'unlock',
     limit: 'unlock',
+    operationId: 'unlockAccount',
     tags: ['sign in'],
     summary: 'Unlock an account',
     check: (token) => checkUnlockLink(uses, token),
