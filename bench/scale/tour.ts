@@ -15,6 +15,8 @@ export interface Called {
 interface CallOptions {
   body?: object
   bearer?: string
+  /** Sent as a page of the server itself sends it. */
+  cookie?: string
   /** Whether an answer of another class than 2xx is wanted. */
   refused?: boolean
 }
@@ -39,7 +41,7 @@ export async function callEveryRoute(
   async function call(
     method: string,
     path: string,
-    { body, bearer, refused }: CallOptions = {},
+    { body, bearer, cookie, refused }: CallOptions = {},
   ): Promise<Answer> {
     const response = await fetch(size.app.url + path, {
       method,
@@ -47,6 +49,7 @@ export async function callEveryRoute(
       headers: {
         ...(body ? { 'content-type': 'application/json' } : {}),
         ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
+        ...(cookie ? { cookie, 'sec-fetch-site': 'same-origin' } : {}),
       },
       ...(body ? { body: JSON.stringify(body) } : {}),
     })
@@ -97,12 +100,14 @@ export async function callEveryRoute(
     const other = await login(PASSWORD)
     await get('/me', access_token)
     await call('PATCH', '/me', { body: { name: 'Tour again' }, bearer: access_token })
+    await call('GET', '/auth/session', { cookie: `ratchet-dev=${refresh_token}` })
     await get('/auth/sessions', access_token)
     await get('/auth/sessions?ended=true', access_token)
     await get('/auth/activity', access_token)
     const activity = await get('/auth/activity?limit=2', access_token)
     await get(`/auth/activity?cursor=${activity.next_cursor}`, access_token)
     await call('DELETE', `/auth/sessions/${other.session.id}`, { bearer: access_token })
+    await call('GET', '/me', { bearer: other.access_token, refused: true })
     const next = await post('/auth/refresh', { refresh_token })
     const third = await post('/auth/refresh', { refresh_token: next.refresh_token })
     await login(PASSWORD)

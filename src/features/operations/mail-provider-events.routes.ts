@@ -35,6 +35,8 @@ export async function mailProviderEventsRoutes(
         operationId: 'receiveMailProviderEvent',
         tags: ['operations'],
         summary: 'Receive a signed event from the mail provider',
+        description:
+          'The body is an event of Resend, signed as Standard Webhooks describe. Events that mean nothing here are ignored.',
         response: { 204: NoContent },
         problems: ['signature_invalid', 'body_too_large', 'unsupported_media_type'],
       },
