@@ -22,7 +22,7 @@ const folder = t.testdir()
 const document = join(folder, 'openapi.json')
 await writeFile(document, (await server.call('GET', '/openapi.json')).text)
 
-// Nothing is asked or told over the network, and tap's own options are not passed on.
+// Nothing is asked or told over the network.
 const QUIET = { PATH: process.env.PATH, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' }
 
 /** What a tool reports; it must end with 0. */
@@ -78,7 +78,5 @@ t.test('openapi-typescript makes types of it with which a client compiles', asyn
     types: [],
   }
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['client.ts'] }))
-  for (const tsc of [tool('tsc'), fileURLToPath(new URL('../node_modules/.bin/tsc', import.meta.url))]) {
-    t.equal(await run(tsc, '--project', folder), '', tsc)
-  }
+  t.equal(await run(tool('tsc'), '--project', folder), '')
 })
