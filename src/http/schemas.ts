@@ -106,6 +106,7 @@ export const PasskeyChallenge = Type.Object(
   },
   { title: 'PasskeyChallenge' },
 )
+export const MfaToken = Type.String({ minLength: 1, maxLength: 1024 })
 export const TotpCode = Type.String({
   minLength: 1,
   maxLength: 32,

@@ -1,12 +1,9 @@
 import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { PasskeyAnswer as PasskeyProof } from '../../core/factors/factors.ts'
 import { Problem } from '../../core/problems/problems.ts'
-import type { DeviceToken, SignedIn } from '../../core/sign-in/sign-in.ts'
 import type { Uses } from '../../core/uses.ts'
-import type { DeviceTokens } from '../../http/device-tokens.ts'
 import { withDelayedFailure } from '../../http/minimum-duration.ts'
 import { contextOf } from '../../http/request-context.ts'
 import {
@@ -14,36 +11,27 @@ import {
   DeviceTokenText,
   Email,
   factorProof,
-  PasskeyAnswer,
-  PasskeyChallenge,
+  MfaToken,
   Password,
-  presentUser,
   RegistrationToken,
   strict,
   TokenResponse,
   Transport,
 } from '../../http/schemas.ts'
-import type { SessionCookies } from '../../http/session-cookies.ts'
-import type { RespondWithTokens } from '../../http/token-response.ts'
-import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { clientKey } from '../../platform/client-key.ts'
+import { type AnswerSignInUses, createAnswerSignIn } from './answer-sign-in.ts'
 import { type LoginUses, login } from './login.ts'
-import { type PasskeySignInUses, passkeyOptions, passkeySignIn } from './passkey-sign-in.ts'
+import { type PasskeySignInRoutesUses, passkeySignInRoutes } from './passkey-sign-in.routes.ts'
 import { type SecondStepUses, secondStep } from './second-step.ts'
 import { type UnlockRoutesUses, unlockRoutes } from './unlock.routes.ts'
 
 export type SignInUses = Omit<LoginUses, 'hashing'> &
   SecondStepUses &
-  PasskeySignInUses &
+  Omit<PasskeySignInRoutesUses, 'answerSignIn'> &
   UnlockRoutesUses &
-  Uses<'passwords' | 'sessions'> & {
-    origins: TrustedOrigins
-    deviceTokens: DeviceTokens
-    cookies: SessionCookies
-    respond: RespondWithTokens
-  }
+  AnswerSignInUses &
+  Uses<'passwords'>
 
-const MfaToken = Type.String({ minLength: 1, maxLength: 1024 })
 const LoginBody = Type.Object(
   {
     email: Email,
@@ -58,15 +46,11 @@ const SecondStepBody = Type.Object(
   { mfa_token: MfaToken, ...factorProof, device_token: DeviceTokenText },
   { ...strict, examples: [{ mfa_token: 'from-the-first-step', code: '123456' }] },
 )
-const PasskeyOptionsBody = Type.Object({ mfa_token: Type.Optional(MfaToken) }, { ...strict, examples: [{}] })
-const PasskeyBody = Type.Object(
-  { ...PasskeyAnswer.properties, transport: Type.Optional(Transport), device_token: DeviceTokenText },
-  strict,
-)
-
 /** Signing in with a password, with a password and a second factor, or with a passkey alone. */
 export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) => {
-  const { origins, passwords, cookies, respond, deviceTokens } = uses
+  const { origins, passwords, cookies, deviceTokens } = uses
+  const answerSignIn = createAnswerSignIn(uses)
+  const { requireOwnPage, finish } = answerSignIn
   const tags = ['sign in']
   await app.register(cookie, { hook: false })
 
@@ -163,62 +147,8 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     },
   )
 
-  app.post(
-    '/auth/login/passkey/options',
-    {
-      config: { limit: 'passkey_challenge' },
-      schema: {
-        operationId: 'startPasskeySignIn',
-        tags,
-        summary: 'Get a challenge for a passkey',
-        description:
-          'Send `{}` to sign in with a passkey alone, and the answer to `POST /auth/login/passkey`. Send ' +
-          '`{ "mfa_token": … }` to use a passkey of the account as the second factor, and the answer to ' +
-          '`POST /auth/login/mfa` as `passkey`.',
-        body: PasskeyOptionsBody,
-        response: { 200: PasskeyChallenge },
-        problems: ['mfa_invalid'],
-      },
-    },
-    async (request) => {
-      const { challengeToken, options } = await passkeyOptions(uses, request.body.mfa_token)
-      return { challenge_token: challengeToken, options }
-    },
-  )
-
-  app.post(
-    '/auth/login/passkey',
-    {
-      config: { limit: 'login_passkey', ownBudget: budgetAtPasskey },
-      schema: {
-        operationId: 'signInWithPasskey',
-        tags,
-        summary: 'Sign in with a passkey alone',
-        description:
-          'It counts as two factors, so the authenticator has to verify its user. `transport` and `device_token` work ' +
-          'as in `POST /auth/login`. After `passkey_unknown` call `PublicKeyCredential.signalUnknownCredential`, so ' +
-          'that the browser stops offering that passkey.',
-        body: PasskeyBody,
-        response: { 200: TokenResponse },
-        problems: ['passkey_invalid', 'passkey_unknown', 'password_reset_required', 'origin_not_allowed'],
-      },
-    },
-    async (request, reply) => {
-      const { transport = 'cookie', device_token: deviceToken, ...answer } = request.body
-      requireOwnPage(request, transport)
-      const device = await deviceTokens.of(request, transport, deviceToken, () => ownerOf(answer))
-      const input = { answer, transport, device }
-      const signedIn = await withDelayedFailure(() => passkeySignIn(uses, input, contextOf(request)))
-      return finish(request, reply, signedIn, device)
-    },
-  )
-
+  await app.register(passkeySignInRoutes, { ...uses, answerSignIn })
   await app.register(unlockRoutes, uses)
-
-  /** Only pages of this server and of the allowed origins may set or replace a session in a browser. */
-  function requireOwnPage(request: FastifyRequest, transport: 'cookie' | 'body'): void {
-    if (transport === 'cookie') origins.refuseForeign(request)
-  }
 
   // What others send from the address of a device that the account knows does not use up the budget of that device.
   function budgetAtLogin(request: FastifyRequest) {
@@ -229,27 +159,5 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
     const { mfa_token: mfaToken, device_token: token } = request.body as Static<typeof SecondStepBody>
     const ticket = uses.tickets.open('mfa', mfaToken)
     return ticket && deviceTokens.budgetOf(request, { id: ticket.userId }, ticket.transport, token)
-  }
-  async function budgetAtPasskey(request: FastifyRequest) {
-    const { transport, device_token: token, ...answer } = request.body as Static<typeof PasskeyBody>
-    const owner = await ownerOf(answer)
-    return owner && deviceTokens.budgetOf(request, owner, transport, token)
-  }
-  async function ownerOf(answer: PasskeyProof) {
-    const id = await uses.factors.passkeys.ownerOf(uses.db, answer)
-    return id === null ? null : { id }
-  }
-
-  async function finish(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    { issued, user, transport, mfaEnabled }: SignedIn,
-    device: DeviceToken,
-  ): Promise<TokenResponse> {
-    // A sign-in always starts a new family.
-    const previous = uses.sessions.readTokens(origins.cookiesOf(request, cookies.refresh))
-    await uses.sessions.endReplaced(previous, contextOf(request))
-    const tokens = respond(reply, issued, transport)
-    return { ...tokens, ...deviceTokens.give(reply, device, transport), user: presentUser(user, mfaEnabled) }
   }
 }
