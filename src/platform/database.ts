@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
 import { PrismaPg } from '@prisma/adapter-pg'
-import type { SqlDriverAdapterFactory } from '@prisma/driver-adapter-utils'
 import pg from 'pg'
 import type { BackgroundMonitor } from './background.ts'
 import { type CircuitBreaker, createCircuitBreaker, StoreUnavailable } from './circuit-breaker.ts'
@@ -111,7 +110,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
 }
 
 /** Prisma qualifies the names of tables. Here it does so with the schema in which other statements find them. */
-function adapterOf(pool: pg.Pool): SqlDriverAdapterFactory {
+function adapterOf(pool: pg.Pool): Pick<PrismaPg, 'provider' | 'adapterName' | 'connect'> {
   const factory = new PrismaPg(pool)
   return {
     provider: factory.provider,

@@ -39,13 +39,16 @@ export function callsOf<Name extends string>(
   return calls
 }
 
+/** Heartbeats, and events of requests that were answered before. */
+const BACKGROUND = [/^(SELECT 1|SHOW )/, /INSERT INTO audit_events AS e /, /"family_hash" IN \(/]
+
 /** The statements that this process sends to Postgres from now on, without the poll and the heartbeat. */
 export function statementsOf(t: Teardown): () => string[] {
   const calls = callsOf(t, pg.Client.prototype, 'query')
   return () =>
     calls
       .map(([query]) => String((query as { text?: string }).text ?? query))
-      .filter((text) => !/^(SELECT 1|SHOW )/.test(text))
+      .filter((text) => !BACKGROUND.some((pattern) => pattern.test(text)))
 }
 
 /** Calls `answered` between the answer to each statement that contains `part` and the code that waits for it. */

@@ -1,9 +1,12 @@
-import type { Answer } from './server.ts'
+interface Refusable {
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads any answer of the server
+  body?: any
+}
 
-/** Sends a call again while it is answered with `unavailable`, as clients do: a busy machine may be late for Postgres. */
-export async function patiently(call: () => Promise<Answer>): Promise<Answer> {
+/** Sends a call again while a store is unavailable, as clients do: a busy machine may be late for Postgres. */
+export async function patiently<Answer extends Refusable>(call: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     const answer = await call()
-    if (answer.body?.code !== 'unavailable') return answer
+    if (answer.body?.code !== 'unavailable' && answer.body?.error !== 'temporarily_unavailable') return answer
   }
 }

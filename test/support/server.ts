@@ -13,6 +13,7 @@ import { createTestDatabase } from './database.ts'
 import { documentedAnswers } from './documented.ts'
 import { eventually } from './eventually.ts'
 import { createFaultProxy, type FaultProxy } from './fault-proxy.ts'
+import { patiently } from './patiently.ts'
 
 interface Teardown {
   teardown(end: () => Promise<unknown>): void
@@ -196,7 +197,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   }
 
   async function login(account: { email: string; password: string }) {
-    const answer = await post('/auth/login', { ...account, transport: 'body' })
+    const answer = await patiently(() => post('/auth/login', { ...account, transport: 'body' }))
     if (answer.status !== 200) throw new Error(`login failed: ${answer.text}`)
     return answer.body as {
       access_token: string

@@ -25,7 +25,7 @@ t.test(
       clock.advance(wait)
       const answer = await me()
       t.match(answer.body, { status: 401, code: 'session_ended', reason: 'logout' }, `${wait} ms later`)
-      t.match(answer.headers.get('www-authenticate'), 'Bearer error="invalid_token"')
+      t.match(answer.headers.get('www-authenticate'), 'Bearer realm="ratchet", error="invalid_token"')
     }
   },
 )
@@ -47,7 +47,7 @@ t.test('an expired token, an ended session and a spent refresh token have codes 
   const expired = await me(session.access_token)
   t.match(expired.body, { status: 401, code: 'access_token_expired' })
   t.notOk('reason' in expired.body)
-  t.match(expired.headers.get('www-authenticate'), 'Bearer error="invalid_token"')
+  t.match(expired.headers.get('www-authenticate'), 'Bearer realm="ratchet", error="invalid_token"')
   t.equal((await server.call('DELETE', '/auth/sessions', { bearer: session.access_token })).status, 401)
   t.equal((await server.post('/auth/logout', {}, { bearer: 'nonsense' })).status < 500, true)
   for (const bearer of ['nonsense', `${session.access_token.slice(0, -6)}AAAAAA`])
