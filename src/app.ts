@@ -7,6 +7,7 @@ import type { Config } from './config.ts'
 import { account } from './features/account/account.plugin.ts'
 import { admin } from './features/admin/admin.plugin.ts'
 import { factors } from './features/factors/factors.plugin.ts'
+import { oauth } from './features/oauth/oauth.plugin.ts'
 import { operations } from './features/operations/operations.plugin.ts'
 import { pages } from './features/pages/pages.plugin.ts'
 import { recovery } from './features/recovery/recovery.plugin.ts'
@@ -132,6 +133,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(factors, uses)
   await app.register(recovery, uses)
   await app.register(admin, uses)
+  await app.register(oauth, { ...uses, issuer: publicUrl, audience: config.accessToken.audience })
   await app.register(pages, { ...uses, production })
   const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
   await app.register(operations, { ...uses, migrations, draining, host, metricsPort, webhookSecret })

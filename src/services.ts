@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import { openClients } from './core/clients/clients.ts'
 import { openEvents } from './core/events/events.ts'
 import { createFactorResets, createFactorResetTask } from './core/factor-resets/factor-resets.ts'
 import { openFactors } from './core/factors/factors.ts'
@@ -37,6 +38,7 @@ export async function openServices(
 ): Promise<OpenServices> {
   const { platform, ...stores } = openPlatform(config, clock, log)
   const { appName, publicUrl, appUrl, brand, passkeys, accessToken, auditRetentionDays: auditDays } = config
+  const { clients, background: ofClients } = openClients(platform)
   const users = openUsers(platform)
   const events = openEvents({ ...platform, findOwners })
   const outbox = openOutbox(platform)
@@ -60,6 +62,7 @@ export async function openServices(
     ...tokens,
     ...oneTime,
     ...passwords,
+    clients,
     users,
     events,
     outbox,
@@ -80,6 +83,7 @@ export async function openServices(
       ...sessions.background,
       ...ofRegistrations,
       tokens.keyRing,
+      ofClients,
       events,
       outbox,
       retention,

@@ -55,6 +55,26 @@ export const COMMANDS = [
   ['keys rotate [--now]', 'publishes a new key, which signs an hour later; at once with --now'],
   ['keys retire <kid>', 'stops signing with a key, which verifies until its last token has expired'],
   ['keys distrust <kid>', 'deletes a stolen key: within a second, every node refuses what it signed'],
+  [
+    'resources create <identifier> --scopes <scopes> [--name <name>] [--ttl <seconds>] [--typ <typ>] [--server <client_id>]',
+    'registers an API that accepts access tokens; its server may introspect them',
+  ],
+  ['resources list [--json]', 'lists such APIs, oldest first'],
+  ['resources delete <identifier>', 'removes one: no more tokens are issued for it'],
+  [
+    'clients create <name> [--auth <method>] [--grants <types>] [--jwks <file>]',
+    'registers a third-party client, and prints its secret once',
+  ],
+  ['clients list [--json]', 'lists clients with what they may ask for, oldest first'],
+  [
+    'clients allow <client_id> --resource <identifier> --scopes <scopes>',
+    'lets a client ask for exactly these scopes of a resource; "" for none',
+  ],
+  ['clients add-secret <client_id>', 'adds a secret beside the newest one, and prints it once'],
+  ['clients end-old-secrets <client_id>', 'ends every secret but the newest'],
+  ['clients disable <client_id>', 'refuses a client everywhere, within a second'],
+  ['clients enable <client_id>', 'accepts it again'],
+  ['clients delete <client_id>', 'deletes a client and its secrets'],
   ['mail list [--limit <n>] [--json]', 'lists mail that waits or was given up, and why'],
   ['mail resume', 'tries held mail now, after the cause has been mended'],
   [

@@ -4,6 +4,8 @@ import { EXIT } from './exit.ts'
 import { requireWritten, surviveClosedOutput } from './output.ts'
 
 const groups: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
+  clients: async () => (await import('./clients.ts')).clients,
+  resources: async () => (await import('./resources.ts')).resources,
   keys: async () => (await import('./keys.ts')).keys,
   mail: async () => (await import('./mail.ts')).mail,
   preview: async () => (await import('./preview.ts')).preview,

@@ -1,4 +1,5 @@
 import type { Platform } from '../platform/platform.ts'
+import type { Clients } from './clients/clients.ts'
 import type { Events } from './events/events.ts'
 import type { FactorResets } from './factor-resets/factor-resets.ts'
 import type { Factors } from './factors/factors.ts'
@@ -10,11 +11,12 @@ import type { PasswordPolicy, Passwords } from './passwords/passwords.ts'
 import type { Registrations } from './registrations/registrations.ts'
 import type { Sessions } from './sessions/sessions.ts'
 import type { Devices, SignIn, StepUp } from './sign-in/sign-in.ts'
-import type { AccessTokens, KeyRing } from './tokens/tokens.ts'
+import type { AccessTokens, ClientTokens, KeyRing } from './tokens/tokens.ts'
 import type { Users } from './users/users.ts'
 
 /** Every service of the server, by its name. */
 export interface Services extends Platform {
+  clients: Clients
   users: Users
   events: Events
   outbox: Outbox
@@ -23,6 +25,7 @@ export interface Services extends Platform {
   registrations: Registrations
   sessions: Sessions
   accessTokens: AccessTokens
+  clientTokens: ClientTokens
   keyRing: KeyRing
   oneTimeTokens: OneTimeTokens
   usedTokens: UsedTokens

@@ -2,65 +2,9 @@ import { STATUS_CODES } from 'node:http'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fastify, { type FastifyInstance, type FastifySchema, type RouteOptions } from 'fastify'
-import { Type } from 'typebox'
-import { Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
-import {
-  ATTEMPT_CAPS,
-  FACTOR_METHODS,
-  PASSWORD_FAULTS,
-  SESSION_ENDED_REASONS,
-} from '../core/reasons/reasons.ts'
 import { VERSION } from '../platform/version.ts'
 import { nameSchemas } from './name-schemas.ts'
-import { Page } from './page.ts'
-import { MAX_FAULTS, problemDocument } from './problem-details.ts'
-import { canBeInvalid, exampleMembers } from './problem-examples.ts'
-import { policyProblems } from './route-policy.ts'
-import { oneOf } from './schemas.ts'
-
-const ProblemDocument = Type.Object(
-  {
-    type: Type.String(),
-    title: Type.String(),
-    status: Type.Integer(),
-    code: oneOf(Object.keys(problems), { description: 'Stable: clients should decide by it' }),
-    request_id: Type.String(),
-    detail: Type.Optional(Type.String({ description: 'An explanation for people' })),
-    reason: Type.Optional(
-      oneOf([...SESSION_ENDED_REASONS, ...ATTEMPT_CAPS], {
-        description: 'With `session_ended`: why it ended. With `too_many_attempts`: which limit was reached',
-      }),
-    ),
-    reasons: Type.Optional(
-      Type.Array(oneOf(PASSWORD_FAULTS), {
-        description: 'With `password_too_weak`: what is wrong with the password',
-      }),
-    ),
-    max_age: Type.Optional(
-      Type.Integer({
-        description: 'With `insufficient_user_authentication`: how old the sign-in may be, in seconds',
-      }),
-    ),
-    mfa_token: Type.Optional(
-      Type.String({
-        description:
-          'Only with `mfa_required` at sign-in: for `POST /auth/login/mfa`, valid for five minutes',
-      }),
-    ),
-    methods: Type.Optional(
-      Type.Array(oneOf(FACTOR_METHODS), {
-        description: 'With `mfa_required`: the accepted methods, in the order to offer them',
-      }),
-    ),
-    errors: Type.Optional(
-      Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }), {
-        description: 'With `validation_failed`: one entry for each of the first faults, with a JSON pointer',
-        maxItems: MAX_FAULTS,
-      }),
-    ),
-  },
-  { $id: 'Problem', description: 'A problem (RFC 9457)' },
-)
+import { OAuthError, ProblemDocument, problemResponses } from './problem-responses.ts'
 
 const TAGS = [
   ['account', 'Registering an address, and what belongs to an account'],
@@ -71,54 +15,9 @@ const TAGS = [
   ['password reset', 'Choosing a new password by a mailed link'],
   ['administration', 'What administrators see and do; needs a sign-in with a second factor'],
   ['pages', 'Pages for people'],
-  ['third parties', 'What services need to verify access tokens'],
+  ['third parties', 'What services need to get and to verify access tokens'],
   ['operations', 'For orchestrators, and for the mail provider'],
 ] as const
-
-const REQUEST_ID = '3ff3bd35-5af9-4795-94dd-1d1daed188d6'
-
-/** The media types of all responses. */
-const contentOf = (response: unknown): object =>
-  Object.assign(
-    {},
-    ...Object.values((response ?? {}) as Record<string, { content?: object }>).map((it) => it.content),
-  )
-
-/** The problems of a route, by status. */
-function problemResponses(route: RouteOptions, schema: FastifySchema): Record<string, object> {
-  const codes = new Set<ProblemCode>([
-    ...(canBeInvalid(schema) ? (['validation_failed'] as const) : []),
-    ...policyProblems(route),
-    ...(schema.body ? (['request_timeout', 'body_too_large', 'unsupported_media_type'] as const) : []),
-    ...(schema.problems ?? []),
-    'internal_error',
-    'unavailable',
-  ])
-  const isPage = 'text/html' in contentOf(schema.response)
-  const responses: Record<string, object> = {}
-  for (const status of new Set([...codes].map((code) => problems[code][0]))) {
-    const own = [...codes].filter((code) => problems[code][0] === status)
-    const code = { type: 'string', enum: own }
-    const examples = own.map((name) => {
-      const problem = new Problem(name, exampleMembers(name, schema) as never)
-      return [name, { value: problemDocument(problem, REQUEST_ID) }]
-    })
-    responses[status] = {
-      description: own.map((name) => `\`${name}\`: ${problems[name][1]}`).join('. '),
-      content: {
-        'application/problem+json': {
-          schema: {
-            allOf: [{ $ref: 'Problem#' }, { type: 'object', properties: { code }, required: ['code'] }],
-          },
-          examples: Object.fromEntries(examples),
-        },
-        // What a person's browser gets instead.
-        ...(isPage ? Page.content : {}),
-      },
-    }
-  }
-  return responses
-}
 
 /** The parts of a document that are changed before it is served. */
 interface OpenApi {
@@ -168,6 +67,7 @@ export async function openDocumentation(
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => JSON.stringify)
   app.addSchema(ProblemDocument)
+  app.addSchema(OAuthError)
   await app.register(swagger, {
     // Added here and not to the schemas that validate and serialize.
     transform: ({ schema, url, route }) => {
@@ -203,6 +103,7 @@ export async function openDocumentation(
             bearerFormat: 'JWT',
             description: 'The access token: valid for some minutes, kept in memory',
           },
+          client: { type: 'http', scheme: 'basic', description: 'A third-party client and its secret' },
           cookie: {
             type: 'apiKey',
             in: 'cookie',

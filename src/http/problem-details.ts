@@ -10,6 +10,7 @@ import { isProblem, Problem, problems } from '../core/problems/problems.ts'
 import { Overloaded } from '../platform/concurrency-limit.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
 import { bearerOf } from './authenticate.ts'
+import { sendOAuthError } from './oauth-error.ts'
 import { type PageContent, sendPage } from './page.ts'
 import { generalPage, type ProblemPages } from './problem-page.ts'
 import { wantsPage } from './wants-page.ts'
@@ -109,6 +110,7 @@ export function sendProblem(
 ): FastifyReply {
   const { status } = problem
   if (status === 429 || status === 503) reply.header('retry-after', String(problem.members.retryAfter ?? 1))
+  if (request.routeOptions?.config?.errors === 'oauth') return sendOAuthError(request, reply, problem)
   if (isOfBearer(problem, request)) reply.header('www-authenticate', challenge(request))
   if (isProblem(problem, 'insufficient_user_authentication')) {
     const { code, members: asked } = problem

@@ -17,6 +17,11 @@ const DEFAULTS = {
   unlock: per(30),
   keep_factors: per(30),
   refresh_refused: per(30),
+  /** Refused authentications of clients, by address. */
+  client_refused: per(60),
+  /** Of each client. */
+  token: per(600),
+  introspect: per(6_000),
   logout: per(60),
   /** Of each session. */
   session: per(120),

@@ -74,13 +74,19 @@ t.test('while Redis is unavailable, the routes that ask for the password share o
   t.equal((await server.call('GET', '/me', { bearer })).status, 200, 'a route without a password still works')
 })
 
-t.test('without credentials every answer is no-store, except the public keys', async (t) => {
+const CACHED: Record<string, string> = {
+  '/.well-known/jwks.json': 'public, max-age=60',
+  '/.well-known/oauth-authorization-server': 'public, max-age=300',
+  '/.well-known/oauth-protected-resource': 'public, max-age=300',
+}
+
+t.test('without credentials every answer is no-store, except public keys and metadata', async (t) => {
   const operations = await documentedOperations(unlimited)
   t.ok(operations.length > 30)
   for (const operation of operations) {
     const { method, path } = operation
     const answer = await unlimited.call(method, path, method === 'GET' ? {} : { body: {} })
-    const cached = path === '/.well-known/jwks.json' ? 'public, max-age=60' : 'no-store'
+    const cached = CACHED[path] ?? 'no-store'
     t.equal(answer.headers.get('cache-control'), cached, `${nameOf(operation)} ${answer.status}`)
   }
   for (const path of ['/openapi.json', '/nowhere', '/%zz', '/.well-known/jwks.json?unknown=1']) {

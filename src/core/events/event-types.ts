@@ -85,6 +85,14 @@ export const EVENTS = {
   password_reset_require: { success: CHANGED, failure: NOT_THIS_ACCOUNT },
   role_grant: { success: CHANGED, failure: [...NO_ACCOUNT, 'email_not_verified'] },
   role_revoke: { success: CHANGED, failure: NO_ACCOUNT },
+  client_authentication: {
+    success: [],
+    failure: ['unknown_client', 'wrong_secret', 'wrong_method', 'assertion_invalid'],
+  },
+  client_token: {
+    success: ['client_credentials'],
+    failure: ['unauthorized_client', 'invalid_scope', 'invalid_target'],
+  },
   audit_read: { success: [NONE], failure: NOT_ADMITTED },
 } as const satisfies Record<
   string,

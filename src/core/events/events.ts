@@ -33,6 +33,8 @@ export interface RequestContext {
 export type AuditEvent = WhatHappened & {
   userId?: string | null | undefined
   sessionId?: string | undefined
+  /** The third-party client that it is about. */
+  clientId?: string | undefined
   /** Who acted, if not the user: an administrator's id, or the command line. */
   actor?: string | undefined
 }
@@ -43,7 +45,7 @@ export type PendingAuditEvent = AuditEvent & { familyHash?: string }
 /** The owner of the table `audit_events`. */
 export interface Events extends Background {
   /**
-   * Writes events in the transaction that causes them. Those of nobody, with neither a user nor an actor, are only
+   * Writes events in the transaction that causes them. Those of nobody, without a user, an actor or a client, are only
    * counted: within a second after the commit or, without a transaction, before this resolves.
    */
   record(db: Queryable, events: AuditEvent | readonly AuditEvent[], context: RequestContext): Promise<void>
@@ -95,6 +97,7 @@ export function openEvents(
       reason: event.reason ?? null,
       userId: event.userId ?? null,
       sessionId: event.sessionId ?? null,
+      clientId: event.clientId ?? null,
       ip: context.ip,
       userAgent: context.userAgent ?? null,
       requestId: context.requestId,
@@ -195,6 +198,7 @@ interface Row {
   reason: string | null
   userId: string | null
   sessionId: string | null
+  clientId: string | null
   ip: string
   userAgent: string | null
   requestId: string
@@ -202,7 +206,8 @@ interface Row {
 }
 
 /** A row that is about an account, or says who acted. */
-const isOfSomebody = ({ userId, actor }: Row) => userId !== null || actor !== null
+const isOfSomebody = ({ userId, actor, clientId }: Row) =>
+  userId !== null || actor !== null || clientId !== null
 
 async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {
   if (rows.length > 0) await db.$executeRaw(insertion(rows, Prisma.sql`TRUE`))
@@ -210,10 +215,11 @@ async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {
 
 // One parameter for any number of rows: Prisma would compile a statement with thousands of parameters.
 const insertion = (rows: readonly Row[], condition: Prisma.Sql) => Prisma.sql`
-  INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, ip, user_agent, request_id, actor)
-  SELECT r.id, to_timestamp(r.at / 1000.0), r.type, r.outcome, r.reason, r."userId", r."sessionId", r.ip,
+  INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, client_id, ip, user_agent, request_id,
+    actor)
+  SELECT r.id, to_timestamp(r.at / 1000.0), r.type, r.outcome, r.reason, r."userId", r."sessionId", r."clientId", r.ip,
     r."userAgent", r."requestId", r.actor
   FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS r(id uuid, at bigint, type text, outcome text,
-    reason text, "userId" uuid, "sessionId" uuid, ip text, "userAgent" text, "requestId" text, actor text)
+    reason text, "userId" uuid, "sessionId" uuid, "clientId" text, ip text, "userAgent" text, "requestId" text, actor text)
   WHERE ${condition}
   ON CONFLICT DO NOTHING`

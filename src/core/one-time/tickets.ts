@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Queryable } from '../../platform/database.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 
@@ -55,11 +56,21 @@ export function createTickets({ secrets, clock }: UsesPlatform<'secrets' | 'cloc
       const valid = read(purpose, ticket)
       if (!valid) return false
       const hash = new Uint8Array(createHash('sha256').update(valid.sealed).digest())
-      // A concurrent use waits here for the other transaction and, once that commits, finds the ticket spent.
-      const spent = await tx.$executeRaw`
-        INSERT INTO spent_tickets (hash, expires_at) VALUES (${hash}, ${new Date(valid.expiresAt)})
-        ON CONFLICT DO NOTHING`
-      return spent === 1
+      return spendOnce(tx, hash, new Date(valid.expiresAt))
     },
   }
+}
+
+/**
+ * Notes that something is used up, by its SHA-256; false if it was before. `expiresAt`: when it stops working anyway.
+ * A concurrent use waits for the other transaction and, once that commits, finds it spent.
+ */
+export async function spendOnce(
+  tx: Queryable,
+  hash: Uint8Array<ArrayBuffer>,
+  expiresAt: Date,
+): Promise<boolean> {
+  const spent = await tx.$executeRaw`
+    INSERT INTO spent_tickets (hash, expires_at) VALUES (${hash}, ${expiresAt}) ON CONFLICT DO NOTHING`
+  return spent === 1
 }

@@ -1,4 +1,4 @@
-import { hash, randomUUID, sign as signBytes } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { ACCESS_TOKEN_TTL, CLOCK_TOLERANCE } from '../../platform/access-token-times.ts'
@@ -6,7 +6,8 @@ import type { Clock } from '../../platform/clock.ts'
 import { type Principal, principalOf } from '../principals/principals.ts'
 import { Problem } from '../problems/problems.ts'
 import type { SessionClaims, Sessions } from '../sessions/sessions.ts'
-import type { KeyRing, SigningKey } from './key-ring.ts'
+import type { KeyRing } from './key-ring.ts'
+import { serialize } from './serialize.ts'
 
 /**
  * The claims of an access token (RFC 9068 §2.2). `exp`, `iat`, `auth_time` in seconds. Empty lists and scopes are left
@@ -162,7 +163,7 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
         auth_time,
         amr: nonEmpty(amr),
       }
-      return { accessToken: serialize(claims, keyRing.signer()), expiresIn: exp - iat }
+      return { accessToken: serialize(claims, keyRing.signer(), 'at+jwt'), expiresIn: exp - iat }
     },
     async identify(token) {
       if (token.length > MAX_TOKEN_CHARS) throw new Problem('access_token_invalid')
@@ -179,18 +180,3 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
 
 const nonEmpty = <Value extends string | readonly string[]>(value: Value) =>
   value.length > 0 ? value : undefined
-
-const headers = new WeakMap<SigningKey, string>()
-
-// Compact serialisation (RFC 7515 §7.1). jose would sign on another thread, which costs more than the signature.
-function serialize(claims: AccessTokenClaims, key: SigningKey): string {
-  let header = headers.get(key)
-  if (!header) {
-    header = Buffer.from(JSON.stringify({ alg: key.alg, typ: 'at+jwt', kid: key.kid })).toString('base64url')
-    headers.set(key, header)
-  }
-  const input = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`
-  const digest = key.alg === 'EdDSA' ? null : 'sha256'
-  const signature = signBytes(digest, Buffer.from(input), { key: key.privateKey, dsaEncoding: 'ieee-p1363' })
-  return `${input}.${signature.toString('base64url')}`
-}

@@ -1,9 +1,11 @@
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { type AccessTokens, createAccessTokens } from './access-tokens.ts'
+import { type ClientTokens, createClientTokens } from './client-tokens.ts'
 import { type KeyRing, openKeyRing } from './key-ring.ts'
 
 export type { AccessTokens } from './access-tokens.ts'
+export type { ClientTokens } from './client-tokens.ts'
 export type { KeyRing } from './key-ring.ts'
 export { distrustKey, retireKey, rotateKeys } from './signing-keys.ts'
 
@@ -22,9 +24,10 @@ export async function openTokens(
     sessions: Pick<Sessions, 'revocations' | 'distrustedKeys'>
   },
   { issuer, audience, ttl, alg }: TokensOptions,
-): Promise<{ accessTokens: AccessTokens; keyRing: KeyRing }> {
+): Promise<{ accessTokens: AccessTokens; clientTokens: ClientTokens; keyRing: KeyRing }> {
   const { revocations, distrustedKeys } = deps.sessions
   const keyRing = await openKeyRing({ ...deps, distrustedKeys, alg })
   const accessTokens = createAccessTokens({ keyRing, revocations, clock: deps.clock, issuer, audience, ttl })
-  return { accessTokens, keyRing }
+  const clientTokens = createClientTokens({ keyRing, revocations, clock: deps.clock, issuer })
+  return { accessTokens, clientTokens, keyRing }
 }

@@ -20,6 +20,7 @@ const ActivityEvent = Type.Object(
       description: 'Who caused the event; null when that is unknown, as for a wrong password',
     }),
     session_id: Nullable,
+    client_id: Nullable,
     current: Type.Boolean({ description: 'Whether the event belongs to the session of this request' }),
     ip: Nullable,
     user_agent: Nullable,

@@ -105,6 +105,7 @@ export const ExportedDocument = fields(
         reason: orNull(Text),
         by: orNull(Text),
         session_id: orNull(Text),
+        client_id: orNull(Text),
         ip: orNull(Text),
         user_agent: orNull(Text),
         request_id: orNull(Text),

@@ -14,6 +14,7 @@ export function presentEvent(row: StoredEvent, userId: string) {
     reason: row.reason,
     by,
     session_id: row.sessionId,
+    client_id: row.clientId,
     // An administrator's address and user agent could reveal to the user who it is.
     ip: byOther ? null : row.ip,
     user_agent: byOther ? null : row.userAgent,

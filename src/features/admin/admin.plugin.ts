@@ -30,6 +30,7 @@ const Event = Type.Object(
     reason: Nullable,
     user_id: Nullable,
     session_id: Nullable,
+    client_id: Nullable,
     actor: Type.Union([Type.String(), Type.Null()], {
       description: 'Who acted, if not the user: an administrator, or the command line',
     }),

@@ -28,6 +28,7 @@ export async function listAudit(
       reason: row.reason,
       user_id: row.userId,
       session_id: row.sessionId,
+      client_id: row.clientId,
       actor: row.actor,
       ip: row.ip,
       user_agent: row.userAgent,

@@ -8,7 +8,15 @@ import { addEveryFactor } from '../../support/factors.ts'
 import { startServer } from '../../support/server.ts'
 
 /** Tables that hold nothing about an account. */
-const NOT_ABOUT_ACCOUNTS = ['OutboxHold', 'SigningKey', 'SpentTicket']
+const NOT_ABOUT_ACCOUNTS = [
+  'Client',
+  'ClientResource',
+  'ClientSecret',
+  'OutboxHold',
+  'Resource',
+  'SigningKey',
+  'SpentTicket',
+]
 
 /** Why a column is not in the export. */
 const SECRET = 'a secret or a hash'
@@ -94,6 +102,7 @@ const COVERED: Record<string, Record<string, string>> = {
     reason: 'events.reason',
     userId: KEY,
     sessionId: 'events.session_id',
+    clientId: 'events.client_id',
     ip: 'events.ip',
     userAgent: 'events.user_agent',
     requestId: 'events.request_id',

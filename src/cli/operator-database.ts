@@ -1,0 +1,25 @@
+import type { Config } from '../config.ts'
+import { environment, loadConfig } from '../config.ts'
+import type { Database } from '../platform/database.ts'
+import { openDatabase } from '../platform/database.ts'
+import { requireMigrations } from '../platform/migrations.ts'
+import { createTransact, type Transact } from '../platform/transact.ts'
+
+/** What a command needs to change something in Postgres. */
+export interface OperatorDatabase {
+  config: Config
+  db: Database
+  transact: Transact
+}
+
+/** Runs a command with the migrated database of the configuration, and closes it. */
+export async function withDatabase(run: (context: OperatorDatabase) => Promise<void>): Promise<void> {
+  const config = loadConfig(environment())
+  await requireMigrations(config.databaseUrl)
+  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  try {
+    await run({ config, db, transact: createTransact(db) })
+  } finally {
+    await close()
+  }
+}

@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto'
+import { errors, type JWTPayload, jwtVerify } from 'jose'
+import type { Clock } from '../../platform/clock.ts'
+import type { Client, Resource } from '../clients/clients.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import type { KeyRing } from './key-ring.ts'
+import { serialize } from './serialize.ts'
+
+/** The claims of an access token for a resource (RFC 9068 §2.2). `exp` and `iat` in seconds. */
+export interface ClientTokenClaims extends JWTPayload {
+  iss: string
+  sub: string
+  aud: string
+  exp: number
+  iat: number
+  jti: string
+  client_id: string
+  scope: string
+}
+
+/** Access tokens that third-party clients get. Their audience is a registered resource, never this server's own API. */
+export interface ClientTokens {
+  /** Signs a token that a client gets for itself (RFC 6749 §4.4). */
+  sign(
+    client: Client,
+    resource: Resource,
+    scopes: readonly string[],
+  ): { accessToken: string; expiresIn: number }
+  /**
+   * The claims of a token that is valid at one of these audiences; null for any other token.
+   * @throws `unavailable` while revocations cannot be read.
+   */
+  inspect(token: string, audiences: readonly string[]): Promise<ClientTokenClaims | null>
+}
+
+export interface ClientTokensDeps {
+  keyRing: Pick<KeyRing, 'signer' | 'verifier'>
+  revocations: Sessions['revocations']
+  clock: Clock
+  issuer: string
+}
+
+const MAX_TOKEN_CHARS = 4_096
+const TYPES = ['at+jwt', 'JWT']
+
+export function createClientTokens({ keyRing, revocations, clock, issuer }: ClientTokensDeps): ClientTokens {
+  return {
+    sign(client, { identifier, tokenTtl, typ }, scopes) {
+      const iat = Math.floor(clock.now() / 1000)
+      const claims: ClientTokenClaims = {
+        iss: issuer,
+        sub: client.id,
+        aud: identifier,
+        exp: iat + tokenTtl,
+        iat,
+        jti: randomUUID(),
+        client_id: client.id,
+        scope: scopes.join(' '),
+      }
+      return { accessToken: serialize(claims, keyRing.signer(), typ), expiresIn: tokenTtl }
+    },
+    async inspect(token, audiences) {
+      if (token.length > MAX_TOKEN_CHARS || audiences.length === 0) return null
+      if (!revocations.isFresh) await revocations.catchUp()
+      try {
+        const { payload, protectedHeader } = await jwtVerify<ClientTokenClaims>(
+          token,
+          (header) => {
+            const known = header.kid ? keyRing.verifier(header.kid) : undefined
+            if (!known || known.alg !== header.alg) throw new errors.JWKSNoMatchingKey()
+            return known.key
+          },
+          {
+            algorithms: ['ES256', 'EdDSA', 'RS256'],
+            issuer,
+            audience: [...audiences],
+            requiredClaims: ['sub', 'exp', 'iat', 'jti', 'client_id'],
+            currentDate: new Date(clock.now()),
+          },
+        )
+        // An audience that is a list could name another resource too.
+        const isOurs = TYPES.includes(protectedHeader.typ ?? '') && typeof payload.aud === 'string'
+        return isOurs && !revocations.has(payload) ? payload : null
+      } catch (error) {
+        if (error instanceof errors.JOSEError) return null
+        throw error
+      }
+    },
+  }
+}

@@ -1,0 +1,49 @@
+import { createHash } from 'node:crypto'
+import { createLocalJWKSet, errors, jwtVerify } from 'jose'
+import type { Client } from '../../core/clients/clients.ts'
+import { spendOnce } from '../../core/one-time/one-time.ts'
+import type { Uses } from '../../core/uses.ts'
+
+export type AssertionUses = Uses<'clock' | 'db'> & {
+  /** What an assertion may be addressed to: the issuer, or the URL of the token endpoint (RFC 7523 §3). */
+  audiences: readonly string[]
+}
+
+/** `Ed25519` is the newer name of `EdDSA` (RFC 9864). */
+export const ASSERTION_ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'RS256', 'PS256', 'ES384', 'ES512']
+const SKEW_SECONDS = 60
+const LONGEST_SECONDS = 600
+
+/**
+ * Whether an assertion (`private_key_jwt`, RFC 7523 §3) is the client's and has not been used before.
+ * @throws `unavailable` while its use cannot be recorded.
+ */
+export async function checkAssertion(
+  { clock, db, audiences }: AssertionUses,
+  client: Client,
+  assertion: string,
+): Promise<boolean> {
+  if (!client.jwks) return false
+  const now = clock.now()
+  try {
+    const { payload } = await jwtVerify(assertion, createLocalJWKSet(client.jwks), {
+      algorithms: ASSERTION_ALGORITHMS,
+      issuer: client.id,
+      subject: client.id,
+      audience: [...audiences],
+      requiredClaims: ['exp', 'jti'],
+      clockTolerance: SKEW_SECONDS,
+      currentDate: new Date(now),
+    })
+    const { exp = 0, iat, jti } = payload
+    const latest = now / 1000 + LONGEST_SECONDS
+    if (typeof jti !== 'string' || exp > latest || (iat !== undefined && iat > now / 1000 + SKEW_SECONDS))
+      return false
+    // In Postgres, because Redis may forget what was used.
+    const id = createHash('sha256').update(JSON.stringify(['assertion', client.id, jti]))
+    return await spendOnce(db, new Uint8Array(id.digest()), new Date((exp + SKEW_SECONDS) * 1000))
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return false
+    throw error
+  }
+}

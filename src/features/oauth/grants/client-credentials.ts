@@ -1,0 +1,28 @@
+import { isProblem } from '../../../core/problems/problems.ts'
+import { contextOf } from '../../../http/request-context.ts'
+import { chooseScope } from '../choose-scope.ts'
+import type { Grant } from './grant.ts'
+
+/** A client gets a token for itself (RFC 6749 §4.4). There is no refresh token: it can ask again. */
+export const clientCredentials: Grant = {
+  grantType: 'client_credentials',
+  handle({ clientTokens, events }, client, { scope, resource: wanted }, request) {
+    const context = contextOf(request)
+    const event = { type: 'client_token', clientId: client.id } as const
+    try {
+      const { resource, scopes } = chooseScope(client, wanted, scope)
+      const { accessToken, expiresIn } = clientTokens.sign(client, resource, scopes)
+      events.recordSoon({ ...event, outcome: 'success', reason: 'client_credentials' }, context)
+      return {
+        access_token: accessToken,
+        token_type: 'Bearer',
+        expires_in: expiresIn,
+        scope: scopes.join(' '),
+      }
+    } catch (error) {
+      for (const reason of ['invalid_scope', 'invalid_target'] as const)
+        if (isProblem(error, reason)) events.recordSoon({ ...event, outcome: 'failure', reason }, context)
+      throw error
+    }
+  },
+}

@@ -1,0 +1,27 @@
+import type { FastifyRequest } from 'fastify'
+import type { Client, GrantType } from '../../../core/clients/clients.ts'
+import type { Uses } from '../../../core/uses.ts'
+import type { Parameters } from '../form.ts'
+
+export type GrantUses = Uses<'clientTokens' | 'events'>
+
+/** A successful answer of the token endpoint (RFC 6749 §5.1). */
+export interface TokenAnswer {
+  access_token: string
+  token_type: 'Bearer'
+  /** Seconds. */
+  expires_in: number
+  scope: string
+}
+
+/** One `grant_type` of the token endpoint. */
+export interface Grant {
+  grantType: GrantType
+  /** @throws a problem with a code of RFC 6749 §5.2. */
+  handle(
+    uses: GrantUses,
+    client: Client,
+    parameters: Parameters,
+    request: FastifyRequest,
+  ): TokenAnswer | Promise<TokenAnswer>
+}

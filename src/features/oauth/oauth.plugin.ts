@@ -1,0 +1,151 @@
+import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
+import type { Client } from '../../core/clients/clients.ts'
+import { Problem } from '../../core/problems/problems.ts'
+import { AnyQuery } from '../../http/link-page.ts'
+import { contextOf } from '../../http/request-context.ts'
+import { type AuthenticateClientUses, authenticateClient } from './authenticate-client.ts'
+import { acceptForms, type Parameters } from './form.ts'
+import { clientCredentials } from './grants/client-credentials.ts'
+import type { Grant, GrantUses } from './grants/grant.ts'
+import { introspect } from './introspect.ts'
+import { authorizationServerMetadata, PATHS, protectedResourceMetadata } from './metadata.ts'
+
+export type OAuthUses = Omit<AuthenticateClientUses, 'audiences'> &
+  GrantUses & {
+    /** Of the tokens: this server's origin. */
+    issuer: string
+    /** The audience of this server's own API. */
+    audience: string
+  }
+
+const GRANTS: readonly Grant[] = [clientCredentials]
+
+const open = { additionalProperties: true } as const
+const Parameter = Type.Optional(Type.String())
+const CLIENT = {
+  client_id: Parameter,
+  client_secret: Parameter,
+  client_assertion: Parameter,
+  client_assertion_type: Parameter,
+}
+const TokenRequest = Type.Object(
+  { grant_type: Parameter, scope: Parameter, resource: Parameter, ...CLIENT },
+  { ...open, examples: [{ grant_type: 'client_credentials', scope: 'orders:read' }] },
+)
+const IntrospectionRequest = Type.Object(
+  { token: Parameter, ...CLIENT },
+  { ...open, examples: [{ token: 'eyJ…' }] },
+)
+const Token = Type.Object({
+  access_token: Type.String(),
+  token_type: Type.Literal('Bearer'),
+  expires_in: Type.Integer({ description: 'Seconds' }),
+  scope: Type.String(),
+})
+const Metadata = Type.Object({}, open)
+// The serializer must not drop what a claim set has.
+const Introspection = Type.Object({ active: Type.Boolean() }, open)
+
+/** What third-party clients call, each endpoint as its RFC describes it. */
+export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }: OAuthUses): Promise<void> {
+  const uses = { ...rest, audiences: [issuer, issuer + PATHS.token] }
+  const tags = ['third parties']
+  const documents = [
+    {
+      url: '/.well-known/oauth-authorization-server',
+      operationId: 'getAuthorizationServerMetadata',
+      summary: 'Describe the endpoints of third parties (RFC 8414)',
+      document: authorizationServerMetadata(issuer),
+    },
+    {
+      url: '/.well-known/oauth-protected-resource',
+      operationId: 'getProtectedResourceMetadata',
+      summary: 'Describe this API to clients (RFC 9728)',
+      document: protectedResourceMetadata(issuer, audience),
+    },
+  ]
+  for (const { url, operationId, summary, document } of documents) {
+    app.get(
+      url,
+      {
+        config: { limit: 'public', cache: 'public, max-age=300', anyPage: true },
+        schema: { operationId, tags, summary, querystring: AnyQuery, response: { 200: Metadata } },
+      },
+      async () => document,
+    )
+  }
+
+  await app.register(async (endpoints) => {
+    await acceptForms(endpoints)
+    const consumes = ['application/x-www-form-urlencoded']
+    const security = [{ client: [] }, {}]
+    const refusals = ['invalid_request', 'invalid_client', 'too_many_attempts'] as const
+    endpoints.decorateRequest('client', null)
+    endpoints.addHook('preHandler', (request, reply) => authenticateClient(uses, request, reply))
+
+    endpoints.post(
+      PATHS.token,
+      {
+        config: { errors: 'oauth', limit: 'in_handler', anyPage: true },
+        schema: {
+          tags,
+          operationId: 'getToken',
+          summary: 'Get tokens (RFC 6749 §3.2)',
+          description: 'The client authenticates by `Authorization: Basic`, or in the body.',
+          consumes,
+          security,
+          body: TokenRequest,
+          response: { 200: Token },
+          problems: [
+            ...refusals,
+            'unauthorized_client',
+            'unsupported_grant_type',
+            'invalid_scope',
+            'invalid_target',
+          ],
+        },
+      },
+      async (request, reply) => {
+        const client = request.client as Client
+        await uses.limits.token(request, reply, `client:${client.id}`)
+        const parameters = request.body as Parameters
+        const { grant_type: grantType } = parameters
+        if (grantType === undefined)
+          throw new Problem('invalid_request', { detail: 'grant_type is missing.' })
+        const grant = GRANTS.find((each) => each.grantType === grantType)
+        if (!grant) throw new Problem('unsupported_grant_type')
+        if (!client.grantTypes.includes(grant.grantType)) {
+          const event = { type: 'client_token', outcome: 'failure', reason: 'unauthorized_client' } as const
+          uses.events.recordSoon({ ...event, clientId: client.id }, contextOf(request))
+          throw new Problem('unauthorized_client')
+        }
+        const answer = await grant.handle(uses, client, parameters, request)
+        return reply.header('pragma', 'no-cache').send(answer)
+      },
+    )
+
+    endpoints.post(
+      PATHS.introspection,
+      {
+        config: { errors: 'oauth', limit: 'in_handler', anyPage: true },
+        schema: {
+          tags,
+          operationId: 'introspectToken',
+          summary: 'Introspect a token (RFC 7662)',
+          description: 'Only the API that the token is aimed at learns what it allows.',
+          consumes,
+          security,
+          body: IntrospectionRequest,
+          response: { 200: Introspection },
+          problems: [...refusals, 'invalid_target'],
+        },
+      },
+      async (request, reply) => {
+        const client = request.client as Client
+        await uses.limits.introspect(request, reply, `client:${client.id}`)
+        return introspect(uses, client, request.body as Parameters)
+      },
+    )
+  })
+}
