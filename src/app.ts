@@ -18,6 +18,7 @@ import { closeWhileDraining } from './http/close-while-draining.ts'
 import { limitConnections, TIME_LIMITS } from './http/connection-limits.ts'
 import { createDeviceTokens } from './http/device-tokens.ts'
 import { createEarlyAnswers } from './http/early-answers.ts'
+import { forwardedHeader } from './http/forwarded-header.ts'
 import { input } from './http/input.ts'
 import { createLimits } from './http/limits.ts'
 import { openapi } from './http/openapi.ts'
@@ -34,6 +35,7 @@ import { createTokenResponse } from './http/token-response.ts'
 import { createTrustedOrigins, LOCAL_ORIGIN } from './http/trusted-origin.ts'
 import type { Clock } from './platform/clock.ts'
 import { createLog } from './platform/log.ts'
+import { createMetrics } from './platform/metrics.ts'
 import { createTrustHop } from './platform/trusted-proxies.ts'
 import { openServices } from './services.ts'
 import { readTexts } from './texts.ts'
@@ -62,9 +64,10 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const { clock, migrations = [], draining = () => false, extraRoutes, checkRequest } = options
   const { publicUrl, host, metricsPort, production } = config
   const allowedOrigins = [...config.allowedOrigins, ...(options.localOrigins ? [LOCAL_ORIGIN] : [])]
-  const log = createLog(config.logLevel, options.logTo)
+  const metrics = createMetrics()
+  const log = createLog({ level: config.logLevel, destination: options.logTo, metrics })
   const texts = await readTexts(config.texts)
-  const { services, start, stop } = await openServices(config, texts, clock, log)
+  const { services, start, stop } = await openServices(config, texts, clock, { log, metrics })
 
   const { compilersFactory, compileAll: compileSchemas } = createSchemaCompilers()
   const edges = { hsts: config.hsts, allowedOrigins, draining }
@@ -95,11 +98,12 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const trusts = createTrustHop(config.trustProxy)
   limitConnections(app.server, trusts)
   await app.register(clientAddress, { trusts })
-  await app.register(problemDetails)
+  await app.register(problemDetails, services.outages)
   await app.register(builtInPages, { brand: config.brand, texts: texts.pages })
   await app.register(securityHeaders, edges)
   if (checkRequest) app.addHook('onRequest', async (request) => checkRequest(request))
   await app.register(requestLog, { log })
+  await app.register(forwardedHeader, { log, trusts })
   await app.register(requestMetrics, services)
   await app.register(cors, {
     origin: allowedOrigins,

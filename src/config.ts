@@ -186,6 +186,9 @@ export function loadConfig(env: Environment): Config {
   if (config.refresh.idleTtl > config.refresh.absoluteTtl) {
     read.fault('REFRESH_IDLE_TTL must not exceed REFRESH_ABSOLUTE_TTL')
   }
+  if (production && publicUrl.startsWith('https://') && !env.TRUST_PROXY) {
+    read.fault('TRUST_PROXY is missing: the number of proxies in front of this server, or 0 for none')
+  }
   if (config.metricsPort === config.port) read.fault('METRICS_PORT must not be PORT')
   if (read.faults.length > 0) throw new ConfigError(read.faults)
   return Object.freeze(config)

@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace'
 import { environment, loadConfig } from './config.ts'
 import { explain } from './platform/explain.ts'
+import { surviveClosedOutput } from './platform/log-sink.ts'
 import { requireMigrations } from './platform/migrations.ts'
 import { FINISH_MS, type Server, serve } from './serve.ts'
 
@@ -9,6 +10,7 @@ const STOP_MS = 5_000
 
 /** Runs the server until a signal ends it. */
 async function main(): Promise<void> {
+  surviveClosedOutput()
   const config = loadConfig(environment())
   let server: Server | undefined
   // Before the start: the first process of a container ignores signals that it does not listen to.

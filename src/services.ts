@@ -18,8 +18,7 @@ import { openUsers, selectHashKinds } from './core/users/users.ts'
 import type { Services } from './core/uses.ts'
 import { runBackground } from './platform/background.ts'
 import type { Clock } from './platform/clock.ts'
-import type { Log } from './platform/log.ts'
-import { openPlatform } from './platform/platform.ts'
+import { openPlatform, type Platform } from './platform/platform.ts'
 import type { Texts } from './texts.ts'
 
 export interface OpenServices {
@@ -34,9 +33,9 @@ export async function openServices(
   config: Config,
   { letters }: Pick<Texts, 'letters'>,
   clock: Clock | undefined,
-  log: Log,
+  { log, metrics }: Pick<Platform, 'log' | 'metrics'>,
 ): Promise<OpenServices> {
-  const { platform, ...stores } = openPlatform(config, clock, log)
+  const { platform, ...stores } = openPlatform(config, clock, { log, metrics })
   const { appName, publicUrl, appUrl, brand, passkeys, accessToken, auditRetentionDays: auditDays } = config
   const { clients, background: ofClients } = openClients(platform)
   const users = openUsers(platform)

@@ -20,6 +20,7 @@ const PRODUCTION: Environment = {
   ...DEVELOPMENT,
   NODE_ENV: 'production',
   PUBLIC_URL: 'https://auth.example.com',
+  TRUST_PROXY: 'false',
   SMTP_URL: 'smtp://user:smtp-password@mail:587',
   MAIL_FROM: 'Auth <auth@example.com>',
 }
@@ -596,6 +597,14 @@ t.test('TRUST_PROXY=true would believe anybody, so production refuses it', async
   t.match(faultsOf({ ...PRODUCTION, TRUST_PROXY: 'true' }), [/^TRUST_PROXY=true would believe/])
   for (const value of ['false', '0', '1', '10.0.0.0/8'])
     t.doesNotThrow(() => loadConfig({ ...PRODUCTION, TRUST_PROXY: value }), value)
+})
+
+t.test('behind https in production, TRUST_PROXY has to say whether there is a proxy', async (t) => {
+  const { TRUST_PROXY: _, ...forgotten } = PRODUCTION
+  for (const env of [forgotten, { ...forgotten, TRUST_PROXY: '' }])
+    t.match(faultsOf(env), [/^TRUST_PROXY is missing: .*number of proxies.* 0 for none$/])
+  t.strictSame(faultsOf({ ...forgotten, PUBLIC_URL: 'http://localhost:8080' }), [], 'on this machine')
+  t.strictSame(faultsOf({ ...forgotten, NODE_ENV: 'development' }), [])
 })
 
 t.test('MAIL_FROM and MAIL_REPLY_TO hold one address each', async (t) => {

@@ -1,7 +1,7 @@
 import { help } from './commands.ts'
 import { findEnvironment } from './dev-environment.ts'
 import { EXIT } from './exit.ts'
-import { requireWritten, surviveClosedOutput } from './output.ts'
+import { outliveReader, requireWritten } from './output.ts'
 
 const groups: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
   clients: async () => (await import('./clients.ts')).clients,
@@ -13,7 +13,7 @@ const groups: Record<string, () => Promise<(args: readonly string[]) => Promise<
   users: async () => (await import('./users.ts')).users,
 }
 
-surviveClosedOutput()
+outliveReader()
 const [name = '', ...args] = process.argv.slice(2)
 const load = Object.hasOwn(groups, name) ? groups[name] : undefined
 const asked = [name, ...args].some((word) => word === '--help' || word === '-h')

@@ -1,15 +1,12 @@
+import { surviveClosedOutput } from '../platform/log-sink.ts'
+
 let failure: NodeJS.ErrnoException | undefined
 
-/**
- * Lets a command finish when nobody reads its output any more, as after `| head`: it must not stop halfway through a
- * change. Node has no such rule: it ends the process.
- */
-export function surviveClosedOutput(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      failure ??= error
-    })
-  }
+/** Lets a command finish when nobody reads its output any more, as after `| head`, and not stop halfway. */
+export function outliveReader(): void {
+  surviveClosedOutput((error) => {
+    failure ??= error
+  })
 }
 
 /** Whether output still arrives somewhere: a command that only lists may stop when it does not. */

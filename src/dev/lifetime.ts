@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { surviveClosedOutput } from '../platform/log-sink.ts'
 
 const PARENT_CHECK_INTERVAL = 500
 const CLOSE_TIMEOUT = 15_000
@@ -38,8 +39,7 @@ export function createLifetime(options: { followParent: boolean }): Lifetime {
   }
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end(0))
-  // The reader of our output may end before us.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  surviveClosedOutput()
   if (options.followParent) {
     const parents = parentage()
     setInterval(() => {

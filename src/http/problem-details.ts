@@ -23,13 +23,19 @@ const FASTIFY_CODES: Record<string, 'body_too_large' | 'unsupported_media_type' 
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'validation_failed',
 }
 
+export interface ProblemReport {
+  /** Counts a request that is refused for now. An outage would log one error for each of them. */
+  countRefused?(code: string, cause: unknown): void
+}
+
 /**
- * Answers every error as a problem document (RFC 9457) or, to a person's browser, as a page. Logs the causes that are
- * hidden from the client.
+ * Answers every error as a problem document (RFC 9457) or, to a person's browser, as a page. Logs our own faults, whose
+ * causes are hidden from the client.
  */
-export const problemDetails = fp(async (app: FastifyInstance) => {
+export const problemDetails = fp(async (app: FastifyInstance, { countRefused }: ProblemReport) => {
   app.setErrorHandler<FastifyError | Problem>((error, request, reply) => {
     const problem = logged(request, error)
+    if (problem.status === 503) countRefused?.(problem.code, problem.cause)
     const pages = wantsPage(request) ? request.routeOptions.config.problemPages : undefined
     if (pages) return sendOwnPage(request, reply, problem, pages)
     return sendProblem(request, reply, problem)
@@ -78,7 +84,7 @@ async function sendOwnPage(
 
 function logged(request: FastifyRequest, error: FastifyError | Problem): Problem {
   const problem = toProblem(error)
-  if (problem.status >= 500)
+  if (problem.status === 500)
     request.log.error({ err: problem.cause ?? error, code: problem.code }, 'request failed')
   return problem
 }
@@ -109,6 +115,7 @@ export function sendProblem(
   page?: PageContent,
 ): FastifyReply {
   const { status } = problem
+  request.problemCode = problem.code
   if (status === 429 || status === 503) reply.header('retry-after', String(problem.members.retryAfter ?? 1))
   if (request.routeOptions?.config?.errors === 'oauth') return sendOAuthError(request, reply, problem)
   if (isOfBearer(problem, request)) reply.header('www-authenticate', challenge(request))

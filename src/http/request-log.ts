@@ -1,20 +1,44 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Logger } from 'pino'
 import type { Principal } from '../core/principals/principals.ts'
+import type { ProblemCode } from '../core/problems/problems.ts'
+import { createPathNames } from './request-path.ts'
 
-/** Logs one line per request. It names the route, never the URL: a query may hold a mailed token. */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Called every few seconds by a machine: its requests are logged at the level `debug`. */
+    probe?: boolean
+  }
+  interface FastifyRequest {
+    /** The code of the problem that is the answer. */
+    problemCode?: ProblemCode
+    /** Who the request turned out to concern, if it has no principal, such as a sign-in. */
+    concerned?: { userId?: string; sessionId?: string; clientId?: string }
+  }
+}
+
+/**
+ * Logs one line per request. It names the route, never the URL: a query may hold a mailed token. Where there is no route
+ * it names the path, without what may be secret.
+ */
 export const requestLog = fp(async (app: FastifyInstance, { log }: { log: Logger }) => {
+  const pathName = createPathNames()
   app.addHook('onResponse', (request, reply, done) => {
-    if (!log.isLevelEnabled('info')) return done()
-    request.log.info(
+    const { url: route, config } = request.routeOptions
+    const level = config?.probe ? 'debug' : 'info'
+    if (!log.isLevelEnabled(level)) return done()
+    const isServed = route !== undefined && route !== '*'
+    request.log[level](
       {
         method: request.method,
-        route: request.routeOptions.url ?? 'unknown',
+        route: route ?? 'unknown',
+        ...(isServed ? {} : { path: pathName(request.url) }),
         status: reply.statusCode,
+        code: request.problemCode,
         ms: Math.round(reply.elapsedTime * 10) / 10,
         ip: request.ip,
-        ...whoIs(request.principal),
+        ...whoIs(request),
       },
       'request',
     )
@@ -22,10 +46,10 @@ export const requestLog = fp(async (app: FastifyInstance, { log }: { log: Logger
   })
 })
 
-function whoIs(principal: Principal | undefined): object {
-  if (!principal) return {}
-  if (principal.kind === 'api_key') return { key_id: principal.keyId }
-  if (principal.kind === 'client') return { client_id: principal.clientId }
-  const who = { user_id: principal.userId, session_id: principal.sessionId }
-  return principal.kind === 'delegated' ? { ...who, client_id: principal.clientId } : who
+function whoIs({ principal, concerned }: FastifyRequest): object {
+  const who: Partial<Principal> | undefined = principal ?? concerned
+  if (!who) return {}
+  if (principal?.kind === 'api_key') return { key_id: principal.keyId }
+  const { userId, sessionId, clientId } = who as NonNullable<FastifyRequest['concerned']>
+  return { user_id: userId, session_id: sessionId, client_id: clientId }
 }

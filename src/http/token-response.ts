@@ -18,6 +18,7 @@ export function createTokenResponse(
   clock: Clock,
 ): RespondWithTokens {
   return (reply, { claims, idleExpiresAt, absoluteExpiresAt, refreshToken }, transport) => {
+    reply.request.concerned = { userId: claims.sub, sessionId: claims.sid, clientId: claims.client_id }
     const expiresAt = Math.min(idleExpiresAt, absoluteExpiresAt)
     const { accessToken, expiresIn } = accessTokens.sign(claims, expiresAt)
     if (transport === 'cookie') cookies.refresh.set(reply, refreshToken, expiresAt, clock.now())

@@ -1,4 +1,6 @@
+import { faultOf } from './fault.ts'
 import type { Log } from './log.ts'
+import { isStoreUnavailable, StoreUnavailable } from './store-unavailable.ts'
 
 /** Something that runs beside the requests. */
 export interface Background {
@@ -22,10 +24,10 @@ export interface RepeatOptions {
   monitor: BackgroundMonitor
 }
 
-/** How a failure is logged. */
+/** How failures in a row are logged: the first, and then one a minute with their number. */
 export interface FailureLog {
   message: string
-  /** If set, only the first failure in a row is logged, and then the success that follows it. */
+  /** If set, the success that follows them is logged too. */
   recovered?: string
   level?: 'warn' | 'error'
   fields?: () => object
@@ -47,6 +49,10 @@ export interface Repeating extends Background {
   runNow(): Promise<void>
 }
 
+const TELL_AGAIN_MS = 60_000
+// Within this time the circuit breaker has noticed an outage, which then has lines of its own.
+const UNEXPLAINED_MS = 5_000
+
 /** Runs a task at intervals. A run that fails is logged and counted; the next run tries again. */
 export function repeat(options: RepeatOptions): Repeating {
   const { task, everyMs, jitter = 0, run, failure, monitor } = options
@@ -55,7 +61,10 @@ export function repeat(options: RepeatOptions): Repeating {
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> = Promise.resolve()
   let queued: Promise<void> | undefined
-  let failing = false
+  /** The failures in a row, when they began, and when they were last logged. */
+  let failures = 0
+  let failingSince = 0
+  let toldAt: number | undefined
 
   async function runOnce(): Promise<void> {
     clearTimeout(timer)
@@ -63,8 +72,9 @@ export function repeat(options: RepeatOptions): Repeating {
     const isLast = signal.aborted
     try {
       await run(signal)
-      if (failing && failure.recovered) monitor.log.info({}, failure.recovered)
-      failing = false
+      if (toldAt !== undefined && failure.recovered) monitor.log.info({ task }, failure.recovered)
+      failures = 0
+      toldAt = undefined
     } catch (error) {
       // What stopping interrupts has not failed.
       if (isLast || !signal.aborted) report(error)
@@ -75,10 +85,17 @@ export function repeat(options: RepeatOptions): Repeating {
   }
 
   function report(error: unknown): void {
-    const { message, recovered, level = 'warn', fields } = failure
+    const { message, level = 'warn', fields } = failure
+    const now = performance.now()
     monitor.metrics.countBackgroundFailure(task)
-    if (!failing || !recovered) monitor.log[level]({ ...fields?.(), reason: reasonOf(error) }, message)
-    failing = true
+    failures += 1
+    if (failures === 1) failingSince = now
+    if (error instanceof StoreUnavailable && error.isKnown) return
+    if (isStoreUnavailable(error) && now - failingSince < UNEXPLAINED_MS) return
+    if (toldAt !== undefined && now - toldAt < TELL_AGAIN_MS) return
+    toldAt = now
+    const again = failures > 1 ? { failures } : {}
+    monitor.log[level]({ ...fields?.(), task, ...again, reason: faultOf(error) }, message)
   }
 
   function runNow(): Promise<void> {
@@ -108,7 +125,7 @@ export function repeat(options: RepeatOptions): Repeating {
 
   return {
     get isFailing() {
-      return failing
+      return failures > 0
     },
     runNow,
     wake,
@@ -127,12 +144,6 @@ export function repeat(options: RepeatOptions): Repeating {
       await running
     },
   }
-}
-
-/** The message of a known error, else only its name: a database's message may quote the data that was written. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown'
-  return error.name === 'Error' || error.name === 'StoreUnavailable' ? error.message : error.name
 }
 
 /** Starts tasks one after the other and stops them together: a task that fails to stop does not hold up the others. */

@@ -1,15 +1,13 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { type BackgroundMonitor, repeat } from './background.ts'
+import type { Outages } from './outages.ts'
+import { StoreUnavailable } from './store-unavailable.ts'
 
-/** A store cannot be used; the cause says how that was detected. */
-export class StoreUnavailable extends Error {
-  /** The store's name. */
-  readonly store: string
-  constructor(store: string, cause?: unknown) {
-    super(`${store} is unavailable`, { cause })
-    this.name = 'StoreUnavailable'
-    this.store = store
-  }
+export { StoreUnavailable }
+
+/** Where outages are reported. */
+export interface StoreMonitor extends BackgroundMonitor {
+  outages: Pick<Outages, 'begin' | 'end'>
 }
 
 /** Checks by a heartbeat whether a store answers, so that no request waits for a store that does not. */
@@ -38,7 +36,7 @@ export interface CircuitBreakerOptions {
   onOpen?(cause: unknown): void
   /** Whether a failed command was refused by a store that is alive. By default none is. */
   isRefusal?(cause: unknown): boolean
-  monitor: BackgroundMonitor
+  monitor: StoreMonitor
   /** Milliseconds between two heartbeats. */
   everyMs?: number
   /** Milliseconds after which a silent store counts as unavailable. With `everyMs`, within a second. */
@@ -53,13 +51,13 @@ const LONGEST_HOLD_MS = 30_000
 
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
   const { name, probe, onOpen, isRefusal, monitor, everyMs = 200, timeoutMs = 700 } = options
-  const { log } = monitor
+  const { outages } = monitor
   const tasks: (() => Promise<void>)[] = []
   let closed = false
   let started = false
   let lastAnswer = Number.NEGATIVE_INFINITY
-  /** An outage was logged, and its end was not yet. */
-  let isReported = false
+  /** An outage was reported, and its end was not yet; undefined until the store has been tried. */
+  let isReported: boolean | undefined
   let closedAt = 0
   let holdMs = 0
   let heldUntil = 0
@@ -71,7 +69,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   }
 
   function report(cause: unknown): void {
-    if (!isReported) log.warn({ reason: reasonOf(cause) }, `${name} is unavailable`)
+    if (!isReported) outages.begin(name, cause)
     isReported = true
   }
 
@@ -86,9 +84,10 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
 
   /** After refusals an outage is over only once commands have not been refused for a while. */
   function reportEnd(): void {
-    if (!isReported || (holdMs > 0 && performance.now() - closedAt < LONGEST_HOLD_MS)) return
+    if (isReported === false) return
+    if (isReported && holdMs > 0 && performance.now() - closedAt < LONGEST_HOLD_MS) return
     isReported = false
-    log.info({}, `${name} is available again`)
+    outages.end(name)
   }
 
   async function beat(signal: AbortSignal): Promise<void> {
@@ -155,8 +154,6 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
 }
 
 class NoAnswer extends Error {}
-
-const reasonOf = (cause: unknown) => (cause instanceof Error ? cause.message || cause.name : String(cause))
 
 /** @throws {NoAnswer} after `ms` milliseconds, or when the breaker is stopped. */
 async function answered(task: Promise<unknown>, ms: number, stopped: AbortSignal): Promise<void> {

@@ -1,8 +1,9 @@
 import pg from 'pg'
-import { type Background, type BackgroundMonitor, reasonOf, repeat } from './background.ts'
-import { StoreUnavailable } from './circuit-breaker.ts'
+import { type Background, type BackgroundMonitor, repeat } from './background.ts'
+import { faultOf } from './fault.ts'
 import { Prisma } from './generated/client.ts'
 import type { GuardedPool } from './guarded-pool.ts'
+import { isStoreUnavailable, StoreUnavailable } from './store-unavailable.ts'
 
 /**
  * Asks the database, on behalf of background tasks, whether there is work for them. So an idle node runs one statement
@@ -26,8 +27,15 @@ export interface Question<Value> {
 
 const EVERY_MS = 500
 
-/** @param pool of one connection, so that a busy server does not keep revocations from being read. */
-export function createDatabasePoll(pool: GuardedPool, monitor: BackgroundMonitor): DatabasePoll {
+/**
+ * @param pool of one connection, so that a busy server does not keep revocations from being read.
+ * @param isDown whether the outage of Postgres is known already.
+ */
+export function createDatabasePoll(
+  pool: GuardedPool,
+  monitor: BackgroundMonitor,
+  isDown: () => boolean = () => false,
+): DatabasePoll {
   const questions: Question<never>[] = []
   const failing = new Set<string>()
 
@@ -59,9 +67,9 @@ export function createDatabasePoll(pool: GuardedPool, monitor: BackgroundMonitor
       } catch (error) {
         if (!(error instanceof pg.DatabaseError)) throw error
         monitor.metrics.countBackgroundFailure(task)
-        if (!failing.has(task)) {
+        if (!failing.has(task) && !isStoreUnavailable(error)) {
           const message = 'Postgres refuses the question of a background task'
-          monitor.log.error({ task, reason: reasonOf(error) }, message)
+          monitor.log.error({ task, reason: faultOf(error) }, message)
         }
         failing.add(task)
       }
@@ -76,6 +84,7 @@ export function createDatabasePoll(pool: GuardedPool, monitor: BackgroundMonitor
         await askAll(questions)
         failing.clear()
       } catch (error) {
+        if (isDown()) throw new StoreUnavailable('postgres')
         if (!(error instanceof pg.DatabaseError)) throw error
         await askEach()
       }

@@ -1,12 +1,13 @@
 import { hash } from 'node:crypto'
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
-import type { BackgroundMonitor } from './background.ts'
-import { type CircuitBreaker, createCircuitBreaker, StoreUnavailable } from './circuit-breaker.ts'
+import { type CircuitBreaker, createCircuitBreaker, type StoreMonitor } from './circuit-breaker.ts'
 import { createDatabasePoll, type DatabasePoll } from './database-poll.ts'
 import { clientWith, QUERY_MS, readConnection, servingSettingsOf } from './database-session.ts'
 import { type Prisma, PrismaClient } from './generated/client.ts'
 import { GuardedPool, probeWritable, ReadOnly, type TimedClient } from './guarded-pool.ts'
+
+export { isStoreUnavailable } from './store-unavailable.ts'
 
 export type Database = PrismaClient
 /** What a use case needs of a database: the client, or a transaction. */
@@ -23,7 +24,7 @@ export interface DatabaseOptions {
   /** Connections this process may hold. */
   poolSize?: number
   /** Where outages are reported. By default they are not. */
-  monitor?: BackgroundMonitor
+  monitor?: StoreMonitor
 }
 
 export interface OpenDatabase {
@@ -94,7 +95,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   pool.on('connect', (client) => {
     ;(client as unknown as TimedClient).onFailure = recordAnswer
   })
-  const poll = createDatabasePoll(polling, monitor)
+  const poll = createDatabasePoll(polling, monitor, isOpen)
   const db = new PrismaClient({ adapter: adapterOf(pool) })
   return {
     db,
@@ -162,9 +163,10 @@ class PreparedQuery extends pg.Query {
 // `pg` formats times in the local zone, part by part.
 const toText = (value: unknown) => (value instanceof Date ? value.toISOString() : value)
 
-const SILENT: BackgroundMonitor = {
+const SILENT: StoreMonitor = {
   log: { info() {}, warn() {}, error() {} },
   metrics: { countBackgroundFailure() {} },
+  outages: { begin() {}, end() {} },
 }
 
 /** Rejects unless the database answers. */
@@ -172,19 +174,6 @@ export async function pingDatabase(db: Database): Promise<void> {
   await db.$queryRaw`SELECT 1`
 }
 
-// Prisma's codes for a server that is unreachable, closing, too busy or too slow, and for a deadlock.
-const UNAVAILABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034'])
-// Node's codes for a connection that cannot be opened or was lost.
-const NETWORK_CODES = /^E(CONN|PIPE|TIMEDOUT|HOST|NET|NOTFOUND|AI_AGAIN)/
-const UNAVAILABLE_KINDS = new Set([
-  'DatabaseNotReachable',
-  'ConnectionClosed',
-  'SocketTimeout',
-  'TooManyConnections',
-])
-// The server is shutting down or starting up, only reads, lacks connections, memory or space, or timed out (Postgres,
-// appendix A).
-const UNAVAILABLE_STATES = /^(08|57P0|57014|53|58|25006|55P03|25P03|40)/
 // It answers, and cannot serve.
 const READ_ONLY = '25006'
 const REFUSING_STATES = /^(25006|53[0-2]00|58030)$/
@@ -192,39 +181,11 @@ const REFUSING_STATES = /^(25006|53[0-2]00|58030)$/
 const stateOf = (cause: unknown) =>
   cause instanceof ReadOnly ? READ_ONLY : cause instanceof pg.DatabaseError ? cause.code : undefined
 const isRefusal = (cause: unknown) => REFUSING_STATES.test(stateOf(cause) ?? '')
-const UNAVAILABLE_MESSAGES =
-  /^(Query read timeout|Connection terminated|timeout exceeded when trying to connect|terminating connection)|not queryable$/
-
-/** Whether an error means that a store is unavailable or timed out, not that a query is wrong. */
-export function isStoreUnavailable(error: unknown): boolean {
-  if (error instanceof StoreUnavailable) return true
-  if (!(error instanceof Error)) return false
-  const { code, meta } = error as { code?: string; meta?: { driverAdapterError?: Error } }
-  if (code !== undefined && (UNAVAILABLE_CODES.has(code) || NETWORK_CODES.test(code))) return true
-  if (error instanceof pg.DatabaseError) return UNAVAILABLE_STATES.test(code ?? '')
-  // The start and the end of a transaction throw the adapter's error directly.
-  const {
-    kind = '',
-    code: state,
-    originalCode,
-  } = ((meta?.driverAdapterError ?? error).cause ?? {}) as AdapterCause
-  return (
-    UNAVAILABLE_KINDS.has(kind) ||
-    UNAVAILABLE_STATES.test(originalCode ?? state ?? '') ||
-    UNAVAILABLE_MESSAGES.test(error.message)
-  )
-}
 
 /** Whether Postgres refuses a value, or a row that another one excludes (SQLSTATE classes 22 and 23). */
 export function isRefusedByDatabase(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code, meta } = error as { code?: string; meta?: { driverAdapterError?: Error } }
-  const { originalCode = '' } = (meta?.driverAdapterError?.cause ?? {}) as AdapterCause
+  const { originalCode = '' } = (meta?.driverAdapterError?.cause ?? {}) as { originalCode?: string }
   return code === 'P2002' || code === 'P2020' || /^2[23]/.test(originalCode)
-}
-
-interface AdapterCause {
-  kind?: string
-  code?: string
-  originalCode?: string
 }

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { StoreUnavailable } from './circuit-breaker.ts'
+import { StoreUnavailable } from './store-unavailable.ts'
 import { withTimeout } from './timeout.ts'
 
 /** A pool that can drop its connections, and refuses at once while the server is known to be unavailable. */

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
+import { openLogSink } from './log-sink.ts'
 
 /** What a module needs of a log: structured fields, then a sentence. */
 export interface Log {
@@ -28,8 +29,18 @@ const SECRET = new Set([
 ])
 const MAX_DEPTH = 6
 
+export interface LogOptions {
+  level: string
+  /** Standard output by default. */
+  destination?: DestinationStream | undefined
+  /** Counts the lines that standard output does not take. */
+  metrics: { countDropped(queue: string): void }
+}
+
+const STANDARD_OUTPUT = 1
+
 /** Structured logs, one JSON line each, without secrets. */
-export function createLog(level: string, destination?: DestinationStream): Logger {
+export function createLog({ level, destination, metrics }: LogOptions): Logger {
   const options = {
     level,
     serializers: {
@@ -47,7 +58,14 @@ export function createLog(level: string, destination?: DestinationStream): Logge
       bindings: (fields: Record<string, unknown>) => redacted(fields) as Record<string, unknown>,
     },
   }
-  return destination ? pino(options, destination) : pino(options)
+  const sink = () =>
+    openLogSink({
+      fd: STANDARD_OUTPUT,
+      dropped: () => metrics.countDropped('log'),
+      recovered: (lost) => log.error({ event: 'log_lines_lost', lost }, 'the log can be written again'),
+    })
+  const log: Logger = pino(options, destination ?? sink())
+  return log
 }
 
 // pino's redaction with wildcards costs ten times the log line, and reaches only the depths it names.

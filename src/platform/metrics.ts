@@ -16,6 +16,13 @@ export interface Metrics {
   countMarkedAddress(reason: string): void
   countWebhook(result: string): void
   countBackgroundFailure(task: string): void
+  /** Counts the verdict on an authentic refresh token, and the store that gave it. */
+  countRefresh(store: string, verdict: string): void
+  /** Counts a session that Redis did not have and that was read from Postgres. */
+  countColdFamily(): void
+  /** Reads at each scrape the age of the oldest unsent message, in seconds; undefined if it is not known. */
+  observeOutboxAge(read: () => Promise<number | undefined>): void
+  setStoreAvailable(store: string, isAvailable: boolean): void
   /** Counts an item that a full queue rejected. */
   countDropped(queue: string): void
   /** `scheme` is the algorithm, such as `argon2id` or `bcrypt`. */
@@ -84,9 +91,26 @@ export function createMetrics(): Metrics {
     labelNames: ['task'],
     registers,
   })
+  const refreshes = new Counter({
+    name: 'ratchet_refreshes_total',
+    help: 'Verdicts on authentic refresh tokens, by the store that gave them',
+    labelNames: ['store', 'verdict'],
+    registers,
+  })
+  const coldFamilies = new Counter({
+    name: 'ratchet_cold_families_total',
+    help: 'Sessions that Redis did not have and that were read from Postgres',
+    registers,
+  })
+  const stores = new Gauge({
+    name: 'ratchet_store_available',
+    help: '1 while the store can be used, 0 during an outage',
+    labelNames: ['store'],
+    registers,
+  })
   const dropped = new Counter({
     name: 'ratchet_dropped_total',
-    help: 'Items lost because a queue was full',
+    help: 'Items lost because a queue was full; of the log, lines that could not be written',
     labelNames: ['queue'],
     registers,
   })
@@ -118,6 +142,21 @@ export function createMetrics(): Metrics {
     countMarkedAddress: (reason) => marked.inc({ reason }),
     countWebhook: (result) => webhooks.inc({ result }),
     countBackgroundFailure: (task) => backgroundFailures.inc({ task }),
+    countRefresh: (store, verdict) => refreshes.inc({ store, verdict }),
+    countColdFamily: () => coldFamilies.inc(),
+    observeOutboxAge(read) {
+      new Gauge({
+        name: 'ratchet_outbox_oldest_seconds',
+        help: 'Age of the oldest message that waits to be sent; 0 if none does, missing if Postgres does not say',
+        registers,
+        async collect() {
+          const age = await read()
+          if (age === undefined) this.remove()
+          else this.set(age)
+        },
+      })
+    },
+    setStoreAvailable: (store, isAvailable) => stores.set({ store }, isAvailable ? 1 : 0),
     countDropped: (queue) => dropped.inc({ queue }),
     countPasswordHash: (scheme) => hashes.inc({ scheme }),
     observePasswordQueue(queued) {

@@ -3,8 +3,15 @@ import { type Clock, createHeldClock, systemClock } from './clock.ts'
 import { type Database, openDatabase, type Query } from './database.ts'
 import type { DatabasePoll } from './database-poll.ts'
 import type { Log } from './log.ts'
-import { createMetrics, type Metrics } from './metrics.ts'
-import { firstContact, openRedis, type RedisClient, type RedisConnection } from './redis.ts'
+import type { Metrics } from './metrics.ts'
+import { createOutages, type Outages } from './outages.ts'
+import {
+  type ConnectionReport,
+  firstContact,
+  openRedis,
+  type RedisClient,
+  type RedisConnection,
+} from './redis.ts'
 import { createRedisBreaker, type RedisBreaker } from './redis-breaker.ts'
 import type { RedisServers } from './redis-url.ts'
 import { createRetryQueue, type RetryQueue } from './retry-queue.ts'
@@ -25,6 +32,7 @@ export interface Platform {
   redis: RedisClient
   redisBreaker: RedisBreaker
   retryQueue: RetryQueue
+  outages: Outages
   /** Opens another connection to Redis, for a reader that blocks. */
   connectRedis(): RedisConnection
 }
@@ -50,15 +58,29 @@ export interface OpenPlatform {
   stop(): Promise<void>
 }
 
+const SILENT: ConnectionReport = { warn() {}, explain() {} }
+
 /**
  * Connects to the stores; nothing runs before `start`.
  * @param clock by default this machine's, held to Postgres's.
  */
-export function openPlatform(options: PlatformOptions, clock: Clock | undefined, log: Log): OpenPlatform {
-  const metrics = createMetrics()
-  const monitor = { log, metrics }
+export function openPlatform(
+  options: PlatformOptions,
+  clock: Clock | undefined,
+  { log, metrics }: Pick<Platform, 'log' | 'metrics'>,
+): OpenPlatform {
+  const outages = createOutages({ log, metrics })
+  const monitor = { log, metrics, outages }
   const { close, ...database } = openDatabase({ url: options.databaseUrl, monitor })
-  const connection = openRedis(options.redis, log, options.redisCa)
+  // Of a cluster, one server can be unavailable by itself.
+  const isCluster = options.redis.kind === 'cluster'
+  const report: ConnectionReport = {
+    warn(fields, message) {
+      if (isCluster) log.warn(fields, message)
+    },
+    explain: (cause) => outages.explain('redis', cause),
+  }
+  const connection = openRedis(options.redis, report, options.redisCa)
   const { redis } = connection
   const redisBreaker = createRedisBreaker(redis, monitor, options.redisIncarnation)
   const retryQueue = createRetryQueue(monitor)
@@ -73,8 +95,9 @@ export function openPlatform(options: PlatformOptions, clock: Clock | undefined,
       redis,
       redisBreaker,
       retryQueue,
+      outages,
       // Both connections fail together; logging one is enough.
-      connectRedis: () => openRedis(options.redis, { warn() {} }, options.redisCa),
+      connectRedis: () => openRedis(options.redis, SILENT, options.redisCa),
     },
     async start() {
       await firstContact(redis)
@@ -86,6 +109,7 @@ export function openPlatform(options: PlatformOptions, clock: Clock | undefined,
       await redisBreaker.stop()
       connection.close()
       await close()
+      outages.stop()
     },
   }
 }

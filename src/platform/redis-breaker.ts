@@ -1,6 +1,5 @@
 import { Cluster } from 'ioredis'
-import type { BackgroundMonitor } from './background.ts'
-import { type CircuitBreaker, createCircuitBreaker } from './circuit-breaker.ts'
+import { type CircuitBreaker, createCircuitBreaker, type StoreMonitor } from './circuit-breaker.ts'
 import { INCARNATION } from './incarnation.lua.ts'
 import { COMMAND_MS, type RedisClient } from './redis.ts'
 
@@ -21,7 +20,7 @@ const RECONNECT_MS = 1_000
 /** @param incarnation replaces the replication id of a server that has none. */
 export function createRedisBreaker(
   redis: RedisClient,
-  monitor: BackgroundMonitor,
+  monitor: StoreMonitor,
   incarnation?: string,
 ): RedisBreaker {
   const keys = redis instanceof Cluster ? HEARTBEAT_KEYS : HEARTBEAT_KEYS.slice(0, 1)

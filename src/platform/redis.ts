@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
+import { faultOf } from './fault.ts'
 import type { Log } from './log.ts'
 import type { RedisServers } from './redis-url.ts'
 
@@ -12,7 +13,10 @@ export interface RedisConnection {
   close(): void
 }
 
-type Warn = Pick<Log, 'warn'>
+export interface ConnectionReport extends Pick<Log, 'warn'> {
+  /** Called with each reason why there is no connection. */
+  explain(cause: Error): void
+}
 
 const retry = (times: number) => Math.min(times * 50, 1_000)
 
@@ -46,7 +50,7 @@ const ONE_SERVER = {
  * A client that fails fast. A command that failed may have run; whether to repeat it is up to the caller.
  * `ca` is the PEM of the authorities to trust instead of the public ones; certificates are always verified.
  */
-export function openRedis(servers: RedisServers, log: Warn, ca?: string): RedisConnection {
+export function openRedis(servers: RedisServers, log: ConnectionReport, ca?: string): RedisConnection {
   const { username, password, db, masterName, sentinelPassword } = servers
   const nodes = servers.nodes.map((node) => ({ ...node }))
   const tls = servers.tls ? { rejectUnauthorized: true, ...(ca ? { ca } : {}) } : undefined
@@ -86,7 +90,7 @@ export function openRedis(servers: RedisServers, log: Warn, ca?: string): RedisC
 const addressOf = ({ host, port }: { host?: string | undefined; port?: number | undefined }) =>
   `${host}:${port}`
 
-function supervise(redis: Redis, name: string, log: Warn): RedisConnection {
+function supervise(redis: Redis, name: string, log: ConnectionReport): RedisConnection {
   prepareSockets(redis)
   const outages = createOutages(log)
   redis.on('error', (error: Error) => outages.begin(name, error))
@@ -111,7 +115,7 @@ type NodeOptions = NonNullable<NonNullable<ConstructorParameters<typeof Cluster>
 function openCluster(
   nodes: { host: string; port: number }[],
   redisOptions: NodeOptions,
-  log: Warn,
+  log: ConnectionReport,
 ): RedisConnection {
   const cluster = new Cluster(nodes, {
     redisOptions,
@@ -172,14 +176,15 @@ function batchWrites(socket: Socket): void {
 const warm = (node: Redis) => void node.ping().catch(() => {})
 
 /** Logs once when a server becomes unavailable, not at every attempt to reach it. */
-function createOutages(log: Warn) {
+function createOutages({ warn, explain }: ConnectionReport) {
   const unavailable = new Set<string>()
   return {
     begin(server: string, error: Error) {
-      if (!unavailable.has(server)) {
-        log.warn({ server, reason: error.message }, 'a Redis server is unavailable')
-      }
+      explain(error)
+      if (unavailable.has(server)) return
       unavailable.add(server)
+      const event = 'redis_server_unavailable'
+      warn({ event, server, reason: faultOf(error) }, 'a Redis server is unavailable')
     },
     end: (server: string) => void unavailable.delete(server),
   }

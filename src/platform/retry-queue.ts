@@ -1,4 +1,5 @@
-import { type Background, type BackgroundMonitor, reasonOf, repeat } from './background.ts'
+import { type Background, type BackgroundMonitor, repeat } from './background.ts'
+import { faultOf } from './fault.ts'
 
 /** Tasks that must be done but cannot be done now: each is retried every second until it succeeds. */
 export interface RetryQueue extends Background {
@@ -55,7 +56,7 @@ export function createRetryQueue(options: RetryQueueOptions): RetryQueue {
     async stop() {
       await loop.stop()
       await tryAll().catch((error: unknown) =>
-        log.error({ reason: reasonOf(error), waiting: tasks.size }, 'some tasks were never done'),
+        log.error({ reason: faultOf(error), waiting: tasks.size }, 'some tasks were never done'),
       )
       tasks.clear()
     },

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { type RepeatOptions, repeat } from '../../src/platform/background.ts'
+import { StoreUnavailable } from '../../src/platform/store-unavailable.ts'
 import { deferred } from '../support/deferred.ts'
 import { becomes, eventually } from '../support/eventually.ts'
 import { recordingMonitor } from '../support/recording-monitor.ts'
@@ -138,10 +139,10 @@ t.test('a failing run is logged, counted and tried again', async (t) => {
   t.strictSame(failures, ['a_task', 'a_task'])
   const line = (reason: string) => ({
     level: 'error',
-    fields: { table: 'users', reason },
+    fields: { table: 'users', task: 'a_task', reason },
     message: 'the task failed',
   })
-  t.strictSame(lines, [line('failure 1'), line('failure 2')])
+  t.strictSame(lines, [line('failure 1')], 'failures in a row are one line a minute')
 })
 
 t.test('the caller of a run gets its failure', async (t) => {
@@ -163,7 +164,7 @@ t.test('if an error message may quote stored data, only the name of the error is
   })
   await t.rejects(task.runNow())
   await task.stop()
-  t.strictSame(lines[0]?.fields, { reason: 'PrismaClientKnownRequestError' })
+  t.strictSame(lines[0]?.fields, { task: 'a_task', reason: 'PrismaClientKnownRequestError' })
 })
 
 t.test('with a recovery message, only the first failure in a row and the recovery are logged', async (t) => {
@@ -179,12 +180,33 @@ t.test('with a recovery message, only the first failure in a row and the recover
   for (const fits of outcomes) await (fits ? task.runNow() : t.rejects(task.runNow()))
   await task.stop()
   t.strictSame(lines, [
-    { level: 'warn', fields: { reason: 'run 2' }, message: 'it is gone' },
-    { level: 'info', fields: {}, message: 'it is back' },
-    { level: 'warn', fields: { reason: 'run 7' }, message: 'it is gone' },
+    { level: 'warn', fields: { task: 'a_task', reason: 'run 2' }, message: 'it is gone' },
+    { level: 'info', fields: { task: 'a_task' }, message: 'it is back' },
+    { level: 'warn', fields: { task: 'a_task', reason: 'run 7' }, message: 'it is gone' },
   ])
   t.equal(failures.length, 4, 'each is counted')
 })
+
+t.test(
+  'failures because a store is unavailable are counted, and left to the lines of its outage',
+  async (t) => {
+    const reset = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
+    const causes = [reset, new StoreUnavailable('postgres'), new StoreUnavailable('redis', reset)]
+    let runs = 0
+    const { task, lines, failures } = repeating({
+      failure: { message: 'it is gone', recovered: 'it is back' },
+      async run() {
+        const cause = causes[runs++]
+        if (cause) throw cause
+      },
+    })
+    for (const cause of causes) await t.rejects(task.runNow(), cause)
+    await task.runNow()
+    await task.stop()
+    t.equal(failures.length, 3)
+    t.strictSame(lines, [])
+  },
+)
 
 t.test('nothing runs after stop', async (t) => {
   let runs = 0

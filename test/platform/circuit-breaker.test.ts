@@ -67,7 +67,11 @@ t.test('it opens on a failed command, and says which store is unavailable and wh
   t.equal(breaker.isOpen, true)
   t.strictSame(opened, [cause])
   t.strictSame(lines, [
-    { level: 'warn', fields: { reason: 'connection reset' }, message: 'store is unavailable' },
+    {
+      level: 'error',
+      fields: { event: 'store_unavailable', store: 'store', reason: 'connection reset', advice: undefined },
+      message: 'store is unavailable',
+    },
   ])
 })
 

@@ -32,7 +32,7 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
     t.equal((await server.call('GET', '/me', { bearer: access_token })).status, 200)
     t.equal((await server.call('GET', '/readyz')).body.status, 'degraded')
     t.equal((await refresh(server, refresh_token)).status, 200, 'the ledger rotates')
-    const lines = server.logs.filter((line) => line.includes('a Redis server is unavailable'))
+    const lines = server.logs.filter((line) => line.includes('redis is unavailable'))
     t.equal(lines.length, 1)
     t.match(JSON.parse(lines[0] as string).reason, reason)
     t.notMatch(server.logs.join(''), PASSWORD)
@@ -56,12 +56,12 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
     const elsewhere = await startRedisServer(t, { tls: misnamed })
     const right = url('ratchet', PASSWORD)
     const cases: [name: string, env: Record<string, string>, reason: RegExp][] = [
-      ['another authority', { REDIS_URL: right, REDIS_CA: others.caFile }, /certificate/],
-      ['the public authorities', { REDIS_URL: right }, /certificate/],
+      ['another authority', { REDIS_URL: right, REDIS_CA: others.caFile }, /CERT|SIGNATURE/],
+      ['the public authorities', { REDIS_URL: right }, /CERT|SIGNATURE/],
       [
         'a certificate for another name',
         { REDIS_URL: url('', PASSWORD, elsewhere.port), REDIS_CA: misnamed.caFile },
-        /does not match certificate/,
+        /ALTNAME/,
       ],
       ['TLS to a plain port', { REDIS_URL: url('', PASSWORD, plain.port), REDIS_CA }, /ETIMEDOUT|closed/],
       [

@@ -32,7 +32,7 @@ t.test('a task is retried until it succeeds, and not again', async (t) => {
   t.equal(failures.length, 5, 'each failed round is counted')
   t.strictSame(lines[0], {
     level: 'warn',
-    fields: { waiting: 1, reason: 'not yet' },
+    fields: { waiting: 1, task: 'retry_queue', reason: 'not yet' },
     message: 'some tasks failed and will be tried again',
   })
   t.equal(lines.filter(({ message }) => message === 'all tasks are done').length, 2)

@@ -27,6 +27,8 @@ export interface RequestContext {
   requestId: string
   /** The header `Accept-Language`. */
   acceptLanguage?: string | undefined
+  /** Called with whom an event of this request concerns. */
+  concerns?(who: { userId?: string | null | undefined; sessionId?: string | undefined }): void
 }
 
 /** What happened to which user. It never holds a secret. */
@@ -89,6 +91,7 @@ export function openEvents(
   let pending: { row: Row; familyHash: string | undefined }[] = []
 
   function toRow(event: AuditEvent, context: RequestContext): Row {
+    context.concerns?.(event)
     return {
       id: uuidv7(),
       at: clock.now(),

@@ -7,12 +7,18 @@ import type { Users } from '../users/users.ts'
 import { LOCK_MS } from './counters.ts'
 import type { LockNotice, TriggeredLock } from './guess.ts'
 
-export interface LockNoticeDeps extends UsesPlatform<'transact' | 'retryQueue' | 'clock'> {
+export interface LockNoticeDeps extends UsesPlatform<'log' | 'transact' | 'retryQueue' | 'clock'> {
   users: Pick<Users, 'lock'>
   oneTimeTokens: OneTimeTokens
   mail: Mail
   events: Events
   links: Pick<Links, 'unlock' | 'forgotPassword'>
+}
+
+const ADVICE: Record<TriggeredLock['locked'], string> = {
+  here: 'nothing to do: it ends after ten minutes, and the owner can end it by mail; many from one address are an attack',
+  everywhere:
+    'devices that the account does not know stay locked out until the owner presses the mailed link',
 }
 
 /**
@@ -21,7 +27,7 @@ export interface LockNoticeDeps extends UsesPlatform<'transact' | 'retryQueue' |
  * the earlier link may be about to expire. What cannot be written now is written later.
  */
 export function createLockNotice(deps: LockNoticeDeps): LockNotice {
-  const { transact, users, oneTimeTokens, mail, events, clock, retryQueue, links } = deps
+  const { log, transact, users, oneTimeTokens, mail, events, clock, retryQueue, links } = deps
 
   function write(userId: string, { what, locked }: TriggeredLock, context: RequestContext): Promise<void> {
     return transact(async (tx) => {
@@ -54,6 +60,10 @@ export function createLockNotice(deps: LockNoticeDeps): LockNotice {
 
   return {
     async notify(userId, lock, context) {
+      const { what, locked } = lock
+      const { ip, requestId } = context
+      const fields = { user_id: userId, what, locked, ip, request_id: requestId, advice: ADVICE[locked] }
+      log.warn({ event: 'account_locked', ...fields }, 'an account is locked after wrong guesses')
       try {
         await write(userId, lock, context)
       } catch (error) {

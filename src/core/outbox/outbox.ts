@@ -5,7 +5,7 @@ import { createDeliverKind, type DeliverKind } from './deliver-kind.ts'
 import { enqueue } from './enqueue.ts'
 import { giveUpExpired, hasExpired } from './expire.ts'
 import type { MessageKind, NewMessage } from './message-kind.ts'
-import { hasDue } from './rows.ts'
+import { hasDue, oldestAge } from './rows.ts'
 
 export { listMessages } from './history.ts'
 export { liftHold } from './holds.ts'
@@ -40,7 +40,7 @@ const EXPIRED_BATCH = 100
  * when the poll finds a message that is due.
  */
 export function openOutbox(deps: OutboxDeps): Outbox {
-  const { db, poll, clock } = deps
+  const { db, poll, clock, metrics } = deps
   const kinds = new Map<string, MessageKind>()
   const deliveries = new Map<string, DeliverKind>()
   const timers = new Map<string, NodeJS.Timeout>()
@@ -70,6 +70,8 @@ export function openOutbox(deps: OutboxDeps): Outbox {
       count = expired.length
     }
   }
+
+  metrics.observeOutboxAge(() => oldestAge(db, clock.now()))
 
   const failure = {
     message: 'the outbox cannot be read',

@@ -1,5 +1,6 @@
 import type { Database } from '../../platform/database.ts'
 import { Prisma } from '../../platform/generated/client.ts'
+import { withTimeout } from '../../platform/timeout.ts'
 
 /** A message whose lease this worker holds. */
 export interface ClaimedMessage {
@@ -37,6 +38,19 @@ export const hasDue = (kinds: readonly string[], now: number) => Prisma.sql`EXIS
     WHEN EXISTS (SELECT FROM outbox_holds WHERE kind = asked.name AND held_until > ${timestamp(now)}) THEN FALSE
     ELSE EXISTS (SELECT FROM outbox_messages WHERE ${isDue(now)} AND kind = asked.name)
   END)`
+
+const AGE_MS = 1_000
+const AGE_ROWS = 1_000
+
+/** Seconds since the oldest of the next messages was queued: not of all, of which there may be millions. */
+export async function oldestAge(db: Database, now: number): Promise<number | undefined> {
+  const asked = db.$queryRaw<{ age: number | null }[]>`
+    SELECT extract(epoch FROM ${timestamp(now)} - min(created_at))::float8 AS age FROM (
+      SELECT created_at FROM outbox_messages WHERE ${IS_WAITING} ORDER BY next_attempt_at LIMIT ${AGE_ROWS}
+    ) AS next`
+  const rows = await withTimeout(AGE_MS, asked, 'timed out').catch(() => undefined)
+  return rows && Math.max(0, rows[0]?.age ?? 0)
+}
 
 /**
  * Claims up to `limit` due messages of a kind, longest due first, by postponing them for the length of a lease. If a

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Background, repeat } from '../../platform/background.ts'
+import { faultOf } from '../../platform/fault.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
+import { StoreUnavailable } from '../../platform/store-unavailable.ts'
 import { SESSION_RETENTION } from '../sessions/sessions.ts'
 
 /** Deletes old rows every hour, on one node at a time and slowly, so that requests do not notice it. */
@@ -90,11 +92,9 @@ export function createRetention(deps: RetentionDeps): Retention {
           if (count === BATCH) await pause(PAUSE * (performance.now() - began), signal)
         }
       } catch (error) {
+        if (error instanceof StoreUnavailable) throw error
         metrics.countBackgroundFailure('retention')
-        log.warn(
-          { table: rule.table, reason: (error as Error).name },
-          'old rows could not be deleted this time',
-        )
+        log.warn({ table: rule.table, reason: faultOf(error) }, 'old rows could not be deleted this time')
       }
     }
     if (deleted > 0) log.info({ deleted }, 'old rows were deleted')

@@ -1,4 +1,5 @@
 import type { Background } from '../../platform/background.ts'
+import { faultOf } from '../../platform/fault.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 
 /**
@@ -70,7 +71,7 @@ export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log'>): 
       stopped = false
       if (secrets.derive('totp').length === 1) return
       running = renew().catch((error: Error) =>
-        log.warn({ reason: error.message }, 'the encrypted rows could not be renewed'),
+        log.warn({ reason: faultOf(error) }, 'the encrypted rows could not be renewed'),
       )
     },
     async stop() {

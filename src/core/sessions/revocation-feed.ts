@@ -2,6 +2,7 @@ import { type Background, repeat } from '../../platform/background.ts'
 import { INCARNATION } from '../../platform/incarnation.lua.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { RedisConnection } from '../../platform/redis.ts'
+import { isStoreUnavailable, StoreUnavailable } from '../../platform/store-unavailable.ts'
 import { Problem } from '../problems/problems.ts'
 import { endedWithin, readEnded } from './ledger.ts'
 import type { RevokedTokens } from './revoked-tokens.ts'
@@ -25,7 +26,8 @@ export interface RevocationFeed extends Background {
   start(): Promise<void>
 }
 
-export interface RevocationFeedDeps extends UsesPlatform<'db' | 'poll' | 'redis' | 'log' | 'metrics'> {
+export interface RevocationFeedDeps
+  extends UsesPlatform<'db' | 'poll' | 'redis' | 'redisBreaker' | 'log' | 'metrics'> {
   /** A separate connection, because reading blocks it. */
   reader: RedisConnection
   revoked: Pick<RevokedTokens, 'addSession'>
@@ -108,7 +110,8 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
         interrupted = false
       } catch (error) {
         interrupted = true
-        throw error
+        if (deps.redisBreaker.isOpen) throw new StoreUnavailable('redis')
+        throw isStoreUnavailable(error) ? error : new StoreUnavailable('redis', error)
       }
     },
     failure: {

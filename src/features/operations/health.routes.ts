@@ -34,6 +34,7 @@ export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Prom
   app.get(
     '/healthz',
     {
+      config: { probe: true },
       schema: {
         operationId: 'checkLiveness',
         tags,
@@ -50,7 +51,7 @@ export async function healthRoutes(app: FastifyInstance, uses: HealthUses): Prom
   app.get(
     '/readyz',
     {
-      config: { limit: 'public' },
+      config: { limit: 'public', probe: true },
       schema: {
         operationId: 'checkReadiness',
         tags,

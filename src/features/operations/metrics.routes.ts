@@ -45,10 +45,13 @@ export async function metricsRoutes(
 
 function serveMetrics(app: FastifyInstance, metrics: MetricsUses['metrics']): void {
   const querystring = Type.Object({}, { additionalProperties: true })
-  app.get('/metrics', { schema: { hide: true, querystring } }, async (_request, reply) =>
-    reply
-      .header('cache-control', 'no-store')
-      .type(metrics.contentType)
-      .send(await metrics.render()),
+  app.get(
+    '/metrics',
+    { config: { probe: true }, schema: { hide: true, querystring } },
+    async (_request, reply) =>
+      reply
+        .header('cache-control', 'no-store')
+        .type(metrics.contentType)
+        .send(await metrics.render()),
   )
 }

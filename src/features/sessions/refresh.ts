@@ -3,7 +3,9 @@ import { Problem } from '../../core/problems/problems.ts'
 import type { IssuedSession, RefreshToken, RotationOutcome } from '../../core/sessions/sessions.ts'
 import type { Uses } from '../../core/uses.ts'
 
-export type RefreshUses = Uses<'transact' | 'retryQueue' | 'clock' | 'users' | 'sessions' | 'mail' | 'events'>
+export type RefreshUses = Uses<
+  'log' | 'transact' | 'retryQueue' | 'clock' | 'users' | 'sessions' | 'mail' | 'events'
+>
 
 /**
  * Rotates a refresh token. Of several that a client sends together it uses that of the latest sign-in which still works,
@@ -62,6 +64,7 @@ async function reportReuse(
   { claims: { sub, sid }, pending }: Extract<RotationOutcome, { outcome: 'reuse' }>,
   context: RequestContext,
 ): Promise<void> {
+  logReuse(uses, sub, sid, context)
   if (pending !== 'ledger') return tellOwner(uses, sub, sid, context)
   // Until then the tombstone in Redis applies. If Redis loses it, this process still has the task.
   let isNew = false
@@ -69,6 +72,25 @@ async function reportReuse(
     isNew ||= (await uses.sessions.endReused(token)).isNew
     if (isNew) await tellOwner(uses, sub, sid, context)
   })
+}
+
+const ADVICE =
+  'the owner is told by mail; many at once, or after a release of an app, are rather a client that keeps old tokens'
+
+function logReuse({ log }: RefreshUses, userId: string, sessionId: string, context: RequestContext): void {
+  const { ip, requestId } = context
+  context.concerns?.({ userId, sessionId })
+  log.warn(
+    {
+      event: 'refresh_token_reused',
+      user_id: userId,
+      session_id: sessionId,
+      ip,
+      request_id: requestId,
+      advice: ADVICE,
+    },
+    'an old refresh token was used: it may be stolen, so its session was ended',
+  )
 }
 
 async function tellOwner(

@@ -234,7 +234,7 @@ t.test('a failure is logged and affects no other table; the next run makes up fo
   const { retention, warnings } = setup()
   await db.$executeRaw`ALTER TABLE sessions RENAME TO sessions_renamed`
   t.equal(await retention.run(), total - 2)
-  t.match(warnings, [{ table: 'sessions', reason: /Error/ }])
+  t.match(warnings, [{ table: 'sessions', reason: '42P01' }])
   await db.$executeRaw`ALTER TABLE sessions_renamed RENAME TO sessions`
   t.equal(await retention.run(), 2)
   t.equal(warnings.length, 1)

@@ -147,6 +147,7 @@ t.test('an unreadable stream is logged once, and again when it can be read', asy
   const feed = createRevocationFeed({
     db: { $queryRaw: async () => [] },
     poll: { ask() {} },
+    redisBreaker: { isOpen: false },
     reader: { redis, close() {} },
     revoked: { addSession() {} },
     keepMs: 60_000,
@@ -158,8 +159,14 @@ t.test('an unreadable stream is logged once, and again when it can be read', asy
   } as unknown as RevocationFeedDeps)
   await feed.start()
   t.teardown(() => feed.stop())
-  const lost = ['warn', { reason: 'redis is unavailable' }, 'the stream of revocations cannot be read']
-  const found = ['info', {}, 'the stream of revocations is read again']
+  await eventually(() => logged.length > 0)
+  const [, { failures }] = logged[0] as [string, { failures: number }]
+  const lost = [
+    'warn',
+    { task: 'revocation_stream', failures, reason: 'redis is unavailable' },
+    'the stream of revocations cannot be read',
+  ]
+  const found = ['info', { task: 'revocation_stream' }, 'the stream of revocations is read again']
   await eventually(() => reads > 3)
   t.strictSame(logged, [lost])
   unavailable = false

@@ -6,6 +6,7 @@ import { loadConfig } from '../../../src/config.ts'
 import { createMetrics } from '../../../src/platform/metrics.ts'
 import { serve } from '../../../src/serve.ts'
 import { createTestDatabase } from '../../support/database.ts'
+import { eventually } from '../../support/eventually.ts'
 import { redisUrl, startServer } from '../../support/server.ts'
 
 interface Series {
@@ -39,6 +40,7 @@ const PRODUCTION = {
   NODE_ENV: 'production',
   HOST: '127.0.0.1',
   PUBLIC_URL: 'https://auth.example.com',
+  TRUST_PROXY: '0',
   SMTP_URL: 'smtp://127.0.0.1:1',
   MAIL_FROM: 'a@example.com',
   ARGON2_MEMORY_KIB: '19456',
@@ -109,6 +111,9 @@ t.test('events are counted, with known names only', async (t) => {
     outcome: /^(success|failure)$/,
     reason: /^[a-z_]*$/,
     template: /^[a-z_]+$/,
+    store: /^(postgres|redis)$/,
+    task: /^[a-z_]+$/,
+    verdict: /^[a-z_]+$/,
     scheme: /^[a-z0-9-]+$/,
     result: /^(sent|delayed|held|capped|given_up|suppressed|applied|unchanged|ignored|refused)$/,
   }
@@ -122,6 +127,51 @@ t.test('events are counted, with known names only', async (t) => {
       else t.ok(['le', 'version', 'node'].includes(label), `${name} ${label}`)
     }
   }
+})
+
+t.test('an operator sees the stores, who decides refreshes, and how old the oldest mail is', async (t) => {
+  const server = await startServer(t, { env: { REFRESH_GRACE: '0' } })
+  const scrape = async () => parse((await server.call('GET', '/metrics')).text)
+  const value = async (name: string, wanted: Record<string, string> = {}) =>
+    (await scrape()).find(
+      (one) => one.name === name && Object.entries(wanted).every(([key, text]) => one.labels[key] === text),
+    )?.value
+  for (const store of ['postgres', 'redis']) t.equal(await value('ratchet_store_available', { store }), 1)
+  const account = await server.createAccount()
+  t.equal(await value('ratchet_outbox_oldest_seconds'), 0, 'nothing waits')
+  await server.db
+    .$executeRaw`UPDATE outbox_messages SET sent_at = NULL, created_at = now() - interval '1 hour',
+    next_attempt_at = now() + interval '1 hour', expires_at = NULL`
+  t.ok(((await value('ratchet_outbox_oldest_seconds')) ?? 0) >= 3_600)
+
+  const { refresh_token: first } = await server.login(account)
+  const refresh = async (refresh_token: string, key: string) =>
+    (await server.post('/auth/refresh', { refresh_token }, { headers: { 'idempotency-key': key } })).body
+  await refresh(first, 'one')
+  const { refresh_token: second } = await refresh(first, 'one')
+  await server.app.services.sessions.flush()
+  await server.forgetFamily(first)
+  await refresh(second, 'two')
+  await server.age(60_000)
+  t.match(await refresh(first, 'three'), { code: 'session_ended', reason: 'reuse_detected' })
+  const verdicts = (await scrape())
+    .filter(({ name }) => name === 'ratchet_refreshes_total')
+    .map(({ labels, value }) => `${labels.store} ${labels.verdict} ${value}`)
+  t.strictSame(verdicts.sort(), ['redis reissue 1', 'redis reuse 1', 'redis rotate 2'])
+  t.equal(await value('ratchet_cold_families_total'), 1)
+})
+
+t.test('without Postgres there are metrics, and the ledger refreshes without Redis', async (t) => {
+  const server = await startServer(t, { proxies: true })
+  const { refresh_token } = await server.login(await server.createAccount())
+  const text = async () => (await server.call('GET', '/metrics')).text
+  server.proxies.redis.cut()
+  await eventually(async () => (await text()).includes('ratchet_store_available{store="redis"} 0'))
+  await server.post('/auth/refresh', { refresh_token })
+  t.match(await text(), 'ratchet_refreshes_total{store="postgres",verdict="rotate"} 1')
+  server.proxies.postgres.cut()
+  await eventually(async () => (await text()).includes('ratchet_store_available{store="postgres"} 0'))
+  t.notMatch(await text(), /^ratchet_outbox_oldest_seconds /m, 'not known')
 })
 
 t.test('an event is counted even if its transaction fails', async (t) => {

@@ -6,6 +6,7 @@ const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
 const PRODUCTION = {
   NODE_ENV: 'production',
   PUBLIC_URL: 'https://auth.example.com',
+  TRUST_PROXY: '0',
   APP_NAME: 'Tea & <Cake>',
   SMTP_URL: 'smtp://127.0.0.1:1',
   MAIL_FROM: 'a@example.com',

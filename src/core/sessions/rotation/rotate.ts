@@ -7,7 +7,7 @@ import { type LedgerFamily, rotateOnLedger } from './ledger-store.ts'
 import { conditionsNow, type Merge, type RefreshTokenStore, type StoreAnswer } from './redis-store.ts'
 import type { WriteBehind } from './write-behind.ts'
 
-export interface RotationDeps extends UsesPlatform<'db' | 'query' | 'redisBreaker'> {
+export interface RotationDeps extends UsesPlatform<'db' | 'query' | 'redisBreaker' | 'metrics'> {
   store: RefreshTokenStore
   writeBehind: Pick<WriteBehind, 'flush'>
   /** Replaces the replication id of a Redis that has none. */
@@ -26,7 +26,7 @@ export type Rotate = (
 const MAX_TRIES = 3
 
 export function createRotate(deps: RotationDeps): Rotate {
-  const { db, query, store, redisBreaker, writeBehind, incarnation } = deps
+  const { db, query, store, redisBreaker, writeBehind, metrics, incarnation } = deps
   const readFamily = createFamilyReader(query)
 
   return async (familyHash, presented) => {
@@ -34,12 +34,17 @@ export function createRotate(deps: RotationDeps): Rotate {
     const request = () => ({ ...presented, waitedMs: Math.round(performance.now() - arrived) })
     try {
       const answer = await onRedis(familyHash, request)
-      if (answer.outcome !== 'cold') return { verdict: answer, by: 'redis' }
+      if (answer.outcome !== 'cold') {
+        metrics.countRefresh('redis', answer.outcome)
+        return { verdict: answer, by: 'redis' }
+      }
     } catch (error) {
       if (!(error instanceof StoreUnavailable && error.store === 'redis')) throw error
     }
     // Redis may have rotated and its answer been lost. Rotating again here gives the same token.
-    return { verdict: await onLedger(familyHash, request), by: 'ledger' }
+    const verdict = await onLedger(familyHash, request)
+    metrics.countRefresh('postgres', verdict.outcome)
+    return { verdict, by: 'ledger' }
   }
 
   async function onRedis(familyHash: string, request: () => RotationRequest): Promise<StoreAnswer> {
@@ -51,6 +56,7 @@ export function createRotate(deps: RotationDeps): Rotate {
     // Without a mark nothing can be merged: such a server leaves every rotation to the ledger.
     for (let tries = 0; answer.outcome === 'cold' && answer.mark && tries < MAX_TRIES; tries += 1) {
       const family = await readFamily(familyHash)
+      metrics.countColdFamily()
       if (!family) return { outcome: 'ended', reason: 'unknown' }
       const reason = endOf(family)
       if (reason) return ended(familyHash, family, reason)

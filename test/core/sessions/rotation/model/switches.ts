@@ -15,6 +15,7 @@ import { createRotate, type Presented } from '../../../../../src/core/sessions/r
 import { createWriteBehind, type Rotation } from '../../../../../src/core/sessions/rotation/write-behind.ts'
 import { createCircuitBreaker } from '../../../../../src/platform/circuit-breaker.ts'
 import type { OpenDatabase } from '../../../../../src/platform/database.ts'
+import { createOutages } from '../../../../../src/platform/outages.ts'
 import { silentLog as log, silentMetrics as metrics } from '../../../../support/monitor.ts'
 import { DAY } from './histories.ts'
 import { newSession, redisKey, redisTwin, rotateOnSettledLedger, standing } from './twins.ts'
@@ -94,7 +95,8 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
   const hot = redisTwin(redis, incarnation)
   // Never started, so every command is tried: the history says which store is asked.
   const deadline = () => Number.MAX_SAFE_INTEGER
-  const breaker = createCircuitBreaker({ name: 'redis', probe: async () => {}, monitor: { log, metrics } })
+  const monitor = { log, metrics, outages: createOutages({ log, metrics }) }
+  const breaker = createCircuitBreaker({ name: 'redis', probe: async () => {}, monitor })
   const redisBreaker = Object.assign(breaker, { deadline })
   const newProcess = () => {
     const writeBehind = createWriteBehind({ db, log, metrics, intervalMs: 500 })
@@ -102,6 +104,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
       db,
       query,
       store,
+      metrics,
       redisBreaker,
       writeBehind,
       incarnation: incarnation || undefined,
