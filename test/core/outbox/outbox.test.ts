@@ -195,7 +195,7 @@ t.test('a database failure is logged and the query is retried', async (t) => {
   await db.$executeRaw`ALTER TABLE outbox_messages RENAME COLUMN attempts TO renamed`
   await poll.start()
   outbox.start()
-  await becomes(t, () => state.logged.length >= 2, 'more than one failure is logged')
+  await becomes(t, () => state.logged.length > 0, 'the failure is logged')
   await db.$executeRaw`ALTER TABLE outbox_messages RENAME COLUMN renamed TO attempts`
   await becomes(t, () => state.sent.length === 1, 'the mail is sent once the database is back')
   await outbox.stop()

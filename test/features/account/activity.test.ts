@@ -181,7 +181,7 @@ t.test('the activity of an account is listed with outcome, reason and session', 
   const answer = await list(last.access_token)
   t.equal(answer.headers.get('cache-control'), 'no-store')
   t.strictSame(Object.keys(answer.body).sort(), ['events', 'next_cursor'])
-  const members = 'at by current id ip outcome reason session_id type user_agent'.split(' ')
+  const members = 'at by client_id current id ip outcome reason session_id type user_agent'.split(' ')
   for (const event of events) t.strictSame(Object.keys(event).sort(), members)
   const secrets = [email, ...Object.values(wrong), reset.password, reset.token]
   for (const { access_token, refresh_token } of [byToken, stolen, here, last])
