@@ -39,7 +39,10 @@ export async function openConnection(url: string): Promise<Connection> {
     fresh.on('data', receive)
     fresh.on('error', fail)
     fresh.on('close', () => {
-      if (fresh === socket) fail(new Error('the server closed the connection'))
+      if (fresh !== socket) return
+      // One that was not used in time: the next exchange opens another.
+      isClosing = true
+      fail(new Error('the server closed the connection'))
     })
     await once(fresh, 'connect')
     return fresh

@@ -593,6 +593,13 @@ t.test('TRUST_PROXY accepts a flag, a number of hops or addresses', async (t) =>
   }
 })
 
+t.test('TRUST_PROXY cannot be so wide that the client itself is believed', async (t) => {
+  for (const value of ['11', '999999', '0.0.0.0/1', '10.0.0.0/7', '::/1', '::ffff:0:0/96', '10.0.0.0/08'])
+    t.match(faultsOf({ ...DEVELOPMENT, TRUST_PROXY: value }), [/^TRUST_PROXY must be/], value)
+  for (const value of ['10', '10.0.0.0/8', 'fc00::/7', '::ffff:10.0.0.0/104'])
+    t.doesNotThrow(() => loadConfig({ ...DEVELOPMENT, TRUST_PROXY: value }), value)
+})
+
 t.test('TRUST_PROXY=true would believe anybody, so production refuses it', async (t) => {
   t.match(faultsOf({ ...PRODUCTION, TRUST_PROXY: 'true' }), [/^TRUST_PROXY=true would believe/])
   for (const value of ['false', '0', '1', '10.0.0.0/8'])

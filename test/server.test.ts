@@ -194,6 +194,9 @@ t.test(
       'POST /auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{',
     )
     first.child.kill('SIGTERM')
+    // Ctrl-C reaches the process twice: from the terminal, and through npm.
+    first.child.kill('SIGINT')
+    first.child.kill('SIGINT')
     let notReady = 0
     await serves(first.child, async () => {
       notReady = (await fetch(`${url}/readyz`)).status

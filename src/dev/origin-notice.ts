@@ -22,9 +22,13 @@ export function createOriginNotice({
   }
 }
 
+/** The advice is pasted into a shell. */
+const PASTABLE = /^[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9._-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
+
 function adviceFor(origin: string, allowed: readonly string[]): string {
   if (origin === 'null') {
     return 'a page without an origin, such as a file, cannot use cookies: serve it from http://localhost'
   }
+  if (!PASTABLE.test(origin)) return 'a page of an origin that cannot be allowed'
   return `${origin} is not an allowed origin. To allow it: ALLOWED_ORIGINS=${[...allowed, origin].join(',')} npm run dev`
 }

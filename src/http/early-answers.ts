@@ -64,7 +64,9 @@ export function createEarlyAnswers(options: Options) {
   function clientErrorHandler(error: ConnectionError, socket: Socket): void {
     const code = CODES[error.code ?? ''] ?? 'validation_failed'
     const reply = newest.get(socket)
-    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+    // An answer without a request could be taken for that to the next one.
+    const isUnused = code === 'request_timeout' && socket.bytesRead === 0
+    if (error.code === 'ECONNRESET' || !socket.writable || isUnused) socket.destroy()
     else if (!reply || reply.raw.writableFinished) answer(socket, code, originIn(error.rawPacket))
     else if (reply.sent) socket.destroySoon()
     else {

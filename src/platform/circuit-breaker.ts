@@ -7,7 +7,7 @@ export { StoreUnavailable }
 
 /** Where outages are reported. */
 export interface StoreMonitor extends BackgroundMonitor {
-  outages: Pick<Outages, 'begin' | 'end'>
+  outages: Pick<Outages, 'begin' | 'end' | 'explain'>
 }
 
 /** Checks by a heartbeat whether a store answers, so that no request waits for a store that does not. */
@@ -69,7 +69,9 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   }
 
   function report(cause: unknown): void {
-    if (!isReported) outages.begin(name, cause)
+    // A lost connection can turn out to be a missing right: the next line about the outage says the latest cause.
+    if (isReported) outages.explain(name, cause)
+    else outages.begin(name, cause)
     isReported = true
   }
 

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { type Background, type BackgroundMonitor, repeat } from './background.ts'
 import { faultOf } from './fault.ts'
 import { Prisma } from './generated/client.ts'
-import type { GuardedPool } from './guarded-pool.ts'
+import { type GuardedPool, ReadOnly } from './guarded-pool.ts'
 import { isStoreUnavailable, StoreUnavailable } from './store-unavailable.ts'
 
 /**
@@ -29,12 +29,12 @@ const EVERY_MS = 500
 
 /**
  * @param pool of one connection, so that a busy server does not keep revocations from being read.
- * @param isDown whether the outage of Postgres is known already.
+ * @param server `isDown` says whether its outage is known already; `isReadOnly` is called when it cannot write.
  */
 export function createDatabasePoll(
   pool: GuardedPool,
   monitor: BackgroundMonitor,
-  isDown: () => boolean = () => false,
+  server: { isDown?(): boolean; isReadOnly?(): void } = {},
 ): DatabasePoll {
   const questions: Question<never>[] = []
   const failing = new Set<string>()
@@ -42,17 +42,19 @@ export function createDatabasePoll(
   async function askAll(asked: readonly Question<never>[]): Promise<void> {
     const { text, values } = Prisma.join([
       Prisma.sql`SELECT 1`,
-      Prisma.sql`pg_is_in_recovery()`,
+      // On for a standby too.
+      Prisma.sql`current_setting('transaction_read_only')`,
       ...asked.map(({ sql }) => sql()),
     ])
     const askedAt = performance.now()
     // Not prepared: a plan for any values could prefer to scan a whole table.
     const { rows } = await pool.query<unknown[]>({ text, values: [...values], rowMode: 'array' })
-    const [, isStandby, ...answers] = rows[0] ?? []
-    if (isStandby) {
-      // What it answers may be old. Another server may have taken over its name.
+    const [, readOnly, ...answers] = rows[0] ?? []
+    if (readOnly === 'on') {
+      // What a standby answers may be old. Another server may have taken over its name.
       pool.drop()
-      throw new StoreUnavailable('postgres', new Error('it is a standby'))
+      server.isReadOnly?.()
+      throw new StoreUnavailable('postgres', new ReadOnly())
     }
     for (const [index, { answer }] of asked.entries()) answer(answers[index] as never, askedAt)
   }
@@ -84,7 +86,7 @@ export function createDatabasePoll(
         await askAll(questions)
         failing.clear()
       } catch (error) {
-        if (isDown()) throw new StoreUnavailable('postgres')
+        if (server.isDown?.()) throw new StoreUnavailable('postgres')
         if (!(error instanceof pg.DatabaseError)) throw error
         await askEach()
       }

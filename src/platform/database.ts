@@ -5,7 +5,7 @@ import { type CircuitBreaker, createCircuitBreaker, type StoreMonitor } from './
 import { createDatabasePoll, type DatabasePoll } from './database-poll.ts'
 import { clientWith, QUERY_MS, readConnection, servingSettingsOf } from './database-session.ts'
 import { type Prisma, PrismaClient } from './generated/client.ts'
-import { GuardedPool, probeWritable, ReadOnly, type TimedClient } from './guarded-pool.ts'
+import { GuardedPool, ping, probeWritable, ReadOnly, type TimedClient } from './guarded-pool.ts'
 
 export { isStoreUnavailable } from './store-unavailable.ts'
 
@@ -76,7 +76,9 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   const monitor = options.monitor ?? SILENT
   databaseBreaker = createCircuitBreaker({
     name: 'postgres',
-    probe: () => probeWritable(probe),
+    // While all is well, the poll asks whether the server can write. A pooler lends a connection for statements only.
+    probe: () =>
+      target.pooled || !databaseBreaker || databaseBreaker.isOpen ? probeWritable(probe) : ping(probe),
     everyMs: HEARTBEAT_MS,
     onOpen(cause) {
       if (!isRefusal(cause)) pool.drop()
@@ -95,7 +97,10 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   pool.on('connect', (client) => {
     ;(client as unknown as TimedClient).onFailure = recordAnswer
   })
-  const poll = createDatabasePoll(polling, monitor, isOpen)
+  const poll = createDatabasePoll(polling, monitor, {
+    isDown: isOpen,
+    isReadOnly: () => databaseBreaker?.recordFailure(new ReadOnly()),
+  })
   const db = new PrismaClient({ adapter: adapterOf(pool) })
   return {
     db,
@@ -166,7 +171,7 @@ const toText = (value: unknown) => (value instanceof Date ? value.toISOString() 
 const SILENT: StoreMonitor = {
   log: { info() {}, warn() {}, error() {} },
   metrics: { countBackgroundFailure() {} },
-  outages: { begin() {}, end() {} },
+  outages: { begin() {}, end() {}, explain() {} },
 }
 
 /** Rejects unless the database answers. */

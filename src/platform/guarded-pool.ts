@@ -1,3 +1,4 @@
+import { type EventEmitter, once } from 'node:events'
 import pg from 'pg'
 import { StoreUnavailable } from './store-unavailable.ts'
 import { withTimeout } from './timeout.ts'
@@ -57,6 +58,28 @@ export class ReadOnly extends Error {
 }
 
 const PROBE_MS = 1_000
+
+/** Resolves when the server has answered the protocol's Sync, which runs no statement. */
+export async function ping(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect()
+  const { connection } = client as unknown as { connection: EventEmitter & { sync(): void } }
+  const settled = new AbortController()
+  const { signal } = settled
+  // The client reports lost connections itself; without a listener its error would end the process.
+  const lost = once(client, 'error', { signal }).then(([error]) => Promise.reject(error))
+  const answered = once(connection, 'readyForQuery', { signal })
+  connection.sync()
+  try {
+    await withTimeout(PROBE_MS, Promise.race([answered, lost]), 'no answer')
+    client.release()
+  } catch (error) {
+    client.release(error as Error)
+    throw error
+  } finally {
+    settled.abort()
+    for (const each of [lost, answered]) each.catch(() => {})
+  }
+}
 
 /** Resolves when the server has answered that transactions can write. @throws {ReadOnly} */
 export async function probeWritable(pool: pg.Pool): Promise<void> {

@@ -14,6 +14,9 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 }
 
+// More would count hops that the client has made up.
+const MOST_HOPS = 10
+
 export function readTrustProxy(read: Reader, production: boolean): TrustedProxies {
   const value = read.text('TRUST_PROXY', 'false')
   if (value === 'true' && production) {
@@ -22,7 +25,10 @@ export function readTrustProxy(read: Reader, production: boolean): TrustedProxie
     )
   }
   if (value === 'true' || value === 'false') return value === 'true'
-  if (/^\d+$/.test(value)) return Number(value)
+  if (/^\d+$/.test(value)) {
+    if (Number(value) > MOST_HOPS) read.fault(`TRUST_PROXY must be a number of proxies up to ${MOST_HOPS}`)
+    return Number(value)
+  }
   if (!value.split(',').every((place) => isPlace(place.trim()))) {
     const places = `addresses, networks such as 10.0.0.0/8, ${Object.keys(NAMED).join(', ')}`
     read.fault(`TRUST_PROXY must be true, false, a number of proxies, or a list of ${places}`)
@@ -31,10 +37,13 @@ export function readTrustProxy(read: Reader, production: boolean): TrustedProxie
 }
 
 function isPlace(text: string): boolean {
-  const [, address = '', length] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const [, address = '', length] = /^([^/%]+)(?:\/([1-9]\d{0,2}))?$/.exec(text) ?? []
   const version = isIP(address)
   if (!version) return Object.hasOwn(NAMED, text)
-  return length === undefined || (Number(length) >= 1 && Number(length) <= (version === 6 ? 128 : 32))
+  const isMapped = version === 6 && isIP(readIpAddress(address) ?? '') === 4
+  // Shorter ones hold so many addresses that nearly everybody would be believed.
+  const [least, most] = version === 4 ? [8, 32] : isMapped ? [104, 128] : [7, 128]
+  return length === undefined || (Number(length) >= least && Number(length) <= most)
 }
 
 export function createTrustHop(proxies: TrustedProxies): TrustHop {

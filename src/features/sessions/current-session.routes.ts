@@ -38,11 +38,14 @@ export const currentSessionRoutes: FastifyPluginAsyncTypebox<CurrentSessionRoute
     },
     async (request, reply) => {
       const texts = origins.mayRead(request) ? refresh.valuesIn(request) : []
-      const [token] = await sessions.newestFirst(sessions.readTokens(texts))
+      const tokens = await sessions.newestFirst(sessions.readTokens(texts))
       // A visitor costs no store anything. What others send from an address is not counted against its sessions.
-      if (!token) return null
-      await limits.session(request, reply, `session:${token.familyHash}`)
-      return currentSession(uses, token)
+      for (const token of tokens) {
+        await limits.session(request, reply, `session:${token.familyHash}`)
+        const current = await currentSession(uses, token)
+        if (current) return current
+      }
+      return null
     },
   )
 }

@@ -117,13 +117,15 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     },
     async (request, reply) => {
       const { texts, transport } = presented(request)
+      // A page of a stranger cannot end what the cookies name.
+      const inCookies = transport === 'body' ? origins.cookiesOf(request, cookies) : texts
       const { authorization } = request.headers
       const sent = {
-        refreshTokens: texts,
+        refreshTokens: [...new Set([...texts, ...inCookies])],
         accessToken: authorization === undefined ? undefined : (bearerOf(request) ?? ''),
       }
       const { ended, unreadable } = await logout(uses, sent, contextOf(request))
-      if (transport === 'cookie' && texts.length > 0) cookies.expire(reply)
+      if (inCookies.length > 0) cookies.expire(reply)
       if (unreadable) throw new Problem(unreadable)
       // A success that nobody needed.
       if (ended === 0) spendPoint(request)

@@ -2,6 +2,7 @@ import type { Command } from 'ioredis'
 import t from 'tap'
 import { noBrowser, servePage, startBrowser } from '../../support/browser.ts'
 import { callsOf, statementsOf } from '../../support/costs.ts'
+import { eventually } from '../../support/eventually.ts'
 import { type Answer, startServer, type TestServer } from '../../support/server.ts'
 
 const APP = 'https://app.example.com'
@@ -187,4 +188,16 @@ t.test('in a browser a first visit leaves no error in the console', { skip: noBr
   await page.goto('http://localhost:8080/docs/')
   const [own] = await Promise.all([session(), page.waitForRequest('**/auth/session')])
   t.equal(own, account.email, 'a page of the server itself, whose request has no Origin')
+})
+
+t.test('of several cookies, the newest that could be refreshed counts', async (t) => {
+  const server = await startServer(t)
+  const account = await server.createAccount()
+  const [older, newer] = [await server.login(account), await server.login(account)]
+  let token = newer.refresh_token
+  for (let turn = 0; turn < 3; turn += 1)
+    token = (await server.post('/auth/refresh', { refresh_token: token })).body.refresh_token
+  await server.age(20_000)
+  const cookie = `${cookieOf(older.refresh_token).cookie}; ${cookieOf(newer.refresh_token).cookie}`
+  await eventually(async () => (await ask(server, { ...OWN, cookie })).body?.session?.id === older.session.id)
 })

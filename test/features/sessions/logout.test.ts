@@ -130,3 +130,17 @@ t.test('a token of a retired key ends its session, for a day too', async (t) => 
   })
   t.strictSame((await another.call('GET', '/.well-known/jwks.json')).body.keys, [], 'nobody else needs it')
 })
+
+t.test('a token in the body and cookies all end, but not what a stranger’s page sends', async (t) => {
+  for (const [origin, status] of [
+    [APP, 401],
+    ['https://evil.example', 200],
+  ] as const) {
+    const [inCookie, inBody] = [await server.login(account), await server.login(account)]
+    const headers = { origin, cookie: `ratchet-dev=${inCookie.refresh_token}; ratchet-dev=garbage` }
+    const body = { refresh_token: inBody.refresh_token }
+    t.equal((await server.call('POST', '/auth/logout', { body, headers })).status, 204)
+    t.match((await refresh(inBody.refresh_token)).body, { code: 'session_ended', reason: 'logout' })
+    t.equal((await refresh(inCookie.refresh_token)).status, status, origin)
+  }
+})
