@@ -56,21 +56,30 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
       url: '/.well-known/oauth-authorization-server',
       operationId: 'getAuthorizationServerMetadata',
       summary: 'Describe the endpoints of third parties (RFC 8414)',
+      description: 'Libraries of clients find the endpoints and what they support here.',
       document: authorizationServerMetadata(issuer),
     },
     {
       url: '/.well-known/oauth-protected-resource',
       operationId: 'getProtectedResourceMetadata',
       summary: 'Describe this API to clients (RFC 9728)',
+      description: 'Names the authorization server whose access tokens this API accepts.',
       document: protectedResourceMetadata(issuer, audience),
     },
   ]
-  for (const { url, operationId, summary, document } of documents) {
+  for (const { url, operationId, summary, description, document } of documents) {
     app.get(
       url,
       {
         config: { limit: 'public', cache: 'public, max-age=300', anyPage: true },
-        schema: { operationId, tags, summary, querystring: AnyQuery, response: { 200: Metadata } },
+        schema: {
+          operationId,
+          tags,
+          summary,
+          description,
+          querystring: AnyQuery,
+          response: { 200: Metadata },
+        },
       },
       async () => document,
     )
