@@ -1,44 +1,37 @@
-import { environment, loadConfig } from '../config.ts'
 import { distrustKey, retireKey, rotateKeys } from '../core/tokens/tokens.ts'
-import { openDatabase } from '../platform/database.ts'
-import { requireMigrations } from '../platform/migrations.ts'
 import { createSecrets } from '../platform/secrets.ts'
-import { createTransact } from '../platform/transact.ts'
-import { parseCall } from './commands.ts'
+import { type Call, parseCall } from './commands.ts'
+import { type OperatorDatabase, withDatabase } from './operator-database.ts'
 import { line, printList } from './output.ts'
 
 /** `keys list`, `keys rotate`, `keys retire <kid>`, `keys distrust <kid>`: the signing keys of access tokens. */
 export async function keys(args: readonly string[]): Promise<void> {
-  const { action, about: kid = '', flags } = parseCall('keys', args)
-  const config = loadConfig(environment())
-  await requireMigrations(config.databaseUrl)
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
-  const secrets = createSecrets(config.appSecrets)
-  const deps = { transact: createTransact(db), secrets, alg: config.accessToken.alg }
-  try {
-    switch (action) {
-      case 'list': {
-        const rows = await db.signingKey.findMany({ orderBy: { createdAt: 'asc' } })
-        printList(rows.map(present), flags.has('json'), asText)
-        return
-      }
-      case 'rotate': {
-        const created = await rotateKeys(deps, { atOnce: flags.has('now') })
-        console.log(`${created.kid} is published, and signs from ${created.activatesAt.toISOString()}`)
-        return
-      }
-      case 'retire':
-        await retireKey(deps, kid)
-        console.log(`${kid} signs no more tokens and verifies until its last token has expired`)
-        return
-      case 'distrust': {
-        const next = await distrustKey(deps, kid)
-        console.log(`${kid} is deleted: within a second, every node refuses what it signed`)
-        if (next) console.log(`${next.kid} signs from ${next.activatesAt.toISOString()}`)
-      }
+  const call = parseCall('keys', args)
+  await withDatabase((context) => run(context, call))
+}
+
+async function run({ config, db, transact }: OperatorDatabase, { action, about: kid = '', flags }: Call) {
+  const deps = { transact, secrets: createSecrets(config.appSecrets), alg: config.accessToken.alg }
+  switch (action) {
+    case 'list': {
+      const rows = await db.signingKey.findMany({ orderBy: { createdAt: 'asc' } })
+      printList(rows.map(present), flags.has('json'), asText)
+      return
     }
-  } finally {
-    await close()
+    case 'rotate': {
+      const created = await rotateKeys(deps, { atOnce: flags.has('now') })
+      console.log(`${created.kid} is published, and signs from ${created.activatesAt.toISOString()}`)
+      return
+    }
+    case 'retire':
+      await retireKey(deps, kid)
+      console.log(`${kid} signs no more tokens and verifies until its last token has expired`)
+      return
+    case 'distrust': {
+      const next = await distrustKey(deps, kid)
+      console.log(`${kid} is deleted: within a second, every node refuses what it signed`)
+      if (next) console.log(`${next.kid} signs from ${next.activatesAt.toISOString()}`)
+    }
   }
 }
 

@@ -1,7 +1,5 @@
-import type { Config } from '../config.ts'
-import { environment, loadConfig } from '../config.ts'
-import type { Database } from '../platform/database.ts'
-import { openDatabase } from '../platform/database.ts'
+import { type Config, environment, loadConfig } from '../config.ts'
+import { type Database, openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
 import { createTransact, type Transact } from '../platform/transact.ts'
 

@@ -8,6 +8,7 @@ import { Problem } from '../problems/problems.ts'
 import type { SessionClaims, Sessions } from '../sessions/sessions.ts'
 import type { KeyRing } from './key-ring.ts'
 import { serialize } from './serialize.ts'
+import { verificationKey } from './verification-key.ts'
 
 /**
  * The claims of an access token (RFC 9068 §2.2). `exp`, `iat`, `auth_time` in seconds. Empty lists and scopes are left
@@ -99,14 +100,7 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
   async function verifySignature(token: string, graceSeconds = 0): Promise<Verified> {
     const { payload, protectedHeader } = await jwtVerify(
       token,
-      async ({ kid, ...header }) => {
-        const graceMs = graceSeconds * 1000
-        const known = kid
-          ? (keyRing.verifier(kid, graceMs) ?? (await keyRing.findVerifier(kid, graceMs)))
-          : undefined
-        if (!known || known.alg !== header.alg) throw new errors.JWKSNoMatchingKey()
-        return known.key
-      },
+      verificationKey(keyRing, graceSeconds * 1000),
       {
         algorithms: ['ES256', 'EdDSA', 'RS256'],
         typ: 'at+jwt',

@@ -5,6 +5,7 @@ import type { Client, Resource } from '../clients/clients.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { KeyRing } from './key-ring.ts'
 import { serialize } from './serialize.ts'
+import { verificationKey } from './verification-key.ts'
 
 /** The claims of an access token for a resource (RFC 9068 §2.2). `exp` and `iat` in seconds. */
 export interface ClientTokenClaims extends JWTPayload {
@@ -34,7 +35,7 @@ export interface ClientTokens {
 }
 
 export interface ClientTokensDeps {
-  keyRing: Pick<KeyRing, 'signer' | 'verifier'>
+  keyRing: Pick<KeyRing, 'signer' | 'verifier' | 'findVerifier'>
   revocations: Sessions['revocations']
   clock: Clock
   issuer: string
@@ -65,11 +66,7 @@ export function createClientTokens({ keyRing, revocations, clock, issuer }: Clie
       try {
         const { payload, protectedHeader } = await jwtVerify<ClientTokenClaims>(
           token,
-          (header) => {
-            const known = header.kid ? keyRing.verifier(header.kid) : undefined
-            if (!known || known.alg !== header.alg) throw new errors.JWKSNoMatchingKey()
-            return known.key
-          },
+          verificationKey(keyRing),
           {
             algorithms: ['ES256', 'EdDSA', 'RS256'],
             issuer,

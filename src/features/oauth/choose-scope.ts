@@ -11,20 +11,14 @@ export function chooseScope(
   wanted: string | undefined,
   scope: string | undefined,
 ): { resource: Resource; scopes: readonly string[] } {
-  const [only, ...others] = permissions
-  const permission =
-    wanted === undefined
-      ? others.length === 0
-        ? only
-        : undefined
-      : permissions.find(({ resource }) => resource.identifier === wanted)
-  if (!permission) {
-    const detail =
-      wanted === undefined && others.length > 0
-        ? 'The client may use several resources: name one with resource.'
-        : undefined
-    throw new Problem('invalid_target', detail ? { detail } : {})
+  const [permission, ...others] = permissions.filter(
+    ({ resource }) => wanted === undefined || resource.identifier === wanted,
+  )
+  if (others.length > 0) {
+    const detail = 'The client may use several resources: name one with resource.'
+    throw new Problem('invalid_target', { detail })
   }
+  if (!permission) throw new Problem('invalid_target')
   const { resource, scopes } = permission
   if (scope === undefined) return { resource, scopes }
   const asked = [...new Set(scope.split(' '))]

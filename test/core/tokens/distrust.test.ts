@@ -36,7 +36,7 @@ t.test(STOLEN, { skip }, async (t) => {
     const keys = (await first.call('GET', '/.well-known/jwks.json')).body.keys as { kid: string }[]
     t.notOk(keys.some(({ kid }) => kid === stolen))
     const logout = await first.call('POST', '/auth/logout', { bearer })
-    t.equal(logout.status, 401, 'it ends no session either: whoever stole the key can name any')
+    t.equal(logout.status, 401, 'it ends no session either: a thief of the key can name any')
     let token = ''
     await becomes(
       t,

@@ -102,7 +102,7 @@ t.test('a later sign-in that has expired does not hide an earlier one that is us
   t.equal(answer.body.session.id, older.session.id)
 })
 
-t.test('text that is no token of ours counts for nothing beside one that is', async (t) => {
+t.test('text that is no token of this server counts for nothing beside one that is', async (t) => {
   const { refresh_token: token } = await server.login(account)
   const forged = `${token.slice(0, -2)}AA`
   const sent = [
