@@ -1,3 +1,4 @@
+import { createPublicKey } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose'
 import {
@@ -88,6 +89,10 @@ async function readKeys(file: string): Promise<JSONWebKeySet> {
     createLocalJWKSet(jwks)
     if (jwks.keys.length === 0) throw new Error('it has no keys')
     if (jwks.keys.some((key) => 'd' in key || 'k' in key)) throw new Error('it has private keys')
+    for (const key of jwks.keys) {
+      const { modulusLength = 2_048 } = createPublicKey({ key, format: 'jwk' }).asymmetricKeyDetails ?? {}
+      if (modulusLength < 2_048) throw new Error('RSA keys need 2048 bits or more')
+    }
     return jwks
   } catch (error) {
     throw new UsageError(`${file} is no JWK set of public keys: ${(error as Error).message}`)

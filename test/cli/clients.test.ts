@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type CryptoKey, exportJWK, generateKeyPair } from 'jose'
@@ -75,6 +76,19 @@ t.test('a client with keys has no secret, and private keys are refused', async (
     code: 2,
     stderr: /has private keys/,
   })
+  const weak = generateKeyPairSync('rsa', { modulusLength: 1_024 }).publicKey.export({ format: 'jwk' })
+  for (const [key, message] of [
+    [weak, /RSA keys need 2048 bits/],
+    [{ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }, /no JWK set of public keys/],
+    [{ kty: 'oct' }, /no JWK set of public keys/],
+  ] as const) {
+    await writeFile(join(folder, 'unusable.json'), JSON.stringify({ keys: [key] }))
+    const unusable = join(folder, 'unusable.json')
+    await t.rejects(run('clients', 'create', 'Robot', '--auth', 'private_key_jwt', '--jwks', unusable), {
+      code: 2,
+      stderr: message,
+    })
+  }
 })
 
 t.test('what cannot be is refused, and changes nothing', async (t) => {

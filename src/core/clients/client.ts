@@ -43,8 +43,12 @@ const INCLUDED = {
   serves: { select: { identifier: true } },
 } as const
 
+/** RFC 6749 §A.1. Postgres cannot even look for a text with other characters. */
+const CLIENT_ID = /^[\x20-\x7e]+$/
+
 /** Undefined for a client that is unknown or disabled. */
 export async function readClient(db: Queryable, id: string): Promise<Client | undefined> {
+  if (!CLIENT_ID.test(id)) return undefined
   const row = await db.client.findUnique({ where: { id, disabledAt: null }, include: INCLUDED })
   if (!row) return undefined
   return {

@@ -42,23 +42,37 @@ export interface ApiKeyPrincipal {
 }
 
 /**
- * Who an access token identifies (RFC 9068 §2.2); null when a claim has the wrong type. Without a scope a token allows
- * nothing, and a client's own token has no session.
+ * Who an access token identifies (RFC 9068 §2.2); null when a claim does not have the form in which this server writes
+ * it. Without a scope a token allows nothing, and a client's own token has no session.
  */
 export function principalOf(
   claims: Readonly<Record<string, unknown>>,
 ): UserPrincipal | DelegatedPrincipal | ClientPrincipal | null {
   const { sub, sid, client_id: clientId, scope: scopes = '', roles = [], auth_time = 0, amr = [] } = claims
-  if (!isName(sub) || !isName(clientId) || typeof scopes !== 'string') return null
+  if (!isVisibleText(clientId) || !isScope(scopes)) return null
   const scope = scopes.split(' ').filter(Boolean)
-  if (sid === undefined) return { kind: 'client', clientId, scope }
-  if (!isName(sid) || !isTexts(roles) || !isTexts(amr) || typeof auth_time !== 'number') return null
+  if (sid === undefined) return sub === clientId ? { kind: 'client', clientId, scope } : null
+  if (!isUuid(sub) || !isUuid(sid)) return null
+  if (!isTexts(roles) || !isTexts(amr) || !isEpochSeconds(auth_time)) return null
   const session = { userId: sub, sessionId: sid, clientId, scope }
   if (clientId !== FIRST_PARTY_CLIENT) return { kind: 'delegated', ...session }
   return { kind: 'user', ...session, roles, authTime: auth_time, amr }
 }
 
-const isName = (value: unknown): value is string => typeof value === 'string' && value !== ''
+const matches =
+  (pattern: RegExp) =>
+  (value: unknown): value is string =>
+    typeof value === 'string' && pattern.test(value)
+
+// In the one spelling that is compared with: revocations are found by it.
+const isUuid = matches(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+/** RFC 6749 §3.3, or empty. */
+const isScope = matches(/^[\x20\x21\x23-\x5b\x5d-\x7e]*$/)
+/** A `client_id` (RFC 6749 §A.1) or a `jti`. */
+export const isVisibleText = matches(/^[\x20-\x7e]+$/)
+
+export const isEpochSeconds = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0
 
 export const isTexts = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')

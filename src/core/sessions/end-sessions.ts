@@ -6,6 +6,7 @@ import type { EndedReason } from '../reasons/reasons.ts'
 import type { LockedUser } from '../users/users.ts'
 import type { Revoke } from './revocation.ts'
 import type { Revocation, RevocationScope } from './revocation-rows.ts'
+import type { Look } from './rotation/refresh.ts'
 import type { RefreshToken } from './rotation/token.ts'
 
 export interface EndSessionsDeps {
@@ -28,15 +29,19 @@ export function endSessions(
   })
 }
 
-/** Ends the sessions of tokens that a client gives up for those of a newer session. It gets these in any case. */
+/**
+ * Ends the sessions of tokens that a client gives up for those of a newer session. It gets these in any case. A look at
+ * each comes first: what ends by a reuse must not be recorded as given up.
+ */
 export async function endReplaced(
-  deps: EndSessionsDeps,
+  deps: EndSessionsDeps & { look(token: RefreshToken, context: RequestContext): Promise<Look> },
   replaced: readonly RefreshToken[],
   context: RequestContext,
 ): Promise<void> {
   if (replaced.length === 0) return
   const familyHashes = replaced.map(({ familyHash }) => familyHash)
   try {
+    for (const token of replaced) await deps.look(token, context)
     await endSessions(deps, { familyHashes }, 'signed_in_again', 'session_end', context)
   } catch (error) {
     // If the ledger has it, the reconciler completes it.

@@ -17,10 +17,10 @@ import { createRevocationFeed, type RevocationFeed } from './revocation-feed.ts'
 import { type RevocationScope, recordRevocations } from './revocation-rows.ts'
 import { createRevokedTokens, type RevokedTokens } from './revoked-tokens.ts'
 import { createNewestFirst, type NewestFirst, readTokens } from './rotation/newest-first.ts'
-import { createPeek, type Peek } from './rotation/peek.ts'
 import { createRedisStore } from './rotation/redis-store.ts'
-import { createRefresh, type RotationOutcome } from './rotation/refresh.ts'
-import { createRotate } from './rotation/rotate.ts'
+import { createRefresh, type Look, type RotationOutcome } from './rotation/refresh.ts'
+import { createReportReuse, type ReportReuseDeps } from './rotation/report-reuse.ts'
+import { createRotation } from './rotation/rotate.ts'
 import { createRefreshTokenFormat, type RefreshToken } from './rotation/token.ts'
 import { createWriteBehind } from './rotation/write-behind.ts'
 
@@ -29,7 +29,7 @@ export type { SessionClaims } from './claims.ts'
 export { findOwners, isNewPlace, listStored, SESSION_RETENTION } from './ledger.ts'
 export type { Revoke } from './revocation.ts'
 export type { Revocation, RevocationScope } from './revocation-rows.ts'
-export type { RotationOutcome } from './rotation/refresh.ts'
+export type { Look, RotationOutcome } from './rotation/refresh.ts'
 export type { RefreshToken } from './rotation/token.ts'
 
 /** The ledger of sessions: everything that needs no Redis. The owner of the table `sessions`. */
@@ -54,12 +54,23 @@ export interface Sessions extends SessionLedger {
   begin: Begin
   /** Ends sessions of a user that has as many as an account may have: those that were used longest ago. */
   makeRoom(tx: Transaction, user: LockedUser, context: RequestContext): Promise<void>
-  /** Rotates a refresh token. @throws {StoreUnavailable} when no store answers; the token is not used up. */
-  rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
-  /** The live session of a token that could still be rotated, without using it up; null for any other. */
-  peek: Peek
-  /** Ends a family whose reuse was detected; `isNew` says whether this call recorded it first. */
-  endReused(token: RefreshToken): Promise<{ isNew: boolean; pending: boolean }>
+  /**
+   * Rotates a refresh token. A reuse ends its session, is recorded, and is told to the owner.
+   * @throws {StoreUnavailable} when no store answers; the token is not used up.
+   */
+  rotate(
+    token: RefreshToken,
+    idempotencyKey: string | undefined,
+    context: RequestContext,
+  ): Promise<RotationOutcome>
+  /**
+   * Looks at a refresh token: the live session that it could refresh, or why that has ended. It issues nothing, uses
+   * nothing up and extends nothing; but a reuse is one here as well, with all that follows from it. Within the grace
+   * window, and with the `Idempotency-Key` of a refresh whose response was lost, an older token is as good as its
+   * successor. One round trip to Redis, or a transaction of the ledger.
+   * @throws {StoreUnavailable} when no store answers; `unavailable` when no store can record a reuse.
+   */
+  look(token: RefreshToken, context: RequestContext, idempotencyKey?: string | undefined): Promise<Look>
   /** Ends sessions and records an audit event for each. @throws `revocation_pending` after both are written. */
   end(
     scope: RevocationScope,
@@ -67,7 +78,7 @@ export interface Sessions extends SessionLedger {
     type: 'logout' | 'session_end',
     context: RequestContext,
   ): Promise<void>
-  /** Ends the sessions of tokens that a client gives up for those of a newer session. Does not fail. */
+  /** Ends the sessions of tokens that a client gives up for those of a newer session, after a look. Does not fail. */
   endReplaced(replaced: readonly RefreshToken[], context: RequestContext): Promise<void>
   /** What the check of access tokens needs. */
   revocations: {
@@ -102,18 +113,9 @@ const KEEP_MS = LONGEST_ACCEPTANCE * 1000
 
 export function openSessions(
   deps: UsesPlatform<
-    | 'db'
-    | 'query'
-    | 'poll'
-    | 'transact'
-    | 'redis'
-    | 'redisBreaker'
-    | 'connectRedis'
-    | 'secrets'
-    | 'clock'
-    | 'log'
-    | 'metrics'
-  > & { events: Events },
+    'db' | 'query' | 'poll' | 'transact' | 'redis' | 'redisBreaker' | 'connectRedis' | 'secrets' | 'metrics'
+  > &
+    ReportReuseDeps & { events: Events },
   { lifetimes, maxPerAccount, ledgerFlushMs, incarnation }: SessionsOptions,
 ): Sessions {
   const { clock, secrets } = deps
@@ -125,20 +127,30 @@ export function openSessions(
   const writeBehind = createWriteBehind({ ...deps, intervalMs: ledgerFlushMs })
   const format = createRefreshTokenFormat(secrets)
   const { revoke } = revocations
-  const rotate = createRotate({ ...deps, store, writeBehind, incarnation })
+  const rotation = createRotation({ ...deps, store, writeBehind, incarnation })
+  const reportReuse = createReportReuse(deps)
+  const { rotate, look } = createRefresh({
+    ...deps,
+    rotation,
+    revoke,
+    reportReuse,
+    format,
+    writeBehind,
+    lifetimes,
+  })
 
   return {
     ...openSessionLedger(revoke),
-    ...createRefresh({ ...deps, rotate, revoke, format, writeBehind, lifetimes }),
+    rotate,
+    look,
     parse: format.parse,
     readTokens: (texts) => readTokens(format, texts),
     newestFirst: createNewestFirst(deps.query),
-    peek: createPeek(deps.query, lifetimes),
     begin: createBegin({ ...deps, store, format, lifetimes, incarnation, maxPerAccount }),
     makeRoom: (tx, user, context) =>
       makeRoom({ ...deps, revoke }, tx, user, { most: maxPerAccount, now: clock.now() }, context),
     end: (scope, reason, type, context) => endSessions({ ...deps, revoke }, scope, reason, type, context),
-    endReplaced: (replaced, context) => endReplaced({ ...deps, revoke }, replaced, context),
+    endReplaced: (replaced, context) => endReplaced({ ...deps, revoke, look }, replaced, context),
     revocations: {
       get isFresh() {
         return feed.isFresh

@@ -3,10 +3,11 @@ import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { ACCESS_TOKEN_TTL, CLOCK_TOLERANCE } from '../../platform/access-token-times.ts'
 import type { Clock } from '../../platform/clock.ts'
-import { type Principal, principalOf } from '../principals/principals.ts'
+import type { Principal } from '../principals/principals.ts'
 import { Problem } from '../problems/problems.ts'
 import type { SessionClaims, Sessions } from '../sessions/sessions.ts'
 import type { KeyRing } from './key-ring.ts'
+import { readClaims } from './read-claims.ts'
 import { serialize } from './serialize.ts'
 import { verificationKey } from './verification-key.ts'
 
@@ -112,16 +113,13 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
       },
     ).catch((cause) => {
       // Its signature and every other claim have been verified before its expiry.
-      if (graceSeconds === 0 && cause instanceof errors.JWTExpired && principalOf(cause.payload)) {
-        const claims = cause.payload as JWTPayload & AccessTokenClaims
-        if (isPlausible(claims)) return refuse(claims)
-      }
+      const expired = graceSeconds === 0 && cause instanceof errors.JWTExpired ? read(cause.payload) : null
+      if (expired && isPlausible(expired.claims)) return refuse(expired.claims)
       throw new Problem('access_token_invalid', {}, { cause })
     })
-    const claims = payload as JWTPayload & AccessTokenClaims
-    const principal = principalOf(payload)
-    if (!principal) throw new Problem('access_token_invalid')
-    return { claims, kid: protectedHeader.kid as string, principal }
+    const verified = read(payload)
+    if (!verified) throw new Problem('access_token_invalid')
+    return { ...verified, kid: protectedHeader.kid as string }
   }
 
   async function verifyFirst(token: string, id: string): Promise<Principal> {
@@ -171,6 +169,8 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
     },
   }
 }
+
+const read = (payload: JWTPayload) => readClaims<AccessTokenClaims>(payload)
 
 const nonEmpty = <Value extends string | readonly string[]>(value: Value) =>
   value.length > 0 ? value : undefined

@@ -4,6 +4,7 @@ import type { Clock } from '../../platform/clock.ts'
 import type { Client, Resource } from '../clients/clients.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { KeyRing } from './key-ring.ts'
+import { readClaims } from './read-claims.ts'
 import { serialize } from './serialize.ts'
 import { verificationKey } from './verification-key.ts'
 
@@ -33,6 +34,8 @@ export interface ClientTokens {
    */
   inspect(token: string, audiences: readonly string[]): Promise<ClientTokenClaims | null>
 }
+
+const read = (payload: JWTPayload) => readClaims<ClientTokenClaims>(payload)?.claims
 
 export interface ClientTokensDeps {
   keyRing: Pick<KeyRing, 'signer' | 'verifier' | 'findVerifier'>
@@ -64,20 +67,15 @@ export function createClientTokens({ keyRing, revocations, clock, issuer }: Clie
       if (token.length > MAX_TOKEN_CHARS || audiences.length === 0) return null
       if (!revocations.isFresh) await revocations.catchUp()
       try {
-        const { payload, protectedHeader } = await jwtVerify<ClientTokenClaims>(
-          token,
-          verificationKey(keyRing),
-          {
-            algorithms: ['ES256', 'EdDSA', 'RS256'],
-            issuer,
-            audience: [...audiences],
-            requiredClaims: ['sub', 'exp', 'iat', 'jti', 'client_id'],
-            currentDate: new Date(clock.now()),
-          },
-        )
-        // An audience that is a list could name another resource too.
-        const isOurs = TYPES.includes(protectedHeader.typ ?? '') && typeof payload.aud === 'string'
-        return isOurs && !revocations.has(payload) ? payload : null
+        const { payload, protectedHeader } = await jwtVerify(token, verificationKey(keyRing), {
+          algorithms: ['ES256', 'EdDSA', 'RS256'],
+          issuer,
+          audience: [...audiences],
+          requiredClaims: ['sub', 'exp', 'iat', 'jti', 'client_id'],
+          currentDate: new Date(clock.now()),
+        })
+        const claims = TYPES.includes(protectedHeader.typ ?? '') ? read(payload) : undefined
+        return claims && !revocations.has(claims) ? claims : null
       } catch (error) {
         if (error instanceof errors.JOSEError) return null
         throw error

@@ -8,6 +8,8 @@ export interface Presented {
   refreshTokens: readonly string[]
   /** Undefined without an `Authorization`; empty if that holds no bearer token. */
   accessToken: string | undefined
+  /** Of a refresh whose response was lost. */
+  idempotencyKey: string | undefined
 }
 
 /**
@@ -17,12 +19,15 @@ export interface Presented {
  */
 export async function logout(
   { sessions, accessTokens }: Uses<'sessions' | 'accessTokens'>,
-  { refreshTokens, accessToken }: Presented,
+  { refreshTokens, accessToken, idempotencyKey }: Presented,
   context: RequestContext,
 ) {
-  const familyHashes = sessions.readTokens(refreshTokens).map(({ familyHash }) => familyHash)
+  const tokens = sessions.readTokens(refreshTokens)
+  const familyHashes = tokens.map(({ familyHash }) => familyHash)
   const session = accessToken ? await sessionOf(accessTokens, accessToken) : null
   const named = [...(familyHashes.length > 0 ? [{ familyHashes }] : []), ...(session ? [session] : [])]
+  // A session that ends by a reuse must not be recorded as signed out.
+  for (const token of tokens) await sessions.look(token, context, idempotencyKey)
   for (const scope of named) await sessions.end(scope, 'logout', 'logout', context)
   const unreadable =
     refreshTokens.length > 0 && familyHashes.length === 0

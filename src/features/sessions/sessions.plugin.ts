@@ -19,10 +19,11 @@ import { type CurrentSessionRoutesUses, currentSessionRoutes } from './current-s
 import { listSessionsRoutes } from './list-sessions.routes.ts'
 import { logout } from './logout.ts'
 import { type RefreshUses, refresh } from './refresh.ts'
+import { RefreshHeaders } from './refresh-headers.ts'
 
 export type SessionsUses = RefreshUses &
   CurrentSessionRoutesUses &
-  Uses<'db' | 'accessTokens'> & {
+  Uses<'db' | 'accessTokens' | 'clock' | 'events'> & {
     origins: TrustedOrigins
     limits: Limits
     cookies: SessionCookies
@@ -33,15 +34,6 @@ const RefreshBody = Type.Object(
   { refresh_token: Type.Optional(Type.String({ maxLength: 512 })) },
   { ...strict, examples: [{}] },
 )
-const RefreshHeaders = Type.Object({
-  'idempotency-key': Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 255,
-      description: 'Use the same key for every retry of one refresh',
-    }),
-  ),
-})
 type RefreshRequest = FastifyRequest<{ Body: { refresh_token?: string } }>
 
 /** Refreshing, listing and ending sessions. */
@@ -104,7 +96,9 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
         description:
           'Ends the sessions of the refresh tokens, in cookies or body, of the access token, or of both. An access ' +
           'token may have expired, a day ago at most. 204 means that the sessions have ended, or that no token was ' +
-          'sent; a token that cannot be read is answered with 401, after the session of the other has ended.',
+          'sent; a token that cannot be read is answered with 401, after the session of the other has ended. A refresh ' +
+          'token that was replaced is recorded as reused, unless the `Idempotency-Key` of that refresh is sent along.',
+        headers: RefreshHeaders,
         body: RefreshBody,
         response: { 204: NoContent },
         problems: [
@@ -121,6 +115,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
       const inCookies = transport === 'body' ? origins.cookiesOf(request, cookies) : texts
       const { authorization } = request.headers
       const sent = {
+        idempotencyKey: request.headers['idempotency-key'],
         refreshTokens: [...new Set([...texts, ...inCookies])],
         accessToken: authorization === undefined ? undefined : (bearerOf(request) ?? ''),
       }

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
+import { exportJWK, generateKeyPair, type JSONWebKeySet, SignJWT } from 'jose'
 import * as openid from 'openid-client'
 import t from 'tap'
 import { addSecret, deleteClient, endOldSecrets, setDisabled } from '../../../src/core/clients/clients.ts'
@@ -129,6 +129,7 @@ t.test('an assertion that is not exactly right is refused', async (t) => {
     [await sign({ exp: undefined }), {}],
     [await sign({ jti: undefined }), {}],
     [await sign({ jti: 7 }), {}],
+    [await sign({ jti: '' }), {}],
     [await sign(), { client_id: stranger.id }],
     [await sign(), { client_id: robot.id }],
     ['a.b.c', {}],
@@ -145,6 +146,51 @@ t.test('an assertion that is not exactly right is refused', async (t) => {
     t.match(answer, { status: 401, body: { error: 'invalid_client' } }, assertion.slice(0, 40))
   }
   t.equal((await token({}, { id, secret: '' })).status, 401, 'another method than its own')
+})
+
+t.test('an id with characters that no id has is an unknown client, not a server error', async (t) => {
+  const type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+  for (const id of ['\0', 'client_\0', 'a\nb', 'é', '\ufffe', 'x'.repeat(3_000)]) {
+    const claimed = Buffer.from(JSON.stringify({ sub: id })).toString('base64url')
+    for (const parameters of [
+      { client_id: id },
+      { client_id: id, client_secret: 'x' },
+      { client_assertion: `e30.${claimed}.AA`, client_assertion_type: type },
+    ])
+      t.match(await token(parameters as Record<string, string>), {
+        status: 401,
+        body: { error: 'invalid_client' },
+      })
+    t.equal((await token({}, { id: encodeURIComponent(id), secret: 'x' })).status, 401)
+  }
+})
+
+t.test('a key that cannot be used proves nothing', async (t) => {
+  const weak = generateKeyPairSync('rsa', { modulusLength: 1_024 })
+  const keys = [
+    { ...weak.publicKey.export({ format: 'jwk' }), kid: 'weak' },
+    { kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA', kid: 'broken' },
+    { kty: 'EC', crv: 'P-256', kid: 'empty' },
+  ]
+  const options = { authMethod: 'private_key_jwt', jwks: { keys } as JSONWebKeySet } as const
+  const { id } = await client({ [api]: 'read' }, options)
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const exp = Math.floor(Date.now() / 1000) + 60
+  for (const [alg, kid] of [
+    ['RS256', 'weak'],
+    ['PS256', 'weak'],
+    ['ES256', 'broken'],
+    ['ES256', 'empty'],
+  ]) {
+    const claims = { iss: id, sub: id, aud: issuer, exp, jti: randomUUID() }
+    const input = `${encode({ alg, kid })}.${encode(claims)}`
+    const signature = sign('sha256', Buffer.from(input), weak.privateKey).toString('base64url')
+    const answer = await token({
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: `${input}.${signature}`,
+    })
+    t.match(answer, { status: 401, body: { error: 'invalid_client' } }, `${alg} ${kid}`)
+  }
 })
 
 t.test('a client that is disabled or deleted is refused within a second', async (t) => {

@@ -61,6 +61,11 @@ export type Verdict =
   /** The family has ended; the ledger may not have recorded that yet. */
   | { outcome: 'reuse'; claims: string }
 
+/** The result of a look that a store has taken. */
+export type LookVerdict =
+  | ({ outcome: 'live' } & Pick<RotatedFamily, 'idleExpiresAt' | 'absoluteExpiresAt' | 'claims'>)
+  | Extract<Verdict, { outcome: 'ended' | 'reuse' }>
+
 export const MAX_CREDITS = 5
 export const MAX_REISSUES = 10
 export const CLEAN_FOR_CREDIT = 20
@@ -99,6 +104,19 @@ export function decide(state: FamilyState, request: RotationRequest, now: number
   }
   if (inGrace || sameAttempt) return { outcome: 'superseded' }
   return { outcome: 'reuse', state: { ...state, ended: 'reuse_detected' } }
+}
+
+/**
+ * Decides on a token that is only looked at. A look issues nothing, so it changes nothing; but a token that is a reuse
+ * to a rotation is one to a look as well.
+ */
+export function decideLook(
+  state: FamilyState,
+  request: RotationRequest,
+  now: number,
+): { outcome: 'live' } | Extract<Decision, { outcome: 'ended' | 'reuse' }> {
+  const decision = decide(state, request, now)
+  return decision.outcome === 'ended' || decision.outcome === 'reuse' ? decision : { outcome: 'live' }
 }
 
 function rotate(

@@ -1,11 +1,18 @@
 import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { Database, Query, Queryable } from '../../../platform/database.ts'
 import { Prisma } from '../../../platform/generated/client.ts'
-import { toSessionEndedReason } from '../../reasons/reasons.ts'
+import { type EndedReason, toSessionEndedReason } from '../../reasons/reasons.ts'
 import { joinAccount } from '../../users/users.ts'
 import type { SessionClaims } from '../claims.ts'
 import { bytes, hex, text } from '../family-hash.ts'
-import { decide, type FamilyState, type RotationRequest, type Verdict } from './decide.ts'
+import {
+  decide,
+  decideLook,
+  type FamilyState,
+  type LookVerdict,
+  type RotationRequest,
+  type Verdict,
+} from './decide.ts'
 
 /** A family in the ledger. Times in milliseconds since the epoch, by Postgres's clock. */
 export interface LedgerFamily extends FamilyState {
@@ -41,8 +48,7 @@ export function rotateOnLedger(
   request: RotationRequest,
 ): Promise<Verdict | null> {
   return db.$transaction(async (tx) => {
-    const lock = Prisma.sql`FOR UPDATE OF s`
-    const family = (await selectFamilies((sql) => tx.$queryRaw(sql), [familyHash], lock)).get(familyHash)
+    const family = await lockFamily(tx, familyHash)
     if (!family) return null
     const { claims, now } = family
     const decision = decide(family, request, now)
@@ -53,9 +59,7 @@ export function rotateOnLedger(
       case 'superseded':
         return decision
       case 'reuse':
-        await tx.$executeRaw`
-          UPDATE sessions SET ended_at = clock_timestamp(), ended_reason = ${decision.state.ended}
-          WHERE family_hash = ${bytes(familyHash)}`
+        await writeEnd(tx, familyHash, decision.state.ended)
         return { outcome: 'reuse', claims }
       case 'reissue':
         await tx.$executeRaw`
@@ -66,6 +70,24 @@ export function rotateOnLedger(
         await writeRotation(tx, familyHash, decision.state)
     }
     return { outcome: decision.outcome, ...decision.state, claims }
+  })
+}
+
+/** Looks without Redis, in the same way: only a reuse changes anything. Null when there is no such family. */
+export function lookOnLedger(
+  db: Database,
+  familyHash: string,
+  request: RotationRequest,
+): Promise<LookVerdict | null> {
+  return db.$transaction(async (tx) => {
+    const family = await lockFamily(tx, familyHash)
+    if (!family) return null
+    const { claims, idleExpiresAt, absoluteExpiresAt, now } = family
+    const decision = decideLook(family, request, now)
+    if (decision.outcome === 'ended') return decision
+    if (decision.outcome === 'live') return { outcome: 'live', idleExpiresAt, absoluteExpiresAt, claims }
+    await writeEnd(tx, familyHash, decision.state.ended)
+    return { outcome: 'reuse', claims }
   })
 }
 
@@ -95,6 +117,15 @@ export async function markInvalidated(db: Database, families: readonly RotatedOn
     )
     UPDATE sessions s SET turned_to = NULL FROM invalidated WHERE s.family_hash = invalidated.family_hash`
 }
+
+async function lockFamily(tx: Queryable, familyHash: string): Promise<LedgerFamily | undefined> {
+  const lock = Prisma.sql`FOR UPDATE OF s`
+  return (await selectFamilies((sql) => tx.$queryRaw(sql), [familyHash], lock)).get(familyHash)
+}
+
+const writeEnd = (tx: Queryable, familyHash: string, reason: EndedReason) => tx.$executeRaw`
+  UPDATE sessions SET ended_at = clock_timestamp(), ended_reason = ${reason}
+  WHERE family_hash = ${bytes(familyHash)}`
 
 async function writeRotation(tx: Queryable, familyHash: string, state: FamilyState): Promise<void> {
   const { generation, rotatedAt, reissues, credits, clean, attempts, idleExpiresAt } = state

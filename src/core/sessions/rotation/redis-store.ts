@@ -2,11 +2,12 @@ import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { RedisClient } from '../../../platform/redis.ts'
 import type { RedisBreaker } from '../../../platform/redis-breaker.ts'
 import { type SessionEndedReason, toSessionEndedReason } from '../../reasons/reasons.ts'
-import type { FamilyState, RotationRequest, Verdict } from './decide.ts'
+import type { FamilyState, LookVerdict, RotationRequest, Verdict } from './decide.ts'
 import { INVALIDATE, MARK, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
 import {
   ISSUED_REPLY,
   LEDGER_FAMILY,
+  LIVE_REPLY,
   MARK_ARGUMENTS,
   positionsIn,
   ROTATE_ARGUMENTS,
@@ -41,7 +42,11 @@ export const conditionsNow = (
 ): Conditions => ({ incarnation: incarnation ?? '', deadline: redisBreaker.deadline() })
 
 /** `mark` is what a merge has to name; '' by a server that has no incarnation: it cannot be used. */
-export type StoreAnswer = Verdict | { outcome: 'cold'; mark: string }
+export interface Cold {
+  outcome: 'cold'
+  mark: string
+}
+export type StoreAnswer = Verdict | Cold
 
 export interface Tombstone {
   familyHash: string
@@ -59,6 +64,13 @@ export interface RefreshTokenStore {
     conditions: Conditions,
     merge?: Merge,
   ): Promise<StoreAnswer>
+  /** Decides as a rotation would, and issues nothing: only a reuse is applied. */
+  look(
+    familyHash: string,
+    request: RotationRequest,
+    conditions: Conditions,
+    merge?: Merge,
+  ): Promise<LookVerdict | Cold>
   /** Marks a cold family, also one that is about to be written to the ledger; '' if it is not cold. */
   mark(familyHash: string, conditions: Conditions): Promise<string>
   /** Makes a marked family warm; does nothing if it has another mark, or a tombstone. */
@@ -89,8 +101,14 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
   redis.defineCommand('ratchetInvalidate', { numberOfKeys: 1, lua: INVALIDATE })
   const scripts = redis as unknown as Scripts
 
-  return {
-    async rotate(familyHash, request, { incarnation, deadline }, merge) {
+  const decide =
+    <Answer>(look: '' | '1') =>
+    async (
+      familyHash: string,
+      request: RotationRequest,
+      { incarnation, deadline }: Conditions,
+      merge?: Merge,
+    ): Promise<Answer> => {
       const args = toArguments(ROTATE_ARGUMENTS, {
         presented: request.presented,
         attempt: request.attempt,
@@ -100,10 +118,15 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
         fallback_incarnation: incarnation,
         deadline,
         waited_ms: request.waitedMs,
+        look,
       })
       if (merge) args.push(...ledgerArguments(merge))
-      return readAnswer(await scripts.ratchetRotate(keyOf(familyHash), ...args))
-    },
+      return readAnswer(await scripts.ratchetRotate(keyOf(familyHash), ...args)) as Answer
+    }
+
+  return {
+    rotate: decide<StoreAnswer>(''),
+    look: decide<LookVerdict | Cold>('1'),
 
     mark: (familyHash, conditions) => scripts.ratchetMark(keyOf(familyHash), ...markArguments(conditions)),
 
@@ -146,8 +169,11 @@ const ledgerArguments = ({ mark, family }: Merge) =>
   })
 
 const ISSUED = positionsIn(ISSUED_REPLY)
+const LIVE = positionsIn(LIVE_REPLY)
 
-function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unknown]): StoreAnswer {
+function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unknown]):
+  | StoreAnswer
+  | LookVerdict {
   switch (outcome) {
     case 'late':
       throw new StoreUnavailable('redis', new Error('the command arrived too late'))
@@ -159,6 +185,15 @@ function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unkno
       return { outcome, claims: String(detail) }
     case 'ended':
       return { outcome, reason: toSessionEndedReason(String(detail)) }
+    case 'live': {
+      const live = String(detail).split('\n')
+      return {
+        outcome,
+        idleExpiresAt: Number(live[LIVE.idle_expires_at]),
+        absoluteExpiresAt: Number(live[LIVE.absolute_expires_at]),
+        claims: String(live[LIVE.claims]),
+      }
+    }
     case 'rotate':
     case 'fast_forward':
     case 'reissue': {

@@ -2,13 +2,15 @@ import { hash } from 'node:crypto'
 import { isStoreUnavailable } from '../../../platform/database.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
 import { randomId } from '../../../platform/randomness.ts'
+import type { RequestContext } from '../../events/events.ts'
 import { isProblem, Problem } from '../../problems/problems.ts'
 import type { SessionEndedReason } from '../../reasons/reasons.ts'
 import type { IssuedSession } from '../begin.ts'
 import { parseClaims, type SessionClaims } from '../claims.ts'
 import type { Revoke } from '../revocation.ts'
-import type { RotatedFamily } from './decide.ts'
-import type { Rotate } from './rotate.ts'
+import type { RotatedFamily, Verdict } from './decide.ts'
+import type { ReportReuse } from './report-reuse.ts'
+import type { Rotation } from './rotate.ts'
 import type { RefreshToken, RefreshTokenFormat } from './token.ts'
 import type { WriteBehind } from './write-behind.ts'
 
@@ -16,12 +18,20 @@ export type RotationOutcome =
   | ({ outcome: 'rotated' | 'reissued' } & IssuedSession)
   | { outcome: 'superseded' }
   /** The family ends now; `pending` says whether other nodes, or without Postgres the ledger, do not know it yet. */
-  | { outcome: 'reuse'; claims: SessionClaims; pending: 'no' | 'nodes' | 'ledger' }
+  | { outcome: 'reuse'; pending: 'no' | 'nodes' | 'ledger' }
+  | { outcome: 'ended'; reason: SessionEndedReason }
+
+/** What a look at a refresh token finds. */
+export type Look =
+  /** The session could be refreshed with this token, or with its successor. Milliseconds since the epoch. */
+  | { outcome: 'live'; claims: SessionClaims; expiresAt: number }
+  /** `unknown` if there is no such session. */
   | { outcome: 'ended'; reason: SessionEndedReason }
 
 export interface RefreshDeps extends UsesPlatform<'transact' | 'log'> {
-  rotate: Rotate
+  rotation: Rotation
   revoke: Revoke
+  reportReuse: ReportReuse
   format: Pick<RefreshTokenFormat, 'encode'>
   writeBehind: Pick<WriteBehind, 'add'>
   /** Seconds. */
@@ -31,19 +41,27 @@ export interface RefreshDeps extends UsesPlatform<'transact' | 'log'> {
 // Just over 128 bits: several are stored with each family.
 const ATTEMPT_CHARS = 22
 
-/** Rotates a refresh token: issues tokens by the stores' verdict, or ends a family whose token was reused. */
+/** Rotates refresh tokens and looks at them. Whatever finds a reuse ends the family, and its owner is told. */
 export function createRefresh(deps: RefreshDeps) {
   const { transact, revoke, format, writeBehind, log, lifetimes } = deps
   const graceMs = lifetimes.grace * 1000
   const idleTtlMs = lifetimes.idleTtl * 1000
+  const requestOf = (token: RefreshToken, attempt: string) => ({
+    presented: token.generation,
+    attempt,
+    proven: '',
+    graceMs,
+    idleTtlMs,
+  })
 
-  async function rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome> {
+  async function rotate(
+    token: RefreshToken,
+    idempotencyKey: string | undefined,
+    context: RequestContext,
+  ): Promise<RotationOutcome> {
     // Without a key from the client, a random one makes it safe to repeat a command whose answer was lost.
-    const attempt = idempotencyKey
-      ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS)
-      : randomId()
-    const request = { presented: token.generation, attempt, proven: '', graceMs, idleTtlMs }
-    const { verdict, by } = await deps.rotate(token.familyHash, request)
+    const attempt = attemptOf(idempotencyKey) || randomId()
+    const { verdict, by } = await deps.rotation.rotate(token.familyHash, requestOf(token, attempt))
     switch (verdict.outcome) {
       case 'rotate':
       case 'fast_forward':
@@ -65,22 +83,53 @@ export function createRefresh(deps: RefreshDeps) {
         }
         return { outcome: verdict.outcome === 'reissue' ? 'reissued' : 'rotated', ...issued }
       }
-      case 'reuse': {
-        const claims = parseClaims(verdict.claims)
-        const recorded = await endReused(token).catch((error: unknown) => {
-          if (by === 'redis' && isStoreUnavailable(error)) return null
-          throw error
-        })
-        if (!recorded) return { outcome: 'reuse', claims, pending: 'ledger' }
-        const pending = recorded.pending ? 'nodes' : 'no'
-        // The ledger's verdict is `reuse` only once: in the transaction that ends the session.
-        if (by === 'ledger' || recorded.isNew) return { outcome: 'reuse', claims, pending }
-        if (recorded.pending) throw new Problem('unavailable', { retryAfter: 2 })
-        return { outcome: 'ended', reason: 'reuse_detected' }
-      }
+      case 'reuse':
+        return endOnReuse(token, verdict, by, context)
       default:
         return verdict
     }
+  }
+
+  async function look(
+    token: RefreshToken,
+    context: RequestContext,
+    idempotencyKey?: string | undefined,
+  ): Promise<Look> {
+    const request = requestOf(token, attemptOf(idempotencyKey))
+    const { verdict, by } = await deps.rotation.look(token.familyHash, request)
+    if (verdict.outcome === 'ended') return verdict
+    if (verdict.outcome === 'reuse') {
+      await endOnReuse(token, verdict, by, context)
+      return { outcome: 'ended', reason: 'reuse_detected' }
+    }
+    const expiresAt = Math.min(verdict.idleExpiresAt, verdict.absoluteExpiresAt)
+    return { outcome: 'live', claims: parseClaims(verdict.claims), expiresAt }
+  }
+
+  /** Ends a family in the ledger and everywhere, and tells its owner: now or, without Postgres, as soon as it is back. */
+  async function endOnReuse(
+    token: RefreshToken,
+    verdict: Extract<Verdict, { outcome: 'reuse' }>,
+    by: 'redis' | 'ledger',
+    context: RequestContext,
+  ): Promise<Extract<RotationOutcome, { outcome: 'reuse' | 'ended' }>> {
+    const reused = parseClaims(verdict.claims)
+    const recorded = await endReused(token).catch((error: unknown) => {
+      if (by === 'redis' && isStoreUnavailable(error)) return null
+      throw error
+    })
+    if (!recorded) {
+      // Until then the tombstone in Redis applies. If Redis loses it, this process still has the task.
+      await deps.reportReuse(reused, context, async () => (await endReused(token)).isNew)
+      return { outcome: 'reuse', pending: 'ledger' }
+    }
+    // The ledger's verdict is `reuse` only once: in the transaction that ends the session.
+    if (by === 'ledger' || recorded.isNew) {
+      await deps.reportReuse(reused, context)
+      return { outcome: 'reuse', pending: recorded.pending ? 'nodes' : 'no' }
+    }
+    if (recorded.pending) throw new Problem('unavailable', { retryAfter: 2 })
+    return { outcome: 'ended', reason: 'reuse_detected' }
   }
 
   function issue(token: RefreshToken, rotated: RotatedFamily): IssuedSession {
@@ -114,5 +163,8 @@ export function createRefresh(deps: RefreshDeps) {
     }
   }
 
-  return { rotate, endReused }
+  return { rotate, look }
 }
+
+const attemptOf = (idempotencyKey: string | undefined) =>
+  idempotencyKey ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS) : ''

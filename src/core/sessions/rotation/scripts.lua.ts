@@ -4,6 +4,7 @@ import {
   FAMILY_FIELDS,
   ISSUED_REPLY,
   LEDGER_FAMILY,
+  LIVE_REPLY,
   luaArguments,
   luaArgumentTable,
   luaLines,
@@ -80,9 +81,10 @@ end
  * KEYS[1] the family's hash
  * ARGV    ROTATE_ARGUMENTS of `wire.ts`. `fallback_incarnation`: for a server without an id ('' if unknown: then
  *         always cold). `deadline`: the latest time at which this may run (ms). `waited_ms`: how long ago the request
- *         arrived. Then, optionally, LEDGER_FAMILY.
+ *         arrived. `look`: '1' to issue nothing, as `decideLook` does. Then, optionally, LEDGER_FAMILY.
  * Returns {'late'} | {'cold', mark, or '' by a server without an id} | {'ended', reason} | {'superseded'}
  *       | {'rotate' | 'fast_forward' | 'reissue', ISSUED_REPLY of `wire.ts` as lines}
+ *       | {'live', LIVE_REPLY as lines}, of a look
  *       | {'reuse', claims}, repeated for every call until TOMBSTONE reports that the ledger has recorded it
  */
 export const ROTATE = `${PRELUDE}
@@ -108,7 +110,9 @@ local idle_expires_at, absolute_expires_at = tonumber(family.idle_expires_at), t
 local binding, claims = family.binding, family.claims
 if now >= absolute_expires_at or now >= idle_expires_at then return { 'ended', 'expired' } end
 local behind = generation - presented
+local function live() return { 'live', ${luaLines(LIVE_REPLY)} } end
 if behind <= 0 then
+  if look == '1' then return live() end
   local ahead = behind < 0
   if credits < ${MAX_CREDITS} and reissues == 0 and not ahead then
     clean = clean + 1
@@ -134,8 +138,9 @@ for word in string.gmatch(attempts, '%S+') do
   if place == behind then known = word end
 end
 local same_attempt = attempt ~= '' and attempt == known and age <= ${ATTEMPT_MS}
+local same_key = behind == 1 and binding ~= '' and proven == binding
+if look == '1' and (in_grace or same_attempt or same_key) then return live() end
 if behind == 1 then
-  local same_key = binding ~= '' and proven == binding
   local first = reissues == 0
   local reissue = same_attempt or same_key
   if not reissue and in_grace and reissues < ${MAX_REISSUES} and (not first or credits > 0) then

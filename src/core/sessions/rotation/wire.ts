@@ -11,6 +11,7 @@ export const ROTATE_ARGUMENTS = [
   'fallback_incarnation',
   'deadline',
   'waited_ms',
+  'look',
 ] as const
 
 export const MARK_ARGUMENTS = ['fallback_incarnation', 'deadline'] as const
@@ -43,6 +44,9 @@ export const ISSUED_REPLY = [
   'clean',
   'attempts',
 ] as const
+
+/** What a look at a live family answers, in the same form. */
+export const LIVE_REPLY = ['idle_expires_at', 'absolute_expires_at', 'claims'] as const
 
 /** The fields of a family's hash. */
 export const FAMILY_FIELDS = [

@@ -1,10 +1,12 @@
 import fc from 'fast-check'
 import {
   decide,
+  decideLook,
   type FamilyState,
+  type LookVerdict,
   type RotationRequest,
 } from '../../../../../src/core/sessions/rotation/decide.ts'
-import type { StoreAnswer } from '../../../../../src/core/sessions/rotation/redis-store.ts'
+import type { Cold, StoreAnswer } from '../../../../../src/core/sessions/rotation/redis-store.ts'
 
 /** A store that must decide as `decide` does. */
 export interface Twin {
@@ -14,6 +16,7 @@ export interface Twin {
   put(familyHash: string, state: FamilyState): Promise<void>
   get(familyHash: string): Promise<FamilyState>
   rotate(familyHash: string, request: RotationRequest): Promise<StoreAnswer | null>
+  look(familyHash: string, request: RotationRequest): Promise<LookVerdict | Cold | null>
   /** What a store answers once a family has ended. */
   afterReuse: StoreAnswer['outcome']
 }
@@ -41,7 +44,7 @@ const attempt = fc.constantFrom('', 'a', 'b')
 
 export interface History {
   start: Pick<FamilyState, 'credits' | 'clean' | 'reissues' | 'attempts' | 'binding'> & { idle: number }
-  steps: { behind: number; attempt: string; proven: string; waitedMs: number; age: number }[]
+  steps: { behind: number; attempt: string; proven: string; waitedMs: number; age: number; look: boolean }[]
 }
 
 /** @param bound whether the store keeps the key to which a family is bound. */
@@ -62,6 +65,7 @@ export const history = (bound: boolean): fc.Arbitrary<History> =>
         proven: fc.constantFrom('', 'key'),
         waitedMs: fc.constantFrom(0, 0, 0, 20_000),
         age,
+        look: fc.boolean(),
       }),
       { minLength: 1, maxLength: 9 },
     ),
@@ -95,7 +99,7 @@ async function replayOnce(twin: Twin, familyHash: string, history: History): Pro
     absoluteExpiresAt: createdAt + 90 * DAY,
     ended: '',
   }
-  for (const [index, { behind, age, ...rest }] of steps.entries()) {
+  for (const [index, { behind, age, look, ...rest }] of steps.entries()) {
     const asked = performance.now()
     const fail = (what: string): never => {
       if (performance.now() - asked > SLACK) throw new Stalled()
@@ -106,8 +110,8 @@ async function replayOnce(twin: Twin, familyHash: string, history: History): Pro
     const now = await twin.now()
     state = { ...state, rotatedAt: now - age }
     await twin.put(familyHash, state)
-    const expected = decide(state, request, now)
-    const actual = await twin.rotate(familyHash, request)
+    const expected = look ? decideLook(state, request, now) : decide(state, request, now)
+    const actual = await (look ? twin.look : twin.rotate)(familyHash, request)
     if (actual?.outcome !== expected.outcome) fail(`${actual?.outcome} instead of ${expected.outcome}`)
     const stored = await twin.get(familyHash)
     const after = 'state' in expected ? expected.state : state
@@ -124,11 +128,18 @@ async function replayOnce(twin: Twin, familyHash: string, history: History): Pro
         if (actual[name] !== stored[name]) fail(`it answered a ${name} of ${actual[name]}`)
       }
     }
+    if (actual?.outcome === 'live') {
+      for (const name of ['idleExpiresAt', 'absoluteExpiresAt'] as const)
+        if (actual[name] !== state[name]) fail(`it answered a ${name} of ${actual[name]}`)
+    }
     if (actual?.outcome === 'ended' && 'reason' in expected && actual.reason !== expected.reason)
       fail(`ended for ${actual.reason} instead of ${expected.reason}`)
     state = stored
     if (state.ended) {
-      const next = await twin.rotate(familyHash, { ...request, presented: state.generation })
+      const next = await (look ? twin.look : twin.rotate)(familyHash, {
+        ...request,
+        presented: state.generation,
+      })
       if (next?.outcome !== twin.afterReuse) fail(`${next?.outcome} after reuse`)
       return
     }

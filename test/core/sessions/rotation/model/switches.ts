@@ -11,7 +11,7 @@ import {
   rotatedOnLedger,
 } from '../../../../../src/core/sessions/rotation/ledger-store.ts'
 import { createRedisStore } from '../../../../../src/core/sessions/rotation/redis-store.ts'
-import { createRotate, type Presented } from '../../../../../src/core/sessions/rotation/rotate.ts'
+import { createRotation, type Presented } from '../../../../../src/core/sessions/rotation/rotate.ts'
 import { createWriteBehind, type Rotation } from '../../../../../src/core/sessions/rotation/write-behind.ts'
 import { createCircuitBreaker } from '../../../../../src/platform/circuit-breaker.ts'
 import type { OpenDatabase } from '../../../../../src/platform/database.ts'
@@ -100,7 +100,7 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
   const redisBreaker = Object.assign(breaker, { deadline })
   const newProcess = () => {
     const writeBehind = createWriteBehind({ db, log, metrics, intervalMs: 500 })
-    const rotate = createRotate({
+    const { rotate } = createRotation({
       db,
       query,
       store,

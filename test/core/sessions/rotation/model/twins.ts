@@ -2,7 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { bytes } from '../../../../../src/core/sessions/family-hash.ts'
 import type { FamilyState, RotationRequest } from '../../../../../src/core/sessions/rotation/decide.ts'
-import { readFamilies, rotateOnLedger } from '../../../../../src/core/sessions/rotation/ledger-store.ts'
+import {
+  lookOnLedger,
+  readFamilies,
+  rotateOnLedger,
+} from '../../../../../src/core/sessions/rotation/ledger-store.ts'
 import { createRedisStore } from '../../../../../src/core/sessions/rotation/redis-store.ts'
 import { StoreUnavailable } from '../../../../../src/platform/circuit-breaker.ts'
 import type { Database, OpenDatabase } from '../../../../../src/platform/database.ts'
@@ -64,6 +68,7 @@ export function redisTwin(redis: Redis, incarnation: string): Twin {
       }
     },
     rotate: (familyHash, request) => store.rotate(familyHash, request, standing(incarnation)),
+    look: (familyHash, request) => store.look(familyHash, request, standing(incarnation)),
   }
 }
 
@@ -96,6 +101,7 @@ export function ledgerTwin({ db, query }: Pick<OpenDatabase, 'db' | 'query'>, us
       return family
     },
     rotate: (familyHash, request) => rotateOnSettledLedger({ db, query }, familyHash, request),
+    look: (familyHash, request) => lookOnLedger(db, familyHash, request),
   }
 }
 
