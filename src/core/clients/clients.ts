@@ -5,6 +5,8 @@ import { type Client, readClient } from './client.ts'
 import { createSecretChecks, type SecretChecks } from './secrets.ts'
 
 export {
+  ADMIN_SCOPES,
+  type AdminScope,
   AUTH_METHODS,
   type AuthMethod,
   type Client,
@@ -28,6 +30,7 @@ export {
   type NewResource,
   setDisabled,
 } from './manage.ts'
+export { isValidRedirectUri, matchesRedirectUri } from './redirect-uri.ts'
 
 /** The id of the operator's own client, which users sign in with. Third-party clients have ids of their own. */
 export const FIRST_PARTY_CLIENT = 'first-party'
