@@ -96,3 +96,11 @@ const asResource = ({ identifier, scopes, tokenTtl, typ, alg }: StoredResource):
   typ: typ as TokenType,
   alg: alg as SigningAlgorithm | null,
 })
+
+/** The algorithms that resources and the id_tokens of clients ask for. */
+export async function askedAlgorithms(db: Queryable): Promise<SigningAlgorithm[]> {
+  const rows = await db.$queryRaw<{ alg: SigningAlgorithm }[]>`
+    SELECT alg FROM resources WHERE alg IS NOT NULL
+    UNION SELECT id_token_alg FROM clients WHERE id_token_alg IS NOT NULL ORDER BY alg`
+  return rows.map(({ alg }) => alg)
+}

@@ -9,6 +9,7 @@ export {
   type AdminScope,
   AUTH_METHODS,
   type AuthMethod,
+  askedAlgorithms,
   type Client,
   GRANT_TYPES,
   type GrantType,
