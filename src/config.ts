@@ -14,6 +14,7 @@ import { type Environment, type Reader, reader } from './platform/environment.ts
 import { type MailSettings, readMail } from './platform/mail-settings.ts'
 import { parseRedisUrl, REDIS_URL_FORMS, type RedisServers } from './platform/redis-url.ts'
 import { type RouteBudgets, readBudgets } from './platform/route-budgets.ts'
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from './platform/signing-algorithms.ts'
 import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.ts'
 
 /** Configuration, from the environment only. It is checked at start, and all faults are reported together, by name. */
@@ -46,7 +47,7 @@ export interface Config extends BrowserSettings {
   readonly appSecrets: readonly string[]
   readonly runMigrations: boolean
   readonly mail: MailSettings
-  readonly accessToken: { ttl: number; alg: AccessTokenAlg; audience: string }
+  readonly accessToken: { ttl: number; alg: SigningAlgorithm; audience: string }
   /** Seconds. */
   readonly refresh: { idleTtl: number; absoluteTtl: number; grace: number }
   /** Live sessions of an account: beyond it, a sign-in ends those that were used longest ago. */
@@ -71,8 +72,6 @@ export interface Config extends BrowserSettings {
   readonly routeBudgets: RouteBudgets
   readonly logLevel: string
 }
-
-export type AccessTokenAlg = 'ES256' | 'EdDSA' | 'RS256'
 
 /** The environment is not a valid configuration. The message lists every fault and never a value. */
 export class ConfigError extends Error {
@@ -153,7 +152,7 @@ export function loadConfig(env: Environment): Config {
     mail: readMail(env, read, production),
     accessToken: {
       ttl: read.integer('ACCESS_TOKEN_TTL', 600, ACCESS_TOKEN_TTL.least, ACCESS_TOKEN_TTL.most),
-      alg: read.oneOf('ACCESS_TOKEN_ALG', ['ES256', 'EdDSA', 'RS256'], 'ES256'),
+      alg: read.oneOf('ACCESS_TOKEN_ALG', SIGNING_ALGORITHMS, 'ES256'),
       audience: read.text('ACCESS_TOKEN_AUDIENCE', publicUrl),
     },
     refresh: {

@@ -60,7 +60,7 @@ function tell(isDone: boolean, text: string): void {
 }
 
 async function create({ transact }: OperatorDatabase, name: string, values: Call['values']): Promise<void> {
-  const { auth = 'client_secret', grants = GRANT_TYPES.join(' '), jwks: file } = values
+  const { auth = 'client_secret', grants = 'client_credentials', jwks: file } = values
   const grantTypes = grants.split(' ').filter(Boolean)
   if (!(AUTH_METHODS as readonly string[]).includes(auth))
     throw new UsageError(`--auth must be one of ${AUTH_METHODS.join(', ')}`)

@@ -52,7 +52,10 @@ export const COMMANDS = [
     'brings addresses over to their one spelling; lists accounts that need an operator, and exits with 1 if any',
   ],
   ['keys list [--json]', 'lists the keys that sign access tokens, oldest first'],
-  ['keys rotate [--now]', 'publishes a new key, which signs an hour later; at once with --now'],
+  [
+    'keys rotate [--now] [--alg <alg>]',
+    'publishes a new key of each algorithm in use, or of one, which signs an hour later; at once with --now',
+  ],
   ['keys retire <kid>', 'stops signing with a key, which verifies until its last token has expired'],
   ['keys distrust <kid>', 'deletes a stolen key: within a second, every node refuses what it signed'],
   [

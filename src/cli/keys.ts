@@ -3,6 +3,7 @@ import { createSecrets } from '../platform/secrets.ts'
 import { type Call, parseCall } from './commands.ts'
 import { type OperatorDatabase, withDatabase } from './operator-database.ts'
 import { line, printList } from './output.ts'
+import { readAlgorithm } from './values.ts'
 
 /** `keys list`, `keys rotate`, `keys retire <kid>`, `keys distrust <kid>`: the signing keys of access tokens. */
 export async function keys(args: readonly string[]): Promise<void> {
@@ -10,7 +11,10 @@ export async function keys(args: readonly string[]): Promise<void> {
   await withDatabase((context) => run(context, call))
 }
 
-async function run({ config, db, transact }: OperatorDatabase, { action, about: kid = '', flags }: Call) {
+async function run(
+  { config, db, transact }: OperatorDatabase,
+  { action, about: kid = '', flags, values }: Call,
+) {
   const deps = { transact, secrets: createSecrets(config.appSecrets), alg: config.accessToken.alg }
   switch (action) {
     case 'list': {
@@ -19,8 +23,9 @@ async function run({ config, db, transact }: OperatorDatabase, { action, about: 
       return
     }
     case 'rotate': {
-      const created = await rotateKeys(deps, { atOnce: flags.has('now') })
-      console.log(`${created.kid} is published, and signs from ${created.activatesAt.toISOString()}`)
+      const alg = values.alg === undefined ? undefined : readAlgorithm('--alg', values.alg)
+      for (const created of await rotateKeys(deps, { atOnce: flags.has('now'), alg }))
+        console.log(`${created.kid} is published, and signs from ${created.activatesAt.toISOString()}`)
       return
     }
     case 'retire':

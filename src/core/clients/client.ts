@@ -1,17 +1,23 @@
 import type { JSONWebKeySet } from 'jose'
 import type { Queryable } from '../../platform/database.ts'
+import type { Resource as StoredResource } from '../../platform/generated/client.ts'
+import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 
 /** How a client proves who it is (RFC 7591 §2, but for the two ways to send a secret, which are one here). */
 export const AUTH_METHODS = ['client_secret', 'private_key_jwt', 'none'] as const
 export type AuthMethod = (typeof AUTH_METHODS)[number]
 
 /** The grants of the token endpoint that a client can be allowed. */
-export const GRANT_TYPES = ['client_credentials'] as const
+export const GRANT_TYPES = ['authorization_code', 'refresh_token', 'client_credentials'] as const
 export type GrantType = (typeof GRANT_TYPES)[number]
 
 /** The `typ` of access tokens: that of RFC 9068, or what libraries without it expect. */
 export const TOKEN_TYPES = ['at+jwt', 'JWT'] as const
 export type TokenType = (typeof TOKEN_TYPES)[number]
+
+/** What a client may do for itself at this server's own API. Only the command line gives these. */
+export const ADMIN_SCOPES = ['admin:users:read', 'admin:users:write'] as const
+export type AdminScope = (typeof ADMIN_SCOPES)[number]
 
 /** An API that accepts our access tokens. */
 export interface Resource {
@@ -21,11 +27,15 @@ export interface Resource {
   /** Seconds that an access token lives. */
   tokenTtl: number
   typ: TokenType
+  /** The algorithm of its access tokens; null for the server's. */
+  alg: SigningAlgorithm | null
 }
 
 export interface Client {
   id: string
   name: string
+  /** Its home page, as users see it. */
+  uri: string | null
   authMethod: AuthMethod
   grantTypes: readonly GrantType[]
   /** The public keys of `private_key_jwt`. */
@@ -35,6 +45,21 @@ export interface Client {
   permissions: readonly { resource: Resource; scopes: readonly string[] }[]
   /** The resources whose tokens it may introspect, because it is their API. */
   serves: readonly string[]
+  /** Compared by `matchesRedirectUri`. */
+  redirectUris: readonly string[]
+  /** Where users may be led after signing out (OpenID Connect RP-Initiated Logout 1.0 §3.1). */
+  postLogoutRedirectUris: readonly string[]
+  /** Where logout tokens go (OpenID Connect Back-Channel Logout 1.0 §2.2). */
+  backchannelLogoutUri: string | null
+  /** Of the operator: users are not asked for their consent. */
+  isFirstParty: boolean
+  /** Whether its access tokens must be bound to a key (RFC 9449 §5.2). */
+  requiresDpop: boolean
+  /** The algorithm of its id_tokens; null for the server's. */
+  idTokenAlg: SigningAlgorithm | null
+  /** Seconds that a copy of a refresh token may be late, with a proof; 0 for a client that keeps its tokens well. */
+  lateWindow: number
+  adminScopes: readonly AdminScope[]
 }
 
 const INCLUDED = {
@@ -51,18 +76,35 @@ export async function readClient(db: Queryable, id: string): Promise<Client | un
   if (!CLIENT_ID.test(id)) return undefined
   const row = await db.client.findUnique({ where: { id, disabledAt: null }, include: INCLUDED })
   if (!row) return undefined
+  const { resources, serves, createdAt, updatedAt, disabledAt, ...client } = row
   return {
-    id: row.id,
-    name: row.name,
+    ...client,
     authMethod: row.authMethod as AuthMethod,
     grantTypes: row.grantTypes as GrantType[],
     jwks: row.jwks as JSONWebKeySet | null,
-    secrets: row.secrets,
-    serves: row.serves.map(({ identifier }) => identifier),
-    permissions: row.resources.map(({ scopes, resource: { identifier, tokenTtl, typ, ...resource } }) => ({
-      resource: { identifier, scopes: resource.scopes, tokenTtl, typ: typ as TokenType },
+    idTokenAlg: row.idTokenAlg as SigningAlgorithm | null,
+    adminScopes: row.adminScopes as AdminScope[],
+    serves: serves.map(({ identifier }) => identifier),
+    permissions: resources.map(({ scopes, resource }) => ({
+      resource: asResource(resource),
       // A scope that the resource no longer has is no longer allowed.
       scopes: scopes.filter((scope) => resource.scopes.includes(scope)),
     })),
   }
+}
+
+const asResource = ({ identifier, scopes, tokenTtl, typ, alg }: StoredResource): Resource => ({
+  identifier,
+  scopes,
+  tokenTtl,
+  typ: typ as TokenType,
+  alg: alg as SigningAlgorithm | null,
+})
+
+/** The algorithms that resources and the id_tokens of clients ask for. */
+export async function askedAlgorithms(db: Queryable): Promise<SigningAlgorithm[]> {
+  const rows = await db.$queryRaw<{ alg: SigningAlgorithm }[]>`
+    SELECT alg FROM resources WHERE alg IS NOT NULL
+    UNION SELECT id_token_alg FROM clients WHERE id_token_alg IS NOT NULL ORDER BY alg`
+  return rows.map(({ alg }) => alg)
 }

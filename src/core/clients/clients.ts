@@ -5,8 +5,11 @@ import { type Client, readClient } from './client.ts'
 import { createSecretChecks, type SecretChecks } from './secrets.ts'
 
 export {
+  ADMIN_SCOPES,
+  type AdminScope,
   AUTH_METHODS,
   type AuthMethod,
+  askedAlgorithms,
   type Client,
   GRANT_TYPES,
   type GrantType,
@@ -28,6 +31,7 @@ export {
   type NewResource,
   setDisabled,
 } from './manage.ts'
+export { isValidRedirectUri, matchesRedirectUri } from './redirect-uri.ts'
 
 /** The id of the operator's own client, which users sign in with. Third-party clients have ids of their own. */
 export const FIRST_PARTY_CLIENT = 'first-party'

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { JSONWebKeySet } from 'jose'
 import type { Queryable } from '../../platform/database.ts'
+import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 import type { Transaction } from '../../platform/transact.ts'
-import type { AuthMethod, GrantType, TokenType } from './client.ts'
+import type { AdminScope, AuthMethod, GrantType, TokenType } from './client.ts'
 import { MAX_SECRETS, newSecret } from './secrets.ts'
 
 export interface NewClient {
@@ -11,23 +12,31 @@ export interface NewClient {
   grantTypes: readonly GrantType[]
   /** Only with `private_key_jwt`. */
   jwks?: JSONWebKeySet | undefined
+  uri?: string | null
+  redirectUris?: readonly string[]
+  postLogoutRedirectUris?: readonly string[]
+  backchannelLogoutUri?: string | null
+  isFirstParty?: boolean
+  requiresDpop?: boolean
+  idTokenAlg?: SigningAlgorithm | null
+  /** Seconds; half an hour by default. */
+  lateWindow?: number
+  adminScopes?: readonly AdminScope[]
 }
 
 /** Creates a client; the secret, if it has one, is never shown again. */
 export async function createClient(
   tx: Transaction,
   now: Date,
-  { name, authMethod, grantTypes, jwks }: NewClient,
+  { jwks, ...client }: NewClient,
 ): Promise<{ id: string; secret: string | null }> {
   // Never a UUID, so that its `sub` is never that of a user (RFC 9068 §5).
   const id = `client_${randomBytes(16).toString('base64url')}`
-  const made = authMethod === 'client_secret' ? newSecret(now) : null
+  const made = client.authMethod === 'client_secret' ? newSecret(now) : null
   await tx.client.create({
     data: {
+      ...columnsOf(client),
       id,
-      name,
-      authMethod,
-      grantTypes: [...grantTypes],
       ...(jwks ? { jwks: jwks as object } : {}),
       createdAt: now,
       updatedAt: now,
@@ -36,6 +45,21 @@ export async function createClient(
   })
   return { id, secret: made?.secret ?? null }
 }
+
+/** Prisma wants arrays that it could change. */
+const columnsOf = ({
+  grantTypes,
+  redirectUris,
+  postLogoutRedirectUris,
+  adminScopes,
+  ...rest
+}: Omit<NewClient, 'jwks'>) => ({
+  ...rest,
+  grantTypes: [...grantTypes],
+  ...(redirectUris ? { redirectUris: [...redirectUris] } : {}),
+  ...(postLogoutRedirectUris ? { postLogoutRedirectUris: [...postLogoutRedirectUris] } : {}),
+  ...(adminScopes ? { adminScopes: [...adminScopes] } : {}),
+})
 
 /**
  * Lets a client ask for exactly these scopes of a resource; none removes it.
@@ -108,6 +132,8 @@ export interface NewResource {
   scopes: readonly string[]
   tokenTtl: number
   typ: TokenType
+  /** The algorithm of its access tokens; the server's without it. */
+  alg?: SigningAlgorithm | null
   /** The client that may introspect its tokens. */
   serverId?: string | undefined
 }

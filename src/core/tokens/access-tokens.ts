@@ -3,6 +3,7 @@ import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { ACCESS_TOKEN_TTL, CLOCK_TOLERANCE } from '../../platform/access-token-times.ts'
 import type { Clock } from '../../platform/clock.ts'
+import { SIGNING_ALGORITHMS } from '../../platform/signing-algorithms.ts'
 import type { Principal } from '../principals/principals.ts'
 import { Problem } from '../problems/problems.ts'
 import type { SessionClaims, Sessions } from '../sessions/sessions.ts'
@@ -103,7 +104,7 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
       token,
       verificationKey(keyRing, graceSeconds * 1000),
       {
-        algorithms: ['ES256', 'EdDSA', 'RS256'],
+        algorithms: [...SIGNING_ALGORITHMS],
         typ: 'at+jwt',
         issuer,
         audience,

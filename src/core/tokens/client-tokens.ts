@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import type { Clock } from '../../platform/clock.ts'
+import { SIGNING_ALGORITHMS } from '../../platform/signing-algorithms.ts'
 import type { Client, Resource } from '../clients/clients.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { KeyRing } from './key-ring.ts'
@@ -49,7 +50,7 @@ const TYPES = ['at+jwt', 'JWT']
 
 export function createClientTokens({ keyRing, revocations, clock, issuer }: ClientTokensDeps): ClientTokens {
   return {
-    sign(client, { identifier, tokenTtl, typ }, scopes) {
+    sign(client, { identifier, tokenTtl, typ, alg }, scopes) {
       const iat = Math.floor(clock.now() / 1000)
       const claims: ClientTokenClaims = {
         iss: issuer,
@@ -61,14 +62,14 @@ export function createClientTokens({ keyRing, revocations, clock, issuer }: Clie
         client_id: client.id,
         scope: scopes.join(' '),
       }
-      return { accessToken: serialize(claims, keyRing.signer(), typ), expiresIn: tokenTtl }
+      return { accessToken: serialize(claims, keyRing.signer(alg), typ), expiresIn: tokenTtl }
     },
     async inspect(token, audiences) {
       if (token.length > MAX_TOKEN_CHARS || audiences.length === 0) return null
       if (!revocations.isFresh) await revocations.catchUp()
       try {
         const { payload, protectedHeader } = await jwtVerify(token, verificationKey(keyRing), {
-          algorithms: ['ES256', 'EdDSA', 'RS256'],
+          algorithms: [...SIGNING_ALGORITHMS],
           issuer,
           audience: [...audiences],
           requiredClaims: ['sub', 'exp', 'iat', 'jti', 'client_id'],

@@ -5,9 +5,10 @@ import { type Background, repeat } from '../../platform/background.ts'
 import { called } from '../../platform/command.ts'
 import type { SigningKey as StoredKey } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
+import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 import { Problem } from '../problems/problems.ts'
 import type { Sessions } from '../sessions/sessions.ts'
-import { ensureKey, keysInUse } from './signing-keys.ts'
+import { askedFor, ensureKeys, keysInUse } from './signing-keys.ts'
 
 export interface SigningKey {
   kid: string
@@ -23,10 +24,11 @@ export interface VerifyingKey {
 /** The signing keys in memory. Postgres stores them, encrypted. */
 export interface KeyRing extends Background {
   /**
-   * The newest key that has been published for long enough to sign: of the configured algorithm if there is one.
+   * The newest key of an algorithm that has been published for long enough to sign. Without an algorithm it is one of the
+   * server's own or, until there is one, of the former one.
    * @throws `unavailable` while no key can be trusted.
    */
-  signer(): SigningKey
+  signer(alg?: SigningAlgorithm | null): SigningKey
   /** The public key of a `kid`, while a token signed with it may be valid, or `graceMs` longer. */
   verifier(kid: string, graceMs?: number): VerifyingKey | undefined
   /** The same after the keys were read again, which happens at most once a second, whatever kids are asked for. */
@@ -39,7 +41,7 @@ export interface KeyRing extends Background {
 
 export interface KeyRingDeps
   extends UsesPlatform<'db' | 'poll' | 'transact' | 'secrets' | 'clock' | 'log' | 'metrics'> {
-  alg: string
+  alg: SigningAlgorithm
   distrustedKeys: Sessions['distrustedKeys']
 }
 
@@ -56,7 +58,7 @@ interface HeldKey extends VerifyingKey {
 
 const RELOAD_PAUSE_MS = 1_000
 
-/** Loads the key ring and creates the first key of `alg` if there is none. */
+/** Loads the key ring and creates the first key of each algorithm that is asked for, if there is none. */
 export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
   const { db, poll, secrets, clock, alg, distrustedKeys } = deps
   /** By `kid`; the newest first. */
@@ -91,8 +93,10 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
   }
 
   await reload()
-  if (![...held.values()].some((key) => key.alg === alg && key.privateKey)) {
-    await ensureKey(deps)
+  const asked = await deps.transact((tx) => askedFor(deps, tx))
+  const able = new Set([...held.values()].filter(isSigning).map((key) => key.alg))
+  if (asked.some((each) => !able.has(each))) {
+    await ensureKeys(deps)
     await reload()
   }
 
@@ -148,13 +152,17 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
   let reloading: Promise<void> = Promise.resolve()
 
   return {
-    signer() {
+    signer(wanted) {
       const now = clock.now()
-      const able = trusted().filter(isSigning)
+      const able = trusted()
+        .filter(isSigning)
+        .filter((key) => !wanted || key.alg === wanted)
       const active = able.filter(({ activatesAt }) => activatesAt <= now)
-      const chosen = active.find((key) => key.alg === alg) ?? active[0] ?? able.at(-1)
+      const chosen = active.find((key) => key.alg === (wanted ?? alg)) ?? active[0] ?? able.at(-1)
       if (chosen) return chosen
-      const cause = new Error(`there is no signing key: create one with "${called('keys rotate --now')}"`)
+      const cause = new Error(
+        `there is no ${wanted ?? 'signing'} key: create one with "${called('keys rotate --now')}"`,
+      )
       throw new Problem('unavailable', { retryAfter: 1 }, { cause })
     },
     verifier,

@@ -1,7 +1,10 @@
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
+import type { Queryable } from '../../platform/database.ts'
 import { Prisma, type SigningKey } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
+import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 import type { Transaction } from '../../platform/transact.ts'
+import { askedAlgorithms } from '../clients/clients.ts'
 
 // Longer than verifiers keep a JWK set: some read it every 15 minutes at most, also for an unknown `kid`.
 const PUBLISH_MS = 60 * 60_000
@@ -17,61 +20,110 @@ export const keysInUse = Prisma.sql`ARRAY(
   FROM signing_keys WHERE ${CURRENT} ORDER BY kid)`
 
 export type Changes = UsesPlatform<'transact' | 'secrets'> & {
-  /** The algorithm of new keys. */
-  alg: string
-}
-
-/** A new key is published for an hour before it signs, or with `atOnce` not at all. */
-export async function rotateKeys(deps: Changes, { atOnce }: { atOnce: boolean }): Promise<SigningKey> {
-  const key = await newKey(deps)
-  return changeKeys(deps, (tx, now) => publish(tx, key, now, atOnce ? 0 : PUBLISH_MS))
+  /** The server's own algorithm: that of its access tokens, and of whatever asks for no other. */
+  alg: SigningAlgorithm
 }
 
 /**
- * Creates a key of the algorithm unless one is in use. It signs at once only if no other key can: verifiers know the
- * keys of the former algorithm.
+ * Publishes a new key of one algorithm or, without `alg`, of each that is asked for. It signs in an hour, or with
+ * `atOnce` now.
  */
-export async function ensureKey(deps: Changes): Promise<void> {
-  const key = await newKey(deps)
+export async function rotateKeys(
+  deps: Changes,
+  { atOnce, alg }: { atOnce: boolean; alg?: SigningAlgorithm | undefined },
+): Promise<SigningKey[]> {
+  return changeKeys(deps, async (tx, now) => {
+    const algorithms = alg ? [alg] : await askedFor(deps, tx)
+    const made: SigningKey[] = []
+    for (const each of algorithms) made.push(await publish(deps, tx, each, now, atOnce ? 0 : PUBLISH_MS))
+    return made
+  })
+}
+
+/**
+ * Creates a key of each algorithm that is asked for, unless one is in use. A key of the server's own signs at once only
+ * if no other key can: verifiers know the keys of the former algorithm.
+ */
+export async function ensureKeys(deps: Changes): Promise<void> {
   await changeKeys(deps, async (tx, now) => {
-    const inUse = await tx.signingKey.findMany({ where: { retiredAt: null } })
-    if (inUse.some(({ alg }) => alg === deps.alg)) return
+    const inUse = await unretired(tx)
     const canSign = inUse.some(({ activatesAt }) => activatesAt <= now)
-    await publish(tx, key, now, canSign ? PUBLISH_MS : 0)
+    for (const alg of await askedFor(deps, tx)) {
+      if (inUse.some((key) => key.alg === alg)) continue
+      await publish(deps, tx, alg, now, alg === deps.alg && canSign ? PUBLISH_MS : 0)
+    }
+  })
+}
+
+/**
+ * Makes sure that a key of an algorithm exists. Without one that signs already, the first signs in an hour, or with
+ * `atOnce` now. @returns when it signs, if that is still to come.
+ */
+export async function ensureKey(
+  deps: Changes,
+  alg: SigningAlgorithm,
+  { atOnce }: { atOnce: boolean },
+): Promise<Date | null> {
+  return changeKeys(deps, async (tx, now) => {
+    const [first] = (await unretired(tx)).filter((key) => key.alg === alg)
+    if (!first) {
+      const { activatesAt } = await publish(deps, tx, alg, now, atOnce ? 0 : PUBLISH_MS)
+      return atOnce ? null : activatesAt
+    }
+    if (first.activatesAt <= now) return null
+    if (!atOnce) return first.activatesAt
+    await activate(tx, first, now)
+    return null
   })
 }
 
 /** Stops signing with a key, which verifies until its last token has expired. @throws unless another key can sign. */
 export async function retireKey(deps: Changes, kid: string): Promise<void> {
   await changeKeys(deps, async (tx, now) => {
-    const others = { kid: { not: kid }, alg: deps.alg, retiredAt: null, activatesAt: { lte: now } }
-    if ((await tx.signingKey.count({ where: others })) === 0)
-      throw new Error('no other key can sign yet: run "keys rotate" and wait until the new key signs')
-    const where = { kid, retiredAt: null }
-    const { count } = await tx.signingKey.updateMany({ where, data: { retiredAt: now } })
-    if (count === 0) throw new Error('there is no such key, or it is already retired')
+    const retiring = await tx.signingKey.findUnique({ where: { kid, retiredAt: null } })
+    const asked = await askedFor(deps, tx)
+    const needed = new Set([deps.alg, ...asked.filter((alg) => alg === retiring?.alg)])
+    for (const alg of needed) {
+      const others = { kid: { not: kid }, alg, retiredAt: null, activatesAt: { lte: now } }
+      if ((await tx.signingKey.count({ where: others })) === 0)
+        throw new Error('no other key can sign yet: run "keys rotate" and wait until the new key signs')
+    }
+    if (!retiring) throw new Error('there is no such key, or it is already retired')
+    await tx.signingKey.update({ where: { kid }, data: { retiredAt: now } })
   })
 }
 
 /**
  * Deletes a key that somebody may have copied: nodes refuse its tokens as soon as they miss it. If no other key can
- * sign, the next one does so at once, or a new one. @returns the key that signs from now on, if that has changed.
+ * sign in its place, the next one does so at once, or a new one.
+ * @returns the key that signs from now on, if that has changed.
  */
 export async function distrustKey(deps: Changes, kid: string): Promise<SigningKey | undefined> {
-  const key = await newKey(deps)
   return changeKeys(deps, async (tx, now) => {
-    const { count } = await tx.signingKey.deleteMany({ where: { kid } })
-    if (count === 0) throw new Error('there is no such key')
-    const [next] = await tx.signingKey.findMany({
-      where: { retiredAt: null },
-      orderBy: { activatesAt: 'asc' },
-      take: 1,
-    })
-    if (!next) return publish(tx, key, now, 0)
-    if (next.activatesAt <= now) return undefined
-    return tx.signingKey.update({ where: { kid: next.kid }, data: { activatesAt: now } })
+    const stolen = await tx.signingKey.findUnique({ where: { kid } })
+    if (!stolen) throw new Error('there is no such key')
+    await tx.signingKey.delete({ where: { kid } })
+    const alg = (await askedFor(deps, tx)).find((each) => each === stolen.alg) ?? deps.alg
+    const keys = await unretired(tx)
+    const isActive = (key: SigningKey) => key.activatesAt <= now
+    const couldSign = isActive(stolen) && !stolen.retiredAt
+    const able = keys.filter((key) => key.alg === alg)
+    if (able.some(isActive) || ((!couldSign || alg !== stolen.alg) && keys.some(isActive))) return undefined
+    return able[0] ? activate(tx, able[0], now) : publish(deps, tx, alg, now, 0)
   })
 }
+
+/** The algorithms that a key has to exist of; the server's own is the first. */
+export const askedFor = async ({ alg }: Pick<Changes, 'alg'>, db: Queryable) => [
+  ...new Set([alg, ...(await askedAlgorithms(db))]),
+]
+
+/** Those that may sign, now or later; the one that begins first comes first. */
+const unretired = (tx: Transaction) =>
+  tx.signingKey.findMany({ where: { retiredAt: null }, orderBy: { activatesAt: 'asc' } })
+
+const activate = (tx: Transaction, { kid }: SigningKey, now: Date) =>
+  tx.signingKey.update({ where: { kid }, data: { activatesAt: now } })
 
 /** One change at a time. It is dated by Postgres, because the clock of this machine may be wrong. */
 function changeKeys<T>(
@@ -85,15 +137,19 @@ function changeKeys<T>(
   })
 }
 
-function publish(tx: Transaction, key: NewKey, now: Date, untilSignsMs: number): Promise<SigningKey> {
+async function publish(
+  { secrets }: Pick<Changes, 'secrets'>,
+  tx: Transaction,
+  alg: SigningAlgorithm,
+  now: Date,
+  untilSignsMs: number,
+): Promise<SigningKey> {
   const activatesAt = new Date(now.getTime() + untilSignsMs)
-  return tx.signingKey.create({ data: { ...key, createdAt: now, activatesAt } })
+  return tx.signingKey.create({ data: { ...(await newKey(secrets, alg)), createdAt: now, activatesAt } })
 }
 
-type NewKey = Awaited<ReturnType<typeof newKey>>
-
 /** Generates a key pair and encrypts its private key. */
-async function newKey({ alg, secrets }: Pick<Changes, 'alg' | 'secrets'>) {
+async function newKey(secrets: Changes['secrets'], alg: SigningAlgorithm) {
   const pair = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 })
   const publicJwk = await exportJWK(pair.publicKey)
   const kid = await calculateJwkThumbprint(publicJwk)

@@ -1,4 +1,5 @@
 import type { UsesPlatform } from '../../platform/platform.ts'
+import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { type AccessTokens, createAccessTokens } from './access-tokens.ts'
 import { type ClientTokens, createClientTokens } from './client-tokens.ts'
@@ -7,15 +8,15 @@ import { type KeyRing, openKeyRing } from './key-ring.ts'
 export type { AccessTokens } from './access-tokens.ts'
 export type { ClientTokens } from './client-tokens.ts'
 export type { KeyRing } from './key-ring.ts'
-export { distrustKey, retireKey, rotateKeys } from './signing-keys.ts'
+export { distrustKey, ensureKey, retireKey, rotateKeys } from './signing-keys.ts'
 
 export interface TokensOptions {
   issuer: string
   audience: string
   /** Seconds an access token lives. */
   ttl: number
-  /** The algorithm of new keys: ES256, EdDSA or RS256. */
-  alg: string
+  /** The algorithm of what asks for no other. */
+  alg: SigningAlgorithm
 }
 
 /** Access tokens and the keys that sign them. Creates the first key if there is none. */

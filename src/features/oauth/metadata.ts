@@ -1,4 +1,3 @@
-import { GRANT_TYPES } from '../../core/clients/clients.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 
 /** Where the endpoints are, below the issuer. */
@@ -18,7 +17,7 @@ export const authorizationServerMetadata = (issuer: string): object => ({
   jwks_uri: issuer + PATHS.jwks,
   // Required, although nothing that it would list is there yet.
   response_types_supported: [],
-  grant_types_supported: GRANT_TYPES,
+  grant_types_supported: ['client_credentials'],
   token_endpoint_auth_methods_supported: AUTH_METHODS,
   token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
   introspection_endpoint_auth_methods_supported: AUTH_METHODS,

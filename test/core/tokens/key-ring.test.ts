@@ -50,7 +50,8 @@ async function setUp(t: { teardown(end: () => Promise<unknown>): void }) {
   async function rotate(activatesInMs: number): Promise<string> {
     // No two keys become active at the same moment.
     clock.advance(1)
-    const { kid } = await rotateKeys(deps, { atOnce: true })
+    const [key] = await rotateKeys(deps, { atOnce: true })
+    const kid = key?.kid ?? ''
     const activatesAt = new Date(clock.now() + activatesInMs)
     await db.signingKey.update({ where: { kid }, data: { activatesAt } })
     return kid
