@@ -14,7 +14,25 @@ export interface TicketData {
   passkey_registration: { userId: string; securityVersion: number; challenge: string }
   /** A WebAuthn challenge for an existing passkey; when `userId` is null, for a passkey of any user. */
   passkey_assertion: { use: PasskeyUse; userId: string | null; challenge: string }
+  /** What a built-in page continues with after a sign-in that a client asked for. */
+  interaction: Interaction
 }
+
+export interface Interaction {
+  /** A path of this server, without a query: where the browser goes on with `?ticket=…`. */
+  path: string
+  /** The query of the client's request, as it came. */
+  query: string
+  /** Milliseconds since the epoch. */
+  askedAt: number
+  /** As people read it; not escaped. */
+  clientName: string
+  /** The e-mail address that the client suggests; any text. */
+  loginHint: string | null
+}
+/** How long an interaction ticket works, in seconds: long enough to register and to verify an address. */
+export const INTERACTION_TTL = 3600
+
 export type TicketPurpose = keyof TicketData
 export type PasskeyUse = 'sign_in' | 'second_factor' | 'step_up'
 
