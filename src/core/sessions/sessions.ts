@@ -10,7 +10,7 @@ import type { EndedReason, SessionEndedReason } from '../reasons/reasons.ts'
 import type { LockedUser } from '../users/users.ts'
 import { type Begin, createBegin } from './begin.ts'
 import { endReplaced, endSessions, makeRoom } from './end-sessions.ts'
-import { anonymize, listSessions, readEndedReason, summarize } from './ledger.ts'
+import { anonymize, listSessions, MAX_PER_CLIENT, readEndedReason, summarize } from './ledger.ts'
 import { createReconciler } from './reconciler.ts'
 import { createRevocations, type Revoke } from './revocation.ts'
 import { createRevocationFeed, type RevocationFeed } from './revocation-feed.ts'
@@ -19,28 +19,28 @@ import { createRevokedTokens, type RevokedTokens } from './revoked-tokens.ts'
 import { createNewestFirst, type NewestFirst, readTokens } from './rotation/newest-first.ts'
 import { createPeek, type Peek } from './rotation/peek.ts'
 import { createRedisStore } from './rotation/redis-store.ts'
-import { createRefresh, type RotationOutcome } from './rotation/refresh.ts'
+import { type ClientPresenter, createRefresh, type RotationOutcome } from './rotation/refresh.ts'
 import { createRotate } from './rotation/rotate.ts'
 import { createRefreshTokenFormat, type RefreshToken } from './rotation/token.ts'
 import { createWriteBehind } from './rotation/write-behind.ts'
 
 export type { BegunSession, IssuedSession, SessionStart } from './begin.ts'
 export type { SessionClaims } from './claims.ts'
-export { findOwners, isNewPlace, listStored, SESSION_RETENTION } from './ledger.ts'
+export { findOwners, isNewPlace, listStored, SESSION_RETENTION, type SessionGrant } from './ledger.ts'
 export type { Revoke } from './revocation.ts'
 export type { Revocation, RevocationScope } from './revocation-rows.ts'
-export type { RotationOutcome } from './rotation/refresh.ts'
+export type { ClientPresenter, RotationOutcome } from './rotation/refresh.ts'
 export type { RefreshToken } from './rotation/token.ts'
 
 /** The ledger of sessions: everything that needs no Redis. The owner of the table `sessions`. */
 export interface SessionLedger {
   revoke: Revoke
   find(db: Queryable, id: string): Promise<Session | null>
-  /** A user's sessions, last used first: the live ones and, with `endedSince`, those that ended after it. */
+  /** A user's own sessions, last used first: the live ones and, with `endedSince`, those that ended after it. */
   list(db: Queryable, userId: string, when: { now: Date; endedSince?: Date | undefined }): Promise<Session[]>
-  /** The number of a user's live sessions, and the start of the newest stored one. */
+  /** The number of a user's own live sessions, and the start of the newest stored one. */
   summarize(db: Queryable, userId: string, now: Date): Promise<{ live: number; lastSignInAt: Date | null }>
-  /** Deletes the user agents and addresses of a user's sessions. The rows stay, because tombstones are made from them. */
+  /** Deletes what tells where a user's sessions were used. The rows stay, because tombstones are made from them. */
   anonymize(tx: Transaction, userId: string): Promise<void>
 }
 
@@ -52,10 +52,20 @@ export interface Sessions extends SessionLedger {
   newestFirst: NewestFirst
   /** Begins a session of a user; nothing is stored until its `insertion` has run. */
   begin: Begin
-  /** Ends sessions of a user that has as many as an account may have: those that were used longest ago. */
-  makeRoom(tx: Transaction, user: LockedUser, context: RequestContext): Promise<void>
-  /** Rotates a refresh token. @throws {StoreUnavailable} when no store answers; the token is not used up. */
-  rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome>
+  /**
+   * Ends sessions of a user that has as many as an account may have, or for which a client has as many as it can have:
+   * those that were used longest ago.
+   */
+  makeRoom(tx: Transaction, user: LockedUser, context: RequestContext, clientId?: string): Promise<void>
+  /**
+   * Rotates a refresh token: of the operator's own client or, with `presenter`, of that third-party client.
+   * @throws {StoreUnavailable} when no store answers; the token is not used up.
+   */
+  rotate(
+    token: RefreshToken,
+    idempotencyKey: string | undefined,
+    presenter?: ClientPresenter,
+  ): Promise<RotationOutcome>
   /** The live session of a token that could still be rotated, without using it up; null for any other. */
   peek: Peek
   /** Ends a family whose reuse was detected; `isNew` says whether this call recorded it first. */
@@ -135,8 +145,10 @@ export function openSessions(
     newestFirst: createNewestFirst(deps.query),
     peek: createPeek(deps.query, lifetimes),
     begin: createBegin({ ...deps, store, format, lifetimes, incarnation, maxPerAccount }),
-    makeRoom: (tx, user, context) =>
-      makeRoom({ ...deps, revoke }, tx, user, { most: maxPerAccount, now: clock.now() }, context),
+    makeRoom(tx, user, context, clientId) {
+      const most = clientId === undefined ? maxPerAccount : MAX_PER_CLIENT
+      return makeRoom({ ...deps, revoke }, tx, user, { most, now: clock.now(), clientId }, context)
+    },
     end: (scope, reason, type, context) => endSessions({ ...deps, revoke }, scope, reason, type, context),
     endReplaced: (replaced, context) => endReplaced({ ...deps, revoke }, replaced, context),
     revocations: {

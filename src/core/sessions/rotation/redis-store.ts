@@ -94,7 +94,11 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
       const args = toArguments(ROTATE_ARGUMENTS, {
         presented: request.presented,
         attempt: request.attempt,
+        presenter: request.client,
+        authenticated: request.authenticated ? 1 : '',
         proven: request.proven,
+        presenter_home: request.home,
+        late_ms: request.lateMs,
         grace_ms: request.graceMs,
         idle_ttl_ms: request.idleTtlMs,
         fallback_incarnation: incarnation,
@@ -141,7 +145,10 @@ const ledgerArguments = ({ mark, family }: Merge) =>
     attempts: family.attempts,
     idle_expires_at: family.idleExpiresAt,
     absolute_expires_at: family.absoluteExpiresAt,
+    client: family.client,
     binding: family.binding,
+    home: family.home,
+    turns: family.turns,
     claims: family.claims,
   })
 
@@ -154,6 +161,8 @@ function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unkno
     case 'cold':
       return { outcome, mark: String(detail) }
     case 'superseded':
+    case 'foreign':
+    case 'unproven':
       return { outcome }
     case 'reuse':
       return { outcome, claims: String(detail) }
@@ -161,7 +170,8 @@ function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unkno
       return { outcome, reason: toSessionEndedReason(String(detail)) }
     case 'rotate':
     case 'fast_forward':
-    case 'reissue': {
+    case 'reissue':
+    case 'late_reissue': {
       const issued = String(detail).split('\n')
       return {
         outcome,
@@ -173,6 +183,8 @@ function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unkno
         credits: Number(issued[ISSUED.credits]),
         clean: Number(issued[ISSUED.clean]),
         attempts: String(issued[ISSUED.attempts]),
+        home: String(issued[ISSUED.home]),
+        turns: String(issued[ISSUED.turns]),
       }
     }
     default:

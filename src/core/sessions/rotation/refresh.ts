@@ -7,17 +7,32 @@ import type { SessionEndedReason } from '../../reasons/reasons.ts'
 import type { IssuedSession } from '../begin.ts'
 import { parseClaims, type SessionClaims } from '../claims.ts'
 import type { Revoke } from '../revocation.ts'
-import type { RotatedFamily } from './decide.ts'
+import { OWN_CLIENT, type Refusal, type RotatedFamily } from './decide.ts'
 import type { Rotate } from './rotate.ts'
 import type { RefreshToken, RefreshTokenFormat } from './token.ts'
 import type { WriteBehind } from './write-behind.ts'
 
 export type RotationOutcome =
-  | ({ outcome: 'rotated' | 'reissued' } & IssuedSession)
-  | { outcome: 'superseded' }
+  | ({ outcome: 'rotated' } & IssuedSession)
+  /** `late` says that the token was served although it was superseded longer ago than the grace window. */
+  | ({ outcome: 'reissued'; late: boolean } & IssuedSession)
+  | Refusal
   /** The family ends now; `pending` says whether other nodes, or without Postgres the ledger, do not know it yet. */
   | { outcome: 'reuse'; claims: SessionClaims; pending: 'no' | 'nodes' | 'ledger' }
   | { outcome: 'ended'; reason: SessionEndedReason }
+
+/** A third-party client that presents a refresh token. */
+export interface ClientPresenter {
+  clientId: string
+  /** Whether it has proved its identity. */
+  authenticated: boolean
+  /** Thumbprint of the key that it proved to hold (RFC 9449), or ''. */
+  proven: string
+  /** A keyed hash of the network and the program that it runs in, or ''. */
+  home: string
+  /** Seconds for which old tokens are served to it, if it shows more than the token. */
+  lateWindow: number
+}
 
 export interface RefreshDeps extends UsesPlatform<'transact' | 'log'> {
   rotate: Rotate
@@ -28,31 +43,40 @@ export interface RefreshDeps extends UsesPlatform<'transact' | 'log'> {
   lifetimes: { idleTtl: number; grace: number }
 }
 
+// Clients of others run in several processes, send no key, and cannot be told to read the token again.
+const CLIENT_GRACE_MS = 60_000
+
 // Just over 128 bits: several are stored with each family.
 const ATTEMPT_CHARS = 22
 
 /** Rotates a refresh token: issues tokens by the stores' verdict, or ends a family whose token was reused. */
 export function createRefresh(deps: RefreshDeps) {
   const { transact, revoke, format, writeBehind, log, lifetimes } = deps
-  const graceMs = lifetimes.grace * 1000
   const idleTtlMs = lifetimes.idleTtl * 1000
+  const ownClient = { ...OWN_CLIENT, graceMs: lifetimes.grace * 1000 }
 
-  async function rotate(token: RefreshToken, idempotencyKey: string | undefined): Promise<RotationOutcome> {
+  async function rotate(
+    token: RefreshToken,
+    idempotencyKey: string | undefined,
+    presenter?: ClientPresenter,
+  ): Promise<RotationOutcome> {
     // Without a key from the client, a random one makes it safe to repeat a command whose answer was lost.
     const attempt = idempotencyKey
       ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS)
       : randomId()
-    const request = { presented: token.generation, attempt, proven: '', graceMs, idleTtlMs }
+    const presentedBy = presenter ? thirdParty(presenter) : ownClient
+    const request = { ...presentedBy, presented: token.generation, attempt, idleTtlMs }
     const { verdict, by } = await deps.rotate(token.familyHash, request)
     switch (verdict.outcome) {
       case 'rotate':
       case 'fast_forward':
-      case 'reissue': {
+      case 'reissue':
+      case 'late_reissue': {
         const issued = issue(token, verdict)
         const { sid: sessionId } = issued.claims
         if (verdict.outcome === 'fast_forward') logFastForward(sessionId, verdict.generation, by)
         if (by === 'redis') {
-          const { generation, rotatedAt, idleExpiresAt, credits, clean, attempts } = verdict
+          const { generation, rotatedAt, idleExpiresAt, credits, clean, attempts, home, turns } = verdict
           writeBehind.add({
             familyHash: token.familyHash,
             generation,
@@ -61,9 +85,13 @@ export function createRefresh(deps: RefreshDeps) {
             attempts,
             credits,
             clean,
+            home,
+            turns,
           })
         }
-        return { outcome: verdict.outcome === 'reissue' ? 'reissued' : 'rotated', ...issued }
+        if (verdict.outcome === 'rotate' || verdict.outcome === 'fast_forward')
+          return { outcome: 'rotated', ...issued }
+        return { outcome: 'reissued', late: verdict.outcome === 'late_reissue', ...issued }
       }
       case 'reuse': {
         const claims = parseClaims(verdict.claims)
@@ -105,7 +133,7 @@ export function createRefresh(deps: RefreshDeps) {
     try {
       await transact(async (tx) => {
         const recorded = await revoke(tx, { familyHashes: [familyHash] }, 'reuse_detected')
-        isNew = recorded.some((revocation) => revocation.isNew)
+        isNew = recorded.some((revocation) => revocation.isNew && revocation.familyHash === familyHash)
       })
       return { isNew, pending: false }
     } catch (error) {
@@ -116,3 +144,9 @@ export function createRefresh(deps: RefreshDeps) {
 
   return { rotate, endReused }
 }
+
+const thirdParty = ({ clientId, authenticated, proven, home, lateWindow }: ClientPresenter) => ({
+  ...{ client: clientId, authenticated, proven, home },
+  lateMs: lateWindow * 1000,
+  graceMs: CLIENT_GRACE_MS,
+})
