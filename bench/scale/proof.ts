@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { lift, mark } from '../../src/core/mail/suppression.ts'
 import { createRetention } from '../../src/core/retention/retention.ts'
 import { createSealedRows } from '../../src/core/sealed-rows/sealed-rows.ts'
+import { OWN_CLIENT } from '../../src/core/sessions/rotation/decide.ts'
 import { rotateOnLedger } from '../../src/core/sessions/rotation/ledger-store.ts'
 import { systemClock } from '../../src/platform/clock.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
@@ -74,7 +75,7 @@ async function runTheRest({ signer: { db }, env }: Size, offline: Sampled): Prom
   const request = {
     presented: 0,
     attempt: 'a',
-    proven: '',
+    ...OWN_CLIENT,
     graceMs: 10_000,
     idleTtlMs: 1_209_600_000,
     waitedMs: 0,

@@ -9,6 +9,7 @@ import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { inboxRoutes } from '../../src/dev/inbox/inbox.plugin.ts'
 import { canonicalAddress } from '../../src/platform/email-address.ts'
+import { earlierColumns, earlierFields } from './aging.ts'
 import { createTestDatabase } from './database.ts'
 import { documentedAnswers } from './documented.ts'
 import { eventually } from './eventually.ts'
@@ -211,12 +212,13 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
   async function age(ms: number): Promise<void> {
     await app.services.sessions.flush()
     for (const key of await redis.keys('rt:*')) {
-      for (const field of ['rotated_at', 'idle_expires_at', 'absolute_expires_at']) {
+      for (const field of ['idle_expires_at', 'absolute_expires_at']) {
         if (await redis.hexists(key, field)) await redis.hincrby(key, field, -ms)
       }
+      const earlier = earlierFields(await redis.hgetall(key), ms)
+      if (Object.keys(earlier).length > 0) await redis.hset(key, earlier)
     }
-    await app.services.db
-      .$executeRaw`UPDATE sessions SET rotated_at = rotated_at - ${ms} * interval '1 millisecond',
+    await app.services.db.$executeRaw`UPDATE sessions SET ${earlierColumns(ms)},
       idle_expires_at = idle_expires_at - ${ms} * interval '1 millisecond',
       absolute_expires_at = absolute_expires_at - ${ms} * interval '1 millisecond'`
   }

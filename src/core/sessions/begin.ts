@@ -5,7 +5,7 @@ import { withTimeout } from '../../platform/timeout.ts'
 import type { RequestContext } from '../events/events.ts'
 import type { User } from '../users/users.ts'
 import type { SessionClaims } from './claims.ts'
-import { insertion, isFull } from './ledger.ts'
+import { insertion, isFull, isFullOfClient, type SessionGrant } from './ledger.ts'
 import { MAX_CREDITS } from './rotation/decide.ts'
 import { conditionsNow, type RefreshTokenStore } from './rotation/redis-store.ts'
 import type { RefreshTokenFormat } from './rotation/token.ts'
@@ -26,14 +26,22 @@ export interface SessionStart {
   /** Authentication methods (RFC 8176). */
   amr: readonly string[]
   context: RequestContext
+  /** Absent in a user's own session. */
+  grant?: SessionGrant
 }
 
 /** A session at generation 0 that exists once a statement with its `insertion` has committed. */
 export interface BegunSession {
   id: string
-  /** SQL: whether the user has as many live sessions as an account may have; exact once the user's row is locked. */
+  /**
+   * SQL: whether there are as many live sessions as there may be: of the account, or of the client for this user. For an
+   * account it is exact once the user's row is locked.
+   */
   isFull: Prisma.Sql
-  /** SQL that writes it if a condition holds. It belongs in a statement that locks the user's row. */
+  /**
+   * SQL that writes it if a condition holds, and returns its `id` if it did. It belongs in a statement that locks the
+   * user's row. A client's session is not written once the session in which it was allowed has ended.
+   */
   insertion(condition: Prisma.Sql): Prisma.Sql
   /** Its tokens, for the user as it was locked. */
   issue(user: Pick<User, 'roles'>): IssuedSession
@@ -71,25 +79,37 @@ export function createBegin({
   return async (userId, start) => {
     const now = clock.now()
     const { family, familyHash } = format.newFamily()
-    const absoluteExpiresAt = now + lifetimes.absoluteTtl * 1000
+    const { grant, clientId } = start
+    const latest = grant?.absoluteExpiresAt ?? Number.POSITIVE_INFINITY
+    const absoluteExpiresAt = Math.min(now + lifetimes.absoluteTtl * 1000, latest)
     const idleExpiresAt = Math.min(now + lifetimes.idleTtl * 1000, absoluteExpiresAt)
     const id = uuidv7()
-    const authTime = Math.floor(now / 1000)
+    const authTime = grant?.authTime ?? Math.floor(now / 1000)
+    const user = Prisma.sql`${userId}::uuid`
     // Awaited: what happens to the session after its commit must find the mark, so that it can remove it.
     const marking = redisBreaker.run(() => store.mark(familyHash, conditions()))
     const mark = await withTimeout(MARK_MS, marking, 'the mark is late').catch(() => '')
 
     return {
       id,
-      isFull: isFull(Prisma.sql`${userId}::uuid`, maxPerAccount, now),
+      isFull: grant ? isFullOfClient(user, clientId, now) : isFull(user, maxPerAccount, now),
       insertion: (condition) =>
         insertion(
           { id, familyHash, userId, ...start, authTime, idleExpiresAt, absoluteExpiresAt, now },
           condition,
         ),
       issue({ roles }) {
-        const { clientId: client_id, scope, amr } = start
-        const claims = { sub: userId, sid: id, client_id, scope, roles, auth_time: authTime, amr }
+        const { scope, amr } = start
+        const claims: SessionClaims = {
+          sub: userId,
+          sid: id,
+          client_id: clientId,
+          scope,
+          roles,
+          auth_time: authTime,
+          amr,
+          ...(grant && { resource: grant.resource }),
+        }
         return { refreshToken: format.encode(family, 0), claims, idleExpiresAt, absoluteExpiresAt }
       },
       warm({ claims }) {
@@ -103,7 +123,10 @@ export function createBegin({
           attempts: '',
           idleExpiresAt,
           absoluteExpiresAt,
-          binding: '',
+          client: grant ? clientId : '',
+          binding: grant?.binding ?? '',
+          home: grant?.home ?? '',
+          turns: '',
           claims: JSON.stringify(claims),
         }
         void redisBreaker

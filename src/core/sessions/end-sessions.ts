@@ -50,17 +50,17 @@ export async function endReplaced(
 }
 
 /**
- * Ends the sessions of a locked user that were used longest ago, so that one more can begin. The sign-in does not fail
- * because of them.
+ * Ends the sessions of a locked user, or of a client for them, that were used longest ago, so that one more can begin.
+ * What begins does not fail because of them.
  */
 export async function makeRoom(
   { events, revoke }: Pick<EndSessionsDeps, 'events' | 'revoke'>,
   tx: Transaction,
   { id: userId }: LockedUser,
-  { most, now }: { most: number; now: number },
+  { most, now, clientId }: { most: number; now: number; clientId?: string | undefined },
   context: RequestContext,
 ): Promise<void> {
-  const scope = { userId, exceptLastUsed: most - 1, now: new Date(now) }
+  const scope = { userId, exceptLastUsed: most - 1, now: new Date(now), ...(clientId ? { clientId } : {}) }
   const reason = 'too_many_sessions'
   const revocations = await revoke(tx, scope, reason, { mayBePending: true })
   await events.record(tx, eventsOf(revocations, reason, 'session_end'), context)

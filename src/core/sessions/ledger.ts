@@ -14,6 +14,7 @@ export interface NewSession {
   amr: readonly string[]
   transport: 'cookie' | 'body'
   context: RequestContext
+  grant?: SessionGrant
   /** Seconds since the epoch. */
   authTime: number
   /** Milliseconds since the epoch, as is `now`. */
@@ -22,19 +23,45 @@ export interface NewSession {
   now: number
 }
 
-/** SQL that writes a session if a condition holds. It belongs in a statement that locks the user's row. */
+/** What makes a session one of a third-party client. */
+export interface SessionGrant {
+  /** The user's own session in which it was allowed. */
+  parentId: string
+  /** The resource (RFC 8707), or '' for OpenID Connect alone. */
+  resource: string
+  /** Thumbprint of the key that its refresh tokens are bound to (RFC 9449), or ''. */
+  binding: string
+  /** A keyed hash of the network and the program of the client, or ''. */
+  home: string
+  /** Milliseconds since the epoch; it lives no longer than that. Null for a session that may outlive its parent. */
+  absoluteExpiresAt: number | null
+  /** Seconds since the epoch: when the user proved who they are; now by default. */
+  authTime?: number
+}
+
+/**
+ * SQL that writes a session if a condition holds, and returns its id. It belongs in a statement that locks the user's
+ * row. A client's session needs that its parent lives, and keeps it so until the commit.
+ */
 export function insertion(session: NewSession, condition: Prisma.Sql): Prisma.Sql {
-  const { userId, clientId, scope, amr, context } = session
+  const { userId, clientId, scope, amr, context, grant } = session
   const now = new Date(session.now)
   return Prisma.sql`
     INSERT INTO sessions (id, family_hash, user_id, client_id, transport, scope, amr, user_agent, ip, generation,
-      rotated_at, auth_time, created_at, last_used_at, idle_expires_at, absolute_expires_at)
+      rotated_at, auth_time, created_at, last_used_at, idle_expires_at, absolute_expires_at,
+      resource, parent_id, binding, home)
     SELECT ${session.id}::uuid, ${bytes(session.familyHash)}::bytea, ${userId}::uuid, ${clientId}, ${session.transport},
       ${scope}, ${[...amr]}::text[], ${context.userAgent ?? null}, ${context.ip}, 0, now.at,
       ${new Date(session.authTime * 1000)}::timestamptz, now.at, now.at, ${new Date(session.idleExpiresAt)}::timestamptz,
-      ${new Date(session.absoluteExpiresAt)}::timestamptz
-    FROM (SELECT ${now}::timestamptz AS at) AS now WHERE ${condition}`
+      ${new Date(session.absoluteExpiresAt)}::timestamptz,
+      ${grant?.resource ?? null}::text, ${grant?.parentId ?? null}::uuid, ${grant?.binding || null}::text,
+      ${grant?.home || null}::text
+    FROM (SELECT ${now}::timestamptz AS at) AS now WHERE ${condition} ${grant ? parentLives(grant) : Prisma.empty}
+    RETURNING id`
 }
+
+const parentLives = ({ parentId }: SessionGrant) => Prisma.sql`
+  AND EXISTS (SELECT FROM sessions WHERE id = ${parentId}::uuid AND ended_at IS NULL FOR SHARE)`
 
 // Far shorter than rows of sessions are kept.
 const YOUNG_MS = 86_400_000
@@ -49,20 +76,34 @@ export const isNewPlace = (
   { ip, userAgent }: RequestContext,
   now: number,
 ) => Prisma.sql`(
-  (${createdAt} < ${new Date(now - YOUNG_MS)}::timestamptz OR EXISTS (SELECT FROM sessions WHERE user_id = ${id}))
+  (${createdAt} < ${new Date(now - YOUNG_MS)}::timestamptz OR EXISTS (SELECT FROM sessions WHERE user_id = ${id} AND resource IS NULL))
   AND NOT EXISTS (SELECT FROM sessions
-    WHERE user_id = ${id} AND ip = ${ip} AND user_agent IS NOT DISTINCT FROM ${userAgent ?? null}::text))`
+    WHERE user_id = ${id} AND resource IS NULL AND ip = ${ip} AND user_agent IS NOT DISTINCT FROM ${userAgent ?? null}::text))`
 
 /**
- * SQL: whether a user has `most` live sessions or more. It counts what has been committed by the time at which it is
+ * SQL: whether a user has `most` live sessions of their own or more. It counts what has been committed by the time at which it is
  * evaluated, so it is exact in a statement that has locked the user first.
  */
 export const isFull = (userId: Prisma.Sql, most: number, now: number) =>
   Prisma.sql`(live_sessions(${userId}, ${new Date(now)}::timestamptz, ${most}::int) >= ${most}::int)`
 
+/** The most live sessions that a third-party client can have for one user. */
+export const MAX_PER_CLIENT = 20
+
+/** SQL: whether a client has as many live sessions for a user as it can have; not exact while others begin. */
+export const isFullOfClient = (
+  userId: Prisma.Sql,
+  clientId: string,
+  now: number,
+) => Prisma.sql`(${MAX_PER_CLIENT}::int <=
+  (SELECT count(*) FROM (SELECT FROM sessions
+    WHERE client_id = ${clientId} AND user_id = ${userId} AND resource IS NOT NULL AND ended_at IS NULL
+      AND LEAST(idle_expires_at, absolute_expires_at) > ${new Date(now)}::timestamptz
+    LIMIT ${MAX_PER_CLIENT}::int) AS live))`
+
 const MAX_LISTED = 500
 
-/** A user's sessions, last used first: the live ones and, with `endedSince`, those that ended after it. */
+/** A user's own sessions, last used first: the live ones and, with `endedSince`, those that ended after it. */
 export function listSessions(
   db: Queryable,
   userId: string,
@@ -72,6 +113,7 @@ export function listSessions(
   return db.session.findMany({
     where: {
       userId,
+      resource: null,
       idleExpiresAt: { gt: since },
       absoluteExpiresAt: { gt: since },
       OR: [{ endedAt: null }, ...(endedSince ? [{ endedAt: { gt: endedSince } }] : [])],
@@ -81,7 +123,7 @@ export function listSessions(
   })
 }
 
-/** A page of all stored sessions of a user, live and ended, that began before a time, newest first. */
+/** A page of all stored sessions of a user, also those of clients, live and ended, that began before a time, newest first. */
 export function listStored(
   db: Queryable,
   userId: string,
@@ -94,22 +136,23 @@ export function listStored(
   })
 }
 
-/** The number of a user's live sessions, and the start of the newest stored one. */
+/** The number of a user's own live sessions, and the start of the newest stored one. */
 export async function summarize(
   db: Queryable,
   userId: string,
   now: Date,
 ): Promise<{ live: number; lastSignInAt: Date | null }> {
-  const live = { userId, endedAt: null, idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } }
-  const { _max: newest } = await db.session.aggregate({ where: { userId }, _max: { createdAt: true } })
+  const own = { userId, resource: null }
+  const live = { ...own, endedAt: null, idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } }
+  const { _max: newest } = await db.session.aggregate({ where: own, _max: { createdAt: true } })
   return { live: await db.session.count({ where: live }), lastSignInAt: newest.createdAt }
 }
 
-/** Deletes the user agents and addresses of a user's sessions. Locks the rows in the same order as write-behind. */
+/** Deletes what tells where a user's sessions were used. Locks the rows in the same order as write-behind. */
 export async function anonymize(tx: Transaction, userId: string): Promise<void> {
   await tx.$executeRaw`
     WITH theirs AS (SELECT id FROM sessions WHERE user_id = ${userId}::uuid ORDER BY id FOR UPDATE)
-    UPDATE sessions s SET user_agent = NULL, ip = NULL FROM theirs WHERE s.id = theirs.id`
+    UPDATE sessions s SET user_agent = NULL, ip = NULL, home = NULL FROM theirs WHERE s.id = theirs.id`
 }
 
 /** Finds the session and user of each family hash. */

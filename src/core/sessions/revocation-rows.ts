@@ -17,14 +17,22 @@ export interface Revocation {
 }
 
 /**
- * Which sessions: one, by its id; those of families; all of a user's, possibly except one; or a user's live ones but for
- * a number of those that were used last.
+ * Which sessions: one, by its id; those of families; all of a user's, possibly except one; all of a third-party client,
+ * possibly for one user only; or the live ones, of a user alone or of a client for them, but for a number of those that
+ * were used last. What clients were allowed in these ends with them, as far as {@link OFFLINE_OUTLIVES} says.
  */
 export type RevocationScope =
   | { sessionId: string; userId?: string }
   | { familyHashes: readonly string[] }
   | { userId: string; exceptSessionId?: string }
-  | { userId: string; exceptLastUsed: number; now: Date }
+  | { clientId: string; userId?: string }
+  | { userId: string; clientId?: string; exceptLastUsed: number; now: Date }
+
+/**
+ * The reasons that concern sessions and not the account: a client's session with the scope `offline_access` outlives them
+ * (OpenID Connect Core §11), and no other does.
+ */
+const OFFLINE_OUTLIVES: readonly EndedReason[] = ['logout', 'revoked', 'signed_in_again', 'too_many_sessions']
 
 // An account that had more sessions than it may have now loses them in several sign-ins.
 const BATCH = 1_000
@@ -39,8 +47,13 @@ export async function recordRevocations(
   reason: EndedReason,
 ): Promise<Revocation[]> {
   const rows = await db.$queryRaw<RevocationRow[]>`
-    WITH scope AS (
-      SELECT family_hash, ended_at FROM sessions WHERE ${isIn(scope)} AND tombstoned_at IS NULL ORDER BY id FOR UPDATE
+    WITH named AS (SELECT id FROM sessions WHERE ${isIn(scope, reason)} AND tombstoned_at IS NULL),
+    concerned AS (
+      SELECT id FROM named UNION SELECT c.id FROM named JOIN sessions c ON c.parent_id = named.id
+      ${OFFLINE_OUTLIVES.includes(reason) ? NOT_OFFLINE : Prisma.empty}
+    ), scope AS (
+      SELECT family_hash, ended_at FROM sessions WHERE id IN (SELECT id FROM concerned) AND tombstoned_at IS NULL
+      ORDER BY id FOR UPDATE
     )
     UPDATE sessions s
     SET ended_at = COALESCE(s.ended_at, clock_timestamp()), ended_reason = COALESCE(s.ended_reason, ${reason})
@@ -48,6 +61,8 @@ export async function recordRevocations(
     RETURNING s.id, s.user_id, s.family_hash, s.ended_reason, s.absolute_expires_at, scope.ended_at IS NULL AS is_new`
   return rows.map(toRevocation)
 }
+
+const NOT_OFFLINE = Prisma.sql`WHERE NOT 'offline_access' = ANY(string_to_array(c.scope, ' '))`
 
 // A revocation that was only just recorded is on its way to Redis by the call that recorded it.
 const UNDER_WAY_MS = 200
@@ -67,23 +82,26 @@ export async function pendingRevocations(db: Database, limit: number): Promise<R
 }
 
 /** A condition that an index serves, for every kind of scope. */
-function isIn(scope: RevocationScope): Prisma.Sql {
+function isIn(scope: RevocationScope, reason: EndedReason): Prisma.Sql {
   if ('familyHashes' in scope) return Prisma.sql`family_hash = ANY(${scope.familyHashes.map(bytes)})`
+  const theirs = scope.userId ? Prisma.sql`AND user_id = ${scope.userId}::uuid` : Prisma.empty
   if ('exceptLastUsed' in scope) {
-    const { userId, exceptLastUsed, now } = scope
+    const { clientId, exceptLastUsed, now } = scope
     return Prisma.sql`id IN (SELECT id FROM sessions
-      WHERE user_id = ${userId}::uuid AND ended_at IS NULL AND idle_expires_at > ${now} AND absolute_expires_at > ${now}
+      WHERE ${clientId ? ofClient(clientId) : OWN} ${theirs} AND ended_at IS NULL
+        AND idle_expires_at > ${now} AND absolute_expires_at > ${now}
       ORDER BY last_used_at DESC, id DESC OFFSET ${exceptLastUsed}::int LIMIT ${BATCH}::int)`
   }
-  if (!('sessionId' in scope)) {
-    const { userId, exceptSessionId } = scope
-    const others = exceptSessionId ? Prisma.sql`AND id <> ${exceptSessionId}::uuid` : Prisma.empty
-    return Prisma.sql`user_id = ${userId}::uuid ${others}`
-  }
-  const { sessionId, userId } = scope
-  const theirs = userId ? Prisma.sql`AND user_id = ${userId}::uuid` : Prisma.empty
-  return Prisma.sql`id = ${sessionId}::uuid ${theirs}`
+  if ('clientId' in scope) return Prisma.sql`${ofClient(scope.clientId)} ${theirs}`
+  if ('sessionId' in scope) return Prisma.sql`id = ${scope.sessionId}::uuid ${theirs}`
+  const { userId, exceptSessionId } = scope
+  const others = exceptSessionId ? Prisma.sql`AND id <> ${exceptSessionId}::uuid` : Prisma.empty
+  const own = OFFLINE_OUTLIVES.includes(reason) ? Prisma.sql`AND ${OWN}` : Prisma.empty
+  return Prisma.sql`user_id = ${userId}::uuid ${others} ${own}`
 }
+
+const OWN = Prisma.sql`resource IS NULL`
+const ofClient = (clientId: string) => Prisma.sql`client_id = ${clientId} AND resource IS NOT NULL`
 
 interface RevocationRow {
   id: string

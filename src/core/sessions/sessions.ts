@@ -10,7 +10,7 @@ import type { EndedReason, SessionEndedReason } from '../reasons/reasons.ts'
 import type { LockedUser } from '../users/users.ts'
 import { type Begin, createBegin } from './begin.ts'
 import { endReplaced, endSessions, makeRoom } from './end-sessions.ts'
-import { anonymize, listSessions, readEndedReason, summarize } from './ledger.ts'
+import { anonymize, listSessions, MAX_PER_CLIENT, readEndedReason, summarize } from './ledger.ts'
 import { createReconciler } from './reconciler.ts'
 import { createRevocations, type Revoke } from './revocation.ts'
 import { createRevocationFeed, type RevocationFeed } from './revocation-feed.ts'
@@ -18,7 +18,7 @@ import { type RevocationScope, recordRevocations } from './revocation-rows.ts'
 import { createRevokedTokens, type RevokedTokens } from './revoked-tokens.ts'
 import { createNewestFirst, type NewestFirst, readTokens } from './rotation/newest-first.ts'
 import { createRedisStore } from './rotation/redis-store.ts'
-import { createRefresh, type Look, type RotationOutcome } from './rotation/refresh.ts'
+import { type ClientPresenter, createRefresh, type Look, type RotationOutcome } from './rotation/refresh.ts'
 import { createReportReuse, type ReportReuseDeps } from './rotation/report-reuse.ts'
 import { createRotation } from './rotation/rotate.ts'
 import { createRefreshTokenFormat, type RefreshToken } from './rotation/token.ts'
@@ -26,21 +26,21 @@ import { createWriteBehind } from './rotation/write-behind.ts'
 
 export type { BegunSession, IssuedSession, SessionStart } from './begin.ts'
 export type { SessionClaims } from './claims.ts'
-export { findOwners, isNewPlace, listStored, SESSION_RETENTION } from './ledger.ts'
+export { findOwners, isNewPlace, listStored, SESSION_RETENTION, type SessionGrant } from './ledger.ts'
 export type { Revoke } from './revocation.ts'
 export type { Revocation, RevocationScope } from './revocation-rows.ts'
-export type { Look, RotationOutcome } from './rotation/refresh.ts'
+export type { ClientPresenter, Look, RotationOutcome } from './rotation/refresh.ts'
 export type { RefreshToken } from './rotation/token.ts'
 
 /** The ledger of sessions: everything that needs no Redis. The owner of the table `sessions`. */
 export interface SessionLedger {
   revoke: Revoke
   find(db: Queryable, id: string): Promise<Session | null>
-  /** A user's sessions, last used first: the live ones and, with `endedSince`, those that ended after it. */
+  /** A user's own sessions, last used first: the live ones and, with `endedSince`, those that ended after it. */
   list(db: Queryable, userId: string, when: { now: Date; endedSince?: Date | undefined }): Promise<Session[]>
-  /** The number of a user's live sessions, and the start of the newest stored one. */
+  /** The number of a user's own live sessions, and the start of the newest stored one. */
   summarize(db: Queryable, userId: string, now: Date): Promise<{ live: number; lastSignInAt: Date | null }>
-  /** Deletes the user agents and addresses of a user's sessions. The rows stay, because tombstones are made from them. */
+  /** Deletes what tells where a user's sessions were used. The rows stay, because tombstones are made from them. */
   anonymize(tx: Transaction, userId: string): Promise<void>
 }
 
@@ -52,22 +52,27 @@ export interface Sessions extends SessionLedger {
   newestFirst: NewestFirst
   /** Begins a session of a user; nothing is stored until its `insertion` has run. */
   begin: Begin
-  /** Ends sessions of a user that has as many as an account may have: those that were used longest ago. */
-  makeRoom(tx: Transaction, user: LockedUser, context: RequestContext): Promise<void>
   /**
-   * Rotates a refresh token. A reuse ends its session, is recorded, and is told to the owner.
+   * Ends sessions of a user that has as many as an account may have, or for which a client has as many as it can have:
+   * those that were used longest ago.
+   */
+  makeRoom(tx: Transaction, user: LockedUser, context: RequestContext, clientId?: string): Promise<void>
+  /**
+   * Rotates a refresh token: of the operator's own client or, with `presenter`, of that third-party client. A reuse ends
+   * its session, is recorded, and is told to the owner.
    * @throws {StoreUnavailable} when no store answers; the token is not used up.
    */
   rotate(
     token: RefreshToken,
     idempotencyKey: string | undefined,
     context: RequestContext,
+    presenter?: ClientPresenter,
   ): Promise<RotationOutcome>
   /**
-   * Looks at a refresh token: the live session that it could refresh, or why that has ended. It issues nothing, uses
-   * nothing up and extends nothing; but a reuse is one here as well, with all that follows from it. Within the grace
-   * window, and with the `Idempotency-Key` of a refresh whose response was lost, an older token is as good as its
-   * successor. One round trip to Redis, or a transaction of the ledger.
+   * Looks at a refresh token of the operator's own client: the live session that it could refresh, or why that has
+   * ended. It issues nothing, uses nothing up and extends nothing; but a reuse is one here as well, with all that follows
+   * from it. Within the grace window, and with the `Idempotency-Key` of a refresh whose response was lost, an older token
+   * is as good as its successor. One round trip to Redis, or a transaction of the ledger.
    * @throws {StoreUnavailable} when no store answers; `unavailable` when no store can record a reuse.
    */
   look(token: RefreshToken, context: RequestContext, idempotencyKey?: string | undefined): Promise<Look>
@@ -147,8 +152,10 @@ export function openSessions(
     readTokens: (texts) => readTokens(format, texts),
     newestFirst: createNewestFirst(deps.query),
     begin: createBegin({ ...deps, store, format, lifetimes, incarnation, maxPerAccount }),
-    makeRoom: (tx, user, context) =>
-      makeRoom({ ...deps, revoke }, tx, user, { most: maxPerAccount, now: clock.now() }, context),
+    makeRoom(tx, user, context, clientId) {
+      const most = clientId === undefined ? maxPerAccount : MAX_PER_CLIENT
+      return makeRoom({ ...deps, revoke }, tx, user, { most, now: clock.now(), clientId }, context)
+    },
     end: (scope, reason, type, context) => endSessions({ ...deps, revoke }, scope, reason, type, context),
     endReplaced: (replaced, context) => endReplaced({ ...deps, revoke, look }, replaced, context),
     revocations: {

@@ -24,6 +24,8 @@ export async function refresh(
     untried.delete(token)
     const result = await sessions.rotate(token, idempotencyKey, context)
     if (result.outcome === 'superseded') throw new Problem('refresh_superseded')
+    // A third party's token is not one of this endpoint's.
+    if (result.outcome === 'foreign' || result.outcome === 'unproven') continue
     if ('refreshToken' in result) {
       await sessions.endReplaced([...untried], context)
       return result

@@ -5,6 +5,7 @@ import { type EndedReason, toSessionEndedReason } from '../../reasons/reasons.ts
 import { joinAccount } from '../../users/users.ts'
 import type { SessionClaims } from '../claims.ts'
 import { bytes, hex, text } from '../family-hash.ts'
+import { recordRevocations } from '../revocation-rows.ts'
 import {
   decide,
   decideLook,
@@ -38,8 +39,8 @@ export const readFamilies = (query: Query, familyHashes: readonly string[]) =>
 const SETTLE_MS = 2_000
 
 /**
- * Rotates without Redis: the same decision, under the lock of the row, by Postgres's clock. A reuse ends the session
- * in the same transaction. Null when there is no such family.
+ * Rotates without Redis: the same decision, under the lock of the row, by Postgres's clock. A reuse ends the session,
+ * and what clients were allowed in it, in the same transaction. Null when there is no such family.
  * @throws {StoreUnavailable} while a revocation is so recent that another node might still rotate the family.
  */
 export function rotateOnLedger(
@@ -57,14 +58,18 @@ export function rotateOnLedger(
         if (family.settling) throw new StoreUnavailable('redis')
         return decision
       case 'superseded':
+      case 'foreign':
+      case 'unproven':
         return decision
       case 'reuse':
-        await writeEnd(tx, familyHash, decision.state.ended)
+        await recordRevocations(tx, { familyHashes: [familyHash] }, decision.state.ended)
         return { outcome: 'reuse', claims }
       case 'reissue':
         await tx.$executeRaw`
           UPDATE sessions SET reissues = ${decision.state.reissues}, credits = ${decision.state.credits}
           WHERE family_hash = ${bytes(familyHash)}`
+        break
+      case 'late_reissue':
         break
       default:
         await writeRotation(tx, familyHash, decision.state)
@@ -84,9 +89,9 @@ export function lookOnLedger(
     if (!family) return null
     const { claims, idleExpiresAt, absoluteExpiresAt, now } = family
     const decision = decideLook(family, request, now)
-    if (decision.outcome === 'ended') return decision
     if (decision.outcome === 'live') return { outcome: 'live', idleExpiresAt, absoluteExpiresAt, claims }
-    await writeEnd(tx, familyHash, decision.state.ended)
+    if (decision.outcome !== 'reuse') return decision
+    await recordRevocations(tx, { familyHashes: [familyHash] }, decision.state.ended)
     return { outcome: 'reuse', claims }
   })
 }
@@ -123,15 +128,12 @@ async function lockFamily(tx: Queryable, familyHash: string): Promise<LedgerFami
   return (await selectFamilies((sql) => tx.$queryRaw(sql), [familyHash], lock)).get(familyHash)
 }
 
-const writeEnd = (tx: Queryable, familyHash: string, reason: EndedReason) => tx.$executeRaw`
-  UPDATE sessions SET ended_at = clock_timestamp(), ended_reason = ${reason}
-  WHERE family_hash = ${bytes(familyHash)}`
-
 async function writeRotation(tx: Queryable, familyHash: string, state: FamilyState): Promise<void> {
-  const { generation, rotatedAt, reissues, credits, clean, attempts, idleExpiresAt } = state
+  const { generation, rotatedAt, reissues, credits, clean, attempts, home, turns, idleExpiresAt } = state
   await tx.$executeRaw`
     UPDATE sessions SET generation = ${generation}, turned_to = ${generation}, reissues = ${reissues},
       credits = ${credits}, clean = ${clean}, attempt = ${attempts},
+      home = NULLIF(${home}, ''), turns = NULLIF(${turns}, ''),
       rotated_at = to_timestamp(${rotatedAt}::float8 / 1000), last_used_at = to_timestamp(${rotatedAt}::float8 / 1000),
       idle_expires_at = to_timestamp(${idleExpiresAt}::float8 / 1000)
     WHERE family_hash = ${bytes(familyHash)}`
@@ -149,6 +151,10 @@ interface FamilyRow {
   credits: number
   clean: number
   attempt: string | null
+  resource: string | null
+  binding: string | null
+  home: string | null
+  turns: string | null
   ended_reason: string | null
   settling: boolean
   roles: string[] | null
@@ -167,7 +173,7 @@ async function selectFamilies(
 ): Promise<ReadonlyMap<string, LedgerFamily>> {
   const rows = await query<FamilyRow>(Prisma.sql`
     SELECT s.id, s.family_hash, s.user_id, s.client_id, s.scope, s.amr, s.generation, s.reissues, s.credits, s.clean, s.attempt,
-      s.ended_reason, account.roles, account.disabled,
+      s.resource, s.binding, s.home, s.turns, s.ended_reason, account.roles, account.disabled,
       s.ended_at > clock_timestamp() - ${SETTLE_MS}::int * interval '1 millisecond' AND s.tombstoned_at IS NULL
         AS settling,
       ${epochMs('s.auth_time')} AS auth_time, ${epochMs('s.rotated_at')} AS rotated_at,
@@ -187,6 +193,7 @@ function toFamily(row: FamilyRow): LedgerFamily {
     roles: row.roles ?? [],
     auth_time: Math.floor(row.auth_time / 1000),
     amr: row.amr,
+    ...(row.resource === null ? {} : { resource: row.resource }),
   }
   const gone = row.user_id === null ? 'account_deleted' : row.disabled ? 'account_disabled' : ''
   return {
@@ -198,7 +205,10 @@ function toFamily(row: FamilyRow): LedgerFamily {
     attempts: row.attempt ?? '',
     idleExpiresAt: row.idle_expires_at,
     absoluteExpiresAt: row.absolute_expires_at,
-    binding: '',
+    client: row.resource === null ? '' : row.client_id,
+    binding: row.binding ?? '',
+    home: row.home ?? '',
+    turns: row.turns ?? '',
     ended: row.ended_reason ? toSessionEndedReason(row.ended_reason) : gone,
     claims: JSON.stringify(claims),
     now: row.now,

@@ -2,8 +2,9 @@ import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { RedisClient } from '../../../platform/redis.ts'
 import type { RedisBreaker } from '../../../platform/redis-breaker.ts'
 import { type SessionEndedReason, toSessionEndedReason } from '../../reasons/reasons.ts'
+import { INVALIDATE, TOMBSTONE } from './cold-and-ended.lua.ts'
 import type { FamilyState, LookVerdict, RotationRequest, Verdict } from './decide.ts'
-import { INVALIDATE, MARK, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
+import { MARK, MERGE, ROTATE } from './scripts.lua.ts'
 import {
   ISSUED_REPLY,
   LEDGER_FAMILY,
@@ -112,7 +113,11 @@ export function createRedisStore(redis: RedisClient): RefreshTokenStore {
       const args = toArguments(ROTATE_ARGUMENTS, {
         presented: request.presented,
         attempt: request.attempt,
+        presenter: request.client,
+        authenticated: request.authenticated ? 1 : '',
         proven: request.proven,
+        presenter_home: request.home,
+        late_ms: request.lateMs,
         grace_ms: request.graceMs,
         idle_ttl_ms: request.idleTtlMs,
         fallback_incarnation: incarnation,
@@ -164,7 +169,10 @@ const ledgerArguments = ({ mark, family }: Merge) =>
     attempts: family.attempts,
     idle_expires_at: family.idleExpiresAt,
     absolute_expires_at: family.absoluteExpiresAt,
+    client: family.client,
     binding: family.binding,
+    home: family.home,
+    turns: family.turns,
     claims: family.claims,
   })
 
@@ -180,6 +188,8 @@ function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unkno
     case 'cold':
       return { outcome, mark: String(detail) }
     case 'superseded':
+    case 'foreign':
+    case 'unproven':
       return { outcome }
     case 'reuse':
       return { outcome, claims: String(detail) }
@@ -196,7 +206,8 @@ function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unkno
     }
     case 'rotate':
     case 'fast_forward':
-    case 'reissue': {
+    case 'reissue':
+    case 'late_reissue': {
       const issued = String(detail).split('\n')
       return {
         outcome,
@@ -208,6 +219,8 @@ function readAnswer([outcome, detail]: readonly [outcome: string, detail?: unkno
         credits: Number(issued[ISSUED.credits]),
         clean: Number(issued[ISSUED.clean]),
         attempts: String(issued[ISSUED.attempts]),
+        home: String(issued[ISSUED.home]),
+        turns: String(issued[ISSUED.turns]),
       }
     }
     default:

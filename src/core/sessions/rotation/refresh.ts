@@ -8,15 +8,17 @@ import type { SessionEndedReason } from '../../reasons/reasons.ts'
 import type { IssuedSession } from '../begin.ts'
 import { parseClaims, type SessionClaims } from '../claims.ts'
 import type { Revoke } from '../revocation.ts'
-import type { RotatedFamily, Verdict } from './decide.ts'
+import { OWN_CLIENT, type Refusal, type RotatedFamily, type Verdict } from './decide.ts'
 import type { ReportReuse } from './report-reuse.ts'
 import type { Rotation } from './rotate.ts'
 import type { RefreshToken, RefreshTokenFormat } from './token.ts'
 import type { WriteBehind } from './write-behind.ts'
 
 export type RotationOutcome =
-  | ({ outcome: 'rotated' | 'reissued' } & IssuedSession)
-  | { outcome: 'superseded' }
+  | ({ outcome: 'rotated' } & IssuedSession)
+  /** `late` says that the token was served although it was superseded longer ago than the grace window. */
+  | ({ outcome: 'reissued'; late: boolean } & IssuedSession)
+  | Refusal
   /** The family ends now; `pending` says whether other nodes, or without Postgres the ledger, do not know it yet. */
   | { outcome: 'reuse'; pending: 'no' | 'nodes' | 'ledger' }
   | { outcome: 'ended'; reason: SessionEndedReason }
@@ -28,6 +30,19 @@ export type Look =
   /** `unknown` if there is no such session. */
   | { outcome: 'ended'; reason: SessionEndedReason }
 
+/** A third-party client that presents a refresh token. */
+export interface ClientPresenter {
+  clientId: string
+  /** Whether it has proved its identity. */
+  authenticated: boolean
+  /** Thumbprint of the key that it proved to hold (RFC 9449), or ''. */
+  proven: string
+  /** A keyed hash of the network and the program that it runs in, or ''. */
+  home: string
+  /** Seconds for which old tokens are served to it, if it shows more than the token. */
+  lateWindow: number
+}
+
 export interface RefreshDeps extends UsesPlatform<'transact' | 'log'> {
   rotation: Rotation
   revoke: Revoke
@@ -38,39 +53,39 @@ export interface RefreshDeps extends UsesPlatform<'transact' | 'log'> {
   lifetimes: { idleTtl: number; grace: number }
 }
 
+// Clients of others run in several processes, send no key, and cannot be told to read the token again.
+const CLIENT_GRACE_MS = 60_000
+
 // Just over 128 bits: several are stored with each family.
 const ATTEMPT_CHARS = 22
 
 /** Rotates refresh tokens and looks at them. Whatever finds a reuse ends the family, and its owner is told. */
 export function createRefresh(deps: RefreshDeps) {
   const { transact, revoke, format, writeBehind, log, lifetimes } = deps
-  const graceMs = lifetimes.grace * 1000
   const idleTtlMs = lifetimes.idleTtl * 1000
-  const requestOf = (token: RefreshToken, attempt: string) => ({
-    presented: token.generation,
-    attempt,
-    proven: '',
-    graceMs,
-    idleTtlMs,
-  })
+  const ownClient = { ...OWN_CLIENT, graceMs: lifetimes.grace * 1000 }
 
   async function rotate(
     token: RefreshToken,
     idempotencyKey: string | undefined,
     context: RequestContext,
+    presenter?: ClientPresenter,
   ): Promise<RotationOutcome> {
     // Without a key from the client, a random one makes it safe to repeat a command whose answer was lost.
     const attempt = attemptOf(idempotencyKey) || randomId()
-    const { verdict, by } = await deps.rotation.rotate(token.familyHash, requestOf(token, attempt))
+    const presentedBy = presenter ? thirdParty(presenter) : ownClient
+    const request = { ...presentedBy, presented: token.generation, attempt, idleTtlMs }
+    const { verdict, by } = await deps.rotation.rotate(token.familyHash, request)
     switch (verdict.outcome) {
       case 'rotate':
       case 'fast_forward':
-      case 'reissue': {
+      case 'reissue':
+      case 'late_reissue': {
         const issued = issue(token, verdict)
         const { sid: sessionId } = issued.claims
         if (verdict.outcome === 'fast_forward') logFastForward(sessionId, verdict.generation, by)
         if (by === 'redis') {
-          const { generation, rotatedAt, idleExpiresAt, credits, clean, attempts } = verdict
+          const { generation, rotatedAt, idleExpiresAt, credits, clean, attempts, home, turns } = verdict
           writeBehind.add({
             familyHash: token.familyHash,
             generation,
@@ -79,9 +94,13 @@ export function createRefresh(deps: RefreshDeps) {
             attempts,
             credits,
             clean,
+            home,
+            turns,
           })
         }
-        return { outcome: verdict.outcome === 'reissue' ? 'reissued' : 'rotated', ...issued }
+        if (verdict.outcome === 'rotate' || verdict.outcome === 'fast_forward')
+          return { outcome: 'rotated', ...issued }
+        return { outcome: 'reissued', late: verdict.outcome === 'late_reissue', ...issued }
       }
       case 'reuse':
         return endOnReuse(token, verdict, by, context)
@@ -95,13 +114,15 @@ export function createRefresh(deps: RefreshDeps) {
     context: RequestContext,
     idempotencyKey?: string | undefined,
   ): Promise<Look> {
-    const request = requestOf(token, attemptOf(idempotencyKey))
+    const attempt = attemptOf(idempotencyKey)
+    const request = { ...ownClient, presented: token.generation, attempt, idleTtlMs }
     const { verdict, by } = await deps.rotation.look(token.familyHash, request)
     if (verdict.outcome === 'ended') return verdict
     if (verdict.outcome === 'reuse') {
       await endOnReuse(token, verdict, by, context)
       return { outcome: 'ended', reason: 'reuse_detected' }
     }
+    if (verdict.outcome !== 'live') return { outcome: 'ended', reason: 'unknown' }
     const expiresAt = Math.min(verdict.idleExpiresAt, verdict.absoluteExpiresAt)
     return { outcome: 'live', claims: parseClaims(verdict.claims), expiresAt }
   }
@@ -154,7 +175,7 @@ export function createRefresh(deps: RefreshDeps) {
     try {
       await transact(async (tx) => {
         const recorded = await revoke(tx, { familyHashes: [familyHash] }, 'reuse_detected')
-        isNew = recorded.some((revocation) => revocation.isNew)
+        isNew = recorded.some((revocation) => revocation.isNew && revocation.familyHash === familyHash)
       })
       return { isNew, pending: false }
     } catch (error) {
@@ -168,3 +189,9 @@ export function createRefresh(deps: RefreshDeps) {
 
 const attemptOf = (idempotencyKey: string | undefined) =>
   idempotencyKey ? hash('sha256', idempotencyKey, 'base64url').slice(0, ATTEMPT_CHARS) : ''
+
+const thirdParty = ({ clientId, authenticated, proven, home, lateWindow }: ClientPresenter) => ({
+  ...{ client: clientId, authenticated, proven, home },
+  lateMs: lateWindow * 1000,
+  graceMs: CLIENT_GRACE_MS,
+})

@@ -1,5 +1,12 @@
 import { INCARNATION } from '../../../platform/incarnation.lua.ts'
-import { ATTEMPT_MS, CLEAN_FOR_CREDIT, KEPT_ATTEMPTS, MAX_CREDITS, MAX_REISSUES } from './decide.ts'
+import {
+  ATTEMPT_MS,
+  CLEAN_FOR_CREDIT,
+  KEPT_ATTEMPTS,
+  KEPT_TURNS,
+  MAX_CREDITS,
+  MAX_REISSUES,
+} from './decide.ts'
 import {
   FAMILY_FIELDS,
   ISSUED_REPLY,
@@ -11,7 +18,6 @@ import {
   luaReadFields,
   MARK_ARGUMENTS,
   ROTATE_ARGUMENTS,
-  TOMBSTONE_ARGUMENTS,
 } from './wire.ts'
 
 // Each script reads Redis's clock and incarnation itself, so that no other clock and no failover can race with it.
@@ -45,14 +51,18 @@ local function mark()
 end
 `
 
-// The higher generation wins. The lower count of credits wins, so that spent credits stay spent.
+// The higher generation wins. The lower count of credits wins, so that spent credits stay spent. What is empty in both
+// is not written: most families have few of the fields.
 const MERGE_FAMILY = `
 local function merge(ledger)
+  local function take(fields)
+    for _, field in ipairs(fields) do
+      if family[field] or ledger[field] ~= '' then family[field] = ledger[field] end
+    end
+  end
   local ahead = (tonumber(family.generation) or -1) - tonumber(ledger.generation)
   if ahead < 0 then
-    for _, field in ipairs({ 'generation', 'rotated_at', 'reissues', 'clean', 'attempts' }) do
-      family[field] = ledger[field]
-    end
+    take({ 'generation', 'rotated_at', 'reissues', 'clean', 'attempts', 'home', 'turns' })
   elseif ahead == 0 then
     family.reissues = math.max(tonumber(family.reissues), tonumber(ledger.reissues))
   end
@@ -60,7 +70,7 @@ local function merge(ledger)
     family.idle_expires_at = ledger.idle_expires_at
   end
   family.credits = math.min(tonumber(family.credits) or ${MAX_CREDITS}, tonumber(ledger.credits))
-  family.absolute_expires_at, family.binding, family.claims = ledger.absolute_expires_at, ledger.binding, ledger.claims
+  take({ 'absolute_expires_at', 'client', 'binding', 'claims' })
   family.incarnation, family.merge = id, ''
   local fields = {}
   for name, value in pairs(family) do
@@ -81,9 +91,11 @@ end
  * KEYS[1] the family's hash
  * ARGV    ROTATE_ARGUMENTS of `wire.ts`. `fallback_incarnation`: for a server without an id ('' if unknown: then
  *         always cold). `deadline`: the latest time at which this may run (ms). `waited_ms`: how long ago the request
- *         arrived. `look`: '1' to issue nothing, as `decideLook` does. Then, optionally, LEDGER_FAMILY.
- * Returns {'late'} | {'cold', mark, or '' by a server without an id} | {'ended', reason} | {'superseded'}
- *       | {'rotate' | 'fast_forward' | 'reissue', ISSUED_REPLY of `wire.ts` as lines}
+ *         arrived. `authenticated`: '1' or ''. `look`: '1' to issue nothing, as `decideLook` does. Then, optionally,
+ *         LEDGER_FAMILY.
+ * Returns {'late'} | {'cold', mark, or '' by a server without an id} | {'ended', reason}
+ *       | {'superseded' | 'foreign' | 'unproven'}
+ *       | {'rotate' | 'fast_forward' | 'reissue' | 'late_reissue', ISSUED_REPLY of `wire.ts` as lines}
  *       | {'live', LIVE_REPLY as lines}, of a look
  *       | {'reuse', claims}, repeated for every call until TOMBSTONE reports that the ledger has recorded it
  */
@@ -103,12 +115,15 @@ if is_cold() then
   if not ledger.mark or not is_marked() or ledger.mark ~= family.merge then return { 'cold', mark() } end
   merge(ledger)
 end
-presented, grace_ms, idle_ttl_ms = tonumber(presented), tonumber(grace_ms), tonumber(idle_ttl_ms)
+presented, grace_ms, late_ms, idle_ttl_ms = tonumber(presented), tonumber(grace_ms), tonumber(late_ms), tonumber(idle_ttl_ms)
 local generation, rotated_at, reissues = tonumber(family.generation), tonumber(family.rotated_at), tonumber(family.reissues)
 local credits, clean, attempts = tonumber(family.credits), tonumber(family.clean), family.attempts or ''
 local idle_expires_at, absolute_expires_at = tonumber(family.idle_expires_at), tonumber(family.absolute_expires_at)
-local binding, claims = family.binding, family.claims
+local client, binding, home, turns = family.client or '', family.binding or '', family.home or '', family.turns or ''
+local claims = family.claims
 if now >= absolute_expires_at or now >= idle_expires_at then return { 'ended', 'expired' } end
+if client ~= presenter then return { 'foreign' } end
+if binding ~= '' and proven ~= binding then return { 'unproven' } end
 local behind = generation - presented
 local function live() return { 'live', ${luaLines(LIVE_REPLY)} } end
 if behind <= 0 then
@@ -117,6 +132,16 @@ if behind <= 0 then
   if credits < ${MAX_CREDITS} and reissues == 0 and not ahead then
     clean = clean + 1
     if clean >= ${CLEAN_FOR_CREDIT} then credits = credits + 1; clean = 0 end
+  end
+  if client ~= '' then
+    local lost = string.rep(text(rotated_at) .. ' ', math.min(-behind, ${KEPT_TURNS}))
+    local kept = {}
+    for turn in string.gmatch(text(now) .. ' ' .. lost .. turns, '%S+') do
+      if #kept == ${KEPT_TURNS} or tonumber(turn) <= now - late_ms then break end
+      kept[#kept + 1] = turn
+    end
+    home, turns = presenter_home, table.concat(kept, ' ')
+    redis.call('HSET', key, 'home', home, 'turns', turns)
   end
   generation, rotated_at = presented + 1, now
   idle_expires_at = math.min(now + idle_ttl_ms, absolute_expires_at)
@@ -130,19 +155,29 @@ if behind <= 0 then
   redis.call('PEXPIREAT', key, text(idle_expires_at))
   return { ahead and 'fast_forward' or 'rotate', ${luaLines(ISSUED_REPLY)} }
 end
-local age = now - tonumber(waited_ms) - rotated_at
-local in_grace = math.abs(age) <= grace_ms
-local known, place = nil, 0
-for word in string.gmatch(attempts, '%S+') do
-  place = place + 1
-  if place == behind then known = word end
+local arrived = now - tonumber(waited_ms)
+local function nth(list, wanted)
+  local place = 0
+  for word in string.gmatch(list, '%S+') do
+    place = place + 1
+    if place == wanted then return word end
+  end
+  return nil
 end
+local superseded_at = late_ms > 0 and tonumber(nth(turns, behind))
+local shows_more = authenticated ~= '' or binding ~= '' or (home ~= '' and home == presenter_home)
+if superseded_at and shows_more and arrived - superseded_at <= late_ms then
+  if look == '1' then return live() end
+  return { arrived - superseded_at > grace_ms and 'late_reissue' or 'reissue', ${luaLines(ISSUED_REPLY)} }
+end
+local age = arrived - rotated_at
+local in_grace = math.abs(age) <= grace_ms
+local known = nth(attempts, behind)
 local same_attempt = attempt ~= '' and attempt == known and age <= ${ATTEMPT_MS}
-local same_key = behind == 1 and binding ~= '' and proven == binding
-if look == '1' and (in_grace or same_attempt or same_key) then return live() end
+if look == '1' and (in_grace or same_attempt or (behind == 1 and binding ~= '')) then return live() end
 if behind == 1 then
   local first = reissues == 0
-  local reissue = same_attempt or same_key
+  local reissue = same_attempt or binding ~= ''
   if not reissue and in_grace and reissues < ${MAX_REISSUES} and (not first or credits > 0) then
     if first then credits = credits - 1 end
     redis.call('HSET', key, 'reissues', reissues + 1, 'credits', credits)
@@ -188,34 +223,5 @@ local id = incarnation(fallback_incarnation)
 ${COLD_FAMILY}
 ${MERGE_FAMILY}
 if now <= tonumber(deadline) and is_marked() and family.merge == ledger.mark then merge(ledger) end
-return 1
-`
-
-/**
- * Makes a family cold, because the ledger has rotated it, and voids its mark. A tombstone stays.
- *
- * KEYS[1] the family's hash
- */
-export const INVALIDATE = `
-local key = KEYS[1]
-${luaReadFields('family', ['ended', 'incarnation'])}
-if family.incarnation and (not family.ended or family.ended == '') then redis.call('HSET', key, 'incarnation', '') end
-return 1
-`
-
-/**
- * Writes a tombstone that lasts until the family's absolute expiry. The first reason stays.
- *
- * KEYS[1] the family's hash
- * ARGV    TOMBSTONE_ARGUMENTS of `wire.ts`
- */
-export const TOMBSTONE = `
-local key = KEYS[1]
-${luaArguments(TOMBSTONE_ARGUMENTS)}
-local known = redis.call('HGET', key, 'ended')
-if known and known ~= '' then reason = known end
-redis.call('DEL', key)
-redis.call('HSET', key, 'ended', reason, 'recorded', '1')
-redis.call('PEXPIREAT', key, absolute_expires_at)
 return 1
 `

@@ -5,7 +5,11 @@
 export const ROTATE_ARGUMENTS = [
   'presented',
   'attempt',
+  'presenter',
+  'authenticated',
   'proven',
+  'presenter_home',
+  'late_ms',
   'grace_ms',
   'idle_ttl_ms',
   'fallback_incarnation',
@@ -27,7 +31,10 @@ export const LEDGER_FAMILY = [
   'attempts',
   'idle_expires_at',
   'absolute_expires_at',
+  'client',
   'binding',
+  'home',
+  'turns',
   'claims',
 ] as const
 
@@ -43,12 +50,14 @@ export const ISSUED_REPLY = [
   'credits',
   'clean',
   'attempts',
+  'home',
+  'turns',
 ] as const
 
 /** What a look at a live family answers, in the same form. */
 export const LIVE_REPLY = ['idle_expires_at', 'absolute_expires_at', 'claims'] as const
 
-/** The fields of a family's hash. */
+/** The fields of a family's hash. Those of the operator's own client have no `client`, `binding`, `home` and `turns`. */
 export const FAMILY_FIELDS = [
   'ended',
   'incarnation',
@@ -60,7 +69,10 @@ export const FAMILY_FIELDS = [
   'attempts',
   'idle_expires_at',
   'absolute_expires_at',
+  'client',
   'binding',
+  'home',
+  'turns',
   'claims',
   'recorded',
   'merge',

@@ -55,7 +55,7 @@ export function createWriteBehind({ intervalMs, ...deps }: WriteBehindOptions): 
           WITH v AS (
             SELECT * FROM jsonb_to_recordset(${JSON.stringify(rows.slice(at, at + 1_000))}::jsonb)
             AS r("familyHash" bytea, generation int, "rotatedAt" bigint, "idleExpiresAt" bigint,
-              attempts text, credits int, clean int)
+              attempts text, home text, turns text, credits int, clean int)
           ), locked AS (
             SELECT family_hash FROM sessions WHERE family_hash IN (SELECT "familyHash" FROM v)
             ORDER BY id FOR NO KEY UPDATE
@@ -63,6 +63,8 @@ export function createWriteBehind({ intervalMs, ...deps }: WriteBehindOptions): 
           UPDATE sessions s SET
             generation = GREATEST(s.generation, v.generation),
             attempt = CASE WHEN v.generation > s.generation THEN v.attempts ELSE s.attempt END,
+            home = CASE WHEN v.generation > s.generation THEN NULLIF(v.home, '') ELSE s.home END,
+            turns = CASE WHEN v.generation > s.generation THEN NULLIF(v.turns, '') ELSE s.turns END,
             reissues = CASE WHEN v.generation > s.generation THEN 0 ELSE s.reissues END,
             credits = CASE WHEN v.generation > s.generation THEN v.credits
               WHEN v.generation = s.generation THEN LEAST(v.credits, s.credits) ELSE s.credits END,

@@ -24,11 +24,17 @@ t.test('a family that moves between the stores keeps every invariant, whatever d
   const stores: Stores = { db, query, redis, userId: await newUser(db), incarnation }
   const newHash = () => randomBytes(32).toString('base64url')
   const property = fc.asyncProperty(
-    fc.array(switches, { minLength: AT_ONCE, maxLength: AT_ONCE }),
-    async (lives) => void (await Promise.all(lives.map((steps) => live(stores, newHash(), steps)))),
+    fc.array(switches(true), { minLength: AT_ONCE, maxLength: AT_ONCE }),
+    fc.array(switches(false), { minLength: AT_ONCE, maxLength: AT_ONCE }),
+    async (own, thirdParty) => {
+      await Promise.all([
+        ...own.map((steps) => live(stores, newHash(), true, steps)),
+        ...thirdParty.map((steps) => live(stores, newHash(), false, steps)),
+      ])
+    },
   )
   // A Redis in JavaScript is a hundred times slower.
   const numRuns = Number(process.env.MODEL_RUNS ?? (incarnation ? 4 : 60))
   await check(t, property, { numRuns, endOnFailure: true })
-  t.pass(`${numRuns * AT_ONCE} lives`)
+  t.pass(`${numRuns * AT_ONCE * 2} lives`)
 })

@@ -6,6 +6,7 @@ import { createPasswords } from '../../../../../src/core/passwords/passwords.ts'
 import { bytes } from '../../../../../src/core/sessions/family-hash.ts'
 import { systemClock } from '../../../../../src/platform/clock.ts'
 import { openDatabase } from '../../../../../src/platform/database.ts'
+import { earlierColumns, earlierFields } from '../../../../support/aging.ts'
 import { createTestDatabase } from '../../../../support/database.ts'
 import { eventually } from '../../../../support/eventually.ts'
 import { type Node, startNode } from '../../../../support/node.ts'
@@ -133,9 +134,11 @@ export async function startCluster(t: Parameters<typeof startRedisServer>[0]) {
     async age(ms: number): Promise<boolean> {
       for (const node of nodes) if (node.url && !(await node.flush())) return false
       if (redis.status !== 'ready') return false
-      for (const key of await redis.keys('rt:*'))
-        if (await redis.hexists(key, 'rotated_at')) await redis.hincrby(key, 'rotated_at', -ms)
-      await db.$executeRaw`UPDATE sessions SET rotated_at = rotated_at - ${ms} * interval '1 millisecond'`
+      for (const key of await redis.keys('rt:*')) {
+        const stored = await redis.hgetall(key)
+        if (stored.rotated_at) await redis.hset(key, earlierFields(stored, ms))
+      }
+      await db.$executeRaw`UPDATE sessions SET ${earlierColumns(ms)}`
       return true
     },
 

@@ -4,6 +4,7 @@ import {
   decideLook,
   type FamilyState,
   type LookVerdict,
+  type Presenter,
   type RotationRequest,
 } from '../../../../../src/core/sessions/rotation/decide.ts'
 import type { Cold, StoreAnswer } from '../../../../../src/core/sessions/rotation/redis-store.ts'
@@ -42,34 +43,84 @@ const age = fc.constantFrom(
 )
 const attempt = fc.constantFrom('', 'a', 'b')
 
+const LATE = 1_800_000
+// How long ago generations were superseded; the last is more than are kept.
+const turnAges = fc.oneof(
+  {
+    weight: 9,
+    arbitrary: fc.array(
+      fc.constantFrom(
+        -3_000,
+        1_000,
+        5_000,
+        GRACE + SLACK,
+        60_000,
+        600_000,
+        LATE - SLACK,
+        LATE + SLACK,
+        2 * LATE,
+      ),
+      { maxLength: 5 },
+    ),
+  },
+  { weight: 1, arbitrary: fc.constant(Array<number>(40).fill(60_000)) },
+)
+
 export interface History {
-  start: Pick<FamilyState, 'credits' | 'clean' | 'reissues' | 'attempts' | 'binding'> & { idle: number }
-  steps: { behind: number; attempt: string; proven: string; waitedMs: number; age: number; look: boolean }[]
+  start: Pick<FamilyState, 'credits' | 'clean' | 'reissues' | 'attempts' | 'client' | 'binding' | 'home'> & {
+    idle: number
+  }
+  steps: (Presenter & {
+    behind: number
+    attempt: string
+    waitedMs: number
+    age: number
+    turnAges: number[]
+    look: boolean
+  })[]
 }
 
-/** @param bound whether the store keeps the key to which a family is bound. */
-export const history = (bound: boolean): fc.Arbitrary<History> =>
+/** Of the operator's own client, or of a third party: then with everything that it shows besides the token. */
+export const history: fc.Arbitrary<History> = fc.boolean().chain((own) =>
   fc.record({
     start: fc.record({
       credits: fc.integer({ min: 0, max: 5 }),
       clean: fc.integer({ min: 0, max: 19 }),
       reissues: fc.integer({ min: 0, max: 10 }),
       attempts: fc.constantFrom('', 'a', 'b', 'a b', '- a', 'b a a b'),
-      binding: bound ? fc.constantFrom('', 'key', 'other') : fc.constant(''),
+      client: fc.constant(own ? '' : 'app'),
+      binding: own ? fc.constant('') : fc.constantFrom('', '', '', '', 'key', 'other'),
+      home: own ? fc.constant('') : fc.constantFrom('', 'home', 'elsewhere'),
       idle: fc.constantFrom(30 * DAY, 30 * DAY, 30 * DAY, 0, -1_000),
     }),
     steps: fc.array(
       fc.record({
-        behind: fc.constantFrom(-3, -1, 0, 0, 0, 1, 1, 1, 1, 2, 5),
+        behind: fc.constantFrom(-3, -1, 0, 0, 0, 1, 1, 1, 1, 2, 3, 5),
         attempt,
-        proven: fc.constantFrom('', 'key'),
         waitedMs: fc.constantFrom(0, 0, 0, 20_000),
         age,
         look: fc.boolean(),
+        turnAges: own ? fc.constant([]) : turnAges,
+        ...presenter(own),
       }),
       { minLength: 1, maxLength: 9 },
     ),
-  })
+  }),
+)
+
+/** Rarely another client than the family's. */
+function presenter(own: boolean) {
+  const [it, another] = own ? ['', 'app'] : ['app', 'another']
+  return {
+    client: fc.constantFrom(...Array<string>(12).fill(it), another, ''),
+    authenticated: own ? fc.constant(false) : fc.boolean(),
+    proven: own ? fc.constant('') : fc.constantFrom('', 'key', 'key', 'key'),
+    home: own ? fc.constant('') : fc.constantFrom('', 'home', 'home', 'elsewhere'),
+    lateMs: own ? fc.constant(0) : fc.constantFrom(0, LATE, LATE),
+  }
+}
+
+const ISSUED = ['generation', 'rotatedAt', 'idleExpiresAt', 'credits', 'clean', 'home', 'turns'] as const
 
 /** The machine stalled for so long that the two did not decide at the same time. */
 class Stalled extends Error {}
@@ -95,11 +146,12 @@ async function replayOnce(twin: Twin, familyHash: string, history: History): Pro
     ...remembered,
     generation: 10,
     rotatedAt: createdAt,
+    turns: '',
     idleExpiresAt: createdAt + idle,
     absoluteExpiresAt: createdAt + 90 * DAY,
     ended: '',
   }
-  for (const [index, { behind, age, look, ...rest }] of steps.entries()) {
+  for (const [index, { behind, age, turnAges, look, ...rest }] of steps.entries()) {
     const asked = performance.now()
     const fail = (what: string): never => {
       if (performance.now() - asked > SLACK) throw new Stalled()
@@ -108,7 +160,7 @@ async function replayOnce(twin: Twin, familyHash: string, history: History): Pro
     const presented = Math.max(0, state.generation - behind)
     const request: RotationRequest = { presented, graceMs: GRACE, idleTtlMs: 30 * DAY, ...rest }
     const now = await twin.now()
-    state = { ...state, rotatedAt: now - age }
+    state = { ...state, rotatedAt: now - age, turns: turnAges.map((each) => now - each).join(' ') }
     await twin.put(familyHash, state)
     const expected = look ? decideLook(state, request, now) : decide(state, request, now)
     const actual = await (look ? twin.look : twin.rotate)(familyHash, request)
@@ -116,15 +168,25 @@ async function replayOnce(twin: Twin, familyHash: string, history: History): Pro
     const stored = await twin.get(familyHash)
     const after = 'state' in expected ? expected.state : state
     const rotated = expected.outcome === 'rotate' || expected.outcome === 'fast_forward'
-    for (const name of ['generation', 'reissues', 'credits', 'clean', 'attempts', 'ended'] as const) {
+    for (const name of ['generation', 'reissues', 'credits', 'clean', 'attempts', 'home', 'ended'] as const) {
       if (stored[name] !== after[name]) fail(`${name} is ${stored[name]} instead of ${after[name]}`)
     }
     for (const name of ['rotatedAt', 'idleExpiresAt'] as const) {
       const drift = Math.abs(stored[name] - after[name])
       if (drift > (rotated ? SLACK : 0)) fail(`${name} is off by ${drift} ms`)
     }
+    // Only the time of this rotation is the store's.
+    const [storedTurns, turns] = [stored, after].map((each) =>
+      each.turns
+        .split(' ')
+        .slice(rotated ? 1 : 0)
+        .join(' '),
+    )
+    if (storedTurns !== turns) fail(`turns are ${stored.turns} instead of ${after.turns}`)
+    if (stored.turns && rotated && !stored.turns.startsWith(String(stored.rotatedAt)))
+      fail(`turns are ${stored.turns}, but it was rotated at ${stored.rotatedAt}`)
     if (actual && 'generation' in actual) {
-      for (const name of ['generation', 'rotatedAt', 'idleExpiresAt', 'credits', 'clean'] as const) {
+      for (const name of ISSUED) {
         if (actual[name] !== stored[name]) fail(`it answered a ${name} of ${actual[name]}`)
       }
     }

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { Redis } from 'ioredis'
 import { bytes } from '../../../../../src/core/sessions/family-hash.ts'
 import { markTombstoned, recordRevocations } from '../../../../../src/core/sessions/revocation-rows.ts'
-import { MAX_CREDITS } from '../../../../../src/core/sessions/rotation/decide.ts'
+import { MAX_CREDITS, OWN_CLIENT } from '../../../../../src/core/sessions/rotation/decide.ts'
 import {
   type LedgerFamily,
   markInvalidated,
@@ -16,20 +16,27 @@ import { createWriteBehind, type Rotation } from '../../../../../src/core/sessio
 import { createCircuitBreaker } from '../../../../../src/platform/circuit-breaker.ts'
 import type { OpenDatabase } from '../../../../../src/platform/database.ts'
 import { createOutages } from '../../../../../src/platform/outages.ts'
+import { earlierColumns, earlierFields, earlierTurns } from '../../../../support/aging.ts'
 import { silentLog as log, silentMetrics as metrics } from '../../../../support/monitor.ts'
 import { DAY } from './histories.ts'
 import { newSession, redisKey, redisTwin, rotateOnSettledLedger, standing } from './twins.ts'
 
 const GRACE = 10_000
+const LATE = 1_800_000
+const WAIT = 3 * GRACE
+
+/** Where a third-party client is: at home, elsewhere without a proof, or elsewhere with its secret. */
+type Place = 'home' | 'elsewhere' | 'authenticated'
 
 /** 'ledger elsewhere': on another node, which cannot flush the write-behind queue of this one. */
 type Path = 'redis' | 'ledger' | 'ledger elsewhere'
 
 export type Switch =
   /** Presents a token: how far behind the newest one issued, and with which key. */
-  | { do: 'refresh'; on: Path; behind: number; attempt: string }
+  | { do: 'refresh'; on: Path; behind: number; attempt: string; from: Place }
   | { do: 'retry'; on: Path }
   | { do: 'wait' }
+  | { do: 'wait long' }
   | { do: 'flush' }
   /** Kills the process: rotations that it had not flushed are lost. */
   | { do: 'kill' }
@@ -48,6 +55,14 @@ const refresh = fc.record({
   on: path,
   behind: fc.constantFrom(0, 0, 0, 0, 0, 1, 1, 2),
   attempt: fc.constantFrom('', 'a', 'b'),
+  from: fc.constantFrom<Place>('home', 'home', 'home', 'home', 'elsewhere', 'authenticated'),
+})
+const late = fc.record({
+  do: fc.constant('refresh' as const),
+  on: path,
+  behind: fc.integer({ min: 1, max: 8 }),
+  attempt: fc.constant(''),
+  from: fc.constantFrom<Place>('home', 'authenticated'),
 })
 const retry = fc.record({
   do: fc.constant('retry' as const),
@@ -56,6 +71,7 @@ const retry = fc.record({
 const plain = fc.record({
   do: fc.constantFrom(
     'wait',
+    'wait long',
     'flush',
     'flush',
     'kill',
@@ -71,15 +87,18 @@ const plain = fc.record({
 })
 const end = fc.record({ do: fc.constant('end' as const), tombstoned: fc.boolean() })
 
-export const switches = fc.array(
-  fc.oneof(
-    { arbitrary: refresh, weight: 8 },
-    { arbitrary: retry, weight: 2 },
-    { arbitrary: plain as fc.Arbitrary<Switch>, weight: 6 },
-    { arbitrary: end, weight: 1 },
-  ) as fc.Arbitrary<Switch>,
-  { minLength: 4, maxLength: 24 },
-)
+/** @param own the family is one of the operator's own client. */
+export const switches = (own: boolean) =>
+  fc.array(
+    fc.oneof(
+      { arbitrary: refresh, weight: 8 },
+      { arbitrary: late, weight: own ? 0 : 4 },
+      { arbitrary: retry, weight: 2 },
+      { arbitrary: plain as fc.Arbitrary<Switch>, weight: 6 },
+      { arbitrary: end, weight: 1 },
+    ) as fc.Arbitrary<Switch>,
+    { minLength: 4, maxLength: 24 },
+  )
 
 export interface Stores extends Pick<OpenDatabase, 'db' | 'query'> {
   redis: Redis
@@ -88,7 +107,12 @@ export interface Stores extends Pick<OpenDatabase, 'db' | 'query'> {
 }
 
 /** Runs one family's history on the two stores. @throws with the whole history where an invariant fails. */
-export async function live(stores: Stores, familyHash: string, steps: readonly Switch[]): Promise<void> {
+export async function live(
+  stores: Stores,
+  familyHash: string,
+  own: boolean,
+  steps: readonly Switch[],
+): Promise<void> {
   const { db, query, redis, userId, incarnation } = stores
   const key = redisKey(familyHash)
   const store = createRedisStore(redis)
@@ -116,12 +140,17 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
   let ended = false
   let issued = 0
   let saved: Record<string, string> | undefined
-  let last: { presented: number; attempt: string } | undefined
+  let last: { presented: number; attempt: string; from: Place } | undefined
   let unflushed: Rotation | undefined
   let reading: { mark: string; incarnation: string | null; family: LedgerFamily } | undefined
   let tombstoned = false
+  let moved = false
+  let waited = 0
   const attemptsOf = new Map<number, Set<string>>()
-  const session = newSession(familyHash, userId)
+  const session = {
+    ...newSession(familyHash, userId),
+    ...(own ? {} : { clientId: 'app', resource: '', home: 'home' }),
+  }
   await db.session.create({ data: session })
 
   function must(holds: boolean, what: string): void {
@@ -157,31 +186,49 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     }
   }
 
-  async function ask(on: Path, presented: number, attempt: string): Promise<void> {
+  const presenter = (from: Place) =>
+    own
+      ? OWN_CLIENT
+      : {
+          ...{ client: 'app', authenticated: from === 'authenticated', proven: '', lateMs: LATE },
+          home: from === 'home' ? 'home' : 'elsewhere',
+        }
+
+  async function ask(on: Path, presented: number, attempt: string, from: Place): Promise<void> {
     if (on === 'redis') await reconcile()
-    const request: Presented = { presented, attempt, proven: '', graceMs: GRACE, idleTtlMs: 30 * DAY }
+    const request: Presented = { ...presenter(from), presented, attempt, graceMs: GRACE, idleTtlMs: 30 * DAY }
     const tried = (attemptsOf.get(presented) ?? new Set()).add(attempt)
     attemptsOf.set(presented, tried)
     const isRetry = presented === issued - 1 && attempt !== '' && tried.size === 1
-    const honest = !ended && (presented === issued || isRetry)
+    // However many generations behind: all of this life is within the window.
+    const showsMore = from === 'authenticated' || (from === 'home' && !moved)
+    const isLate = !own && showsMore && waited < LATE - GRACE
+    const honest = !ended && (presented === issued || isRetry || isLate)
     if (on === 'ledger') await flush()
     const before = on === 'redis' ? await inRedis() : await inLedger()
     const { verdict, by } = await decideOn(on, request)
     const succeeds = verdict !== null && 'generation' in verdict
     must(succeeds || !honest, `an honest client was refused: ${JSON.stringify(verdict)}`)
     if (succeeds) {
-      const { generation, credits, clean, rotatedAt, idleExpiresAt, attempts, outcome } = verdict
+      const { outcome, claims: _, absoluteExpiresAt: __, ...rotated } = verdict
+      const { generation, credits, rotatedAt } = rotated
+      const isReissue = outcome === 'reissue' || outcome === 'late_reissue'
       must(!ended, `an ended family was rotated to ${generation}`)
-      must(generation === presented + 1, `generation ${presented} was rotated to ${generation}`)
+      must(
+        generation === presented + 1 || (!own && isReissue && generation > presented && generation <= issued),
+        `generation ${presented} was rotated to ${generation}`,
+      )
       must(credits >= 0 && credits <= MAX_CREDITS, `${credits} credits`)
-      if (outcome === 'reissue' && before?.generation === generation)
+      if (isReissue && before?.generation === generation)
         must(before.rotatedAt === rotatedAt, 'a re-issue changed the time of the rotation')
-      if (outcome !== 'reissue' && by === 'redis') {
-        remember({ familyHash, generation, rotatedAt, idleExpiresAt, attempts, credits, clean })
-      }
+      if (outcome === 'late_reissue')
+        must(from === 'authenticated' || rotated.home === request.home, `a late re-issue from ${from}`)
+      if (!isReissue && from !== 'home') moved = true
+      if (!isReissue && by === 'redis') remember({ familyHash, ...rotated })
       issued = Math.max(issued, generation)
-      last = { presented, attempt }
+      last = { presented, attempt, from }
     }
+    if (verdict?.outcome === 'foreign' || verdict?.outcome === 'unproven') must(false, verdict.outcome)
     if (verdict?.outcome === 'reuse') {
       await store.writeTombstones(
         await recordRevocations(db, { familyHashes: [familyHash] }, 'reuse_detected'),
@@ -240,22 +287,25 @@ export async function live(stores: Stores, familyHash: string, steps: readonly S
     unflushed = undefined
   }
 
-  async function wait(): Promise<void> {
+  async function wait(ms: number): Promise<void> {
+    waited += ms
     const waiting = unflushed
     kill()
-    if (waiting) remember({ ...waiting, rotatedAt: waiting.rotatedAt - 3 * GRACE })
-    if (await redis.hexists(key, 'rotated_at')) await redis.hincrby(key, 'rotated_at', -3 * GRACE)
-    if (saved?.rotated_at) saved.rotated_at = String(Number(saved.rotated_at) - 3 * GRACE)
-    await db.$executeRaw`
-      UPDATE sessions SET rotated_at = rotated_at - ${3 * GRACE} * interval '1 millisecond'
-      WHERE family_hash = ${bytes(familyHash)}`
+    if (waiting)
+      remember({ ...waiting, rotatedAt: waiting.rotatedAt - ms, turns: earlierTurns(waiting.turns, ms) })
+    const stored = await redis.hgetall(key)
+    if (stored.rotated_at) await redis.hset(key, earlierFields(stored, ms))
+    if (saved) Object.assign(saved, earlierFields(saved, ms))
+    await db.$executeRaw`UPDATE sessions SET ${earlierColumns(ms)} WHERE family_hash = ${bytes(familyHash)}`
   }
 
   for (const step of steps) {
     at += 1
-    if (step.do === 'refresh') await ask(step.on, Math.max(0, issued - step.behind), step.attempt)
-    else if (step.do === 'retry' && last) await ask(step.on, last.presented, last.attempt)
-    else if (step.do === 'wait') await wait()
+    if (step.do === 'refresh') {
+      await ask(step.on, Math.max(0, issued - step.behind), step.attempt, step.from)
+    } else if (step.do === 'retry' && last) await ask(step.on, last.presented, last.attempt, last.from)
+    else if (step.do === 'wait') await wait(WAIT)
+    else if (step.do === 'wait long') await wait(LATE / 4)
     else if (step.do === 'flush') await flush()
     else if (step.do === 'kill') kill()
     else if (step.do === 'empty') await redis.del(key)

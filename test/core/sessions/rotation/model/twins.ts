@@ -50,6 +50,7 @@ export function redisTwin(redis: Redis, incarnation: string): Twin {
         credits: state.credits,
         rotated_at: state.rotatedAt,
         idle_expires_at: state.idleExpiresAt,
+        ...(state.client ? { home: state.home, turns: state.turns } : {}),
       })
     },
     async get(familyHash) {
@@ -63,7 +64,10 @@ export function redisTwin(redis: Redis, incarnation: string): Twin {
         attempts: stored.attempts ?? '',
         idleExpiresAt: Number(stored.idle_expires_at),
         absoluteExpiresAt: Number(stored.absolute_expires_at),
+        client: stored.client ?? '',
         binding: stored.binding ?? '',
+        home: stored.home ?? '',
+        turns: stored.turns ?? '',
         ended: (stored.ended ?? '') as FamilyState['ended'],
       }
     },
@@ -82,9 +86,10 @@ export function ledgerTwin({ db, query }: Pick<OpenDatabase, 'db' | 'query'>, us
       return (row as { now: number }).now
     }),
     async put(familyHash, state) {
-      const { generation, reissues, credits, clean, attempts: attempt } = state
+      const { generation, reissues, credits, clean, attempts: attempt, client, binding, home, turns } = state
       const changes = {
-        ...{ generation, reissues, credits, clean, attempt },
+        ...{ generation, reissues, credits, clean, attempt, binding, home, turns },
+        ...(client ? { clientId: client, resource: '' } : {}),
         rotatedAt: new Date(state.rotatedAt),
         idleExpiresAt: new Date(state.idleExpiresAt),
         absoluteExpiresAt: new Date(state.absoluteExpiresAt),
