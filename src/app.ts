@@ -109,8 +109,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     origin: allowedOrigins,
     credentials: true,
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
-    allowedHeaders: ['authorization', 'content-type', 'idempotency-key'],
-    exposedHeaders: ['ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id'],
+    allowedHeaders: ['authorization', 'content-type', 'dpop', 'idempotency-key'],
+    exposedHeaders: ['dpop-nonce', 'ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id'],
     maxAge: 600,
     strictPreflight: false,
   })
