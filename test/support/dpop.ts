@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { post } from './oauth.ts'
-import { type Answer, movableClock, type TestServer } from './server.ts'
+import type { Answer, TestServer } from './server.ts'
 
 const ISSUER = 'http://localhost:8080'
 export const TOKEN_URL = `${ISSUER}/oauth/token`
@@ -36,11 +36,15 @@ export async function proofKey(alg = 'ES256') {
   }
 }
 
-/** A clock that begins with a minute, so that nonces do not change while a test runs. */
-export function clockAtMinute() {
-  const clock = movableClock()
-  clock.advance(60_000 - (clock.now() % 60_000))
-  return clock
+/** A clock that stands at the beginning of a minute until a test moves it: nonces do not change meanwhile. */
+export function stoppedClock() {
+  let now = Date.now() - (Date.now() % 60_000)
+  return {
+    now: () => now,
+    advance(ms: number) {
+      now += ms
+    },
+  }
 }
 
 export const hashOf = (accessToken: string): string =>

@@ -19,7 +19,7 @@ declare module 'fastify' {
 /**
  * The thumbprint (RFC 7638) of the key that the `DPoP` header of a request proves, for a token that is presented with it
  * if one is; null without the header. A proof works once, so this is called once for a request.
- * @throws `invalid_dpop_proof`, `use_dpop_nonce`, `unavailable`.
+ * @throws `invalid_dpop_proof`, also for a client that may not go without; `use_dpop_nonce`; `unavailable`.
  */
 export type ProofOf = (request: FastifyRequest, options?: { accessToken?: string }) => Promise<string | null>
 
@@ -36,7 +36,10 @@ export const createProofOf =
   ({ dpop, issuer }: ProofUses): ProofOf =>
   async (request, { accessToken } = {}) => {
     const proof = proofIn(request)
-    if (proof === undefined) return null
+    if (proof === undefined) {
+      if (!request.client?.requiresDpop) return null
+      throw new Problem('invalid_dpop_proof', { detail: 'The client must send a proof.' })
+    }
     const url = issuer + request.url.split('?')[0]
     try {
       const { thumbprint, nonce } = await dpop.check(proof, { method: request.method, url, accessToken })

@@ -1,12 +1,12 @@
 import t, { type Test } from 'tap'
-import { clockAtMinute, getNonce, getToken, proofKey } from '../../support/dpop.ts'
+import { getNonce, getToken, proofKey, stoppedClock } from '../../support/dpop.ts'
 import { until } from '../../support/eventually.ts'
 import { registrations } from '../../support/oauth.ts'
 import { noRedis, startRedisServer } from '../../support/redis-servers.ts'
 import { readiness, urlOf } from '../../support/refusing-redis.ts'
 import { type StartOptions, startServer, type TestServer, twenty } from '../../support/server.ts'
 
-const clock = clockAtMinute()
+const clock = stoppedClock()
 const server = await startServer(t, { clock })
 const { resource, client } = registrations(server)
 const robot = await client({ [await resource('read')]: 'read' })
@@ -31,7 +31,7 @@ t.test('what one node has accepted, no other accepts again', async (t) => {
   const proof = await key.prove(await getNonce(nodes[0]))
   const answers = await twenty((index) => ask(proof, nodes[index % 2]))
   t.equal(answers.filter(({ status }) => status === 200).length, 1)
-  t.equal(answers.filter(({ body }) => body.error === 'invalid_dpop_proof').length, 19)
+  t.equal(answers.filter(({ status }) => status === 400).length, 19)
 })
 
 t.test('a nonce is renewed with the minute, and ends with the next one', async (t) => {
@@ -82,7 +82,7 @@ t.test('while Redis is away, Postgres keeps them', async (t) => {
   const proof = await key.prove(nonce)
   const answers = await twenty(() => ask(proof, cut))
   t.equal(answers.filter(({ status }) => status === 200).length, 1)
-  t.equal(answers.filter(({ body }) => body.error === 'invalid_dpop_proof').length, 19)
+  t.equal(answers.filter(({ status }) => status === 400).length, 19)
 
   await cut.proxies.redis.heal()
   await until('Redis is back', async () => (await readiness(cut)) === 'ready')

@@ -4,12 +4,13 @@ import { createRemoteJWKSet, jwtVerify, SignJWT } from 'jose'
 import * as oauth4webapi from 'oauth4webapi'
 import * as openid from 'openid-client'
 import t from 'tap'
-import { clockAtMinute, getNonce, getToken, hashOf, proofKey, TOKEN_URL } from '../../support/dpop.ts'
+import type { Client } from '../../../src/core/clients/clients.ts'
+import { getNonce, getToken, hashOf, proofKey, stoppedClock, TOKEN_URL } from '../../support/dpop.ts'
 import { eventually } from '../../support/eventually.ts'
 import { post, registrations } from '../../support/oauth.ts'
 import { startServer, twenty } from '../../support/server.ts'
 
-const server = await startServer(t, { clock: clockAtMinute() })
+const server = await startServer(t, { clock: stoppedClock() })
 const issuer = 'http://localhost:8080'
 const { resource, client } = registrations(server)
 const checker = await client({})
@@ -91,7 +92,7 @@ t.test('a proof works once, in 20 at once too', async (t) => {
   const proof = await key.prove(nonce)
   const answers = await twenty(() => ask(proof))
   t.equal(answers.filter(({ status }) => status === 200).length, 1)
-  t.equal(answers.filter(({ body }) => body.error === 'invalid_dpop_proof').length, 19)
+  t.equal(answers.filter(({ status }) => status === 400).length, 19)
   // Another key may use the same text.
   const [jti, other] = [randomUUID(), await proofKey()]
   t.equal((await ask(await key.prove(nonce, { claims: { jti } }))).status, 200)
@@ -257,6 +258,26 @@ t.test('two headers are refused, whatever they hold', async (t) => {
     })
     t.equal(status, 400)
   }
+})
+
+t.test('a client that must prove a key gets no token without', async (t) => {
+  const careful = await client({ [api]: 'read' }, { requiresDpop: true })
+  const refused = await getToken(server, careful)
+  t.match(refused, { status: 400, body: { error: 'invalid_dpop_proof' } })
+  t.notOk('access_token' in refused.body)
+  const answer = await getToken(server, careful, await key.prove(nonce))
+  t.match(answer, { status: 200, body: { token_type: 'DPoP' } })
+})
+
+t.test('a token that is bound to a key opens nothing of this server as a bearer token', async (t) => {
+  const { accessTokens, clientTokens, clients } = server.app.services
+  const self = await clients.find(robot.id)
+  const own = { identifier: issuer, scopes: [], tokenTtl: 60, typ: 'at+jwt', alg: null } as const
+  const sign = (thumbprint?: string) => clientTokens.sign(self as Client, own, [], thumbprint).accessToken
+  t.match(await accessTokens.verify(sign()), { kind: 'client', clientId: robot.id })
+  await t.rejects(async () => accessTokens.verify(sign(key.thumbprint)), { code: 'access_token_invalid' })
+  await t.rejects(accessTokens.identify(sign(key.thumbprint)), { code: 'access_token_invalid' })
+  t.equal(await clientTokens.inspect(sign('no thumbprint'), [issuer]), null, 'a claim of another form')
 })
 
 t.test('a client that is not authenticated gets no token for a proof', async (t) => {
