@@ -37,6 +37,10 @@ const TokenRequest = Type.Object(
   { grant_type: Parameter, scope: Parameter, resource: Parameter, ...CLIENT },
   { ...open, examples: [{ grant_type: 'client_credentials', scope: 'orders:read' }] },
 )
+const TokenHeaders = Type.Object(
+  { dpop: Type.Optional(Type.String({ description: 'A proof (RFC 9449): binds the token to its key' })) },
+  open,
+)
 const IntrospectionRequest = Type.Object(
   { token: Parameter, ...CLIENT },
   { ...open, examples: [{ token: 'eyJ…' }] },
@@ -112,9 +116,12 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
           tags,
           operationId: 'getToken',
           summary: 'Get tokens (RFC 6749 §3.2)',
-          description: 'The client authenticates by `Authorization: Basic`, or in the body.',
+          description:
+            'The client authenticates by `Authorization: Basic`, or in the body. `DPoP-Nonce` of an answer is the nonce ' +
+            'for the next proof.',
           consumes,
           security,
+          headers: TokenHeaders,
           body: TokenRequest,
           response: { 200: Token },
           problems: [

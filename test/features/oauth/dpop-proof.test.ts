@@ -10,7 +10,8 @@ import { eventually } from '../../support/eventually.ts'
 import { post, registrations } from '../../support/oauth.ts'
 import { startServer, twenty } from '../../support/server.ts'
 
-const server = await startServer(t, { clock: stoppedClock() })
+const clock = stoppedClock()
+const server = await startServer(t, { clock })
 const issuer = 'http://localhost:8080'
 const { resource, client } = registrations(server)
 const checker = await client({})
@@ -67,10 +68,18 @@ t.test('without a nonce the server asks for one, before it uses anything up', as
   const signer = await proofKey()
   const { jwk } = signer
   const signed = await client({ [api]: 'read' }, { authMethod: 'private_key_jwt', jwks: { keys: [jwk] } })
-  const now = Math.floor(Date.now() / 1000)
+  const now = clock.now() / 1000
   const assertion = await signer.prove(undefined, {
     header: { typ: 'JWT', jwk: undefined },
-    claims: { iss: signed.id, sub: signed.id, aud: issuer, exp: now + 60, htm: undefined, htu: undefined },
+    claims: {
+      iss: signed.id,
+      sub: signed.id,
+      aud: issuer,
+      iat: now,
+      exp: now + 60,
+      htm: undefined,
+      htu: undefined,
+    },
   })
   const withAssertion = async (wanting?: string) =>
     post(
