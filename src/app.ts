@@ -13,6 +13,7 @@ import { pages } from './features/pages/pages.plugin.ts'
 import { recovery } from './features/recovery/recovery.plugin.ts'
 import { sessions } from './features/sessions/sessions.plugin.ts'
 import { signIn } from './features/sign-in/sign-in.plugin.ts'
+import { anyPagePreflights } from './http/any-page.ts'
 import { clientAddress } from './http/client-address.ts'
 import { closeWhileDraining } from './http/close-while-draining.ts'
 import { limitConnections, TIME_LIMITS } from './http/connection-limits.ts'
@@ -109,11 +110,12 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     origin: allowedOrigins,
     credentials: true,
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
-    allowedHeaders: ['authorization', 'content-type', 'idempotency-key'],
-    exposedHeaders: ['ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id'],
+    allowedHeaders: ['authorization', 'content-type', 'dpop', 'idempotency-key', 'mcp-protocol-version'],
+    exposedHeaders: ['dpop-nonce', 'ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id'],
     maxAge: 600,
     strictPreflight: false,
   })
+  await app.register(anyPagePreflights)
   await app.register(earlyAnswers.plugin)
   await app.register(closeWhileDraining, { draining })
   await app.register(routePolicy, { ...services, limits })

@@ -1,5 +1,6 @@
 import type { Config } from './config.ts'
 import { openClients } from './core/clients/clients.ts'
+import { openDpop } from './core/dpop/dpop.ts'
 import { openEvents } from './core/events/events.ts'
 import { createFactorResets, createFactorResetTask } from './core/factor-resets/factor-resets.ts'
 import { openFactors } from './core/factors/factors.ts'
@@ -56,12 +57,14 @@ export async function openServices(
     }),
   ])
   const factors = openFactors({ ...platform, ...oneTime, users, mail, events }, { appName, passkeys })
+  const dpop = openDpop(platform, { incarnation: config.redisIncarnation })
   const base = {
     ...platform,
     ...tokens,
     ...oneTime,
     ...passwords,
     clients,
+    dpop,
     users,
     events,
     outbox,

@@ -23,7 +23,7 @@ const CORE = [
   ['events', 'outbox', 'passwords'],
   ['users', 'mail'],
   ['one-time', 'sessions'],
-  ['factors', 'lockout', 'tokens', 'erasure', 'sealed-rows', 'retention'],
+  ['factors', 'lockout', 'tokens', 'dpop', 'erasure', 'sealed-rows', 'retention'],
   ['registrations', 'respelling', 'sign-in', 'factor-resets'],
   ['account-data'],
   ['uses.ts'],

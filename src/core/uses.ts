@@ -1,5 +1,6 @@
 import type { Platform } from '../platform/platform.ts'
 import type { Clients } from './clients/clients.ts'
+import type { Dpop } from './dpop/dpop.ts'
 import type { Events } from './events/events.ts'
 import type { FactorResets } from './factor-resets/factor-resets.ts'
 import type { Factors } from './factors/factors.ts'
@@ -17,6 +18,7 @@ import type { Users } from './users/users.ts'
 /** Every service of the server, by its name. */
 export interface Services extends Platform {
   clients: Clients
+  dpop: Dpop
   users: Users
   events: Events
   outbox: Outbox

@@ -1,4 +1,5 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
 
 /**
  * A hook for a public document. A page of a listed origin has its origin named, so that it may also send credentials;
@@ -10,3 +11,16 @@ export function readableByAnyPage(_request: FastifyRequest, reply: FastifyReply,
   }
   done()
 }
+
+/** Answers preflights of any page for what any page may read: some headers, such as `DPoP`, are not sent without. */
+export const anyPagePreflights = fp(async (app: FastifyInstance) => {
+  const paths = new Set<string>()
+  app.addHook('onRoute', ({ url, config }) => {
+    if (config?.anyPage) paths.add(url)
+  })
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const isPreflight = request.method === 'OPTIONS' && paths.has(request.url.split('?')[0] as string)
+    if (isPreflight) readableByAnyPage(request, reply, () => done(null, payload))
+    else done(null, payload)
+  })
+})

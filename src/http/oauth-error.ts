@@ -16,6 +16,8 @@ const OAUTH_CODES = [
   'unsupported_grant_type',
   'invalid_scope',
   'invalid_target',
+  'invalid_dpop_proof',
+  'use_dpop_nonce',
 ] as const satisfies readonly ProblemCode[]
 
 /** Sends an error as RFC 6749 §5.2 writes it, whatever its status. */

@@ -7,6 +7,7 @@ export type SecretPurpose =
   | 'signing-key'
   | 'outbox'
   | 'ticket'
+  | 'dpop-nonce'
   | 'totp'
   | 'registration-link'
   | 'guess-counter'

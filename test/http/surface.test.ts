@@ -25,6 +25,36 @@ t.test('CORS allows a listed origin, and reflects no other', async (t) => {
   }
 })
 
+t.test('what pages of every origin may read, they may also ask for, without credentials', async (t) => {
+  const preflight = (path: string, origin: string) =>
+    server.call('OPTIONS', path, {
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,dpop,mcp-protocol-version',
+      },
+    })
+  for (const path of [
+    '/oauth/token',
+    '/.well-known/oauth-authorization-server',
+    '/.well-known/jwks.json?x',
+  ]) {
+    const { headers } = await preflight(path, 'https://stranger.example.com')
+    t.equal(headers.get('access-control-allow-origin'), '*', path)
+    t.equal(headers.get('access-control-allow-credentials'), null)
+    for (const name of ['authorization', 'dpop', 'mcp-protocol-version'])
+      t.ok(headers.get('access-control-allow-headers')?.split(', ').includes(name), name)
+    const listed = await preflight(path, 'https://app.example.com')
+    t.equal(listed.headers.get('access-control-allow-origin'), 'https://app.example.com')
+    t.equal(listed.headers.get('access-control-allow-credentials'), 'true')
+  }
+  for (const path of ['/me', '/auth/login', '/oauth', '/nowhere'])
+    t.equal(
+      (await preflight(path, 'https://stranger.example.com')).headers.get('access-control-allow-origin'),
+      null,
+    )
+})
+
 t.test('an error for an unknown path is a problem document too', async (t) => {
   for (const [method, path] of [
     ['GET', '/nowhere'],

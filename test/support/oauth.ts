@@ -43,6 +43,7 @@ export function post(
   path: string,
   parameters: Record<string, string> | string,
   basic?: { id: string; secret: string },
+  headers: Record<string, string> = {},
 ) {
   const credentials = basic && Buffer.from(`${basic.id}:${basic.secret}`).toString('base64')
   return server.call('POST', path, {
@@ -50,6 +51,7 @@ export function post(
     headers: {
       'content-type': 'application/x-www-form-urlencoded',
       ...(credentials ? { authorization: `Basic ${credentials}` } : {}),
+      ...headers,
     },
   })
 }

@@ -91,7 +91,7 @@ export const EVENTS = {
   },
   client_token: {
     success: ['client_credentials'],
-    failure: ['unauthorized_client', 'invalid_scope', 'invalid_target'],
+    failure: ['unauthorized_client', 'invalid_scope', 'invalid_target', 'invalid_dpop_proof'],
   },
   audit_read: { success: [NONE], failure: NOT_ADMITTED },
 } as const satisfies Record<

@@ -71,6 +71,11 @@ const isScope = matches(/^[\x20\x21\x23-\x5b\x5d-\x7e]*$/)
 /** A `client_id` (RFC 6749 §A.1) or a `jti`. */
 export const isVisibleText = matches(/^[\x20-\x7e]+$/)
 
+/** The key that a token is bound to, by the SHA-256 of it (RFC 9449 §6.1); undefined for a token without one. */
+export const isBinding = (cnf: unknown): cnf is { jkt: string } | undefined =>
+  cnf === undefined || isThumbprint((cnf as { jkt?: unknown } | null)?.jkt)
+const isThumbprint = matches(/^[\w-]{43}$/)
+
 export const isEpochSeconds = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0
 

@@ -15,6 +15,8 @@ export const problems = {
   unsupported_grant_type: [400, 'The grant type is not supported'],
   invalid_scope: [400, 'The scope is not allowed'],
   invalid_target: [400, 'The resource is not allowed'],
+  invalid_dpop_proof: [400, 'The DPoP proof is not valid'],
+  use_dpop_nonce: [400, 'The DPoP proof needs a nonce of this server'],
   passkey_invalid: [400, 'The passkey could not be verified'],
   passkey_unknown: [400, 'No account has this passkey'],
   invalid_credentials: [401, 'The e-mail address or the password is wrong'],

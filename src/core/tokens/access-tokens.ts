@@ -171,7 +171,9 @@ export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
   }
 }
 
-const read = (payload: JWTPayload) => readClaims<AccessTokenClaims>(payload)
+// Without the proof of its key, a token that is bound to one proves nothing (RFC 9449 §7.1).
+const read = (payload: JWTPayload) =>
+  payload.cnf === undefined ? readClaims<AccessTokenClaims>(payload) : null
 
 const nonEmpty = <Value extends string | readonly string[]>(value: Value) =>
   value.length > 0 ? value : undefined

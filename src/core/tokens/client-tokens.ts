@@ -19,15 +19,18 @@ export interface ClientTokenClaims extends JWTPayload {
   jti: string
   client_id: string
   scope: string
+  /** The key that the client has to prove with each use (RFC 9449 §6.1). */
+  cnf?: { jkt: string } | undefined
 }
 
 /** Access tokens that third-party clients get. Their audience is a registered resource, never this server's own API. */
 export interface ClientTokens {
-  /** Signs a token that a client gets for itself (RFC 6749 §4.4). */
+  /** Signs a token that a client gets for itself (RFC 6749 §4.4); bound to the key with this thumbprint, if there is one. */
   sign(
     client: Client,
     resource: Resource,
     scopes: readonly string[],
+    thumbprint?: string | null,
   ): { accessToken: string; expiresIn: number }
   /**
    * The claims of a token that is valid at one of these audiences; null for any other token.
@@ -50,7 +53,7 @@ const TYPES = ['at+jwt', 'JWT']
 
 export function createClientTokens({ keyRing, revocations, clock, issuer }: ClientTokensDeps): ClientTokens {
   return {
-    sign(client, { identifier, tokenTtl, typ, alg }, scopes) {
+    sign(client, { identifier, tokenTtl, typ, alg }, scopes, thumbprint) {
       const iat = Math.floor(clock.now() / 1000)
       const claims: ClientTokenClaims = {
         iss: issuer,
@@ -61,6 +64,7 @@ export function createClientTokens({ keyRing, revocations, clock, issuer }: Clie
         jti: randomUUID(),
         client_id: client.id,
         scope: scopes.join(' '),
+        cnf: thumbprint ? { jkt: thumbprint } : undefined,
       }
       return { accessToken: serialize(claims, keyRing.signer(alg), typ), expiresIn: tokenTtl }
     },

@@ -17,5 +17,5 @@ export async function introspect(
   const claims = await clientTokens.inspect(token, client.serves)
   // A client that has gone has taken its tokens along.
   if (!claims || !(await clients.find(claims.client_id))) return { active: false }
-  return { active: true, ...claims, token_type: 'Bearer' } as { active: true }
+  return { active: true, ...claims, token_type: claims.cnf ? 'DPoP' : 'Bearer' } as { active: true }
 }

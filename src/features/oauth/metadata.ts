@@ -1,3 +1,4 @@
+import { PROOF_ALGORITHMS } from '../../core/dpop/dpop.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 
 /** Where the endpoints are, below the issuer. */
@@ -22,6 +23,7 @@ export const authorizationServerMetadata = (issuer: string): object => ({
   token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
   introspection_endpoint_auth_methods_supported: AUTH_METHODS,
   introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+  dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
 })
 
 /** The metadata of this server's own API (RFC 9728 §2). */

@@ -1,10 +1,13 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Client } from '../../core/clients/clients.ts'
-import { Problem } from '../../core/problems/problems.ts'
+import type { ReasonOf } from '../../core/events/events.ts'
+import { isProblem, Problem } from '../../core/problems/problems.ts'
 import { AnyQuery } from '../../http/link-page.ts'
 import { contextOf } from '../../http/request-context.ts'
+import { oneOf } from '../../http/schemas.ts'
 import { type AuthenticateClientUses, authenticateClient } from './authenticate-client.ts'
+import { acceptProofs, createProofOf, type ProofUses, requireNonce } from './dpop-proof.ts'
 import { acceptForms, type Parameters } from './form.ts'
 import { clientCredentials } from './grants/client-credentials.ts'
 import type { Grant, GrantUses } from './grants/grant.ts'
@@ -12,7 +15,8 @@ import { introspect } from './introspect.ts'
 import { authorizationServerMetadata, PATHS, protectedResourceMetadata } from './metadata.ts'
 
 export type OAuthUses = Omit<AuthenticateClientUses, 'audiences'> &
-  GrantUses & {
+  GrantUses &
+  Omit<ProofUses, 'issuer'> & {
     /** Of the tokens: this server's origin. */
     issuer: string
     /** The audience of this server's own API. */
@@ -33,13 +37,17 @@ const TokenRequest = Type.Object(
   { grant_type: Parameter, scope: Parameter, resource: Parameter, ...CLIENT },
   { ...open, examples: [{ grant_type: 'client_credentials', scope: 'orders:read' }] },
 )
+const TokenHeaders = Type.Object(
+  { dpop: Type.Optional(Type.String({ description: 'A proof (RFC 9449): binds the token to its key' })) },
+  open,
+)
 const IntrospectionRequest = Type.Object(
   { token: Parameter, ...CLIENT },
   { ...open, examples: [{ token: 'eyJ…' }] },
 )
 const Token = Type.Object({
   access_token: Type.String(),
-  token_type: Type.Literal('Bearer'),
+  token_type: oneOf(['Bearer', 'DPoP'], { description: '`DPoP` if the request had a proof' }),
   expires_in: Type.Integer({ description: 'Seconds' }),
   scope: Type.String(),
 })
@@ -50,7 +58,12 @@ const Introspection = Type.Object({ active: Type.Boolean() }, open)
 /** What third-party clients call, each endpoint as its RFC describes it. */
 export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }: OAuthUses): Promise<void> {
   const uses = { ...rest, audiences: [issuer, issuer + PATHS.token] }
+  const proofOf = createProofOf({ ...rest, issuer })
   const tags = ['third parties']
+  function refused(request: FastifyRequest, reason: ReasonOf<'client_token', 'failure'>): void {
+    const event = { type: 'client_token', outcome: 'failure', reason } as const
+    uses.events.recordSoon({ ...event, clientId: request.client?.id }, contextOf(request))
+  }
   const documents = [
     {
       url: '/.well-known/oauth-authorization-server',
@@ -87,6 +100,7 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
 
   await app.register(async (endpoints) => {
     await acceptForms(endpoints)
+    await acceptProofs(endpoints)
     const consumes = ['application/x-www-form-urlencoded']
     const security = [{ client: [] }, {}]
     const refusals = ['invalid_request', 'invalid_client', 'too_many_attempts'] as const
@@ -97,13 +111,17 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
       PATHS.token,
       {
         config: { errors: 'oauth', limit: 'in_handler', anyPage: true },
+        onRequest: requireNonce(uses),
         schema: {
           tags,
           operationId: 'getToken',
           summary: 'Get tokens (RFC 6749 §3.2)',
-          description: 'The client authenticates by `Authorization: Basic`, or in the body.',
+          description:
+            'The client authenticates by `Authorization: Basic`, or in the body. `DPoP-Nonce` of an answer is the nonce ' +
+            'for the next proof.',
           consumes,
           security,
+          headers: TokenHeaders,
           body: TokenRequest,
           response: { 200: Token },
           problems: [
@@ -112,6 +130,8 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
             'unsupported_grant_type',
             'invalid_scope',
             'invalid_target',
+            'invalid_dpop_proof',
+            'use_dpop_nonce',
           ],
         },
       },
@@ -125,10 +145,13 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
         const grant = GRANTS.find((each) => each.grantType === grantType)
         if (!grant) throw new Problem('unsupported_grant_type')
         if (!client.grantTypes.includes(grant.grantType)) {
-          const event = { type: 'client_token', outcome: 'failure', reason: 'unauthorized_client' } as const
-          uses.events.recordSoon({ ...event, clientId: client.id }, contextOf(request))
+          refused(request, 'unauthorized_client')
           throw new Problem('unauthorized_client')
         }
+        request.proven = await proofOf(request).catch((error: unknown) => {
+          if (isProblem(error, 'invalid_dpop_proof')) refused(request, error.code)
+          throw error
+        })
         const answer = await grant.handle(uses, client, parameters, request)
         return reply.header('pragma', 'no-cache').send(answer)
       },

@@ -57,6 +57,7 @@ const NO_ID = [
 ]
 const NO_NAME = [...NOT_TEXT, '', '\0', 'a\nb', 'é', '\u202e']
 const NO_TEXTS = [null, true, 0, 'admin', {}, [0], [null], [['admin']], { 0: 'admin', length: 1 }]
+const NO_BINDING = [null, true, 0, 'x', [], {}, { jkt: 1 }, { jkt: 'x' }, { jkt: ['A'.repeat(43)] }]
 const NO_TIME = [null, true, '', '0', `${own.iat}`, 1.5, -1, 1e300, 2 ** 53, [own.iat], {}]
 
 t.test('a signed token with a claim of another form is 401, wherever it is shown', async (t) => {
@@ -75,6 +76,8 @@ t.test('a signed token with a claim of another form is 401, wherever it is shown
     auth_time: NO_TIME,
     iat: NO_TIME,
     exp: NO_TIME.filter((value) => value !== -1),
+    // One that is bound to a key is not for a bearer.
+    cnf: [...NO_BINDING, { jkt: 'A'.repeat(43) }],
   }
   for (const [claim, values] of Object.entries(wrong)) {
     for (const value of values) {
@@ -99,6 +102,7 @@ t.test('nor is it active', async (t) => {
     scope: NOT_TEXT,
     iat: NO_TIME,
     exp: NO_TIME,
+    cnf: NO_BINDING,
   }
   for (const [claim, values] of Object.entries(wrong))
     for (const value of values)
@@ -120,6 +124,7 @@ const claim = fc.constantFrom(
     'iat',
     'exp',
     'nbf',
+    'cnf',
   ],
 )
 const value = fc.oneof(

@@ -11,11 +11,11 @@ export const clientCredentials: Grant = {
     const event = { type: 'client_token', clientId: client.id } as const
     try {
       const { resource, scopes } = chooseScope(client, wanted, scope)
-      const { accessToken, expiresIn } = clientTokens.sign(client, resource, scopes)
+      const { accessToken, expiresIn } = clientTokens.sign(client, resource, scopes, request.proven)
       events.recordSoon({ ...event, outcome: 'success', reason: 'client_credentials' }, context)
       return {
         access_token: accessToken,
-        token_type: 'Bearer',
+        token_type: request.proven ? 'DPoP' : 'Bearer',
         expires_in: expiresIn,
         scope: scopes.join(' '),
       }

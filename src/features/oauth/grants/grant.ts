@@ -8,7 +8,8 @@ export type GrantUses = Uses<'clientTokens' | 'events'>
 /** A successful answer of the token endpoint (RFC 6749 §5.1). */
 export interface TokenAnswer {
   access_token: string
-  token_type: 'Bearer'
+  /** `DPoP` for a token that is bound to a key (RFC 9449 §5). */
+  token_type: 'Bearer' | 'DPoP'
   /** Seconds. */
   expires_in: number
   scope: string
