@@ -4,6 +4,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import type { DestinationStream } from 'pino'
 import type { Config } from './config.ts'
+import { ownApi } from './core/clients/clients.ts'
 import { account } from './features/account/account.plugin.ts'
 import { admin } from './features/admin/admin.plugin.ts'
 import { factors } from './features/factors/factors.plugin.ts'
@@ -138,8 +139,9 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(sessions, uses)
   await app.register(factors, uses)
   await app.register(recovery, uses)
-  await app.register(admin, uses)
-  await app.register(oauth, { ...uses, issuer: publicUrl, audience: config.accessToken.audience })
+  const { audience } = config.accessToken
+  await app.register(admin, { ...uses, ownAudiences: [publicUrl, audience] })
+  await app.register(oauth, { ...uses, issuer: publicUrl, audience, ownApi: ownApi(config.accessToken) })
   await app.register(pages, { ...uses, production })
   const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
   await app.register(operations, { ...uses, migrations, draining, host, metricsPort, webhookSecret })

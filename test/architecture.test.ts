@@ -24,7 +24,7 @@ const CORE = [
   ['users', 'mail'],
   ['one-time', 'sessions'],
   ['factors', 'lockout', 'tokens', 'dpop', 'erasure', 'sealed-rows', 'retention'],
-  ['registrations', 'respelling', 'sign-in', 'factor-resets'],
+  ['registrations', 'respelling', 'sign-in', 'factor-resets', 'client-registry'],
   ['account-data'],
   ['uses.ts'],
 ]

@@ -59,16 +59,25 @@ export const COMMANDS = [
   ['keys retire <kid>', 'stops signing with a key, which verifies until its last token has expired'],
   ['keys distrust <kid>', 'deletes a stolen key: within a second, every node refuses what it signed'],
   [
-    'resources create <identifier> --scopes <scopes> [--name <name>] [--ttl <seconds>] [--typ <typ>] [--server <client_id>]',
+    'resources create <identifier> --scopes <scopes> [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
     'registers an API that accepts access tokens; its server may introspect them',
+  ],
+  [
+    'resources change <identifier> [--scopes <scopes>] [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
+    'changes what is given of it; "" takes an algorithm or a server away',
   ],
   ['resources list [--json]', 'lists such APIs, oldest first'],
   ['resources delete <identifier>', 'removes one: no more tokens are issued for it'],
   [
-    'clients create <name> [--auth <method>] [--grants <types>] [--jwks <file>]',
+    'clients create <name> [--auth <method>] [--grants <types>] [--jwks <file>] [--redirect-uris <uris>] [--post-logout-redirect-uris <uris>] [--backchannel-logout-uri <uri>] [--uri <uri>] [--id-token-alg <alg>] [--late-window <seconds>] [--admin-scopes <scopes>] [--first-party] [--requires-dpop]',
     'registers a third-party client, and prints its secret once',
   ],
+  [
+    'clients change <client_id> [--name <name>] [--grants <types>] [--jwks <file>] [--redirect-uris <uris>] [--post-logout-redirect-uris <uris>] [--backchannel-logout-uri <uri>] [--uri <uri>] [--id-token-alg <alg>] [--late-window <seconds>] [--admin-scopes <scopes>] [--first-party] [--third-party] [--requires-dpop] [--allows-bearer]',
+    'changes what is given of it; "" takes it away',
+  ],
   ['clients list [--json]', 'lists clients with what they may ask for, oldest first'],
+  ['clients show <client_id> [--json]', 'shows everything that is registered of one client'],
   [
     'clients allow <client_id> --resource <identifier> --scopes <scopes>',
     'lets a client ask for exactly these scopes of a resource; "" for none',

@@ -1,4 +1,5 @@
 import { type Config, environment, loadConfig } from '../config.ts'
+import type { CircuitBreaker } from '../platform/circuit-breaker.ts'
 import { type Database, openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
 import { createTransact, type Transact } from '../platform/transact.ts'
@@ -7,6 +8,7 @@ import { createTransact, type Transact } from '../platform/transact.ts'
 export interface OperatorDatabase {
   config: Config
   db: Database
+  databaseBreaker: CircuitBreaker
   transact: Transact
 }
 
@@ -14,9 +16,9 @@ export interface OperatorDatabase {
 export async function withDatabase(run: (context: OperatorDatabase) => Promise<void>): Promise<void> {
   const config = loadConfig(environment())
   await requireMigrations(config.databaseUrl)
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const { db, databaseBreaker, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
   try {
-    await run({ config, db, transact: createTransact(db) })
+    await run({ config, db, databaseBreaker, transact: createTransact(db) })
   } finally {
     await close()
   }

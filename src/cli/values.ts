@@ -11,3 +11,9 @@ export function readWord<Word extends string>(option: string, text: string, word
 /** @throws {UsageError} */
 export const readAlgorithm = (option: string, text: string): SigningAlgorithm =>
   readWord(option, text, SIGNING_ALGORITHMS)
+
+/** A list between spaces. */
+export const readList = (text: string): string[] => text.split(' ').filter(Boolean)
+
+/** A number without a sign; not a number for any other text, which is then refused with all other faults. */
+export const readCount = (text: string): number => (/^\d{1,9}$/.test(text) ? Number(text) : Number.NaN)

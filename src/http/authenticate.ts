@@ -10,12 +10,25 @@ export type Authenticate = (
   done: (error?: Error) => void,
 ) => void
 
-/** A hook that accepts only a valid access token of the user's own session (RFC 6750 §2.1: header only). */
-export function createAuthenticateUser(accessTokens: Pick<AccessTokens, 'verify'>): Authenticate {
+/** Hooks that accept a valid access token of a user's own session, or also one of a client (RFC 6750 §2.1: header only). */
+export function createAuthenticate(accessTokens: Pick<AccessTokens, 'verify'>): {
+  user: Authenticate
+  userOrClient: Authenticate
+} {
+  const isUser = (principal: Principal) =>
+    principal.kind === 'user' && principal.scope.includes(ACCOUNT_SCOPE)
+  return {
+    user: createHook(accessTokens, isUser),
+    userOrClient: createHook(accessTokens, (principal) => isUser(principal) || principal.kind === 'client'),
+  }
+}
+
+function createHook(
+  accessTokens: Pick<AccessTokens, 'verify'>,
+  accepts: (principal: Principal) => boolean,
+): Authenticate {
   function admit(request: FastifyRequest, principal: Principal): void {
-    if (principal.kind !== 'user' || !principal.scope.includes(ACCOUNT_SCOPE)) {
-      throw new Problem('access_token_invalid')
-    }
+    if (!accepts(principal)) throw new Problem('access_token_invalid')
     request.principal = principal
   }
 

@@ -19,7 +19,10 @@ export const pageFields = {
     }),
   ),
   cursor: Type.Optional(
-    Type.String({ pattern: '^[A-Za-z0-9_-]{51}$', description: 'The `next_cursor` of the previous page' }),
+    Type.String({
+      pattern: '^[A-Za-z0-9_-]{51,1024}$',
+      description: 'The `next_cursor` of the previous page',
+    }),
   ),
 }
 
@@ -55,27 +58,36 @@ export function cutPage<Row extends { id: string }>(
   return { page, next: last ? encodeCursor(list, { at: at(last), id: last.id }) : null }
 }
 
-// at: 48 bits of milliseconds, id: a UUID, list: 128 bits. Postgres can hold every such time.
+// at: 48 bits of milliseconds, id: a UUID, list: 128 bits. Postgres can hold every such time. An id that is no UUID
+// follows as text, in place of the nil UUID.
 const ID = 6
 const LIST = 22
 const LENGTH = 38
 
-/** A position as opaque text: 51 characters of base64url. */
+/** A position as opaque text in base64url: 51 characters for a UUID. */
 function encodeCursor(list: string, { at, id }: Position): string {
   const bytes = Buffer.alloc(LENGTH)
   bytes.writeUIntBE(at.getTime(), 0, ID)
-  bytes.set(UUID.parse(id).bytes, ID)
   bytes.set(digest(list), LIST)
+  if (!UUID_FORM.test(id)) return Buffer.concat([bytes, Buffer.from(id)]).toString('base64url')
+  bytes.set(UUID.parse(id).bytes, ID)
   return bytes.toString('base64url')
 }
+
+const UUID_FORM = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** The position of a cursor; null when it is malformed or belongs to another list. */
 function decodeCursor(list: string, cursor: string): Position | null {
   const bytes = Buffer.from(cursor, 'base64url')
   // Node's decoder skips unknown characters: only the canonical spelling is accepted.
-  if (bytes.length !== LENGTH || bytes.toString('base64url') !== cursor) return null
-  if (!digest(list).equals(bytes.subarray(LIST))) return null
-  return { at: new Date(bytes.readUIntBE(0, ID)), id: UUID.ofInner(bytes.subarray(ID, LIST)).toString() }
+  if (bytes.length < LENGTH || bytes.toString('base64url') !== cursor) return null
+  if (!digest(list).equals(bytes.subarray(LIST, LENGTH))) return null
+  const at = new Date(bytes.readUIntBE(0, ID))
+  const uuid = UUID.ofInner(bytes.subarray(ID, LIST)).toString()
+  if (bytes.length === LENGTH) return { at, id: uuid }
+  const id = bytes.subarray(LENGTH).toString()
+  // Postgres stores no such text.
+  return /^[\x21-\x7e]+$/.test(id) ? { at, id } : null
 }
 
 const digest = (list: string) =>

@@ -31,8 +31,8 @@ declare module 'fastify' {
 }
 
 /**
- * Takes one point and sets the `RateLimit` fields. By default the budget is that of the user who is signed in, or else of
- * the client's address; `own` names another. @throws `too_many_attempts`.
+ * Takes one point and sets the `RateLimit` fields. By default the budget is that of the user who is signed in, of the client
+ * that calls for itself, or else of the network address; `own` names another. @throws `too_many_attempts`.
  */
 export type TakePoint = (request: FastifyRequest, reply: FastifyReply, own?: string) => Promise<void>
 
@@ -64,8 +64,10 @@ function createLimit(budgets: Budgets, name: LimitName, routes: RouteBudgets): T
   }
 }
 
-const ownerOf = ({ principal, ip }: FastifyRequest) =>
-  principal?.kind === 'user' ? `user:${principal.userId}` : clientKey(ip)
+function ownerOf({ principal, ip }: FastifyRequest): string {
+  if (principal?.kind === 'user') return `user:${principal.userId}`
+  return principal?.kind === 'client' ? `client:${principal.clientId}` : clientKey(ip)
+}
 
 /** For a refusal that is answered like a success. */
 export function spendPoint(request: FastifyRequest): void {

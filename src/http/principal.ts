@@ -14,3 +14,9 @@ export function userOf({ principal }: FastifyRequest): UserPrincipal {
   if (principal?.kind !== 'user') throw new Problem('access_token_invalid')
   return principal
 }
+
+/** Who acts, for audit events: the user's id or the client's. @throws `access_token_invalid` for any other principal. */
+export function actorOf(request: FastifyRequest): string {
+  const { principal } = request
+  return principal?.kind === 'client' ? principal.clientId : userOf(request).userId
+}

@@ -119,6 +119,10 @@ export function sendProblem(
   if (status === 429 || status === 503) reply.header('retry-after', String(problem.members.retryAfter ?? 1))
   if (request.routeOptions?.config?.errors === 'oauth') return sendOAuthError(request, reply, problem)
   if (isOfBearer(problem, request)) reply.header('www-authenticate', challenge(request))
+  if (isProblem(problem, 'insufficient_scope')) {
+    const { code, members: needed } = problem
+    reply.header('www-authenticate', `Bearer realm="ratchet", error="${code}", scope="${needed.scope}"`)
+  }
   if (isProblem(problem, 'insufficient_user_authentication')) {
     const { code, members: asked } = problem
     reply.header('www-authenticate', `Bearer error="${code}", max_age="${asked.max_age}"`)

@@ -19,6 +19,8 @@ const MEMBERS: ProblemExamples = {
   session_ended: { reason: 'logout' },
   insufficient_user_authentication: { max_age: 300 },
   mfa_required: { methods: ['totp', 'recovery_code'] },
+  insufficient_scope: { scope: 'admin:users:read' },
+  signing_key_waits: { signs_at: '2026-11-28T11:00:00.000Z' },
   origin_not_allowed: { detail: 'ALLOWED_ORIGINS of the server does not list the origin of this page.' },
   too_many_attempts: { reason: 'rate_limited', retryAfter: 60 },
 }

@@ -37,6 +37,13 @@ export const ProblemDocument = Type.Object(
         description: 'With `insufficient_user_authentication`: how old the sign-in may be, in seconds',
       }),
     ),
+    scope: Type.Optional(Type.String({ description: 'With `insufficient_scope`: what the call needs' })),
+    signs_at: Type.Optional(
+      Type.String({
+        format: 'date-time',
+        description: 'With `signing_key_waits`: when the key begins to sign',
+      }),
+    ),
     mfa_token: Type.Optional(
       Type.String({
         description:

@@ -1,17 +1,24 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type {
+  FastifyContextConfig,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  RouteOptions,
+} from 'fastify'
 import fp from 'fastify-plugin'
-import type { AdminAction } from '../core/events/events.ts'
+import type { AdminScope } from '../core/clients/clients.ts'
+import type { AdminAction, MachineAction } from '../core/events/events.ts'
 import { isProblem, type ProblemCode } from '../core/problems/problems.ts'
 import type { Uses } from '../core/uses.ts'
 import { readableByAnyPage } from './any-page.ts'
-import { createAuthenticateUser } from './authenticate.ts'
+import { createAuthenticate } from './authenticate.ts'
 import { type LimitName, type Limits, settlePoints, type TakePoint } from './limits.ts'
 import { createRequireAdministrator } from './require-administrator.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who may call the route; anyone without it. */
-    auth?: 'user' | { admin: AdminAction }
+    /** Who may call the route; anyone without it. `client`: also a client that has this scope, for itself. */
+    auth?: 'user' | { admin: AdminAction } | { admin: MachineAction; client: AdminScope }
     /**
      * The budget from which each call takes a point; `in_handler` if the route itself takes points. A route without it
      * only reads.
@@ -37,9 +44,9 @@ declare module 'fastify' {
 export const routePolicy = fp(
   async (
     app: FastifyInstance,
-    services: Uses<'db' | 'sessions' | 'users' | 'events' | 'accessTokens'> & { limits: Limits },
+    services: Uses<'db' | 'sessions' | 'users' | 'clients' | 'events' | 'accessTokens'> & { limits: Limits },
   ) => {
-    const authenticate = createAuthenticateUser(services.accessTokens)
+    const authenticate = createAuthenticate(services.accessTokens)
     const requireAdministrator = createRequireAdministrator(services)
     await app.register(settlePoints)
     app.decorateRequest('principal')
@@ -53,9 +60,9 @@ export const routePolicy = fp(
       const take = limit && limit !== 'in_handler' && services.limits[limit]
       route.onRequest = [
         ...(anyPage ? [readableByAnyPage] : []),
-        ...(auth ? [authenticate] : []),
+        ...(auth ? [forMachines(auth) ? authenticate.userOrClient : authenticate.user] : []),
         ...(take ? [ownBudget ? tryToTake(take) : takeShared(take)] : []),
-        ...(typeof auth === 'object' ? [requireAdministrator(auth.admin)] : []),
+        ...(typeof auth === 'object' ? [requireAdministrator(auth)] : []),
         ...[route.onRequest ?? []].flat(),
       ]
       if (take && ownBudget) {
@@ -66,6 +73,8 @@ export const routePolicy = fp(
     })
   },
 )
+
+const forMachines = (auth: FastifyContextConfig['auth']) => typeof auth === 'object' && 'client' in auth
 
 const MUTATING = ['POST', 'PUT', 'PATCH', 'DELETE']
 
@@ -105,6 +114,7 @@ export function policyProblems({ config }: RouteOptions): ProblemCode[] {
   return [
     ...(auth ? (['access_token_invalid', 'access_token_expired', 'session_ended'] as const) : []),
     ...(typeof auth === 'object' ? (['administrators_only', 'second_factor_needed'] as const) : []),
+    ...(forMachines(auth) ? (['insufficient_scope'] as const) : []),
     ...(limit && limit !== 'in_handler' ? (['too_many_attempts'] as const) : []),
   ]
 }

@@ -53,7 +53,7 @@ t.test('what a command does not take is refused, with how to call it', async (t)
     ['users', ['disable', 'a', '--json'], /^usage: .* users disable <account>$/],
     ['users', ['list', '--everything'], /^Unknown option '--everything'$/],
     ['users', ['list', '--limit'], /--limit/],
-    ['keys', ['rotate', '--json'], /^usage: .* keys rotate \[--now\]$/],
+    ['keys', ['rotate', '--json'], /^usage: .* keys rotate \[--now\] \[--alg <alg>\]$/],
     ['keys', ['retire'], /^usage: .* keys retire <kid>$/],
     ['mail', ['suppressed', 'x'], /^usage: .* mail suppressed \[--json\]$/],
     ['migrate', ['now'], /^usage: .* migrate \[--check\] \[--json\]$/],

@@ -161,7 +161,7 @@ t.test(
       if (path.startsWith('/oauth/')) continue
       const media = responses[400]?.content?.['application/problem+json']
       const example = media?.examples?.validation_failed?.value as
-        | { errors?: { pointer: string }[] }
+        | { detail: string; errors?: { pointer: string }[] }
         | undefined
       const bearer = path.startsWith('/admin') ? administrator.bearer : person.bearer
       const call = (at: string, body?: object) =>
@@ -173,13 +173,15 @@ t.test(
       }
       const pointers = (example.errors ?? []).map(({ pointer }) => pointer)
       const isUnknown = pointers.includes('/unknown')
-      const answer = await (requestBody && !path.includes('{')
-        ? call(path, isUnknown ? { unknown: 1 } : {})
-        : call(path.replace(/{[^}]+}/, 'none') + (isUnknown ? '?unknown=1' : '')))
+      const at = path.replace(/{[^}]+}/, 'none')
+      const answer = await (example.detail.includes(' body ')
+        ? call(at, isUnknown ? { unknown: 1 } : {})
+        : call(at + (isUnknown ? '?unknown=1' : '')))
       t.strictSame({ ...answer.body, request_id: '' }, { ...example, request_id: '' }, name)
       if (!requestBody) continue
       const id = '00000000-0000-4000-8000-000000000000'
-      const without = await call(path.replace(/{[^}]+}/, id))
+      const query = parameters.filter((it) => it.in === 'query').map((it) => `${it.name}=none`)
+      const without = await call(`${path.replace(/{[^}]+}/, id)}?${query.join('&')}`)
       const refused = ['validation_failed', 'invalid_credentials', 'mfa_required'].includes(
         without.body?.code,
       )

@@ -1,5 +1,4 @@
-import { userInfo } from 'node:os'
-import { openEvents, type RequestContext } from '../../core/events/events.ts'
+import { openEvents } from '../../core/events/events.ts'
 import { listFactorResets } from '../../core/factor-resets/factor-resets.ts'
 import { listFactors } from '../../core/factors/factors.ts'
 import { createOneTimeTokens } from '../../core/one-time/one-time.ts'
@@ -9,6 +8,7 @@ import { systemClock } from '../../platform/clock.ts'
 import { openDatabase } from '../../platform/database.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { createTransact } from '../../platform/transact.ts'
+import { OPERATOR_CONTEXT, operatorName } from '../operator.ts'
 
 export type AdminContext = ReturnType<typeof openAdminContext>
 
@@ -18,11 +18,6 @@ export function openAdminContext(url: string) {
   const clock = systemClock
   const log = console
   const users = openUsers({ clock })
-  const requestContext: RequestContext = {
-    ip: 'command line',
-    userAgent: undefined,
-    requestId: 'command line',
-  }
   return {
     db,
     poll,
@@ -37,17 +32,8 @@ export function openAdminContext(url: string) {
     oneTimeTokens: createOneTimeTokens({ clock, users }),
     // Queued mail is encrypted with APP_SECRETS, which most commands do not need.
     mail: { enqueue: async () => {} },
-    actor: `command line (${operator()})`,
-    requestContext,
+    actor: operatorName(),
+    requestContext: OPERATOR_CONTEXT,
     close,
-  }
-}
-
-function operator(): string {
-  try {
-    return userInfo().username
-  } catch {
-    // In a container the user often has no name.
-    return `uid ${process.getuid?.() ?? 'unknown'}`
   }
 }

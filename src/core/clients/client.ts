@@ -19,6 +19,12 @@ export type TokenType = (typeof TOKEN_TYPES)[number]
 export const ADMIN_SCOPES = ['admin:users:read', 'admin:users:write'] as const
 export type AdminScope = (typeof ADMIN_SCOPES)[number]
 
+/** The scope that gives access to the user's own account. No third-party client gets it. */
+export const ACCOUNT_SCOPE = 'account'
+
+/** The scopes of OpenID Connect, which no resource can have (OpenID Connect Core 1.0 §5.4, §11). */
+export const OPENID_SCOPES = ['openid', 'profile', 'email', 'offline_access'] as const
+
 /** An API that accepts our access tokens. */
 export interface Resource {
   /** A URI (RFC 8707 §2): the audience of its tokens. */
@@ -30,6 +36,15 @@ export interface Resource {
   /** The algorithm of its access tokens; null for the server's. */
   alg: SigningAlgorithm | null
 }
+
+/** This server's own API, as a resource of clients with administrative scopes. `ttl` in seconds. */
+export const ownApi = ({ audience, ttl }: { audience: string; ttl: number }): Resource => ({
+  identifier: audience,
+  scopes: ADMIN_SCOPES,
+  tokenTtl: ttl,
+  typ: 'at+jwt',
+  alg: null,
+})
 
 export interface Client {
   id: string

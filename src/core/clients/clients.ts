@@ -1,10 +1,11 @@
 import type { Background } from '../../platform/background.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { createReadAhead } from '../../platform/read-ahead.ts'
-import { type Client, readClient } from './client.ts'
+import { ACCOUNT_SCOPE, type Client, readClient } from './client.ts'
 import { createSecretChecks, type SecretChecks } from './secrets.ts'
 
 export {
+  ACCOUNT_SCOPE,
   ADMIN_SCOPES,
   type AdminScope,
   AUTH_METHODS,
@@ -13,31 +14,41 @@ export {
   type Client,
   GRANT_TYPES,
   type GrantType,
+  OPENID_SCOPES,
+  ownApi,
   type Resource,
   TOKEN_TYPES,
   type TokenType,
 } from './client.ts'
+export { clientFaults, type Fault, LONGEST_LATE_WINDOW } from './client-faults.ts'
+export { clientsAfter, findClient, listClients, lockClient, type RegisteredClient } from './list.ts'
 export {
   addSecret,
   allow,
+  type ClientChanges,
+  changeClient,
   createClient,
-  createResource,
   deleteClient,
-  deleteResource,
   endOldSecrets,
-  listClients,
-  listResources,
   type NewClient,
-  type NewResource,
   setDisabled,
 } from './manage.ts'
 export { isValidRedirectUri, matchesRedirectUri } from './redirect-uri.ts'
+export {
+  changeResource,
+  createResource,
+  deleteResource,
+  findResource,
+  listResources,
+  type NewResource,
+  type RegisteredResource,
+  type ResourceChanges,
+  resourceFaults,
+  resourcesAfter,
+} from './resources.ts'
 
 /** The id of the operator's own client, which users sign in with. Third-party clients have ids of their own. */
 export const FIRST_PARTY_CLIENT = 'first-party'
-
-/** The scope that gives access to the user's own account. No third-party client gets it. */
-export const ACCOUNT_SCOPE = 'account'
 
 /** The client and the scope of a session in which users manage their own account, whatever they sign in with. */
 export const OWN_ACCOUNT = { clientId: FIRST_PARTY_CLIENT, scope: ACCOUNT_SCOPE } as const

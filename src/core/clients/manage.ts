@@ -3,7 +3,7 @@ import type { JSONWebKeySet } from 'jose'
 import type { Queryable } from '../../platform/database.ts'
 import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 import type { Transaction } from '../../platform/transact.ts'
-import type { AdminScope, AuthMethod, GrantType, TokenType } from './client.ts'
+import type { AdminScope, AuthMethod, GrantType } from './client.ts'
 import { MAX_SECRETS, newSecret } from './secrets.ts'
 
 export interface NewClient {
@@ -24,11 +24,14 @@ export interface NewClient {
   adminScopes?: readonly AdminScope[]
 }
 
+/** How a client authenticates does not change: that is another client. */
+export type ClientChanges = Partial<Omit<NewClient, 'authMethod'>>
+
 /** Creates a client; the secret, if it has one, is never shown again. */
 export async function createClient(
   tx: Transaction,
   now: Date,
-  { jwks, ...client }: NewClient,
+  client: NewClient,
 ): Promise<{ id: string; secret: string | null }> {
   // Never a UUID, so that its `sub` is never that of a user (RFC 9068 §5).
   const id = `client_${randomBytes(16).toString('base64url')}`
@@ -37,7 +40,8 @@ export async function createClient(
     data: {
       ...columnsOf(client),
       id,
-      ...(jwks ? { jwks: jwks as object } : {}),
+      name: client.name,
+      authMethod: client.authMethod,
       createdAt: now,
       updatedAt: now,
       ...(made ? { secrets: { create: made.row } } : {}),
@@ -47,19 +51,33 @@ export async function createClient(
 }
 
 /** Prisma wants arrays that it could change. */
-const columnsOf = ({
+function columnsOf({
+  jwks,
   grantTypes,
   redirectUris,
   postLogoutRedirectUris,
   adminScopes,
   ...rest
-}: Omit<NewClient, 'jwks'>) => ({
-  ...rest,
-  grantTypes: [...grantTypes],
-  ...(redirectUris ? { redirectUris: [...redirectUris] } : {}),
-  ...(postLogoutRedirectUris ? { postLogoutRedirectUris: [...postLogoutRedirectUris] } : {}),
-  ...(adminScopes ? { adminScopes: [...adminScopes] } : {}),
-})
+}: ClientChanges) {
+  return {
+    ...rest,
+    ...(jwks ? { jwks: jwks as object } : {}),
+    ...(grantTypes ? { grantTypes: [...grantTypes] } : {}),
+    ...(redirectUris ? { redirectUris: [...redirectUris] } : {}),
+    ...(postLogoutRedirectUris ? { postLogoutRedirectUris: [...postLogoutRedirectUris] } : {}),
+    ...(adminScopes ? { adminScopes: [...adminScopes] } : {}),
+  }
+}
+
+/** Changes what is given; the rest stays. */
+export async function changeClient(
+  tx: Transaction,
+  now: Date,
+  id: string,
+  changes: ClientChanges,
+): Promise<void> {
+  await tx.client.update({ where: { id }, data: { ...columnsOf(changes), updatedAt: now } })
+}
 
 /**
  * Lets a client ask for exactly these scopes of a resource; none removes it.
@@ -119,36 +137,3 @@ export async function setDisabled(db: Queryable, now: Date, id: string, disabled
 
 export const deleteClient = async (db: Queryable, id: string): Promise<boolean> =>
   (await db.client.deleteMany({ where: { id } })).count > 0
-
-export const listClients = (db: Queryable) =>
-  db.client.findMany({
-    orderBy: { createdAt: 'asc' },
-    include: { secrets: { orderBy: { createdAt: 'asc' } }, resources: true, serves: true },
-  })
-
-export interface NewResource {
-  identifier: string
-  name: string
-  scopes: readonly string[]
-  tokenTtl: number
-  typ: TokenType
-  /** The algorithm of its access tokens; the server's without it. */
-  alg?: SigningAlgorithm | null
-  /** The client that may introspect its tokens. */
-  serverId?: string | undefined
-}
-
-/** False if there is a resource with this identifier. */
-export async function createResource(db: Queryable, now: Date, resource: NewResource): Promise<boolean> {
-  const { scopes, serverId, ...data } = resource
-  const made = await db.resource.createMany({
-    data: [{ ...data, scopes: [...scopes], serverId: serverId ?? null, createdAt: now }],
-    skipDuplicates: true,
-  })
-  return made.count > 0
-}
-
-export const deleteResource = async (db: Queryable, identifier: string): Promise<boolean> =>
-  (await db.resource.deleteMany({ where: { identifier } })).count > 0
-
-export const listResources = (db: Queryable) => db.resource.findMany({ orderBy: { createdAt: 'asc' } })

@@ -7,8 +7,12 @@ const NONE = null
 const REFUSED_LINK = ['token_invalid', 'token_used'] as const
 const WRONG_PROOF = ['wrong_password', 'wrong_factor'] as const
 const NOT_ADMITTED = ['administrators_only', 'second_factor_needed'] as const
-const NO_ACCOUNT = [...NOT_ADMITTED, 'not_found'] as const
+/** As above, or a client without the administrative scope. */
+const NO_ADMINISTRATOR = [...NOT_ADMITTED, 'insufficient_scope'] as const
+const NO_ACCOUNT = [...NO_ADMINISTRATOR, 'not_found'] as const
 const NOT_THIS_ACCOUNT = [...NO_ACCOUNT, 'own_account'] as const
+const NOT_FOUND = [...NOT_ADMITTED, 'not_found'] as const
+const NOT_THIS_CLIENT = [...NOT_FOUND, 'command_line_only'] as const
 /** `unchanged` when the account was in the requested state already. */
 const CHANGED = [NONE, 'unchanged'] as const
 
@@ -78,13 +82,13 @@ export const EVENTS = {
   account_disable: { success: CHANGED, failure: NOT_THIS_ACCOUNT },
   account_enable: { success: CHANGED, failure: NO_ACCOUNT },
   account_view: { success: [NONE], failure: NO_ACCOUNT },
-  account_search: { success: [NONE], failure: NOT_ADMITTED },
+  account_search: { success: [NONE], failure: NO_ADMINISTRATOR },
   account_import: { success: [NONE], failure: [] },
   accounts_export: { success: [NONE], failure: [] },
   sessions_end: { success: CHANGED, failure: NO_ACCOUNT },
   password_reset_require: { success: CHANGED, failure: NOT_THIS_ACCOUNT },
-  role_grant: { success: CHANGED, failure: [...NO_ACCOUNT, 'email_not_verified'] },
-  role_revoke: { success: CHANGED, failure: NO_ACCOUNT },
+  role_grant: { success: CHANGED, failure: [...NOT_FOUND, 'email_not_verified'] },
+  role_revoke: { success: CHANGED, failure: NOT_FOUND },
   client_authentication: {
     success: [],
     failure: ['unknown_client', 'wrong_secret', 'wrong_method', 'assertion_invalid'],
@@ -93,6 +97,19 @@ export const EVENTS = {
     success: ['client_credentials'],
     failure: ['unauthorized_client', 'invalid_scope', 'invalid_target', 'invalid_dpop_proof'],
   },
+  client_list: { success: [NONE], failure: NOT_ADMITTED },
+  client_view: { success: [NONE], failure: NOT_FOUND },
+  client_create: { success: [NONE], failure: NOT_ADMITTED },
+  client_change: { success: [NONE], failure: NOT_THIS_CLIENT },
+  client_disable: { success: CHANGED, failure: NOT_FOUND },
+  client_enable: { success: CHANGED, failure: NOT_THIS_CLIENT },
+  client_delete: { success: [NONE], failure: NOT_FOUND },
+  client_secret_add: { success: [NONE], failure: NOT_THIS_CLIENT },
+  client_secrets_end: { success: [NONE], failure: NOT_FOUND },
+  resource_list: { success: [NONE], failure: NOT_ADMITTED },
+  resource_create: { success: [NONE], failure: NOT_ADMITTED },
+  resource_change: { success: [NONE], failure: NOT_FOUND },
+  resource_delete: { success: [NONE], failure: NOT_FOUND },
   audit_read: { success: [NONE], failure: NOT_ADMITTED },
 } as const satisfies Record<
   string,
@@ -124,7 +141,7 @@ type EventOf<Type extends EventType, O extends Outcome> = [(typeof EVENTS)[Type]
 /** A type, outcome and reason that may occur together. */
 export type WhatHappened = { [T in EventType]: EventOf<T, 'success'> | EventOf<T, 'failure'> }[EventType]
 
-/** The actions of administrators on one account or across all accounts. */
+/** The actions of administrators: on one account, across all accounts, on clients and resources. */
 export type AdminAction =
   | 'account_disable'
   | 'account_enable'
@@ -138,3 +155,12 @@ export type AdminAction =
   | 'role_grant'
   | 'role_revoke'
   | 'audit_read'
+  | `client_${'list' | 'view' | 'create' | 'change' | 'disable' | 'enable' | 'delete'}`
+  | 'client_secret_add'
+  | 'client_secrets_end'
+  | `resource_${'list' | 'create' | 'change' | 'delete'}`
+
+/** Those of them that a client with an administrative scope can take too. */
+export type MachineAction = {
+  [T in AdminAction]: 'insufficient_scope' extends ReasonOf<T, 'failure'> ? T : never
+}[AdminAction]

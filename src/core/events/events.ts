@@ -14,6 +14,7 @@ export {
   EVENT_TYPES,
   EVENTS,
   type EventType,
+  type MachineAction,
   OUTCOMES,
   type ReasonOf,
 } from './event-types.ts'

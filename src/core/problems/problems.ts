@@ -34,6 +34,8 @@ export const problems = {
   password_reset_required: [403, 'The password has to be reset first'],
   administrators_only: [403, 'Only administrators can do this'],
   second_factor_needed: [403, 'This needs a sign-in with a second factor'],
+  insufficient_scope: [403, 'The access token does not have the scope'],
+  command_line_only: [403, 'Only the command line can do this'],
   origin_not_allowed: [403, 'The request does not come from an allowed origin'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'This resource does not support that method'],
@@ -43,6 +45,8 @@ export const problems = {
   too_many_passkeys: [409, 'The account cannot have more passkeys'],
   own_account: [409, 'Administrators cannot do this to themselves'],
   no_factors: [409, 'The account has no second factor'],
+  resource_exists: [409, 'There is such a resource already'],
+  signing_key_waits: [409, 'The key of this algorithm does not sign yet'],
   body_too_large: [413, 'The request body is too large'],
   unsupported_media_type: [415, 'The content type is not supported'],
   host_not_allowed: [421, 'The server does not answer to this host'],
@@ -70,6 +74,10 @@ interface RequiredMembers {
   session_ended: { reason: SessionEndedReason }
   /** The greatest age that the sign-in may have, in seconds (RFC 9470 §3). */
   insufficient_user_authentication: { max_age: number }
+  /** The scopes that the call needs, with spaces between them (RFC 6750 §3). */
+  insufficient_scope: { scope: string }
+  /** When the key begins to sign. */
+  signing_key_waits: { signs_at: string }
   /** Which cap was reached. */
   too_many_attempts: { reason: AttemptCap; retryAfter: number }
   /** Which factors are accepted; `mfa_token` at sign-in only: it proves that the password was right. */

@@ -8,7 +8,7 @@ import type { UsesPlatform } from '../../platform/platform.ts'
 import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 import { Problem } from '../problems/problems.ts'
 import type { Sessions } from '../sessions/sessions.ts'
-import { askedFor, ensureKeys, keysInUse } from './signing-keys.ts'
+import { askedFor, ensureKey, ensureKeys, keysInUse } from './signing-keys.ts'
 
 export interface SigningKey {
   kid: string
@@ -35,6 +35,11 @@ export interface KeyRing extends Background {
   findVerifier(kid: string, graceMs?: number): Promise<VerifyingKey | undefined>
   /** The JWK set (RFC 7517 §5). */
   jwks(): { keys: JWK[] }
+  /**
+   * Makes sure that a key of an algorithm exists. Without one that signs already, the first signs in an hour, or with
+   * `atOnce` now. Resolves with the time when it signs, if that is still to come.
+   */
+  ensure(alg: SigningAlgorithm, options: { atOnce: boolean }): Promise<Date | null>
   /** Reads the keys again. If Postgres cannot be read, the keys in memory stay. */
   reload(): Promise<void>
 }
@@ -179,6 +184,11 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
         .filter(({ until }) => until > clock.now())
         .map(({ jwk }) => jwk),
     }),
+    async ensure(wanted, options) {
+      const from = await ensureKey(deps, wanted, options)
+      await reloader.runNow()
+      return from
+    },
     reload: reloader.runNow,
     start: reloader.start,
     stop: reloader.stop,

@@ -1,22 +1,28 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import type { RegistryDeps } from '../../core/client-registry/client-registry.ts'
 import { EVENT_TYPES, OUTCOMES } from '../../core/events/events.ts'
 import type { Uses } from '../../core/uses.ts'
 import { pageFields } from '../../http/cursor.ts'
-import { userOf } from '../../http/principal.ts'
+import { actorOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { NoContent, oneOf, strict, Uuid, WITHOUT_CONTROLS } from '../../http/schemas.ts'
 import { Account, AccountDetail } from './account.ts'
 import type { AdminUses } from './change-account.ts'
+import { clientsRoutes } from './clients.routes.ts'
 import { deleteUser } from './delete-user.ts'
 import { disableUser, enableUser } from './disable-user.ts'
 import { endSessions } from './end-sessions.ts'
 import { listAudit } from './list-audit.ts'
 import { requirePasswordReset } from './require-password-reset.ts'
 import { resetFactorsRoutes } from './reset-factors.routes.ts'
+import { resourcesRoutes } from './resources.routes.ts'
 import { searchUsers } from './search-users.ts'
 import { showUser } from './show-user.ts'
+
+const READ = 'admin:users:read'
+const WRITE = 'admin:users:write'
 
 const OfUser = Type.Object({ id: Uuid })
 const Nothing = Type.Object({}, strict)
@@ -32,7 +38,7 @@ const Event = Type.Object(
     session_id: Nullable,
     client_id: Nullable,
     actor: Type.Union([Type.String(), Type.Null()], {
-      description: 'Who acted, if not the user: an administrator, or the command line',
+      description: 'Who acted, if not the user: an administrator, a client, or the command line',
     }),
     ip: Nullable,
     user_agent: Nullable,
@@ -83,20 +89,20 @@ const commands = {
 
 /** What administrators see and do across accounts. */
 export const admin: FastifyPluginAsyncTypebox<
-  AdminUses & Uses<'factors' | 'factorResets' | 'oneTimeTokens' | 'links'>
+  AdminUses & RegistryDeps & Uses<'factors' | 'factorResets' | 'oneTimeTokens' | 'links'>
 > = async (app, uses) => {
   const limit = 'admin'
   const tags = ['administration']
   // Ids are compared as text, so they are brought into lower case.
   const target = (request: FastifyRequest<{ Params: { id: string } }>) => ({
     userId: request.params.id.toLowerCase(),
-    actor: userOf(request).userId,
+    actor: actorOf(request),
   })
 
   app.get(
     '/admin/users',
     {
-      config: { auth: { admin: 'account_search' }, limit },
+      config: { auth: { admin: 'account_search', client: READ }, limit },
       schema: {
         operationId: 'searchUsers',
         tags,
@@ -120,14 +126,14 @@ export const admin: FastifyPluginAsyncTypebox<
       },
     },
     async (request) => {
-      return searchUsers(uses, request.query, userOf(request).userId, contextOf(request))
+      return searchUsers(uses, request.query, actorOf(request), contextOf(request))
     },
   )
 
   app.get(
     '/admin/users/:id',
     {
-      config: { auth: { admin: 'account_view' }, limit },
+      config: { auth: { admin: 'account_view', client: READ }, limit },
       schema: {
         operationId: 'getUser',
         tags,
@@ -148,7 +154,7 @@ export const admin: FastifyPluginAsyncTypebox<
     app.post(
       `/admin/users/:id/${name}`,
       {
-        config: { auth: { admin: type }, limit },
+        config: { auth: { admin: type, client: WRITE }, limit },
         schema: {
           ...names,
           tags,
@@ -166,11 +172,13 @@ export const admin: FastifyPluginAsyncTypebox<
   }
 
   await app.register(resetFactorsRoutes, uses)
+  await app.register(clientsRoutes, uses)
+  await app.register(resourcesRoutes, uses)
 
   app.delete(
     '/admin/users/:id',
     {
-      config: { auth: { admin: 'account_delete' }, limit },
+      config: { auth: { admin: 'account_delete', client: WRITE }, limit },
       schema: {
         operationId: 'deleteUser',
         tags,
@@ -211,7 +219,7 @@ export const admin: FastifyPluginAsyncTypebox<
     async (request) => {
       const { user_id: userId, ...query } = request.query
       const narrowed = { ...query, userId: userId?.toLowerCase() }
-      return listAudit(uses, narrowed, userOf(request).userId, contextOf(request))
+      return listAudit(uses, narrowed, actorOf(request), contextOf(request))
     },
   )
 }

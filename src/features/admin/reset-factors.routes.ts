@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { userOf } from '../../http/principal.ts'
+import { actorOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { NoContent, strict, Uuid } from '../../http/schemas.ts'
 import { type ResetFactorsUses, resetFactors, withdrawFactorReset } from './reset-factors.ts'
@@ -25,7 +25,7 @@ export const resetFactorsRoutes: FastifyPluginAsyncTypebox<ResetFactorsUses> = a
   app.post(
     '/admin/users/:id/reset-factors',
     {
-      config: { auth: { admin: 'factors_reset_request' }, limit },
+      config: { auth: { admin: 'factors_reset_request', client: 'admin:users:write' }, limit },
       schema: {
         operationId: 'resetUserFactors',
         ...schema,
@@ -38,7 +38,7 @@ export const resetFactorsRoutes: FastifyPluginAsyncTypebox<ResetFactorsUses> = a
       },
     },
     async (request, reply) => {
-      const target = { userId: request.params.id.toLowerCase(), actor: userOf(request).userId }
+      const target = { userId: request.params.id.toLowerCase(), actor: actorOf(request) }
       const { reset } = await resetFactors(uses, target, contextOf(request))
       const { requestedAt, effectiveAt } = reset
       return reply
@@ -50,7 +50,7 @@ export const resetFactorsRoutes: FastifyPluginAsyncTypebox<ResetFactorsUses> = a
   app.delete(
     '/admin/users/:id/reset-factors',
     {
-      config: { auth: { admin: 'factors_reset_withdraw' }, limit },
+      config: { auth: { admin: 'factors_reset_withdraw', client: 'admin:users:write' }, limit },
       schema: {
         operationId: 'withdrawFactorReset',
         ...schema,
@@ -61,7 +61,7 @@ export const resetFactorsRoutes: FastifyPluginAsyncTypebox<ResetFactorsUses> = a
       },
     },
     async (request, reply) => {
-      const target = { userId: request.params.id.toLowerCase(), actor: userOf(request).userId }
+      const target = { userId: request.params.id.toLowerCase(), actor: actorOf(request) }
       await withdrawFactorReset(uses, target, contextOf(request))
       return reply.status(204).send(null)
     },

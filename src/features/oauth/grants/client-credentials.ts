@@ -1,3 +1,4 @@
+import type { Client, Resource } from '../../../core/clients/clients.ts'
 import { isProblem } from '../../../core/problems/problems.ts'
 import { contextOf } from '../../../http/request-context.ts'
 import { chooseScope } from '../choose-scope.ts'
@@ -6,11 +7,11 @@ import type { Grant } from './grant.ts'
 /** A client gets a token for itself (RFC 6749 §4.4). There is no refresh token: it can ask again. */
 export const clientCredentials: Grant = {
   grantType: 'client_credentials',
-  handle({ clientTokens, events }, client, { scope, resource: wanted }, request) {
+  handle({ clientTokens, events, ownApi }, client, { scope, resource: wanted }, request) {
     const context = contextOf(request)
     const event = { type: 'client_token', clientId: client.id } as const
     try {
-      const { resource, scopes } = chooseScope(client, wanted, scope)
+      const { resource, scopes } = chooseScope(forItself(client, ownApi), wanted, scope)
       const { accessToken, expiresIn } = clientTokens.sign(client, resource, scopes, request.proven)
       events.recordSoon({ ...event, outcome: 'success', reason: 'client_credentials' }, context)
       return {
@@ -26,3 +27,9 @@ export const clientCredentials: Grant = {
     }
   },
 }
+
+/** What a client may do for itself, which no user can allow it. */
+const forItself = ({ permissions, adminScopes }: Client, ownApi: Resource) => ({
+  permissions:
+    adminScopes.length > 0 ? [...permissions, { resource: ownApi, scopes: adminScopes }] : permissions,
+})

@@ -1,9 +1,12 @@
 import type { FastifyRequest } from 'fastify'
-import type { Client, GrantType } from '../../../core/clients/clients.ts'
+import type { Client, GrantType, Resource } from '../../../core/clients/clients.ts'
 import type { Uses } from '../../../core/uses.ts'
 import type { Parameters } from '../form.ts'
 
-export type GrantUses = Uses<'clientTokens' | 'events'>
+export type GrantUses = Uses<'clientTokens' | 'events'> & {
+  /** This server's own API, where a client may have administrative scopes. */
+  ownApi: Resource
+}
 
 /** A successful answer of the token endpoint (RFC 6749 §5.1). */
 export interface TokenAnswer {
