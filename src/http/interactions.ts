@@ -144,3 +144,16 @@ export const notOurForm =
       body: `<p>${say('interaction.foreign_text')}</p>${again}`,
     }
   }
+
+/** The page of a form that could not be answered: the person can begin it again. */
+export const openAgain =
+  (interactions: Pick<Interactions, 'find'>, page: string) =>
+  (problem: Problem, request: FastifyRequest): PageContent => {
+    const { say, path } = pageWriter(request)
+    const ticket = interactions.find(request)?.ticket
+    if (!ticket) throw problem
+    return {
+      title: say('problem.unavailable'),
+      body: `<p>${say('problem.unavailable_text')}</p>${linkButton(say('retry.button'), path(withTicket(page, ticket)))}`,
+    }
+  }

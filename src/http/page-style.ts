@@ -21,6 +21,7 @@ form { margin: 1.25rem 0 0 }
 label { display: block; margin: 1.1rem 0 .35rem; font-size: .9375rem; font-weight: 500 }
 input { display: block; width: 100%; min-height: 2.75rem; padding: .5rem .75rem; font: inherit; border: 1px solid var(--edge); border-radius: 8px; background: var(--field); color: inherit }
 input[readonly] { border-color: var(--line); background: none; color: var(--soft); text-overflow: ellipsis }
+input + .soft { margin-top: .4rem }
 input[aria-invalid=true] { border-color: var(--alert); box-shadow: inset 0 0 0 1px var(--alert) }
 input.code { font-size: 1.25rem; letter-spacing: .12em; font-variant-numeric: tabular-nums }
 ul { margin: 1rem 0; padding-inline-start: 1.25rem }
@@ -33,16 +34,16 @@ button + button { margin-top: .75rem }
 .secondary:hover { background: var(--paper); filter: none }
 :disabled { opacity: .55; cursor: default; filter: none }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px }
-input:focus-visible { outline-offset: -1px; border-color: var(--accent) }
+input:focus-visible { outline-offset: -1px; border-color: var(--accent); box-shadow: none }
 .alert { margin: 1rem 0; padding: .7rem .9rem; border-inline-start: 4px solid var(--alert); border-radius: 6px; background: var(--alert-paper); color: var(--alert); font-size: .9375rem; font-weight: 500 }
+input + .alert { margin: .4rem 0 0; padding: 0; border: 0; background: none }
 .soft { color: var(--soft); font-size: .9rem }
 .aside { margin: .5rem 0 0; font-size: .9rem; text-align: end }
 .or { display: flex; align-items: center; gap: .75rem; margin: 1.25rem 0 0; color: var(--soft); font-size: .9rem }
 .or::before, .or::after { content: ""; flex: 1; border-top: 1px solid var(--line) }
-.or + form, .or + form button { margin-top: 1.25rem }
-.or + form button { margin-top: 0 }
+.or ~ form button, .alert[hidden] + form button { margin-top: 0 }
 .further { margin: 1.75rem 0 0; padding-top: 1.25rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .9375rem }
 details { margin-top: 1.25rem }
-summary { width: fit-content; color: var(--accent); cursor: pointer; font-size: .9375rem }
+summary { width: fit-content; color: var(--accent); cursor: pointer; font-size: .9rem; font-weight: 500 }
 main > :last-child { margin-bottom: 0 }
 `

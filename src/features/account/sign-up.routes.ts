@@ -8,6 +8,7 @@ import {
   type Interactions,
   InteractionTicket,
   notOurForm,
+  openAgain,
   SIGN_UP,
   startAgain,
 } from '../../http/interactions.ts'
@@ -60,6 +61,7 @@ export const signUpRoutes: FastifyPluginAsyncTypebox<SignUpRoutesUses> = async (
   const problemPages: ProblemPages = {
     token_invalid: startAgain,
     origin_not_allowed: notOurForm(interactions, SIGN_UP),
+    unavailable: openAgain(interactions, SIGN_UP),
     validation_failed: (problem, request) => again(request, invalid(problem, request)),
     password_too_weak: ({ members }, request) =>
       again(request, {

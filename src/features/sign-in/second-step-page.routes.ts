@@ -10,6 +10,7 @@ import {
   type Interactions,
   InteractionTicket,
   notOurForm,
+  openAgain,
   SIGN_IN,
   startAgain,
 } from '../../http/interactions.ts'
@@ -73,6 +74,7 @@ export const secondStepRoutes: FastifyPluginAsyncTypebox<Options> = async (app, 
   const shared: ProblemPages = {
     token_invalid: startAgain,
     origin_not_allowed: notOurForm(interactions, SIGN_IN),
+    unavailable: openAgain(interactions, SIGN_IN),
   }
   const wrong = (_problem: Problem, request: FastifyRequest) =>
     secondAgain(request, (field) =>
@@ -143,7 +145,8 @@ export const secondStepRoutes: FastifyPluginAsyncTypebox<Options> = async (app, 
         limit: 'login_passkey',
         ownBudget: async (request) => {
           const { passkey } = request.body as Static<typeof PasskeyForm>
-          return calls.budgetOf.passkey(request, parsePasskey(passkey))
+          const answer = tryToParse(passkey)
+          return answer && calls.budgetOf.passkey(request, answer)
         },
         problemPages: {
           ...shared,
@@ -192,11 +195,16 @@ const isRecoveryCode = (code: string) => code.replace(/[^\p{L}\p{N}]/gu, '').len
 
 /** @throws `passkey_invalid`. */
 function parsePasskey(text: string): Static<typeof PasskeyAnswer> {
+  const answer = tryToParse(text)
+  if (!answer) throw new Problem('passkey_invalid')
+  return answer
+}
+
+function tryToParse(text: string): Static<typeof PasskeyAnswer> | null {
   try {
     const answer: unknown = JSON.parse(text)
-    if (Value.Check(PasskeyAnswer, answer)) return answer
+    return Value.Check(PasskeyAnswer, answer) ? answer : null
   } catch {
-    // It is refused like any other answer that is none.
+    return null
   }
-  throw new Problem('passkey_invalid')
 }

@@ -1,6 +1,14 @@
 import type { FactorMethod } from '../../core/reasons/reasons.ts'
 import { formTargetsOf, type OpenInteraction, SIGN_IN, withTicket } from '../../http/interactions.ts'
-import { alert, button, field, form, type PageContent, type PageWriter, sideLink } from '../../http/page.ts'
+import {
+  alert,
+  button,
+  field,
+  form,
+  furtherLink,
+  type PageContent,
+  type PageWriter,
+} from '../../http/page.ts'
 import { PASSKEY_SCRIPT } from './passkey-script.ts'
 import { passkeyOffer, SECOND_STEP } from './sign-in-page.ts'
 
@@ -60,7 +68,7 @@ export function secondStepPage(
 ${has('totp') ? app : ''}${has('passkey') ? passkey : ''}
 ${isAlone ? `<noscript><p class="alert">${say('second_step.no_script')}</p></noscript>` : ''}
 ${has('recovery_code') ? `<details${isOpen}><summary>${say('second_step.recovery')}</summary>${recovery}</details>` : ''}
-${sideLink(say('sign_in.other_account'), path(withTicket(SIGN_IN, ticket)))}`,
+${furtherLink('', say('sign_in.other_account'), path(withTicket(SIGN_IN, ticket)))}`,
     ...(has('passkey') ? { script: PASSKEY_SCRIPT } : {}),
     formTargets: formTargetsOf(interaction),
   }

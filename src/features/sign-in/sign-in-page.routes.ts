@@ -8,6 +8,7 @@ import {
   type Interactions,
   InteractionTicket,
   notOurForm,
+  openAgain,
   SIGN_IN,
   startAgain,
 } from '../../http/interactions.ts'
@@ -48,6 +49,7 @@ export const signInPages: FastifyPluginAsyncTypebox<SignInPagesUses> = async (ap
   const problemPages: ProblemPages = {
     token_invalid: startAgain,
     origin_not_allowed: notOurForm(interactions, SIGN_IN),
+    unavailable: openAgain(interactions, SIGN_IN),
     validation_failed: (_problem, request) =>
       again(request, { fault: pageWriter(request).say('sign_in.wrong'), isInvalid: true }),
     invalid_credentials: (_problem, request) =>
