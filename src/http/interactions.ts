@@ -120,8 +120,12 @@ export function formTargetsOf({ query }: Interaction): string[] {
   if (!URL.canParse(target)) return []
   const { origin, protocol, hostname } = new URL(target)
   // CSP has no sources for an app's own scheme but the scheme, and none for an IPv6 address.
-  return [origin === 'null' || hostname.startsWith('[') ? protocol : origin]
+  const source = origin === 'null' || hostname.startsWith('[') ? protocol : origin
+  return SOURCE.test(source) ? [source] : []
 }
+
+// The host of a URL may have characters that separate or widen the sources of a policy.
+const SOURCE = /^[\w.+:/-]+$/
 
 /** The page of an interaction that has expired, or was never begun. */
 export const startAgain = (_problem: unknown, request: FastifyRequest): PageContent => {

@@ -17,6 +17,10 @@ t.test('the forms of an interaction may lead to the client’s own address', asy
     ['http://[::1]:51234/cb', 'http:'],
     ['com.example.app:/cb', 'com.example.app:'],
     ["https://app.example.com'; script-src *;/", undefined],
+    ["https://app.example.com';script-src/", undefined],
+    ['https://app.example.com,/', undefined],
+    ['https://*/', undefined],
+    ['javascript:alert(1)', 'javascript:'],
     ['not a url', undefined],
     ['', undefined],
   ] as const) {
