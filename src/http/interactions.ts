@@ -13,7 +13,7 @@ export const SIGN_UP = '/auth/sign-up'
 
 export const InteractionTicket = Type.String({
   minLength: 1,
-  maxLength: 8192,
+  maxLength: 12_000,
   description: 'The ticket from the address of the page',
 })
 
