@@ -22,6 +22,7 @@ import { createDeviceTokens } from './http/device-tokens.ts'
 import { createEarlyAnswers } from './http/early-answers.ts'
 import { forwardedHeader } from './http/forwarded-header.ts'
 import { input } from './http/input.ts'
+import { createInteractions } from './http/interactions.ts'
 import { createLimits } from './http/limits.ts'
 import { openapi } from './http/openapi.ts'
 import { builtInPages } from './http/page.ts'
@@ -131,6 +132,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     cookies,
     origins,
     deviceTokens: createDeviceTokens(services, cookies, origins),
+    interactions: createInteractions(services, cookies, origins),
     respond: createTokenResponse(services.accessTokens, cookies, services.clock),
   }
   const uses = { ...services, ...http }

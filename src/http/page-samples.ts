@@ -7,6 +7,7 @@ const SAMPLE = {
   min: 12,
   max: 128,
   email: 'ann@example.com',
+  client: 'Photo Printer',
   when: '',
   code: 'access_token_invalid',
   id: '7f0c9a52-0d1e-4b7a-9c3e-2a5f8d1b6e40',

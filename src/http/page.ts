@@ -37,6 +37,8 @@ export interface PageWriter extends PageWords {
   brand: Brand
   /** The path or URL of another page, which will be in the same language if the link to this one named it. */
   path(to: string): string
+  /** The same as text, for a redirect. */
+  target(to: string): string
 }
 
 /** In the language that the link names, which is the account's, or else one that the browser accepts. */
@@ -46,8 +48,8 @@ export function pageWriter({ server, query, headers }: FastifyRequest): PageWrit
   const asked = typeof locale === 'string' ? locale : undefined
   const acceptLanguage = headers['accept-language']?.slice(0, 256)
   const words = texts.get(texts.languages.choose({ locale: asked, acceptLanguage }))
-  const path = (to: string) => escapeHtml(asked === undefined ? to : withLocale(to, words.lang))
-  return { ...words, brand, path }
+  const target = (to: string) => (asked === undefined ? to : withLocale(to, words.lang))
+  return { ...words, brand, target, path: (to) => escapeHtml(target(to)) }
 }
 
 /** Sends a small page that works without JavaScript. */
@@ -58,7 +60,7 @@ export function sendPage(reply: FastifyReply, status: number, content: PageConte
     reply
       .status(status)
       .header('cache-control', 'no-store')
-      .header('content-security-policy', layout.policy)
+      .header('content-security-policy', layout.policy(content))
       .header('content-language', writer.lang)
       // Without it, browsers post the forms with `Origin: null`, like a page of a stranger: no cookie would count.
       .header('referrer-policy', 'same-origin')
@@ -85,9 +87,57 @@ export const confirmation = ({ title, text, ...form }: Confirmation): PageConten
 })
 
 /** A form that posts a mailed token. All but the token is HTML. */
-export const tokenForm = ({ action, token, fields = '', button }: Omit<Confirmation, 'title' | 'text'>) =>
-  `<form method="post" action="${action}">${fields}
-<input type="hidden" name="token" value="${escapeHtml(token)}"><button type="submit">${button}</button></form>`
+export const tokenForm = ({ action, token, fields, button: label }: Omit<Confirmation, 'title' | 'text'>) =>
+  form({ action, hidden: { token }, fields, buttons: button(label) })
+
+export interface Form {
+  /** Where it is sent, as HTML. */
+  action: string
+  /** What it sends besides its fields. Not HTML. */
+  hidden?: Readonly<Record<string, string>>
+  fields?: string | undefined
+  buttons: string
+}
+
+/** A form of a page. */
+export const form = ({ action, hidden = {}, fields = '', buttons }: Form): string => {
+  const inputs = Object.entries(hidden).map(
+    ([name, value]) => `<input type="hidden" name="${name}" value="${escapeHtml(value)}">`,
+  )
+  return `<form method="post" action="${action}">${fields}
+${inputs.join('')}${buttons}</form>`
+}
+
+export interface Field {
+  /** Its `id` too. */
+  name: string
+  label: string
+  type?: 'text' | 'email' | 'password'
+  /** Not HTML. */
+  value?: string
+  autocomplete?: string
+  /** Whether the fault of the last attempt, the element `fault`, is about it. */
+  isInvalid?: boolean
+  /** Further attributes. */
+  more?: string
+}
+
+/** A field of a form, with its label. What it is filled in with is required, unless `more` says otherwise. */
+export const field = ({ name, label, type = 'text', value = '', autocomplete, isInvalid, more }: Field) =>
+  `<label for="${name}">${label}</label>
+<input id="${name}" name="${name}" type="${type}"${value && ` value="${escapeHtml(value)}"`}${
+    autocomplete ? ` autocomplete="${autocomplete}"` : ''
+  }${isInvalid ? ' aria-invalid="true" aria-describedby="fault"' : ''} ${more ?? 'required'}>`
+
+/** The button that a form is sent with. With `value` the form says which of its buttons it was. */
+export const button = (label: string, { name = '', value = '', isSecondary = false } = {}): string =>
+  `<button type="submit"${name && ` name="${name}" value="${escapeHtml(value)}"`}${
+    isSecondary ? ' class="secondary"' : ''
+  }>${label}</button>`
+
+/** What else there is to do, below everything else on the card. */
+export const furtherLink = (text: string, label: string, href: string): string =>
+  `<p class="further">${text} <a href="${href}">${label}</a></p>`
 
 /** A link that looks like a button. Both are HTML, here and below. */
 export const linkButton = (label: string, href: string): string =>

@@ -6,6 +6,8 @@ import { alert, type PageWriter } from './page.ts'
 export interface NewPasswordField {
   /** The name of the field. */
   name: string
+  /** As HTML; by default that of a new password. */
+  label?: string
   /** Without a second factor, in characters. */
   minLength: number
   /** What was wrong with the last attempt, as HTML. */
@@ -17,11 +19,11 @@ export interface NewPasswordField {
 /** A field for a new password, with its rule, and above that what was wrong with the last attempt. */
 export function newPasswordField(
   writer: PageWriter,
-  { name, minLength, fault = '', isNewAccount = false }: NewPasswordField,
+  { name, label = writer.say('password.new'), minLength, fault = '', isNewAccount = false }: NewPasswordField,
 ): string {
   const rule = passwordRule(writer, minLength, isNewAccount)
-  return `<label for="${name}">${writer.say('password.new')}</label>
-<input id="${name}" name="${name}" type="password" autocomplete="new-password" minlength="${MIN_LENGTH_WITH_SECOND_FACTOR}" passwordrules="minlength: ${minLength};" aria-describedby="fault rule" required>
+  return `<label for="${name}">${label}</label>
+<input id="${name}" name="${name}" type="password" autocomplete="new-password" minlength="${MIN_LENGTH_WITH_SECOND_FACTOR}" passwordrules="minlength: ${minLength};" aria-describedby="fault rule"${fault && ' aria-invalid="true"'} required>
 ${alert(fault)}${fault.includes(rule) ? '' : `<p class="soft" id="rule">${rule}</p>`}`
 }
 

@@ -50,6 +50,16 @@ function textOf(problem: Problem, { say }: PageWriter): string {
   return `<p>${say('problem.other_text', { code })}</p>${detail}`
 }
 
+/** What to say of too many attempts above the form that was sent. */
+export function tooManyAttempts(
+  { members }: Problem<'too_many_attempts'>,
+  { say, lang }: Pick<PageWriter, 'say' | 'lang'>,
+): string {
+  const why = members.reason === 'rate_limited' ? 'problem.too_many_attempts_text' : 'problem.locked_text'
+  const when = inWords(members.retryAfter ?? 1, lang)
+  return `${say(why)} ${when ? say('retry.later', { when }) : say('retry.soon')}`
+}
+
 /** When to try again, and how: a page can be opened again, but a form has to be sent from its page. */
 function tryAgain(request: FastifyRequest, { say, lang }: PageWriter, seconds: number): string {
   const when = inWords(seconds, lang)

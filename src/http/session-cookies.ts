@@ -15,11 +15,13 @@ export interface ServerCookie {
   expire(reply: FastifyReply): void
 }
 
-/** The cookies of the refresh token, the device token and the registration token. */
+/** The cookies of the refresh token, the device token, the registration token, and of what a page continues with. */
 export interface SessionCookies {
   refresh: ServerCookie
   device: ServerCookie
   registration: ServerCookie
+  /** Holds an interaction ticket until the person comes back from the mailbox. */
+  continuation: ServerCookie
 }
 
 export interface CookieSettings {
@@ -71,5 +73,6 @@ export function sessionCookies(publicUrl: string, { sameSite, suffix }: CookieSe
     refresh: cookie('__Host-ratchet', 'ratchet-dev'),
     device: cookie('__Host-ratchet-device', 'ratchet-device-dev'),
     registration: cookie('__Host-ratchet-registration', 'ratchet-registration-dev'),
+    continuation: cookie('__Host-ratchet-continue', 'ratchet-continue-dev'),
   }
 }

@@ -11,6 +11,11 @@ export interface TrustedOrigins {
   cookiesOf(request: FastifyRequest, cookie: Pick<ServerCookie, 'valuesIn'>): readonly string[]
   /** For calls that set a cookie. @throws `origin_not_allowed` for a page of an origin that is not allowed. */
   refuseForeign(request: FastifyRequest): void
+  /**
+   * For forms of the built-in pages: another page could sign a browser in to the account of its choice.
+   * @throws `origin_not_allowed` for any page but this server's, and for what is no page.
+   */
+  requireOwn(request: FastifyRequest): void
   /** For calls that a cookie authenticates. @throws `origin_not_allowed`, `unsupported_media_type`. */
   require(request: FastifyRequest): void
   /**
@@ -44,6 +49,12 @@ export function createTrustedOrigins(publicUrl: string, allowed: AllowedOrigins)
     cookiesOf: (request, cookie) => (isForeign(request) ? [] : cookie.valuesIn(request)),
     refuseForeign(request) {
       if (isForeign(request)) throw refusal(request)
+    },
+    requireOwn(request) {
+      const { origin, 'sec-fetch-site': site } = request.headers
+      // Under any other name that is allowed, such as 127.0.0.1 in development, Fetch Metadata says whose page it is.
+      const isOwn = origin === own || (has(origin) && site === 'same-origin')
+      if (!isOwn || isContradictory(request)) throw refusal(request)
     },
     require(request) {
       const { origin } = request.headers

@@ -120,7 +120,7 @@ t.test('pages carry the logo and the colour, and load nothing else', async (t) =
     text,
     '<img src="https://cdn.example.com/tea.svg?a=1&#38;b=2" alt="Tea" referrerpolicy="no-referrer">',
   )
-  t.match(text, 'background: #ffee00; color: #000000')
+  t.match(text, '--action: #ffee00; --on-action: #000000')
   const policy = headers.get('content-security-policy') ?? ''
   t.match(policy, "default-src 'none'; style-src 'sha256-")
   t.match(policy, '; img-src https://cdn.example.com; ')

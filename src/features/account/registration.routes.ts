@@ -1,21 +1,17 @@
 import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { REGISTRATION_TTL } from '../../core/registrations/registrations.ts'
-import type { Uses } from '../../core/uses.ts'
 import { withMinimumDuration } from '../../http/minimum-duration.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { canonicalEmail, Email, Name, Password, strict, Transport } from '../../http/schemas.ts'
-import type { SessionCookies } from '../../http/session-cookies.ts'
-import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { spellName } from '../../platform/name.ts'
 import { type RegisterUses, register } from './register.ts'
+import { keepRegistrationToken } from './registration-token.ts'
 import { resendVerification } from './resend-verification.ts'
+import { type SignUpRoutesUses, signUpRoutes } from './sign-up.routes.ts'
 import { type VerifyEmailRoutesUses, verifyEmailRoutes } from './verify-email.routes.ts'
 
-export type RegistrationUses = RegisterUses &
-  VerifyEmailRoutesUses &
-  Uses<'clock'> & { origins: TrustedOrigins; cookies: SessionCookies }
+export type RegistrationUses = RegisterUses & VerifyEmailRoutesUses & SignUpRoutesUses
 
 const RegisterBody = Type.Object(
   { email: Email, password: Password, name: Type.Optional(Name), transport: Type.Optional(Transport) },
@@ -33,7 +29,7 @@ const Registered = Type.Object({
 
 /** Registration, and verification of the address. */
 export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = async (app, uses) => {
-  const { origins, cookies, clock } = uses
+  const { origins } = uses
   const tags = ['account']
   await app.register(cookie, { hook: false })
 
@@ -65,8 +61,7 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
       const token = await register(uses, registration, contextOf(request))
       const status = 'verification_sent' as const
       if (transport === 'body') return reply.status(202).send({ status, registration_token: token })
-      const now = clock.now()
-      cookies.registration.set(reply, token, now + REGISTRATION_TTL * 1000, now)
+      keepRegistrationToken(reply, uses, token)
       return reply.status(202).send({ status })
     },
   )
@@ -92,4 +87,5 @@ export const registrationRoutes: FastifyPluginAsyncTypebox<RegistrationUses> = a
   )
 
   await app.register(verifyEmailRoutes, uses)
+  await app.register(signUpRoutes, uses)
 }

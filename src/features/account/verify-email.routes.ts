@@ -3,8 +3,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Uses } from '../../core/uses.ts'
+import type { Interactions } from '../../http/interactions.ts'
 import { brokenLink, FormQuery, LinkQuery } from '../../http/link-page.ts'
-import { confirmation, consumes, Page, pageWriter, sendPage, signInButton } from '../../http/page.ts'
+import { confirmation, consumes, Page, pageWriter, sendPage } from '../../http/page.ts'
 import { passwordAdvice } from '../../http/password-field.ts'
 import type { ProblemPages } from '../../http/problem-page.ts'
 import { contextOf } from '../../http/request-context.ts'
@@ -17,7 +18,7 @@ import { checkVerificationLink, type VerifyEmailUses, verifyEmail } from './veri
 import { type ProofPage, proofPage, sent } from './verify-email-page.ts'
 
 export type VerifyEmailRoutesUses = VerifyEmailUses &
-  Uses<'passwordPolicy'> & { origins: TrustedOrigins; cookies: SessionCookies }
+  Uses<'passwordPolicy'> & { origins: TrustedOrigins; cookies: SessionCookies; interactions: Interactions }
 
 const PATH = '/auth/verify-email'
 
@@ -135,7 +136,7 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
       if (!wantsPage(request)) return reply.send({ status: 'verified' as const })
       const writer = pageWriter(request)
       const title = writer.say('verify_email.done_title')
-      const body = `<p>${writer.say('verify_email.done_text')}</p>${signInButton(writer)}`
+      const body = `<p>${writer.say('verify_email.done_text')}</p>${await uses.interactions.wayOn(request)}`
       return sendPage(reply, 200, { title, body })
     },
   )

@@ -1,11 +1,20 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import {
+  type Interactions,
+  InteractionTicket,
+  type OpenInteraction,
+  withTicket,
+} from '../../http/interactions.ts'
 import { AnyQuery, FormQuery } from '../../http/link-page.ts'
 import { withMinimumDuration } from '../../http/minimum-duration.ts'
 import {
   alert,
+  button,
   consumes,
+  field,
+  form,
   Page,
   type PageContent,
   type PageWriter,
@@ -16,14 +25,23 @@ import {
 import { contextOf } from '../../http/request-context.ts'
 import { canonicalEmail, Email, strict } from '../../http/schemas.ts'
 import { shownAddress } from '../../platform/email-address.ts'
-import { escapeHtml } from '../../platform/html.ts'
 import { type RequestPasswordResetUses, requestPasswordReset } from './request-password-reset.ts'
 
 export const FORGOT_PASSWORD = '/auth/forgot-password'
 
+export type ForgotPasswordPageUses = RequestPasswordResetUses & { interactions: Interactions }
+
 /** The page where people ask for a reset link. */
-export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetUses> = async (app, uses) => {
+export const forgotPasswordPage: FastifyPluginAsyncTypebox<ForgotPasswordPageUses> = async (app, uses) => {
+  const { interactions } = uses
   const tags = ['password reset']
+
+  const again = (_problem: unknown, request: FastifyRequest): PageContent => {
+    const { email } = (request.body ?? {}) as { email?: unknown }
+    const writer = pageWriter(request)
+    const text = typeof email === 'string' ? email : ''
+    return formPage(writer, writer.say('forgot_password.wrong_email'), text, interactions.find(request))
+  }
 
   app.get(
     FORGOT_PASSWORD,
@@ -33,12 +51,17 @@ export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetU
         operationId: 'showForgotPasswordPage',
         tags,
         summary: 'Show the page to request a link',
-        description: 'A form for the address. Unknown parameters are ignored.',
+        description:
+          'A form for the address. The page to sign in on leads here with its `ticket`. Unknown parameters are ignored.',
         querystring: AnyQuery,
         response: { 200: Page },
       },
     },
-    async (request, reply) => sendPage(reply, 200, form(pageWriter(request), '', '')),
+    async (request, reply) => {
+      const interaction = interactions.find(request)
+      const page = formPage(pageWriter(request), '', interaction?.loginHint ?? '', interaction)
+      return sendPage(reply, 200, page)
+    },
   )
 
   app.post(
@@ -52,35 +75,48 @@ export const forgotPasswordPage: FastifyPluginAsyncTypebox<RequestPasswordResetU
         description: 'Apps call `POST /auth/request-password-reset` instead.',
         consumes,
         querystring: FormQuery,
-        body: Type.Object({ email: Email }, strict),
+        body: Type.Object({ email: Email, ticket: Type.Optional(InteractionTicket) }, strict),
         response: { 200: Page },
       },
     },
     async (request, reply) => {
       const email = canonicalEmail(request.body.email)
       await withMinimumDuration(() => requestPasswordReset(uses, email, contextOf(request)))
+      const interaction = interactions.find(request)
+      if (interaction) interactions.keep(request, reply, interaction, email)
       const { say, path } = pageWriter(request)
+      const further = path(interaction ? withTicket(FORGOT_PASSWORD, interaction.ticket) : FORGOT_PASSWORD)
       return sendPage(reply, 200, {
         title: say('forgot_password.done_title'),
         body: `<p>${say('forgot_password.done_text', { email: shownAddress(email) })}</p>
-<p>${say('forgot_password.no_mail')}</p>${sideLink(say('forgot_password.again'), path(FORGOT_PASSWORD))}`,
+<p>${say('forgot_password.no_mail')}</p>${sideLink(say('forgot_password.again'), further)}`,
       })
     },
   )
 }
 
-const again = (_problem: unknown, request: FastifyRequest): PageContent => {
-  const { email } = (request.body ?? {}) as { email?: unknown }
-  const writer = pageWriter(request)
-  return form(writer, writer.say('forgot_password.wrong_email'), typeof email === 'string' ? email : '')
-}
-
 /** `fault` is HTML; `email` is any text. */
-function form({ say, path }: PageWriter, fault: string, email: string): PageContent {
+function formPage(
+  { say, path }: PageWriter,
+  fault: string,
+  email: string,
+  interaction: OpenInteraction | null,
+): PageContent {
   return {
     title: say('forgot_password.title'),
     body: `<p>${say('forgot_password.text')}</p>${alert(fault)}
-<form method="post" action="${path(FORGOT_PASSWORD)}"><label for="email">${say('forgot_password.email')}</label>
-<input id="email" name="email" type="email" value="${escapeHtml(email)}" autocomplete="username" aria-describedby="fault" required><button type="submit">${say('forgot_password.button')}</button></form>`,
+${form({
+  action: path(FORGOT_PASSWORD),
+  hidden: interaction ? { ticket: interaction.ticket } : {},
+  fields: field({
+    name: 'email',
+    label: say('forgot_password.email'),
+    type: 'email',
+    value: email,
+    autocomplete: 'username',
+    isInvalid: fault !== '',
+  }),
+  buttons: button(say('forgot_password.button')),
+})}`,
   }
 }

@@ -4,12 +4,12 @@ import { Type } from 'typebox'
 import { withMinimumDuration } from '../../http/minimum-duration.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { canonicalEmail, Email, strict } from '../../http/schemas.ts'
-import { forgotPasswordPage } from './forgot-password.routes.ts'
-import { type RequestPasswordResetUses, requestPasswordReset } from './request-password-reset.ts'
+import { type ForgotPasswordPageUses, forgotPasswordPage } from './forgot-password.routes.ts'
+import { requestPasswordReset } from './request-password-reset.ts'
 import { type ResetPasswordRoutesUses, resetPasswordRoutes } from './reset-password.routes.ts'
 
 /** Recovery of a forgotten password: request a link, set a new password. */
-export const recovery: FastifyPluginAsyncTypebox<RequestPasswordResetUses & ResetPasswordRoutesUses> = async (
+export const recovery: FastifyPluginAsyncTypebox<ForgotPasswordPageUses & ResetPasswordRoutesUses> = async (
   app,
   uses,
 ) => {

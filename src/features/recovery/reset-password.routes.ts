@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { isProblem } from '../../core/problems/problems.ts'
+import type { Interactions } from '../../http/interactions.ts'
 import { brokenLink, FormQuery, LinkQuery, usedLink } from '../../http/link-page.ts'
 import {
   accountField,
@@ -12,7 +13,6 @@ import {
   pageWriter,
   sendPage,
   sideLink,
-  signInButton,
 } from '../../http/page.ts'
 import { newPasswordField, passwordAdvice } from '../../http/password-field.ts'
 import { contextOf } from '../../http/request-context.ts'
@@ -23,12 +23,12 @@ import { FORGOT_PASSWORD } from './forgot-password.routes.ts'
 import { readResetLink } from './read-reset-link.ts'
 import { type ResetPasswordUses, resetPassword } from './reset-password.ts'
 
-export type ResetPasswordRoutesUses = ResetPasswordUses
+export type ResetPasswordRoutesUses = ResetPasswordUses & { interactions: Interactions }
 
 const RESET_PASSWORD = '/auth/reset-password'
 
 /** The page of a reset link, and the call that sets the new password. */
-export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> = async (app, uses) => {
+export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordRoutesUses> = async (app, uses) => {
   const tags = ['password reset']
   const { minLength } = uses.passwordPolicy
   const refusals = { validation_failed: broken, token_invalid: broken, token_used: used }
@@ -86,7 +86,7 @@ export const resetPasswordRoutes: FastifyPluginAsyncTypebox<ResetPasswordUses> =
       if (!isPage) return reply.status(204).send(null)
       const writer = pageWriter(request)
       const title = writer.say('reset_password.done_title')
-      const body = `<p>${writer.say('reset_password.done_text')}</p>${signInButton(writer)}`
+      const body = `<p>${writer.say('reset_password.done_text')}</p>${await uses.interactions.wayOn(request)}`
       return sendPage(reply, 200, { title, body })
     },
   )

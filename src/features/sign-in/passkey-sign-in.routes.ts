@@ -1,11 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { PasskeyAnswer as PasskeyProof } from '../../core/factors/factors.ts'
-import type { Uses } from '../../core/uses.ts'
-import type { DeviceTokens } from '../../http/device-tokens.ts'
-import { withDelayedFailure } from '../../http/minimum-duration.ts'
-import { contextOf } from '../../http/request-context.ts'
 import {
   DeviceTokenText,
   MfaToken,
@@ -15,11 +9,10 @@ import {
   TokenResponse,
   Transport,
 } from '../../http/schemas.ts'
-import type { AnswerSignIn } from './answer-sign-in.ts'
-import { type PasskeySignInUses, passkeyOptions, passkeySignIn } from './passkey-sign-in.ts'
+import { type PasskeySignInUses, passkeyOptions } from './passkey-sign-in.ts'
+import type { SignInCalls } from './sign-in-calls.ts'
 
-export type PasskeySignInRoutesUses = PasskeySignInUses &
-  Uses<'db' | 'factors'> & { deviceTokens: DeviceTokens; answerSignIn: AnswerSignIn }
+export type PasskeySignInRoutesUses = PasskeySignInUses & { calls: SignInCalls }
 
 const PasskeyOptionsBody = Type.Object({ mfa_token: Type.Optional(MfaToken) }, { ...strict, examples: [{}] })
 const PasskeyBody = Type.Object(
@@ -29,8 +22,7 @@ const PasskeyBody = Type.Object(
 
 /** Signing in with a passkey alone, and the challenges of passkeys at a sign-in. */
 export const passkeySignInRoutes: FastifyPluginAsyncTypebox<PasskeySignInRoutesUses> = async (app, uses) => {
-  const { deviceTokens } = uses
-  const { requireOwnPage, finish } = uses.answerSignIn
+  const { calls } = uses
   const tags = ['sign in']
 
   app.post(
@@ -59,7 +51,10 @@ export const passkeySignInRoutes: FastifyPluginAsyncTypebox<PasskeySignInRoutesU
   app.post(
     '/auth/login/passkey',
     {
-      config: { limit: 'login_passkey', ownBudget: budgetAtPasskey },
+      config: {
+        limit: 'login_passkey',
+        ownBudget: (request) => calls.budgetOf.passkey(request, request.body as Static<typeof PasskeyBody>),
+      },
       schema: {
         operationId: 'signInWithPasskey',
         tags,
@@ -73,23 +68,6 @@ export const passkeySignInRoutes: FastifyPluginAsyncTypebox<PasskeySignInRoutesU
         problems: ['passkey_invalid', 'passkey_unknown', 'password_reset_required', 'origin_not_allowed'],
       },
     },
-    async (request, reply) => {
-      const { transport = 'cookie', device_token: deviceToken, ...answer } = request.body
-      requireOwnPage(request, transport)
-      const device = await deviceTokens.of(request, transport, deviceToken, () => ownerOf(answer))
-      const input = { answer, transport, device }
-      const signedIn = await withDelayedFailure(() => passkeySignIn(uses, input, contextOf(request)))
-      return finish(request, reply, signedIn, device)
-    },
+    async (request, reply) => calls.withPasskey(request, reply, request.body),
   )
-
-  async function budgetAtPasskey(request: FastifyRequest) {
-    const { transport, device_token: token, ...answer } = request.body as Static<typeof PasskeyBody>
-    const owner = await ownerOf(answer)
-    return owner && deviceTokens.budgetOf(request, owner, transport, token)
-  }
-  async function ownerOf(answer: PasskeyProof) {
-    const id = await uses.factors.passkeys.ownerOf(uses.db, answer)
-    return id === null ? null : { id }
-  }
 }

@@ -1,13 +1,7 @@
 import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { Problem } from '../../core/problems/problems.ts'
-import type { Uses } from '../../core/uses.ts'
-import { withDelayedFailure } from '../../http/minimum-duration.ts'
-import { contextOf } from '../../http/request-context.ts'
 import {
-  canonicalEmail,
   DeviceTokenText,
   Email,
   factorProof,
@@ -18,19 +12,15 @@ import {
   TokenResponse,
   Transport,
 } from '../../http/schemas.ts'
-import { clientKey } from '../../platform/client-key.ts'
-import { type AnswerSignInUses, createAnswerSignIn } from './answer-sign-in.ts'
-import { type LoginUses, login } from './login.ts'
 import { type PasskeySignInRoutesUses, passkeySignInRoutes } from './passkey-sign-in.routes.ts'
-import { type SecondStepUses, secondStep } from './second-step.ts'
+import { createSignInCalls, type SignInCallsUses } from './sign-in-calls.ts'
+import { type SignInPagesUses, signInPages } from './sign-in-page.routes.ts'
 import { type UnlockRoutesUses, unlockRoutes } from './unlock.routes.ts'
 
-export type SignInUses = Omit<LoginUses, 'hashing'> &
-  SecondStepUses &
-  Omit<PasskeySignInRoutesUses, 'answerSignIn'> &
-  UnlockRoutesUses &
-  AnswerSignInUses &
-  Uses<'passwords'>
+export type SignInUses = SignInCallsUses &
+  Omit<PasskeySignInRoutesUses, 'calls'> &
+  Omit<SignInPagesUses, 'calls'> &
+  UnlockRoutesUses
 
 const LoginBody = Type.Object(
   {
@@ -48,16 +38,17 @@ const SecondStepBody = Type.Object(
 )
 /** Signing in with a password, with a password and a second factor, or with a passkey alone. */
 export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) => {
-  const { origins, passwords, cookies, deviceTokens } = uses
-  const answerSignIn = createAnswerSignIn(uses)
-  const { requireOwnPage, finish } = answerSignIn
+  const calls = createSignInCalls(uses)
   const tags = ['sign in']
   await app.register(cookie, { hook: false })
 
   app.post(
     '/auth/login',
     {
-      config: { limit: 'login', ownBudget: budgetAtLogin },
+      config: {
+        limit: 'login',
+        ownBudget: (request) => calls.budgetOf.password(request, request.body as Static<typeof LoginBody>),
+      },
       schema: {
         operationId: 'signIn',
         tags,
@@ -85,38 +76,17 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
         },
       },
     },
-    async (request, reply) => {
-      const {
-        email,
-        password,
-        transport = 'cookie',
-        device_token: deviceToken,
-        registration_token,
-      } = request.body
-      requireOwnPage(request, transport)
-      const address = canonicalEmail(email)
-      const device = await deviceTokens.of(request, transport, deviceToken, async () => ({ email: address }))
-      const registrationTokens = registration_token
-        ? [registration_token]
-        : origins.cookiesOf(request, cookies.registration)
-      const input = { email: address, password, transport, device, registrationTokens }
-      const context = contextOf(request)
-      const signedIn = await withDelayedFailure(async () => {
-        const result = await passwords.admit(clientKey(context.ip), (hashing) =>
-          login({ ...uses, hashing }, input, context),
-        )
-        if ('issued' in result) return result
-        const { mfaToken: mfa_token, methods } = result
-        throw new Problem('mfa_required', { mfa_token, methods })
-      })
-      return finish(request, reply, signedIn, device)
-    },
+    async (request, reply) => calls.withPassword(request, reply, request.body),
   )
 
   app.post(
     '/auth/login/mfa',
     {
-      config: { limit: 'login_mfa', ownBudget: budgetAtSecondStep },
+      config: {
+        limit: 'login_mfa',
+        ownBudget: (request) =>
+          calls.budgetOf.secondFactor(request, request.body as Static<typeof SecondStepBody>),
+      },
       schema: {
         operationId: 'completeSignIn',
         tags,
@@ -130,34 +100,10 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
         problems: ['mfa_invalid', 'origin_not_allowed', 'too_many_attempts'],
       },
     },
-    async (request, reply) => {
-      const { mfa_token: mfaToken, device_token: deviceToken, ...proof } = request.body
-      const ticket = uses.tickets.open('mfa', mfaToken)
-      const transport = ticket?.transport ?? 'body'
-      requireOwnPage(request, transport)
-      const device = await deviceTokens.of(
-        request,
-        transport,
-        deviceToken,
-        async () => ticket && { id: ticket.userId },
-      )
-      const input = { mfaToken, proof, device }
-      const signedIn = await withDelayedFailure(() => secondStep(uses, input, contextOf(request)))
-      return finish(request, reply, signedIn, device)
-    },
+    async (request, reply) => calls.withSecondFactor(request, reply, request.body),
   )
 
-  await app.register(passkeySignInRoutes, { ...uses, answerSignIn })
+  await app.register(passkeySignInRoutes, { ...uses, calls })
+  await app.register(signInPages, { ...uses, calls })
   await app.register(unlockRoutes, uses)
-
-  // What others send from the address of a device that the account knows does not use up the budget of that device.
-  function budgetAtLogin(request: FastifyRequest) {
-    const { email, transport, device_token: token } = request.body as Static<typeof LoginBody>
-    return deviceTokens.budgetOf(request, { email: canonicalEmail(email) }, transport, token)
-  }
-  async function budgetAtSecondStep(request: FastifyRequest) {
-    const { mfa_token: mfaToken, device_token: token } = request.body as Static<typeof SecondStepBody>
-    const ticket = uses.tickets.open('mfa', mfaToken)
-    return ticket && deviceTokens.budgetOf(request, { id: ticket.userId }, ticket.transport, token)
-  }
 }

@@ -1,0 +1,54 @@
+import { INTERACTION_TTL, type Interaction } from '../../src/core/one-time/one-time.ts'
+import type { CallOptions, TestServer } from './server.ts'
+
+/** The origin of the pages, as the tests configure the server. */
+export const OWN = 'http://localhost:8080'
+const ACCEPT = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
+
+/** A ticket as an authorization request of a client issues it. */
+export const issueInteraction = (
+  { app }: TestServer,
+  interaction: Partial<Interaction> = {},
+  ttl = INTERACTION_TTL,
+) =>
+  app.services.tickets.issue(
+    'interaction',
+    {
+      path: '/',
+      query: '',
+      askedAt: Date.now(),
+      clientName: 'Photo Printer',
+      loginHint: null,
+      ...interaction,
+    },
+    ttl,
+  )
+
+/** Opens a page as a browser does. */
+export const openPage = (server: TestServer, path: string, headers: Record<string, string> = {}) =>
+  server.call('GET', path, { headers: { accept: ACCEPT, ...headers } })
+
+/** Sends the form of a page as a browser does. */
+export const submitForm = (
+  server: TestServer,
+  path: string,
+  fields: Record<string, string>,
+  headers: CallOptions['headers'] = {},
+) =>
+  server.call('POST', path, {
+    body: new URLSearchParams(fields).toString(),
+    headers: {
+      accept: ACCEPT,
+      'content-type': 'application/x-www-form-urlencoded',
+      origin: OWN,
+      'sec-fetch-site': 'same-origin',
+      ...headers,
+    },
+  })
+
+/** The cookies that an answer sets, as the next request sends them. */
+export const cookiesIn = ({ headers }: { headers: Headers }): string =>
+  headers
+    .getSetCookie()
+    .map((cookie) => cookie.split(';')[0])
+    .join('; ')
