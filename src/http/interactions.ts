@@ -5,6 +5,7 @@ import { Problem } from '../core/problems/problems.ts'
 import type { Uses } from '../core/uses.ts'
 import { directionOf } from '../platform/locale.ts'
 import { linkButton, type PageContent, type PageWriter, pageWriter, signInButton } from './page.ts'
+import { contextOf } from './request-context.ts'
 import type { SessionCookies } from './session-cookies.ts'
 import type { TrustedOrigins } from './trusted-origin.ts'
 
@@ -61,7 +62,9 @@ export function createInteractions(
 
   async function isSignedIn(request: FastifyRequest): Promise<boolean> {
     const tokens = sessions.readTokens(origins.cookiesOf(request, cookies.refresh))
-    for (const token of tokens) if (await sessions.peek(token)) return true
+    for (const token of tokens) {
+      if ((await sessions.look(token, contextOf(request))).outcome === 'live') return true
+    }
     return false
   }
 
@@ -105,7 +108,10 @@ const MAX_COOKIE = 3900
 export const withTicket = (path: string, ticket: string): string => `${path}?ticket=${ticket}`
 
 /** The name of a client within a sentence: it neither turns the text around it, nor is turned by it. */
-export function clientNameOn({ lang }: Pick<PageWriter, 'lang'>, { clientName }: Interaction): string {
+export function clientNameOn(
+  { lang }: Pick<PageWriter, 'lang'>,
+  { clientName }: Pick<Interaction, 'clientName'>,
+): string {
   const name = clientName.replace(/\p{Bidi_Control}/gu, '')
   const isPlain = directionOf(lang) === 'ltr' && /^[\p{Script=Latin}\p{Script=Common}]*$/u.test(name)
   return isPlain ? name : `\u2068${name}\u2069`
@@ -115,7 +121,7 @@ export function clientNameOn({ lang }: Pick<PageWriter, 'lang'>, { clientName }:
  * Where the forms of an interaction may lead in the end: browsers hold the redirects after a form to the policy of its
  * page, and a remembered consent redirects at once to the client.
  */
-export function formTargetsOf({ query }: Interaction): string[] {
+export function formTargetsOf({ query }: Pick<Interaction, 'query'>): string[] {
   const target = new URLSearchParams(query).get('redirect_uri') ?? ''
   if (!URL.canParse(target)) return []
   const { origin, protocol, hostname } = new URL(target)

@@ -1,7 +1,7 @@
 import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { Database, Query, Queryable } from '../../../platform/database.ts'
 import { Prisma } from '../../../platform/generated/client.ts'
-import { type EndedReason, toSessionEndedReason } from '../../reasons/reasons.ts'
+import { toSessionEndedReason } from '../../reasons/reasons.ts'
 import { joinAccount } from '../../users/users.ts'
 import type { SessionClaims } from '../claims.ts'
 import { bytes, hex, text } from '../family-hash.ts'
