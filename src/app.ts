@@ -35,7 +35,7 @@ import { formats } from './http/schemas.ts'
 import { securityHeaders } from './http/security-headers.ts'
 import { sessionCookies } from './http/session-cookies.ts'
 import { createTokenResponse } from './http/token-response.ts'
-import { createTrustedOrigins, LOCAL_ORIGIN } from './http/trusted-origin.ts'
+import { createTrustedOrigins, isListed, isLocalOrigin } from './http/trusted-origin.ts'
 import type { Clock } from './platform/clock.ts'
 import { createLog } from './platform/log.ts'
 import { createMetrics } from './platform/metrics.ts'
@@ -66,7 +66,7 @@ const BODY_LIMIT = 16 * 1024
 export async function buildApp(config: Config, options: AppOptions = {}) {
   const { clock, migrations = [], draining = () => false, extraRoutes, checkRequest } = options
   const { publicUrl, host, metricsPort, production } = config
-  const allowedOrigins = [...config.allowedOrigins, ...(options.localOrigins ? [LOCAL_ORIGIN] : [])]
+  const allowedOrigins = [...config.allowedOrigins, ...(options.localOrigins ? [isLocalOrigin] : [])]
   const metrics = createMetrics()
   const log = createLog({ level: config.logLevel, destination: options.logTo, metrics })
   const texts = await readTexts(config.texts)
@@ -109,7 +109,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(forwardedHeader, { log, trusts })
   await app.register(requestMetrics, services)
   await app.register(cors, {
-    origin: allowedOrigins,
+    origin: (origin: string | undefined, done: (error: null, allowed: string | []) => void) =>
+      done(null, origin && isListed(origin, allowedOrigins) ? origin : []),
     credentials: true,
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type', 'dpop', 'idempotency-key', 'mcp-protocol-version'],

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { ACCESS_TOKEN_TTL } from './platform/access-token-times.ts'
 import { readAppSecrets } from './platform/app-secrets.ts'
 import {
@@ -10,7 +11,7 @@ import {
 import { type BrowserSettings, readBrowserSettings } from './platform/browser-settings.ts'
 import { readCertificates } from './platform/certificates.ts'
 import { readDatabaseUrl } from './platform/database-url.ts'
-import { type Environment, type Reader, reader } from './platform/environment.ts'
+import { type Environment, type Reader, reader, trimmed } from './platform/environment.ts'
 import { type MailSettings, readMail } from './platform/mail-settings.ts'
 import { parseRedisUrl, REDIS_URL_FORMS, type RedisServers } from './platform/redis-url.ts'
 import { type RouteBudgets, readBudgets } from './platform/route-budgets.ts'
@@ -93,7 +94,7 @@ export function completeEnvironment(values: Environment): void {
 
 /** Reads the database's URL, for commands that need nothing else. @throws {ConfigError} */
 export function loadDatabaseUrl(): string {
-  const env = environment()
+  const env = trimmed(environment())
   const read = reader(env)
   const url = readDatabaseUrl(env, read)
   if (read.faults.length > 0) throw new ConfigError(read.faults)
@@ -102,7 +103,7 @@ export function loadDatabaseUrl(): string {
 
 /** Reads how mails look, for commands that need nothing else. @throws {ConfigError} */
 export function loadBrand(): { brand: Brand; texts: TextSettings } {
-  const env = environment()
+  const env = trimmed(environment())
   const read = reader(env)
   const url = env.APP_URL || env.PUBLIC_URL || 'https://auth.example.com'
   const signInUrl = env.SIGN_IN_URL || env.APP_URL || 'https://app.example.com'
@@ -114,7 +115,8 @@ export function loadBrand(): { brand: Brand; texts: TextSettings } {
 }
 
 /** @throws {ConfigError} naming every missing, malformed or contradictory variable. */
-export function loadConfig(env: Environment): Config {
+export function loadConfig(environment: Environment): Config {
+  const env = trimmed(environment)
   const read = reader(env)
   // A forgotten variable must not make production less safe.
   const production =
@@ -133,7 +135,7 @@ export function loadConfig(env: Environment): Config {
   const appName = readAppName(read, publicUrl)
   const config: Config = {
     production,
-    host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1').replace(/^\[(.*)\]$/, '$1'),
+    host: readHost(read, production ? '0.0.0.0' : '127.0.0.1'),
     port: read.integer('PORT', 8080, 0, 65_535),
     drainSeconds: read.integer('DRAIN_SECONDS', production ? 5 : 0, 0, 600),
     keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', 620, 1, 7_200),
@@ -191,6 +193,15 @@ export function loadConfig(env: Environment): Config {
   if (config.metricsPort === config.port) read.fault('METRICS_PORT must not be PORT')
   if (read.faults.length > 0) throw new ConfigError(read.faults)
   return Object.freeze(config)
+}
+
+function readHost(read: Reader, fallback: string): string {
+  const host = read.text('HOST', fallback).replace(/^\[(.*)\]$/, '$1')
+  if (!isIP(host) && !/^[a-z\d_](?:[\w.-]*[\w.])?$/i.test(host))
+    read.fault(
+      'HOST must be an address of this machine to listen on, without a scheme or a port: that is PORT',
+    )
+  return host
 }
 
 function readBreachedPasswordsUrl(read: Reader, secure: boolean): string | undefined {

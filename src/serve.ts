@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type AppOptions, buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { databaseHost } from './platform/database-url.ts'
+import { listenFault } from './platform/listen-fault.ts'
 import { MIGRATIONS, migrationNames } from './platform/migrations.ts'
 import { VERSION } from './platform/version.ts'
 
@@ -39,10 +40,7 @@ export async function serve(
     await app.listen({ host: config.host, port: config.port })
   } catch (error) {
     await app.close()
-    const { syscall, code } = error as NodeJS.ErrnoException
-    if (syscall !== 'listen') throw error
-    const { host, port } = config
-    throw new Error(`PORT: cannot listen on ${host}, port ${port} (${code})`, { cause: error })
+    throw listenFault(error, 'PORT', config)
   }
   return {
     url: config.publicUrl,

@@ -167,15 +167,200 @@ t.test('an empty variable counts as not set', async (t) => {
   t.strictSame(loadConfig({ ...DEVELOPMENT, ...empty }), loadConfig(DEVELOPMENT))
 })
 
+t.test('blanks and line breaks around a value mean nothing', async (t) => {
+  const expected = loadConfig(PRODUCTION)
+  for (const around of [
+    (it: string) => `${it}\n`,
+    (it: string) => `\r\n\t ${it} \r\n`,
+    (it: string) => `\ufeff${it}`,
+  ]) {
+    const env = Object.entries(PRODUCTION).map(([name, value]) => [name, value && around(value)])
+    t.strictSame(loadConfig(Object.fromEntries(env)), expected)
+    const parts = Object.entries({ ...PARTS, DB_PORT: '7000', DB_SSLMODE: 'verify-full' })
+    t.equal(
+      loadConfig({
+        ...WITHOUT_DATABASE,
+        ...Object.fromEntries(parts.map(([name, value]) => [name, around(value ?? '')])),
+      }).databaseUrl,
+      'postgresql://u:p@db:7000/ratchet?sslmode=verify-full',
+    )
+    t.strictSame(
+      loadConfig({ ...DEVELOPMENT, ALLOWED_ORIGINS: around('https://a.example , https://b.example') })
+        .allowedOrigins,
+      ['https://a.example', 'https://b.example'],
+    )
+  }
+})
+
+t.test('within an address a blank or line break is a fault', async (t) => {
+  for (const [name, value] of [
+    ['DATABASE_URL', 'postgres://me:can ary@db/x'],
+    ['DATABASE_URL', 'postgres://me:canary@db/x\n?sslmode=require'],
+    ['DATABASE_URL', 'postgres://me:can\tary@db/x'],
+    ['SMTP_URL', 'smtp://me:can\nary@mail'],
+    ['REDIS_URL', 'redis://:can ary@cache'],
+    ['PUBLIC_URL', 'https://auth.exam\nple.com'],
+    ['ALLOWED_ORIGINS', 'https://a.exam\tple'],
+    ['APP_URL', 'https://app.example.com/a b'],
+    ['SIGN_IN_URL', 'https://app.example\n.com'],
+    ['BREACHED_PASSWORDS_URL', 'https://range.exam ple.com'],
+    ['SUPPORT_URL', 'https://help.example.com/a b'],
+    ['APP_LOGO_URL', 'https://cdn.example.com/a\nb.png'],
+    ['PASSKEY_ORIGINS', 'https://a\t.example.com'],
+    ['HOST', '127.0. 0.1'],
+  ] as const) {
+    const faults = faultsOf({ ...PRODUCTION, [name]: value })
+    t.match(faults, [new RegExp(`^${name} must be`)], `${name} ${JSON.stringify(value)}`)
+    t.notMatch(faults.join(), /can|ary/, name)
+  }
+})
+
+t.test('a dot at the end of a host is a fault: to browsers it is another host', async (t) => {
+  for (const name of ['PUBLIC_URL', 'ALLOWED_ORIGINS', 'APP_URL', 'SIGN_IN_URL', 'PASSKEY_ORIGINS'])
+    for (const value of [
+      'https://auth.example.com.',
+      'https://auth.example.com.:8443',
+      'https://localhost.',
+      'https://a.localhost.',
+    ])
+      t.match(
+        faultsOf({ ...PRODUCTION, [name]: value }).join('\n'),
+        new RegExp(`^${name} must not have a dot`, 'm'),
+        value,
+      )
+  t.match(faultsOf({ ...PRODUCTION, APP_URL: 'https://app.example.com./x' }), [
+    /^APP_URL must not have a dot/,
+  ])
+})
+
+t.test('HOST is an address or a name, and nothing more', async (t) => {
+  for (const HOST of [
+    '0.0.0.0',
+    '::',
+    '[::]',
+    'localhost',
+    'localhost.',
+    'node-1.internal',
+    'fe80::1%eth0',
+    'a_b',
+  ])
+    t.strictSame(faultsOf({ ...DEVELOPMENT, HOST }), [], HOST)
+  for (const HOST of [
+    'http://0.0.0.0',
+    '0.0.0.0:8080',
+    '[::1]:80',
+    'a b',
+    'a/b',
+    '*',
+    'user:canary@host',
+    '-a',
+    '[::',
+  ])
+    t.match(faultsOf({ ...DEVELOPMENT, HOST }), [/^HOST must be .*PORT$/], HOST)
+})
+
+t.test('a parameter of DATABASE_URL is one that has a meaning', async (t) => {
+  const base = 'postgres://me:canary@db/x'
+  const faults = (query: string, start = base) =>
+    faultsOf({ ...DEVELOPMENT, DATABASE_URL: `${start}?${query}` })
+  for (const query of [
+    'sslmode=verify-full&schema=auth&pgbouncer=true',
+    'sslmode=require&channel_binding=require',
+    'pgbouncer=true&connection_limit=1&pool_timeout=10',
+    'options=-c%20search_path%3Dauth&application_name=a%20b',
+    `sslrootcert=${encodeURIComponent(THIS)}`,
+    'ssl=true',
+    'connect_timeout=10&target_session_attrs=read-write',
+    'schema=a%22b',
+    '',
+  ])
+    t.strictSame(faults(query), [], query)
+  for (const [query, fault] of [
+    ['sslMode=require', /misspelt parameter: write sslmode$/],
+    ['ssl_mode=require', /write sslmode$/],
+    ['SSLMODE=require', /write sslmode$/],
+    ['ssl-mode=require', /write sslmode$/],
+    ['sslmode%20=require', /write sslmode$/],
+    ['sslRootCert=x', /write sslrootcert$/],
+    ['pg_bouncer=true', /write pgbouncer$/],
+    ['tls=true', /no meaning here/],
+    ['sslmodee=require', /no meaning here/],
+    ['canary=1', /no meaning here/],
+    ['=x', /no meaning here/],
+    ['__proto__=x', /no meaning here/],
+    ['sslmode=requre', /sslmode must be one of disable, /],
+    ['sslmode=Require', /sslmode must be one of/],
+    ['sslmode=', /sslmode must be one of/],
+    ['sslmode', /sslmode must be one of/],
+    ['sslmode=allow', /sslmode must be one of/],
+    ['sslmode=canary', /sslmode must be one of/],
+    ['ssl=yes', /ssl must be one of/],
+    ['ssl=false', /ssl must be one of/],
+    ['sslmode=disable&sslmode=verify-full', /sslmode is there more than once/],
+    ['schema=a&schema=b', /schema is there more than once/],
+    ['sslrootcert=/nowhere', /sslrootcert must be the path/],
+    ['sslrootcert=system', /sslrootcert must be the path/],
+    ['pgbouncer=yes', /pgbouncer must be one of true, false/],
+    ['schema=', /schema must be the name/],
+    ['schema=a%00b', /schema must be the name/],
+    [`schema=${'ä'.repeat(32)}`, /schema must be the name/],
+    ['client_encoding=latin1', /client_encoding must be one of/],
+    ['host=elsewhere.example.com', /host must be the folder of a Unix socket/],
+    ['host=127.0.0.1', /host must be the folder of a Unix socket/],
+    ['host=', /host must be the folder of a Unix socket/],
+    ['host=/var/run/postgresql', /write localhost before the path/],
+    ['user=root', /two values for user/],
+    ['password=canary', /two values for password/],
+  ] as const) {
+    const found = faults(query)
+    t.equal(found.length, 1, `${query}: ${found}`)
+    t.match(found[0], /^DATABASE_URL/)
+    t.match(found[0], fault, query)
+    t.notMatch(found[0], /canary|requre/)
+  }
+  for (const start of [
+    'postgres://me:canary@localhost/x',
+    'postgres:///x',
+    'postgres://[::1]:5433/x',
+    'postgres://localhost./x',
+  ])
+    t.strictSame(faults('host=/cloudsql/project:region:instance', start), [], start)
+  t.strictSame(faults('host=/run&port=5433&user=me&password=canary', 'postgres:///x'), [])
+  for (const [name, value, fault] of [
+    ['DB_SSLMODE', 'Require', /^DB_SSLMODE must be one of/],
+    ['DB_SCHEMA', 'x'.repeat(64), /^DB_SCHEMA must be the name/],
+    ['DB_PGBOUNCER', '1', /^DB_PGBOUNCER must be one of/],
+    ['DB_PORT', '5432/other?sslmode=disable', /^DB_PORT must be a port/],
+    ['DB_PORT', 'tcp://10.0.0.1:5432', /^DB_PORT must be a port/],
+    ['DB_PORT', '0', /^DB_PORT must be a port/],
+    ['DB_HOST', 'postgres://db', /^DB_HOST must be/],
+    ['DB_HOST', 'db:5432', /^DB_HOST must be/],
+  ] as const)
+    t.match(faultsOf({ ...WITHOUT_DATABASE, ...PARTS, [name]: value }), [fault], `${name} ${value}`)
+  t.equal(
+    new URL(
+      loadConfig({ ...WITHOUT_DATABASE, ...PARTS, DB_SCHEMA: 'a b&c=d%22"e' }).databaseUrl,
+    ).searchParams.get('schema'),
+    'a b&c=d%22"e',
+  )
+  for (const json of ['null', '5', '[]', '"x"', '{"host":{}}', '{"host":"db","port":[1]}', '{"host":true}'])
+    t.match(faultsOf({ ...WITHOUT_DATABASE, DB_SECRET_JSON: json }).join(), /DB_SECRET_JSON/, json)
+})
+
 t.test('without NODE_ENV, or with an empty one, a server is in production', async (t) => {
   const { NODE_ENV: _, ...unset } = PRODUCTION
   const production = loadConfig(PRODUCTION)
   t.equal(production.production, true)
-  for (const env of [unset, { ...unset, NODE_ENV: undefined }, { ...unset, NODE_ENV: '' }]) {
+  for (const env of [
+    unset,
+    { ...unset, NODE_ENV: undefined },
+    { ...unset, NODE_ENV: '' },
+    { ...unset, NODE_ENV: ' ' },
+  ]) {
     t.strictSame(loadConfig(env), production)
   }
   t.match(faultsOf({ ...WITHOUT_DATABASE, NODE_ENV: '' }).join('\n'), /PUBLIC_URL is missing/)
-  for (const value of ['prod', 'Production', 'staging', ' ']) {
+  for (const value of ['prod', 'Production', 'staging']) {
     t.match(faultsOf({ ...PRODUCTION, NODE_ENV: value }), [/^NODE_ENV must be one of/], value)
   }
 })

@@ -133,6 +133,13 @@ t.test('an unavailable store or a port in use is reported in one line', async (t
       { METRICS_PORT: `${port}` },
       new RegExp(`^METRICS_PORT: cannot listen on .*, port ${port} \\(EADDRINUSE\\)\n$`),
     ],
+    [{ HOST: '192.0.2.1' }, /^HOST: cannot listen on 192\.0\.2\.1, port 0 \(EADDRNOTAVAIL\)\n$/],
+    [{ HOST: 'nowhere.invalid' }, /^HOST: cannot listen on nowhere\.invalid, port 0 \(E\w+\)\n$/],
+    [
+      { DATABASE_URL: `${migrated.url}?sslMode=require` },
+      /^the configuration cannot be used:\n {2}- DATABASE_URL has a misspelt parameter: write sslmode\n$/,
+    ],
+    [{ DATABASE_URL: `${migrated.url}?sslmode=verify-full` }, /^Postgres at .* cannot be reached: .*SSL.*\n$/],
   ]
   for (const [change, told] of cases) {
     const { child, output } = start({ ...env, ...change, LOG_LEVEL: 'silent' })

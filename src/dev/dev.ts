@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { migrateDatabase } from '../cli/migrate.ts'
 import { type Config, environment, loadConfig } from '../config.ts'
+import { databaseHost, isDatabaseLocal } from '../platform/database-url.ts'
 import { explain } from '../platform/explain.ts'
-import { isLoopback } from '../platform/loopback.ts'
 import { serve } from '../serve.ts'
 import { developmentOptions } from './app-options.ts'
 import { cookieNameSuffix, readOrCreateAppSecret } from './app-secret.ts'
@@ -58,7 +58,7 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
   console.log(`
   Ratchet is ready   ${config.publicUrl}${others.map((url) => `\n  Another node       ${url}`).join('')}
   API documentation  ${config.publicUrl}/docs
-  Your front end     http://localhost and http://127.0.0.1, any port${config.allowedOrigins.map((it) => `, ${it}`).join('')}
+  Your front end     http://localhost, http://127.0.0.1 and http://[::1], any port${config.allowedOrigins.map((it) => `, ${it}`).join('')}
   Sent mail          ${config.mail.kind === 'inbox' ? `${config.publicUrl}/dev/inbox` : `by ${config.mail.kind}`}
 
   Postgres           ${database.description}
@@ -103,7 +103,7 @@ async function startOthers(settings: Environment, port: number, count: number, l
 async function provideDatabase(env: Environment, lifetime: Lifetime) {
   const given = env.DATABASE_URL ?? env.DB_HOST ?? env.DB_SECRET_JSON
   if (given) {
-    const where = URL.canParse(given) ? new URL(given).host : (env.DB_HOST ?? 'DB_SECRET_JSON')
+    const where = URL.canParse(given) ? databaseHost(given) : (env.DB_HOST ?? 'DB_SECRET_JSON')
     return { env: {}, description: `configured, ${where}`, embedded: false }
   }
   const postgres = await startPostgres({ dir: join(DATA, 'postgres') })
@@ -140,11 +140,15 @@ async function developmentDefaults(env: Environment): Promise<Environment> {
 
 /** The demo account's password is public, so it must not be created in a database that others use. */
 function isOurs(config: Config, embedded: boolean): boolean {
-  return embedded || isLoopback(new URL(config.databaseUrl).hostname)
+  return embedded || isDatabaseLocal(config.databaseUrl)
 }
 
 const withoutEmpty = (env: Readonly<Environment>): Environment =>
-  Object.fromEntries(Object.entries(env).filter(([, value]) => value))
+  Object.fromEntries(
+    Object.entries(env)
+      .map(([name, value]) => [name, value?.trim()])
+      .filter(([, value]) => value),
+  )
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
-import { createTrustedOrigins, LOCAL_ORIGIN } from '../http/trusted-origin.ts'
+import { createTrustedOrigins, isLocalOrigin } from '../http/trusted-origin.ts'
 
 const MOST = 100
 
@@ -12,7 +12,7 @@ export function createOriginNotice({
   publicUrl,
   allowedOrigins,
 }: Pick<Config, 'publicUrl' | 'allowedOrigins'>): (request: FastifyRequest) => void {
-  const origins = createTrustedOrigins(publicUrl, [...allowedOrigins, LOCAL_ORIGIN])
+  const origins = createTrustedOrigins(publicUrl, [...allowedOrigins, isLocalOrigin])
   const noticed = new Set<string>()
   return (request) => {
     const { origin } = request.headers

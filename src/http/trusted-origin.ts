@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { Problem } from '../core/problems/problems.ts'
+import { isLoopback } from '../platform/loopback.ts'
 import type { ServerCookie } from './session-cookies.ts'
 
 /** Checks whether an `Origin` is this server's or an allowed one; the match is exact, and `null` never matches. */
@@ -25,14 +26,18 @@ export interface TrustedOrigins {
   mayRead(request: FastifyRequest): boolean
 }
 
-/** Pages of this machine, on any port: allowed by the development server. */
-export const LOCAL_ORIGIN = /^http:\/\/(?:localhost|127\.0\.0\.1)(?::\d{1,5})?$/
+/** Whether it is the origin of a page of this machine, on any port: those are allowed by the development server. */
+export function isLocalOrigin(origin: string): boolean {
+  if (!URL.canParse(origin)) return false
+  const url = new URL(origin)
+  return url.protocol === 'http:' && url.origin === origin && isLoopback(url.hostname)
+}
 
-/** Origins, each exactly as browsers send it, or patterns of whole origins. */
-export type AllowedOrigins = readonly (string | RegExp)[]
+/** Origins, each exactly as browsers send it, or what decides about one. */
+export type AllowedOrigins = readonly (string | ((origin: string) => boolean))[]
 
 export const isListed = (origin: string, allowed: AllowedOrigins): boolean =>
-  allowed.some((each) => (typeof each === 'string' ? each === origin : each.test(origin)))
+  allowed.some((each) => (typeof each === 'string' ? each === origin : each(origin)))
 
 export function createTrustedOrigins(publicUrl: string, allowed: AllowedOrigins): TrustedOrigins {
   const own = new URL(publicUrl).origin

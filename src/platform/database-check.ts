@@ -89,8 +89,8 @@ async function schemaFault(
   { pooled, schema }: DatabaseConnection,
 ): Promise<string | undefined> {
   const { rows } = await client.query<{ first: string | null; holder: string | null }>(`
-    SELECT current_schema() AS first, (SELECT relnamespace::regnamespace::text FROM pg_class
-      WHERE oid = to_regclass('signing_keys')) AS holder`)
+    SELECT current_schema() AS first, (SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+      WHERE c.oid = to_regclass('signing_keys')) AS holder`)
   const { first = null, holder = null } = rows[0] ?? {}
   if (schema !== undefined && first !== schema) {
     const name = pg.escapeIdentifier(schema)
@@ -100,7 +100,7 @@ async function schemaFault(
   if (first === null) return 'the search path names no schema that exists: add ?schema=… to DATABASE_URL'
   if (schema !== undefined || holder === null || holder === first) return
   return (
-    `the tables are in the schema ${holder}, but the search path begins with ${first}: add ?schema=${holder} ` +
+    `the tables are in the schema ${holder}, but the search path begins with ${first}: add ?schema=${encodeURIComponent(holder)} ` +
     'to DATABASE_URL, or change the search path of the role or the database'
   )
 }

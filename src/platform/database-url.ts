@@ -1,58 +1,97 @@
 import { isIPv6 } from 'node:net'
+import { checkParameters } from './database-parameters.ts'
 import type { Environment, Reader } from './environment.ts'
+import { isLoopback } from './loopback.ts'
+
+const PROTOCOLS = ['postgres:', 'postgresql:']
+const PARTS = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD'] as const
+/** The variables that set parameters of the URL. */
+const PARAMETERS = { sslmode: 'DB_SSLMODE', schema: 'DB_SCHEMA', pgbouncer: 'DB_PGBOUNCER' } as const
 
 /** Builds one database URL from any of its three forms: a URL, separate parts, or a secret manager's JSON. */
 export function readDatabaseUrl(env: Environment, read: Reader): string {
-  const parts = [
-    'DB_HOST',
-    'DB_PORT',
-    'DB_NAME',
-    'DB_USER',
-    'DB_PASSWORD',
-    'DB_SSLMODE',
-    'DB_SCHEMA',
-    'DB_PGBOUNCER',
-  ] as const
   const forms = [env.DATABASE_URL, env.DB_SECRET_JSON, env.DB_HOST].filter(Boolean).length
   if (forms > 1 && (env.DATABASE_URL || !env.DB_SECRET_JSON)) {
     read.fault('DATABASE_URL, DB_HOST and DB_SECRET_JSON contradict each other: set one')
   }
-  if (env.DATABASE_URL || forms === 0) return read.url('DATABASE_URL', ['postgres:', 'postgresql:'])
-  const given: Record<string, unknown> = Object.fromEntries(parts.map((name) => [name, env[name]]))
-  if (env.DB_SECRET_JSON) {
-    try {
-      const secret = JSON.parse(env.DB_SECRET_JSON)
-      Object.assign(given, {
-        DB_HOST: secret.host ?? given.DB_HOST,
-        DB_PORT: secret.port ?? given.DB_PORT,
-        DB_NAME: secret.dbname ?? given.DB_NAME,
-        DB_USER: secret.username ?? given.DB_USER,
-        DB_PASSWORD: secret.password ?? given.DB_PASSWORD,
-      })
-    } catch {
-      read.fault('DB_SECRET_JSON is not JSON')
-      return ''
-    }
-  }
+  if (!env.DATABASE_URL && forms > 0) return readParts(env, read)
+  const faults = read.faults.length
+  const url = read.url('DATABASE_URL', PROTOCOLS, { needsHost: false })
+  if (url && read.faults.length === faults) checkParameters(url, read, (name) => `DATABASE_URL: ${name}`)
+  return url
+}
+
+function readParts(env: Environment, read: Reader): string {
+  const secret = env.DB_SECRET_JSON ? readSecret(env.DB_SECRET_JSON, read) : {}
+  if (!secret) return ''
+  const given = Object.fromEntries(PARTS.map((name) => [name, secret[name] ?? env[name] ?? '']))
   for (const name of ['DB_HOST', 'DB_NAME', 'DB_USER', 'DB_PASSWORD']) {
     if (!given[name]) read.fault(`${name} is missing${env.DB_SECRET_JSON ? ' (also in DB_SECRET_JSON)' : ''}`)
   }
-  const part = (name: string) => encodeURIComponent(String(given[name] ?? ''))
-  const parameters = { sslmode: 'DB_SSLMODE', schema: 'DB_SCHEMA', pgbouncer: 'DB_PGBOUNCER' }
-  const query = Object.entries(parameters)
-    .filter(([, name]) => given[name])
-    .map(([parameter, name]) => `${parameter}=${part(name)}`)
-    .join('&')
+  const { DB_HOST = '', DB_PORT, DB_NAME = '', DB_USER = '', DB_PASSWORD = '' } = given
+  const port = DB_PORT || '5432'
+  const query = new URLSearchParams()
+  for (const [parameter, name] of Object.entries(PARAMETERS)) {
+    const value = env[name]
+    if (value) query.set(parameter, value)
+  }
   // A URL has an IPv6 address in brackets.
-  const host = isIPv6(String(given.DB_HOST)) ? `[${given.DB_HOST}]` : given.DB_HOST
-  const url = `postgresql://${part('DB_USER')}:${part('DB_PASSWORD')}@${host}:${given.DB_PORT ?? 5432}/${part('DB_NAME')}${query && `?${query}`}`
-  if (/[/?#@\\\s]/.test(String(given.DB_HOST)) || !URL.canParse(url))
-    read.fault('DB_HOST must be the name or address of a host, DB_PORT a port')
+  const host = isIPv6(DB_HOST) ? `[${DB_HOST}]` : DB_HOST
+  const login = `${encodeURIComponent(DB_USER)}:${encodeURIComponent(DB_PASSWORD)}`
+  const parameters = query.toString().replaceAll('+', '%20')
+  const url = `postgresql://${login}@${host}:${port}/${encodeURIComponent(DB_NAME)}${parameters && `?${parameters}`}`
+  const isPort = /^\d{1,5}$/.test(port) && Number(port) > 0 && Number(port) < 65_536
+  if (!isPort) read.fault('DB_PORT must be a port, from 1 to 65535')
+  else if (/[/?#@\\\s]/.test(DB_HOST) || !URL.canParse(url))
+    read.fault('DB_HOST must be the name or address of a server, without a scheme or a port')
+  else checkParameters(url, read, (name) => PARAMETERS[name as keyof typeof PARAMETERS])
   return url
+}
+
+/** What the JSON of a secret manager names; null if it cannot be read. */
+function readSecret(
+  text: string,
+  read: Reader,
+): Partial<Record<(typeof PARTS)[number], string | undefined>> | null {
+  let secret: Readonly<Record<string, unknown>> | null = null
+  try {
+    secret = Object(JSON.parse(text))
+  } catch {
+    read.fault('DB_SECRET_JSON is not JSON')
+    return null
+  }
+  const { host, port, dbname, username, password } = secret ?? {}
+  const members = { DB_HOST: host, DB_PORT: port, DB_NAME: dbname, DB_USER: username, DB_PASSWORD: password }
+  if (
+    Object.values(members).some(
+      (value) => !['undefined', 'string', 'number'].includes(typeof (value ?? undefined)),
+    )
+  ) {
+    read.fault('DB_SECRET_JSON: host, port, dbname, username and password must be texts or numbers')
+    return null
+  }
+  return Object.fromEntries(
+    Object.entries(members).map(([name, value]) => [name, value == null ? undefined : String(value)]),
+  )
+}
+
+/**
+ * The server that a database URL leads to: its name or address, as in a URL, or the folder of a Unix socket.
+ */
+export function databaseServer(url: string): { host: string; port: string } {
+  const { hostname, port, searchParams } = new URL(url)
+  const host = searchParams.get('host') || decodeURIComponent(hostname) || 'localhost'
+  return { host, port: searchParams.get('port') || port || '5432' }
+}
+
+/** Whether a database URL leads to this machine. */
+export function isDatabaseLocal(url: string): boolean {
+  const { host } = databaseServer(url)
+  return host.startsWith('/') || isLoopback(host)
 }
 
 /** The database's address as `host:port`: the only part of the URL that may be shown. */
 export function databaseHost(url: string): string {
-  const { hostname, port, searchParams } = new URL(url)
-  return `${hostname || searchParams.get('host') || 'localhost'}:${port || 5432}`
+  const { host, port } = databaseServer(url)
+  return `${host}:${port}`
 }

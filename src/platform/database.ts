@@ -123,7 +123,9 @@ function adapterOf(pool: pg.Pool): Pick<PrismaPg, 'provider' | 'adapterName' | '
     adapterName: factory.adapterName,
     async connect() {
       const { rows } = await pool.query<{ schema: string }>('SELECT current_schema() AS schema')
-      return new PrismaPg(pool, { schema: rows[0]?.schema ?? 'public' }).connect()
+      // Prisma puts quotes around it, and leaves those in it as they are.
+      const schema = (rows[0]?.schema ?? 'public').replaceAll('"', '""')
+      return new PrismaPg(pool, { schema }).connect()
     },
   }
 }

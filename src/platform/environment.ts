@@ -5,6 +5,10 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 export type Reader = ReturnType<typeof reader>
 
+/** The same variables without the blanks and line breaks around their values, which files and editors leave there. */
+export const trimmed = (env: Environment): Environment =>
+  new Proxy(env, { get: (target, name) => target[String(name)]?.trim() })
+
 // A name that contains a separator must be quoted: `"Doe, Ann" <ann@example.com>`.
 const ADDRESS = String.raw`[^\s<>"@,;:()\\]+@[^\s<>"@,;:()\\]+`
 const NAME = String.raw`(?:"[^"\\\p{Cc}]+"|[^\s<>"@,;:\\\p{Cc}](?:[^<>"@,;:\\\p{Cc}]*[^\s<>"@,;:\\\p{Cc}])?)`
@@ -19,17 +23,20 @@ const BASE_OF_APP = /^[^:]+:(?:\/\/[A-Za-z0-9._-]+(?::\d{1,5})?)?(?:\/[\w.~%/-]*
 // A name or an IP address. WHATWG URLs allow more in a host, such as a wildcard.
 const WEB_HOST = /^(?:[a-z0-9._-]+|\[[\da-f:.]+\])$/
 
-const ENCODE = 'in its user and password, write / ? # @ % as %2F %3F %23 %40 %25'
+const ENCODE = 'in its user and password, write / ? # @ % and a blank as %2F %3F %23 %40 %25 %20'
+// A URL parser drops or encodes them silently.
+const BLANK = /[\s\p{Cc}]/u
 
 /** Whether a URL names a server and, maybe, a user and password: they must not be taken for the server's name. */
-function isConnectionUrl(text: string, protocols: readonly string[]): boolean {
-  if (!URL.canParse(text) || text.includes('#')) return false
-  const { protocol, username, password, pathname, search } = new URL(text)
+function isConnectionUrl(text: string, protocols: readonly string[], needsHost: boolean): boolean {
+  if (!URL.canParse(text) || text.includes('#') || BLANK.test(text)) return false
+  const { protocol, username, password, hostname, pathname, search } = new URL(text)
   // An @ behind the host: what was taken for the host and its port is the beginning of a user and password.
   return (
     protocols.includes(protocol) &&
+    (needsHost ? hostname !== '' : /^[a-z]+:\/\//i.test(text)) &&
     !/@/.test(pathname + search) &&
-    isDecodable(username + password + pathname)
+    isDecodable(username + password + hostname + pathname)
   )
 }
 
@@ -60,9 +67,9 @@ export function reader(env: Environment) {
     if (value === undefined) fault(`${name} is missing`)
     return value ?? ''
   }
-  function url(name: string, protocols: readonly string[]): string {
+  function url(name: string, protocols: readonly string[], { needsHost = true } = {}): string {
     const value = text(name)
-    if (value && !isConnectionUrl(value, protocols)) {
+    if (value && !isConnectionUrl(value, protocols, needsHost)) {
       const starts = protocols.map((protocol) => `${protocol}//`).join(' or ')
       fault(`${name} must be a URL starting with ${starts}, without #; ${ENCODE}`)
     }
@@ -84,10 +91,14 @@ export function reader(env: Environment) {
       !parsed.username &&
       !parsed.password
     const isOrigin = parsed?.href === `${parsed?.origin}/`
+    const isExact = parsed && WEB_HOST.test(parsed.hostname) && !BLANK.test(value)
     if (!allowPath && value.includes('*')) {
       fault(`${name} must be exact: list every origin, without a wildcard`)
-    } else if (!parsed || !WEB_HOST.test(parsed.hostname) || !(allowPath ? isBase : isOrigin)) {
+    } else if (!isExact || !(allowPath ? isBase : isOrigin)) {
       fault(`${name} must be an http(s) origin such as https://app.example.com`)
+    } else if (parsed.hostname.endsWith('.')) {
+      // To browsers it is another host than the one without.
+      fault(`${name} must not have a dot at the end of its host`)
     } else {
       if (secure && parsed.protocol === 'http:' && !isThisMachine(parsed.hostname)) {
         fault(`${name} must be https in production, except on this machine`)

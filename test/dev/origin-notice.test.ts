@@ -1,14 +1,13 @@
 import t from 'tap'
 import { createOriginNotice } from '../../src/dev/origin-notice.ts'
-import { createTrustedOrigins, LOCAL_ORIGIN } from '../../src/http/trusted-origin.ts'
+import { createTrustedOrigins, isLocalOrigin } from '../../src/http/trusted-origin.ts'
 
 const CONFIG = { publicUrl: 'http://localhost:8080', allowedOrigins: ['https://app.example.com'] }
 
 t.test('pages of this machine are allowed on any port, and nothing that only looks like them', async (t) => {
-  const { has } = createTrustedOrigins(CONFIG.publicUrl, [LOCAL_ORIGIN])
-  for (const host of ['localhost', '127.0.0.1'])
-    for (const port of ['', ':80', ':3000', ':5173', ':65535'])
-      t.ok(has(`http://${host}${port}`), host + port)
+  const { has } = createTrustedOrigins(CONFIG.publicUrl, [isLocalOrigin])
+  for (const host of ['localhost', '127.0.0.1', '[::1]', 'localhost.', '127.0.0.2'])
+    for (const port of ['', ':3000', ':5173', ':65535']) t.ok(has(`http://${host}${port}`), host + port)
   for (const origin of [
     'https://localhost:5173',
     'http://localhost.evil.example',
@@ -17,8 +16,17 @@ t.test('pages of this machine are allowed on any port, and nothing that only loo
     'http://evil-localhost',
     'http://127.0.0.1.evil.example',
     'http://127x0x0x1',
-    'http://127.0.0.2',
-    'http://[::1]:5173',
+    'http://[::1]evil.example',
+    'http://[::2]:5173',
+    'http://[::1%25lo]',
+    'http://localhost..',
+    'http://evil.localhost:5173',
+    'http://LOCALHOST:5173',
+    'http://2130706433',
+    'http://0x7f.1',
+    'http://127.0.0.1.',
+    'http://localhost:80',
+    'https://[::1]:5173',
     'http://localhost:',
     'http://localhost:123456',
     'http://localhost:5173/',

@@ -43,7 +43,8 @@ async function empty(t: Test, sql = 'SELECT 1') {
 }
 
 t.test('the schema is that of ?schema=, which is created', async (t) => {
-  await livesIn(t, `${await empty(t)}?schema=Auth-1`, 'Auth-1')
+  for (const schema of ['Auth-1', `ä"b'c, "d";--%$\\`])
+    await livesIn(t, `${await empty(t)}?schema=${encodeURIComponent(schema)}`, schema)
 })
 
 t.test('or the first one of the search path: of options', async (t) => {
@@ -54,6 +55,11 @@ t.test('or the first one of the search path: of options', async (t) => {
 t.test('of the database or the role', async (t) => {
   const url = await empty(t, 'CREATE SCHEMA auth; ALTER DATABASE name SET search_path = auth, public')
   await livesIn(t, url, 'auth')
+  const quoted = await empty(
+    t,
+    'CREATE SCHEMA "Au""th"; ALTER DATABASE name SET search_path = "Au""th", public',
+  )
+  await livesIn(t, quoted, 'Au"th')
 })
 
 t.test('a search path that leads away from the tables is a fault at the start', async (t) => {
@@ -67,6 +73,10 @@ t.test('a search path that leads away from the tables is a fault at the start', 
     })
   }
   await requireMigrations(`${url}?schema=public`)
+  const strange = await empty(t, 'CREATE SCHEMA "A ""b"; CREATE SCHEMA other')
+  await applyMigrations(`${strange}?schema=${encodeURIComponent('A "b')}`, MIGRATIONS)
+  await ask(strange, 'ALTER DATABASE name SET search_path = other, "A ""b"')
+  await t.rejects(requireMigrations(strange), { message: /add \?schema=A%20%22b to DATABASE_URL/ })
   await ask(url, 'ALTER DATABASE name SET search_path = nowhere')
   await t.rejects(requireMigrations(url), { message: /names no schema that exists/ })
 })

@@ -4,6 +4,7 @@ import type { Uses } from '../../core/uses.ts'
 import { TIME_LIMITS } from '../../http/connection-limits.ts'
 import { createEarlyAnswers } from '../../http/early-answers.ts'
 import { problemDetails } from '../../http/problem-details.ts'
+import { listenFault } from '../../platform/listen-fault.ts'
 
 export type MetricsUses = Uses<'metrics'> & {
   /** The address to listen on. */
@@ -36,8 +37,8 @@ export async function metricsRoutes(
   await own.register(plugin)
   serveMetrics(own, metrics)
   app.addHook('onReady', async () => {
-    await own.listen({ host, port }).catch((cause: NodeJS.ErrnoException) => {
-      throw new Error(`METRICS_PORT: cannot listen on ${host}, port ${port} (${cause.code})`, { cause })
+    await own.listen({ host, port }).catch((error) => {
+      throw listenFault(error, 'METRICS_PORT', { host, port })
     })
   })
   app.addHook('onClose', () => own.close())
