@@ -152,9 +152,7 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
           problems: [...refusals, 'invalid_target'],
         },
       },
-      async (request, reply) => {
-        return introspect(uses, request.client as Client, request.body as Parameters)
-      },
+      async (request) => introspect(uses, request.client as Client, request.body as Parameters),
     )
   })
 }
