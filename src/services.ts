@@ -76,7 +76,7 @@ export async function openServices(
   const { lockout, renewKeys } = openLockout(base)
   const { registrations, background: ofRegistrations } = openRegistrations({ ...base, lockout })
   const factorResets = createFactorResets(base, config.factorResetDelay)
-  const signIn = openSignIn({ ...base, lockout })
+  const signIn = openSignIn({ ...base, lockout }, signInOptions(config))
   const services: Services = { ...base, lockout, registrations, factorResets, ...signIn }
   const retention = createRetention({ ...platform, auditDays })
   const background = runBackground(
@@ -113,4 +113,10 @@ const sessionsOptions = ({ refresh, maxSessionsPerAccount, ledgerFlushMs, redisI
   maxPerAccount: maxSessionsPerAccount,
   ledgerFlushMs,
   incarnation: redisIncarnation,
+})
+
+// At least as many devices as sessions, so that no device with a live session is forgotten.
+const signInOptions = ({ maxSessionsPerAccount, rateLimits, routeBudgets }: Config) => ({
+  maxDevices: Math.max(100, maxSessionsPerAccount),
+  budget: rateLimits ? routeBudgets.sign_in : null,
 })

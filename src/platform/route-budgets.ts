@@ -13,6 +13,8 @@ const DEFAULTS = {
   login: per(30),
   login_mfa: per(30),
   login_passkey: per(30),
+  /** Right sign-ins of an account, whatever proved them: so many that only a machine gone wrong meets it. */
+  sign_in: per(2_000, 3_600),
   passkey_challenge: per(300),
   unlock: per(30),
   keep_factors: per(30),

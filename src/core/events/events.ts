@@ -5,6 +5,7 @@ import { createDropReport } from '../../platform/drop-report.ts'
 import { Prisma, type AuditEvent as StoredEvent } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { afterCommit, isTransaction } from '../../platform/transact.ts'
+import { createEventCap } from './event-cap.ts'
 import type { EventType, Outcome, WhatHappened } from './event-types.ts'
 import { type EventQuery, listEvents } from './list.ts'
 import { createTally } from './tally.ts'
@@ -48,8 +49,9 @@ export type PendingAuditEvent = AuditEvent & { familyHash?: string }
 /** The owner of the table `audit_events`. */
 export interface Events extends Background {
   /**
-   * Writes events in the transaction that causes them. Those of nobody, without a user, an actor or a client, are only
-   * counted: within a second after the commit or, without a transaction, before this resolves.
+   * Writes events in the transaction that causes them. Those of nobody, without a user, an actor or a client, and too many
+   * failures of one account in a minute are only counted: within a second after the commit or, without a transaction,
+   * before this resolves.
    */
   record(db: Queryable, events: AuditEvent | readonly AuditEvent[], context: RequestContext): Promise<void>
   /**
@@ -58,7 +60,10 @@ export interface Events extends Background {
    */
   insertion(events: readonly AuditEvent[], context: RequestContext, condition: Prisma.Sql): Prisma.Sql
   count(event: AuditEvent): void
-  /** Writes an event within a second, in a batch: for paths that must not wait for Postgres. */
+  /**
+   * Writes an event within a second, in a batch: for paths that must not wait for Postgres. Too many of one account or
+   * client in a minute are only counted.
+   */
   recordSoon(event: PendingAuditEvent, context: RequestContext): void
   /** Events, newest first: all of them, or those of one user or type. */
   list(db: Queryable, query: EventQuery): Promise<StoredEvent[]>
@@ -89,7 +94,9 @@ export function openEvents(
   const { db, databaseBreaker, clock, log, metrics } = deps
   const full = createDropReport('audit_events', deps)
   const tally = createTally(deps)
-  let pending: { row: Row; familyHash: string | undefined }[] = []
+  // Two, so that refusals which wait for nothing cannot crowd out those that are recorded with their cause.
+  const isBeyondCap = { now: createEventCap(), soon: createEventCap() }
+  let pending: { row: Row; familyHash: string | undefined; isKept?: boolean }[] = []
 
   function toRow(event: AuditEvent, context: RequestContext): Row {
     context.concerns?.(event)
@@ -110,7 +117,7 @@ export function openEvents(
   }
 
   function countAll(rows: readonly Row[]): void {
-    for (const row of rows) if (!isOfSomebody(row)) tally.add(row, row.at)
+    for (const row of rows) tally.add(row, row.at)
   }
 
   async function attribute(batch: typeof pending) {
@@ -125,8 +132,16 @@ export function openEvents(
       const batch = pending.splice(0, SLICE)
       try {
         const rows = await attribute(batch)
-        await insert(db, rows.filter(isOfSomebody))
-        countAll(rows)
+        // Decided once, however often the batch is tried.
+        for (const [index, row] of rows.entries()) {
+          const each = batch[index] as (typeof batch)[number]
+          each.isKept ??= isOfSomebody(row) && !isBeyondCap.soon(row)
+        }
+        await insert(
+          db,
+          rows.filter((_row, index) => batch[index]?.isKept),
+        )
+        countAll(rows.filter((_row, index) => !batch[index]?.isKept))
       } catch (error) {
         pending = batch.concat(pending)
         full.dropped(pending.splice(MAX_PENDING).length)
@@ -155,11 +170,15 @@ export function openEvents(
       const all = [events].flat()
       for (const event of all) metrics.countAuthEvent(event)
       const rows = all.map((event) => toRow(event, context))
-      const owned = rows.filter(isOfSomebody)
-      await insert(tx, owned)
-      if (owned.length === rows.length) return
-      if (isTransaction(tx)) return afterCommit(tx, () => countAll(rows))
-      countAll(rows)
+      // Successes have budgets of their own, and some are counted in the table.
+      const kept = rows.filter(
+        (row) => isOfSomebody(row) && !(row.outcome === 'failure' && isBeyondCap.now(row)),
+      )
+      await insert(tx, kept)
+      if (kept.length === rows.length) return
+      const others = rows.filter((row) => !kept.includes(row))
+      if (isTransaction(tx)) return afterCommit(tx, () => countAll(others))
+      countAll(others)
       await tally.flush()
     },
     insertion: (events, context, condition) =>

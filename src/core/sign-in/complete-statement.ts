@@ -70,6 +70,7 @@ export async function createStatement(
   const firstStep = { type: 'login_first_step', outcome: 'success', userId: user.id } as const
   const isMultiFactor = start.amr.includes('mfa')
   const newPlace = isKnown ? Prisma.sql`FALSE` : isNewPlace({ id: userId, createdAt }, context, clock.now())
+  const remembering = devices.remembering(user.id, device, COMPLETED)
   const sql = (allowed: Allowed) => Prisma.sql`
     WITH account AS MATERIALIZED (${selectLocked(user)}),
     situation AS MATERIALIZED (
@@ -81,7 +82,8 @@ export async function createStatement(
         WHEN is_new_place AND NOT ${allowed.newPlace}::boolean THEN 'new_place' ELSE 'login' END AS outcome
       FROM situation
     ), session AS (${session.insertion(COMPLETED)}),
-    device AS (${devices.remembering(user.id, device, COMPLETED)}),
+    device AS (${remembering.inserted}),
+    forgotten_devices AS (${remembering.forgotten}),
     event AS (${events.insertion(
       [signedIn, firstStep],
       context,

@@ -11,6 +11,7 @@ import type { LockedUser, User, Users } from '../users/users.ts'
 import { createStatement, type Found, type SignInMeans, type Statement } from './complete-statement.ts'
 import type { Devices, DeviceToken } from './devices.ts'
 import { type ReadAccount, readAccount, STANDING } from './read-account.ts'
+import type { LimitSignIns } from './sign-in-limit.ts'
 
 /** A complete sign-in. */
 export interface SignedIn {
@@ -46,7 +47,8 @@ export interface SignIn {
   ): Promise<T | null>
   /**
    * Starts a session for a user whose row is locked, remembers the device and mails the owner about a new one. If the
-   * account has as many sessions as it may have, it ends the one that was used longest ago. Returns a ticket instead if the account has a second factor that has not been proven.
+   * account has as many sessions as it may have, it ends the one that was used longest ago. Returns a ticket instead if the account has
+   * a second factor that has not been proven. @throws `too_many_attempts` beyond the budget of the account's sign-ins.
    */
   complete(
     tx: Transaction,
@@ -57,7 +59,7 @@ export interface SignIn {
   /**
    * The same in a transaction of its own: a single statement, unless the owner gets a mail or another session ends. Null
    * if the user has another security version by now, or is gone or disabled. If not null, the guess is taken off the
-   * counts.
+   * counts. @throws `too_many_attempts` as above.
    */
   completeAlone(
     user: Pick<User, 'id' | 'securityVersion'>,
@@ -75,13 +77,14 @@ export interface SignInDeps extends UsesPlatform<'query' | 'transact' | 'clock'>
   events: Events
   mail: Mail
   devices: Devices
+  limitSignIns: LimitSignIns
 }
 
 /** Seconds between the two steps of a sign-in. */
 export const MFA_TICKET_TTL = 300
 
 export function createSignIn(deps: SignInDeps): SignIn {
-  const { query, transact, users, sessions, tickets, lockout, events, mail, clock } = deps
+  const { query, transact, users, sessions, tickets, lockout, events, mail, clock, limitSignIns } = deps
 
   async function complete(
     tx: Transaction,
@@ -132,12 +135,14 @@ export function createSignIn(deps: SignInDeps): SignIn {
     },
 
     async complete(tx, user, means, context) {
+      await limitSignIns(user.id)
       const completed = await complete(tx, user, means, context)
       if (!completed) throw new Error('the row of a locked user has changed')
       return completed
     },
 
     async completeAlone(user, means, context, clearing) {
+      await limitSignIns(user.id)
       const statement = await createStatement(deps, user, means, context, clearing)
       const [found] = await query<Found>(statement.sql({ full: false, newPlace: false }))
       if (found?.outcome === 'login' || found?.outcome === 'login_first_step') {

@@ -36,8 +36,15 @@ export interface Devices {
   ): Promise<DeviceToken | null>
   /** Lets the owner's next try in this device have a count of its own. It still is a new device when it signs in. */
   rememberUnlocked(tx: Transaction, user: LockedUser, device: DeviceToken): Promise<void>
-  /** SQL that remembers a device after a complete sign-in, if a condition holds. */
-  remembering(userId: string, device: DeviceToken, condition: Prisma.Sql): Prisma.Sql
+  /**
+   * SQL that remembers a device after a complete sign-in, if a condition holds, and forgets those that were used longest
+   * ago beyond the most that an account knows. It belongs in a statement that locks the user's row.
+   */
+  remembering(
+    userId: string,
+    device: DeviceToken,
+    condition: Prisma.Sql,
+  ): { inserted: Prisma.Sql; forgotten: Prisma.Sql }
   /** Called after a new password: devices that signed in with the old one are unknown again. */
   forget(tx: Transaction, user: LockedUser): Promise<void>
 }
@@ -48,9 +55,12 @@ export const standingWith = (userId: Prisma.Sql, { hash }: DeviceToken) => Prism
   WHERE user_id = ${userId} AND device_hash = ${hash})`
 
 const MAX_UNLOCKED = 10
+// An account that knows more comes down to the most in several sign-ins.
+const BATCH = 1_000
 const TOKEN = /^dt1_[A-Za-z0-9_-]{43}$/
 
-export function createDevices(clock: Clock): Devices {
+/** @param most devices that an account knows. */
+export function createDevices(clock: Clock, most: number): Devices {
   return {
     tokenFrom(text) {
       const isNew = text === undefined || !TOKEN.test(text)
@@ -79,10 +89,16 @@ export function createDevices(clock: Clock): Devices {
     },
     remembering(userId, { hash: deviceHash }, condition) {
       const now = new Date(clock.now())
-      return Prisma.sql`
+      const inserted = Prisma.sql`
         INSERT INTO known_devices (user_id, device_hash, created_at, last_used_at)
         SELECT ${userId}::uuid, ${deviceHash}::bytea, ${now}::timestamptz, ${now}::timestamptz WHERE ${condition}
         ON CONFLICT (user_id, device_hash) DO UPDATE SET last_used_at = EXCLUDED.last_used_at, has_signed_in = TRUE`
+      // The statement does not see the row that it adds, so one fewer of the others stays.
+      const forgotten = Prisma.sql`
+        DELETE FROM known_devices WHERE ${condition} AND user_id = ${userId}::uuid AND device_hash IN (
+          SELECT device_hash FROM known_devices WHERE user_id = ${userId}::uuid AND device_hash <> ${deviceHash}::bytea
+          ORDER BY last_used_at DESC, device_hash OFFSET ${most - 1}::int LIMIT ${BATCH}::int)`
+      return { inserted, forgotten }
     },
     async forget(tx, { id: userId }) {
       await tx.knownDevice.deleteMany({ where: { userId } })

@@ -27,17 +27,20 @@ type Refusal = ReasonOf<'client_authentication', 'failure'>
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 /**
- * Authenticates the client (RFC 6749 §2.3, RFC 7523 §2.2) of a request whose parameters have been read.
+ * Authenticates the client (RFC 6749 §2.3, RFC 7523 §2.2) of a request whose parameters have been read, and takes a point
+ * of its budget: before anything is stored for it, and only once it is known to be the client.
  * @throws `invalid_client`; `invalid_request` for credentials of two kinds; `too_many_attempts`; `unavailable`.
  */
 export async function authenticateClient(
   uses: AuthenticateClientUses,
+  limit: 'token' | 'introspect',
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
   const credentials = credentialsOf(request.headers.authorization, request.body as Parameters)
   const client = await uses.clients.find(credentials.clientId)
-  const refusal = client ? await refusalOf(uses, client, credentials) : 'unknown_client'
+  const admit = () => uses.limits[limit](request, reply, `client:${credentials.clientId}`)
+  const refusal = client ? await refusalOf(uses, client, credentials, admit) : 'unknown_client'
   if (client && !refusal) {
     request.client = client
     request.principal = { kind: 'client', clientId: client.id, scope: [] }
@@ -53,12 +56,14 @@ async function refusalOf(
   uses: AuthenticateClientUses,
   client: Client,
   credentials: Credentials,
+  admit: () => Promise<void>,
 ): Promise<Refusal | null> {
   if (credentials.method !== client.authMethod) return 'wrong_method'
-  if (credentials.method === 'client_secret')
-    return uses.clients.checkSecret(client, credentials.secret) ? null : 'wrong_secret'
   if (credentials.method === 'private_key_jwt')
-    return (await checkAssertion(uses, client, credentials.assertion)) ? null : 'assertion_invalid'
+    return (await checkAssertion(uses, client, credentials.assertion, admit)) ? null : 'assertion_invalid'
+  if (credentials.method === 'client_secret' && !uses.clients.checkSecret(client, credentials.secret))
+    return 'wrong_secret'
+  await admit()
   return null
 }
 

@@ -16,12 +16,14 @@ const LONGEST_SECONDS = 600
 
 /**
  * Whether an assertion (`private_key_jwt`, RFC 7523 §3) is the client's and has not been used before.
- * @throws `unavailable` while its use cannot be recorded.
+ * `admit` is called once it is known to be the client's, before its use is recorded.
+ * @throws what `admit` throws; `unavailable` while its use cannot be recorded.
  */
 export async function checkAssertion(
   { clock, db, audiences }: AssertionUses,
   client: Client,
   assertion: string,
+  admit: () => Promise<void>,
 ): Promise<boolean> {
   if (!client.jwks) return false
   const now = clock.now()
@@ -38,6 +40,7 @@ export async function checkAssertion(
   const { exp = 0, iat = 0, jti } = verified?.payload ?? {}
   const isOurs = typeof jti === 'string' && jti !== '' && exp <= now / 1000 + LONGEST_SECONDS
   if (!isOurs || iat > now / 1000 + SKEW_SECONDS) return false
+  await admit()
   // In Postgres, because Redis may forget what was used.
   const id = createHash('sha256').update(JSON.stringify(['assertion', client.id, jti]))
   return spendOnce(db, new Uint8Array(id.digest()), new Date((exp + SKEW_SECONDS) * 1000))

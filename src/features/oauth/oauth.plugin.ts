@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Client } from '../../core/clients/clients.ts'
 import type { ReasonOf } from '../../core/events/events.ts'
@@ -105,13 +105,15 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
     const security = [{ client: [] }, {}]
     const refusals = ['invalid_request', 'invalid_client', 'too_many_attempts'] as const
     endpoints.decorateRequest('client', null)
-    endpoints.addHook('preHandler', (request, reply) => authenticateClient(uses, request, reply))
+    const authenticated = (limit: 'token' | 'introspect') => (request: FastifyRequest, reply: FastifyReply) =>
+      authenticateClient(uses, limit, request, reply)
 
     endpoints.post(
       PATHS.token,
       {
         config: { errors: 'oauth', limit: 'in_handler', anyPage: true },
         onRequest: requireNonce(uses),
+        preHandler: authenticated('token'),
         schema: {
           tags,
           operationId: 'getToken',
@@ -137,7 +139,6 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
       },
       async (request, reply) => {
         const client = request.client as Client
-        await uses.limits.token(request, reply, `client:${client.id}`)
         const parameters = request.body as Parameters
         const { grant_type: grantType } = parameters
         if (grantType === undefined)
@@ -161,6 +162,7 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
       PATHS.introspection,
       {
         config: { errors: 'oauth', limit: 'in_handler', anyPage: true },
+        preHandler: authenticated('introspect'),
         schema: {
           tags,
           operationId: 'introspectToken',
@@ -173,11 +175,7 @@ export async function oauth(app: FastifyInstance, { issuer, audience, ...rest }:
           problems: [...refusals, 'invalid_target'],
         },
       },
-      async (request, reply) => {
-        const client = request.client as Client
-        await uses.limits.introspect(request, reply, `client:${client.id}`)
-        return introspect(uses, client, request.body as Parameters)
-      },
+      async (request) => introspect(uses, request.client as Client, request.body as Parameters),
     )
   })
 }

@@ -37,7 +37,7 @@ t.test('docs/events.md explains every reason for which a passkey is refused', as
 
 t.test('a full queue drops events, which is logged and counted', async (t) => {
   const { db, databaseBreaker } = await openTestDatabase(t)
-  const familyHash = 'A'.repeat(43)
+  const familyOf = (index: number) => String(index).padStart(43, 'A')
   const dropped: string[] = []
   const logged: object[] = []
   const metrics = { ...silentMetrics, countDropped: (queue: string) => void dropped.push(queue) }
@@ -48,10 +48,12 @@ t.test('a full queue drops events, which is logged and counted', async (t) => {
     clock: { now: () => Date.UTC(2026, 0, 1) },
     log,
     metrics,
-    findOwners: async () => new Map([[familyHash, { sessionId: randomUUID(), userId: randomUUID() }]]),
+    findOwners: async (_db, hashes) =>
+      new Map(hashes.map((hash) => [hash, { sessionId: randomUUID(), userId: randomUUID() }])),
   })
   const refusal = { type: 'refresh', outcome: 'failure', reason: 'invalid' } as const
-  for (let index = 0; index < 10_003; index += 1) events.recordSoon({ ...refusal, familyHash }, context)
+  for (let index = 0; index < 10_003; index += 1)
+    events.recordSoon({ ...refusal, familyHash: familyOf(index) }, context)
   t.strictSame(dropped, ['audit_events', 'audit_events', 'audit_events'])
   t.strictSame(logged, [{ queue: 'audit_events' }], 'one line, not one per event')
   await events.stop()

@@ -228,3 +228,33 @@ t.test('while Postgres is away, a known client goes on for a moment, and then it
   await cut.proxies.postgres.heal()
   await eventually(async () => (await ask()).status === 200)
 })
+
+t.test(
+  'assertions beyond the budget of their client leave no row, and strangers do not spend it',
+  async (t) => {
+    const limited = await startServer(t, {
+      env: { RATE_LIMITS: 'true', RATE_LIMIT_BUDGETS: 'token=3/3600' },
+      databaseUrl: server.databaseUrl,
+    })
+    const { id, sign } = await withKey()
+    const stranger = await withKey()
+    const send = (client_assertion: string) =>
+      post(limited, '/oauth/token', {
+        grant_type,
+        client_id: id,
+        client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+        client_assertion,
+      })
+    for (let index = 0; index < 5; index += 1) {
+      t.equal((await send(await sign({}, stranger.privateKey))).status, 401)
+    }
+    const before = await db.spentTicket.count()
+    const answers = []
+    for (let index = 0; index < 8; index += 1) answers.push(await send(await sign()))
+    t.strictSame(
+      answers.map(({ status }) => status),
+      [200, 200, 200, 429, 429, 429, 429, 429],
+    )
+    t.equal((await db.spentTicket.count()) - before, 3)
+  },
+)

@@ -1,0 +1,34 @@
+import { LRUCache } from 'lru-cache'
+
+/** An event, as far as it decides whose it is. `at` in milliseconds since the epoch. */
+export interface EventOfOwner {
+  at: number
+  type: string
+  outcome: string
+  reason: string | null
+  userId: string | null
+  clientId: string | null
+  actor: string | null
+}
+
+/**
+ * Whether an event is beyond what is kept of one account or client in a minute, by type, outcome
+ * and reason. What somebody does to others is never beyond it. Each node counts for itself.
+ */
+export type IsBeyondCap = (event: EventOfOwner) => boolean
+
+const MOST = 60
+const MINUTE_MS = 60_000
+// Beyond it, the owner whose last event is the oldest is forgotten.
+const OWNERS = 10_000
+
+export function createEventCap(): IsBeyondCap {
+  const counts = new LRUCache<string, number>({ max: OWNERS })
+  return ({ at, type, outcome, reason, userId, clientId, actor }) => {
+    if (actor !== null) return false
+    const key = [Math.floor(at / MINUTE_MS), type, outcome, reason, userId, clientId].join(' ')
+    const count = (counts.get(key) ?? 0) + 1
+    counts.set(key, count)
+    return count > MOST
+  }
+}
