@@ -59,6 +59,8 @@ type LinkName = 'confirm_email_change' | 'unlock' | 'keep_factors'
 interface Renewal {
   label: PlainText
   path: string
+  /** Whether signing in may help as well. */
+  orSignIn?: boolean
 }
 
 /** The query of a mailed link. Mailers and social networks add parameters of their own (`utm_source`, `fbclid`). */
@@ -161,10 +163,11 @@ export const brokenLink =
   (_problem: unknown, request: FastifyRequest): PageContent => {
     const writer = pageWriter(request)
     const { say, path } = writer
-    const further = renew ? linkButton(say(renew.label), path(renew.path)) : signInButton(writer)
+    const further = renew ? linkButton(say(renew.label), path(renew.path)) : ''
+    const signIn = !renew || renew.orSignIn ? signInButton(writer) : ''
     return {
       title: say('broken_link.title'),
-      body: `<p>${say('broken_link.text')} ${say(advice)}</p>${further}`,
+      body: `<p>${say('broken_link.text')} ${say(advice)}</p>${further}${signIn}`,
     }
   }
 

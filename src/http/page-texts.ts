@@ -89,6 +89,11 @@ export const PAGE_TEXTS = {
   'verify_email.done_title': [],
   'verify_email.done_text': [],
   'verify_email.broken': [],
+  'verify_email.new_link': [],
+
+  'new_verification.title': [],
+  'new_verification.text': [],
+  'new_verification.done_text': ['email'],
 
   'registration_proof.title': [],
   'registration_proof.text': [],

@@ -71,6 +71,7 @@ t.test('every page is in the reader’s language, from the link to the last answ
   for (const [path, english, german] of [
     ['/', 'Accounts of', 'Konten von'],
     ['/auth/forgot-password', 'Forgot your password?', 'Passwort vergessen?'],
+    ['/auth/new-verification-link', 'Ask for a new link', 'Neuen Link anfordern'],
     ['/auth/unlock?token=x', 'This link does not work', 'Dieser Link funktioniert nicht'],
     ['/nowhere', 'This page does not exist', 'Diese Seite gibt es nicht'],
     ['/%zz', 'This request is not complete', 'Diese Anfrage ist unvollständig'],

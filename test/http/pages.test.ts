@@ -15,7 +15,7 @@ const FORM = { accept: ACCEPT, 'content-type': 'application/x-www-form-urlencode
 const LINKS = ['verify-email', 'unlock', 'confirm-email-change', 'reset-password'].map(
   (name) => `/auth/${name}`,
 )
-const PAGES = [...LINKS, '/auth/forgot-password', '/']
+const PAGES = [...LINKS, '/auth/forgot-password', '/auth/new-verification-link', '/']
 
 const open = (path: string, headers: Record<string, string> = {}) =>
   server.call('GET', path, { headers: { accept: ACCEPT, ...headers } })

@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Uses } from '../../core/uses.ts'
+import { addressPage } from '../../http/address-page.ts'
 import type { Interactions } from '../../http/interactions.ts'
 import { brokenLink, FormQuery, LinkQuery } from '../../http/link-page.ts'
 import { confirmation, consumes, Page, pageWriter, sendPage } from '../../http/page.ts'
@@ -14,13 +15,19 @@ import type { SessionCookies } from '../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { wantsPage } from '../../http/wants-page.ts'
 import { shownAddress } from '../../platform/email-address.ts'
+import { resendVerification } from './resend-verification.ts'
 import { checkVerificationLink, type VerifyEmailUses, verifyEmail } from './verify-email.ts'
 import { type ProofPage, proofPage, sent } from './verify-email-page.ts'
 
 export type VerifyEmailRoutesUses = VerifyEmailUses &
-  Uses<'passwordPolicy'> & { origins: TrustedOrigins; cookies: SessionCookies; interactions: Interactions }
+  Uses<'passwordPolicy' | 'transact'> & {
+    origins: TrustedOrigins
+    cookies: SessionCookies
+    interactions: Interactions
+  }
 
 const PATH = '/auth/verify-email'
+const NEW_LINK = '/auth/new-verification-link'
 
 const VerifyBody = Type.Object(
   {
@@ -45,7 +52,22 @@ export const verifyEmailRoutes: FastifyPluginAsyncTypebox<VerifyEmailRoutesUses>
   const tags = ['account']
   // Forms are accepted only on these routes.
   await app.register(formbody)
-  const broken = brokenLink('verify_email.broken')
+  const broken = brokenLink('verify_email.broken', {
+    label: 'verify_email.new_link',
+    path: NEW_LINK,
+    orSignIn: true,
+  })
+  await addressPage(app, {
+    path: NEW_LINK,
+    texts: 'new_verification',
+    limit: 'resend_verification',
+    tags,
+    operations: { show: 'showNewVerificationLinkPage', submit: 'submitNewVerificationLinkForm' },
+    summary: 'request a new verification link',
+    instead: '/auth/resend-verification',
+    interactions: uses.interactions,
+    send: (email, context) => resendVerification(uses, email, context),
+  })
 
   const { minLength } = passwordPolicy
 
