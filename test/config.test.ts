@@ -233,6 +233,66 @@ t.test('a dot at the end of a host is a fault: to browsers it is another host', 
   ])
 })
 
+t.test('whatever a variable holds, it works or is a fault that does not show it', async (t) => {
+  const lines = readFileSync(new URL('../.env.example', import.meta.url), 'utf8').matchAll(
+    /^(?:# )?([A-Z][A-Z0-9_]*)=/gm,
+  )
+  const values = [
+    ...[
+      'canary',
+      '"canary"',
+      'canary canary',
+      'canary\ncanary',
+      '\u202ecanary',
+      'canary@canary',
+      '{"host":"canary"}',
+    ],
+    ...[
+      'https://canary:canary@x',
+      'https://x/?canary',
+      'http://[canary',
+      '//canary',
+      'javascript:canary',
+      'postgres:canary',
+    ],
+    ...[
+      'postgres://u:canary@[::1',
+      'postgres://u:canary@%zz/x',
+      'smtp://u:canary@',
+      'redis://:canary@',
+      'redis://x:99999',
+    ],
+    ...[
+      '1e3',
+      '-1',
+      '１２',
+      'TRUE',
+      '[]',
+      'null',
+      '*',
+      ',',
+      '%zz',
+      '../..',
+      '__proto__',
+      '__proto__=1/1',
+      '::/0',
+      '\u0000',
+    ],
+  ]
+  for (const [, name = ''] of lines) {
+    const others = name.startsWith('DB_')
+      ? { ...PARTS, DATABASE_URL: undefined }
+      : name.startsWith('RESEND')
+        ? { SMTP_URL: '', RESEND_API_KEY: 're_1' }
+        : {}
+    for (const value of values)
+      for (const base of [DEVELOPMENT, PRODUCTION])
+        t.notMatch(faultsOf({ ...base, ...others, [name]: value }).join(), /canary/, `${name}=${value}`)
+  }
+  for (const key of ['re_can\nary', 'ré', 're can'])
+    t.match(faultsOf({ ...PRODUCTION, SMTP_URL: '', RESEND_API_KEY: key }), [/^RESEND_API_KEY must be/])
+})
+
 t.test('HOST is an address or a name, and nothing more', async (t) => {
   for (const HOST of [
     '0.0.0.0',

@@ -16,6 +16,8 @@ export function readMail(env: Environment, read: Reader, production: boolean): M
   if (env.RESEND_API_KEY && env.SMTP_URL)
     read.fault('RESEND_API_KEY and SMTP_URL contradict each other: set one')
   if (env.RESEND_API_KEY) {
+    // As it is sent in a header: the error about one that cannot be would show it.
+    if (!/^[\x21-\x7e]+$/.test(env.RESEND_API_KEY)) read.fault('RESEND_API_KEY must be a key of Resend, re_…')
     return {
       ...sender,
       kind: 'resend',
