@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { eventually } from '../../support/eventually.ts'
+import { patiently } from '../../support/patiently.ts'
 import { type Answer, startServer, type TestServer } from '../../support/server.ts'
 
 const APP = 'https://app.example.com'
@@ -31,7 +32,8 @@ const theftMails = (server: TestServer, recipient: string) =>
 /** The session has ended everywhere for reuse, and its owner was told once. */
 async function isTheft(t: Test, server: TestServer, it: Awaited<ReturnType<typeof stolen>>) {
   const { account, session, newest } = it
-  t.match((await refresh(server, newest)).body, { code: 'session_ended', reason: 'reuse_detected' })
+  const answer = await patiently(() => refresh(server, newest))
+  t.match(answer.body, { code: 'session_ended', reason: 'reuse_detected' })
   t.equal((await server.call('GET', '/me', { bearer: session.access_token })).status, 401)
   const where = { sessionId: session.session.id, reason: 'reuse_detected', type: 'refresh' }
   await eventually(async () => (await theftMails(server, account.email)) === 1)
@@ -161,7 +163,8 @@ t.test('a look that finds a reuse while the ledger is away is recorded afterward
   await broken.age(AFTER_GRACE_MS)
   await eventually(() => broken.knowsFamily(it.newest))
   broken.proxies.postgres.cut()
-  t.match(await look(broken, it.stale), { status: 200, body: null })
+  t.match(await patiently(() => look(broken, it.stale)), { status: 200, body: null })
   await broken.proxies.postgres.heal()
+  await eventually(async () => (await broken.call('GET', '/readyz')).status === 200)
   await isTheft(t, broken, it)
 })
