@@ -1,11 +1,31 @@
 // `npm run build`: bundles the server and the command line into dist/, for production.
-import { readFile, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url))
 // CommonJS modules in an ECMAScript bundle still call `require` for what is not in it.
 const REQUIRE = `import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);`
+
+/**
+ * Prisma's query compiler as a file. As text within a module, which is how Prisma has it, it stays in memory twice.
+ * `Buffer.from` takes what `valueOf` returns.
+ */
+const compilerAsFile: Plugin = {
+  name: 'compiler-as-file',
+  setup(build) {
+    build.onLoad({ filter: /query_compiler_.*\.wasm-base64\.mjs$/ }, async ({ path }) => {
+      const { wasm } = await import(path)
+      await mkdir(join(ROOT, 'dist'), { recursive: true })
+      await writeFile(join(ROOT, 'dist/query-compiler.wasm'), wasm, 'base64')
+      const contents = `
+        import { readFileSync } from 'node:fs'
+        export const wasm = { valueOf: () => readFileSync(new URL('../query-compiler.wasm', import.meta.url)) }`
+      return { contents }
+    })
+  },
+}
 
 const { dependencies } = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8'))
 await rm(new URL('dist/', import.meta.url), { recursive: true, force: true })
@@ -24,6 +44,7 @@ const { metafile } = await build({
   // many modules, whose loading took half of the start, and @prisma/client, which has compilers for four databases.
   external: Object.keys(dependencies).flatMap((name) => [name, `${name}/*`]),
   banner: { js: REQUIRE },
+  plugins: [compilerAsFile],
   sourcemap: true,
   metafile: true,
   logLevel: 'warning',

@@ -108,17 +108,23 @@ export function limitConnections(server: Server, trusts: TrustHop, limits = LIMI
     if (connections.size > most.arriving) makeRoom(connections)
   })
 
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    const connection = known.get(request.socket)
+  // One function for all, because every request pays for it.
+  function answered(this: ServerResponse): void {
+    const { complete, socket } = this.req
+    const connection = known.get(socket)
+    if (!connection) return
+    connection.answering -= 1
+    // What is left of the body is still to arrive.
+    connection.bytesBefore = complete ? socket.bytesRead : UNKNOWN
+    enter(connection, stateOf(connection), performance.now())
+  }
+
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    const connection = known.get(socket)
     if (!connection) return
     connection.answering += 1
     if (connection.state === 'arriving') enter(connection, 'answering', performance.now())
-    response.once('close', () => {
-      connection.answering -= 1
-      // What is left of the body is still to arrive.
-      connection.bytesBefore = request.complete ? request.socket.bytesRead : UNKNOWN
-      enter(connection, stateOf(connection), performance.now())
-    })
+    response.on('close', answered)
   })
 
   const timer = setInterval(() => {

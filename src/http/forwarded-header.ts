@@ -18,8 +18,9 @@ export const forwardedHeader = fp(async (app: FastifyInstance, { log, trusts }: 
   app.addHook('onRequest', (request, _reply, done) => {
     if (isTold) return done()
     const header = HEADERS.find((name) => request.headers[name] !== undefined)
+    if (!header) return done()
     const peer = clientAddress(request.socket.remoteAddress, undefined, trusts)
-    if (header && !trusts(peer, 0)) {
+    if (!trusts(peer, 0)) {
       isTold = true
       const message = 'a request has a header of a proxy that is not trusted'
       log.warn({ event: 'untrusted_proxy', header, peer, advice: ADVICE }, message)

@@ -101,13 +101,11 @@ export function createRedisBudgets({
   }
 }
 
-// Beyond it, the budget that was used longest ago is forgotten.
-const MAX_IN_MEMORY = 100_000
+// Beyond it, the budget that was used longest ago is forgotten. With `max` instead, memory for all would be taken now.
+const MANY = { maxSize: 100_000, sizeCalculation: () => 1 }
 
 export function createMemoryBudgets(now: () => number = () => performance.now()): BudgetStore {
-  const counts = new LRUCache<string, { window: string; taken: number; spent: number; endsAt: number }>({
-    max: MAX_IN_MEMORY,
-  })
+  const counts = new LRUCache<string, { window: string; taken: number; spent: number; endsAt: number }>(MANY)
   let windows = 0
   return {
     async take(key, { points, seconds }, spend) {
@@ -146,7 +144,7 @@ export function createBudgets(
 ): Budgets {
   const waiting = new Map<string, number>()
   // Spent points do not come back, so what is spent needs no store until it is whole again.
-  const spentUntil = new LRUCache<string, number>({ max: MAX_IN_MEMORY })
+  const spentUntil = new LRUCache<string, number>(MANY)
 
   /** The store is remembered with the point, which has to be given back to the same. */
   async function ask(key: string, budget: Budget, spend: boolean): Promise<[Answer, BudgetStore]> {

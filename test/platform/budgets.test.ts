@@ -199,3 +199,11 @@ t.test('an error of the store itself is not hidden', async (t) => {
     },
   )
 })
+
+t.test('of more budgets than memory keeps, the one that was used longest ago is forgotten', async (t) => {
+  const memory = createMemoryBudgets()
+  const once = { points: 1, seconds: 60 }
+  for (let index = 0; index <= 100_000; index += 1) await memory.take(`key-${index}`, once, true)
+  t.match(await memory.take('key-100000', once, true), { outcome: 'spent' })
+  t.match(await memory.take('key-0', once, true), { outcome: 'taken' })
+})

@@ -9,7 +9,9 @@ export function fill(text: string, view: object): string {
 export function requireVariables(texts: readonly string[], known: readonly string[]): void {
   for (const text of texts) {
     if (text.trim() === '') throw new Error('the text is empty')
-    const unknown = namesIn(Mustache.parse(text)).find((name) => !known.includes(name))
+    // `Mustache.parse` would keep what it makes of texts that nobody may ever see.
+    const tokens = text.includes('{{') ? new Mustache.Writer().parse(text) : []
+    const unknown = namesIn(tokens).find((name) => !known.includes(name))
     if (unknown) throw new Error(`there is no {{${unknown}}} here, only ${known.join(', ') || 'plain text'}`)
   }
 }

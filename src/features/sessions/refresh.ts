@@ -20,14 +20,15 @@ export async function refresh(
   const tokens = sessions.readTokens(texts)
   let refusal: RotationRefusal | undefined
   const untried = new Set(tokens)
-  for (const token of await sessions.newestFirst(tokens)) {
+  // Nearly every client sends one, for which nothing is asked or waited for.
+  for (const token of tokens.length > 1 ? await sessions.newestFirst(tokens) : tokens) {
     untried.delete(token)
     const result = await sessions.rotate(token, idempotencyKey, context)
     if (result.outcome === 'superseded') throw new Problem('refresh_superseded')
     // A third party's token is not one of this endpoint's.
     if (result.outcome === 'foreign' || result.outcome === 'unproven') continue
     if ('refreshToken' in result) {
-      await sessions.endReplaced([...untried], context)
+      if (untried.size > 0) await sessions.endReplaced([...untried], context)
       return result
     }
     refusal ??= { ...result, token }
