@@ -2,7 +2,8 @@ import t, { type Test } from 'tap'
 import { getNonce, getToken, proofKey, stoppedClock } from '../../support/dpop.ts'
 import { until } from '../../support/eventually.ts'
 import { registrations } from '../../support/oauth.ts'
-import { noRedis, startRedisServer } from '../../support/redis-servers.ts'
+import { noRedis, type RedisServer, startRedisServer } from '../../support/redis-servers.ts'
+import { cutOff, says, startCluster } from '../../support/redis-topologies.ts'
 import { readiness, urlOf } from '../../support/refusing-redis.ts'
 import { type StartOptions, startServer, type TestServer, twenty } from '../../support/server.ts'
 
@@ -116,6 +117,26 @@ t.test('a Redis', { skip: noRedis }, async (t) => {
     await redis.restart('saved')
     await until('it is used again', async () => (await readiness(node)) === 'ready')
     t.ok((await redis.client.keys('ratchet:dpop:*')).length > 0, 'the nonce is from before its data')
+    t.match(await ask(proof, node), LOST)
+    await keepAsking(node)
+  })
+
+  t.test('that fails over to a replica that lags accepts no proof again', async (t) => {
+    const cluster = await startCluster(t, { replicas: true })
+    const node = await another(t, { env: { REDIS_URL: cluster.url } })
+    const nonce = await getNonce(node)
+    const masters = cluster.nodes.slice(0, 3)
+    const held = await Promise.all(masters.map(({ client }) => client.keys('ratchet:dpop:*')))
+    const at = held.findIndex((keys) => keys.length > 0)
+    const [master, replica] = [cluster.nodes[at], cluster.nodes[at + 3]] as [RedisServer, RedisServer]
+    await cutOff(master, replica)
+    const proof = await key.prove(nonce)
+    t.equal((await ask(proof, node)).status, 200)
+    t.match(await ask(proof, node), USED)
+    await master.kill()
+    await until('the replica takes over', () => says(replica, 'role:master'))
+    await until('it is used', async () => (await readiness(node)) === 'ready')
+    t.ok((await replica.client.keys('ratchet:dpop:*')).length > 0, 'it knows the memory of the nonce')
     t.match(await ask(proof, node), LOST)
     await keepAsking(node)
   })
