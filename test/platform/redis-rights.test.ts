@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
+import { getNonce } from '../support/dpop.ts'
 import { refresh } from '../support/failover.ts'
 import { noRedis, PASSWORD, startRedisServer } from '../support/redis-servers.ts'
 import {
@@ -34,6 +35,8 @@ t.test('a Redis user', { skip: noRedis }, async (t) => {
     t.equal(await first.knowsFamily(kept.refresh_token).catch(() => false), false, 'not on the shared Redis')
     t.equal((await first.call('POST', '/auth/logout', { bearer: ended.access_token })).status, 204)
     t.equal((await refresh(first, next.body.refresh_token)).status, 200)
+    await getNonce(first)
+    t.equal((await redis.client.keys('ratchet:dpop:*')).length, 1)
     const log = (await redis.client.call('ACL', 'LOG')) as unknown[]
     t.strictSame(log, [], 'nothing was denied')
     t.strictSame(complaints(first), [])

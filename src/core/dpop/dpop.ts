@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { Problem } from '../problems/problems.ts'
 import { createNonces } from './nonces.ts'
-import { PROOF_ALGORITHMS, readProof, refused, verifySignature } from './proof.ts'
+import { createVerifySignature, PROOF_ALGORITHMS, readProof, refused } from './proof.ts'
 import { normalTarget } from './target.ts'
 import { createUsedProofs, type UsedProofsOptions } from './used-proofs.ts'
 
@@ -35,6 +35,7 @@ export function openDpop(
   deps: UsesPlatform<'redis' | 'redisBreaker' | 'db' | 'clock' | 'secrets'>,
   options: UsedProofsOptions,
 ): Dpop {
+  const verifySignature = createVerifySignature()
   const nonces = createNonces(deps)
   const usedProofs = createUsedProofs(deps, options)
 

@@ -1,9 +1,12 @@
-import { calculateJwkThumbprint, compactVerify, importJWK, type JWK } from 'jose'
+import { type CryptoKey, calculateJwkThumbprint, compactVerify, importJWK, type JWK } from 'jose'
+import { LRUCache } from 'lru-cache'
 import { Problem } from '../problems/problems.ts'
 
 /** A proof (RFC 9449 §4.2) that has the right form; its signature and what it says have not been checked. */
 export interface Proof {
   text: string
+  /** As it is encoded. */
+  header: string
   alg: string
   jwk: JWK
   claims: { jti: string; htm: unknown; htu: unknown; ath: unknown; nonce: unknown }
@@ -14,6 +17,7 @@ export const PROOF_ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'RS256', 'PS256', 
 
 const MAX_CHARS = 4_096
 const MAX_JTI_CHARS = 256
+const KNOWN_KEYS = 1_000
 const JWT = /^([\w-]+)\.([\w-]+)\.[\w-]+$/
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 const RSA_BITS = { least: 2_048, most: 4_096 }
@@ -36,21 +40,38 @@ export function readProof(text: string): Proof {
     throw refused(`jti must have 1 to ${MAX_JTI_CHARS} characters.`)
   // Its value is not compared: a nonce says when a proof was made, whatever the client's clock shows.
   if (!Number.isFinite(iat)) throw refused('iat must be a number.')
-  return { text, alg, jwk, claims: { jti, htm, htu, ath, nonce } }
+  return { text, header, alg, jwk, claims: { jti, htm, htu, ath, nonce } }
 }
 
-/** The thumbprint (RFC 7638) of the key that has signed the proof. @throws `invalid_dpop_proof`. */
-export async function verifySignature({ text, alg, jwk }: Proof): Promise<string> {
-  try {
-    // A key for something else is refused: `use`, `key_ops`, `alg` of the JWK do not count.
-    const { kty, crv, x, y, n, e } = jwk
-    const key = await importJWK({ kty, crv, x, y, n, e } as JWK, alg)
-    await compactVerify(text, key, { algorithms: PROOF_ALGORITHMS })
-    return await calculateJwkThumbprint(jwk)
-  } catch (cause) {
-    // Also what the cryptographic library throws for a key that is none.
-    throw refused('The signature does not verify with jwk.', cause)
+/** Returns the thumbprint (RFC 7638) of the key that has signed a proof. @throws `invalid_dpop_proof`. */
+export type VerifySignature = (proof: Proof) => Promise<string>
+
+export function createVerifySignature(): VerifySignature {
+  // By header, which all proofs of a key share: importing a key costs more than verifying with it.
+  const known = new LRUCache<string, ImportedKey>({ max: KNOWN_KEYS })
+  return async ({ text, header, alg, jwk }) => {
+    try {
+      const imported = known.get(header) ?? (await importKey(jwk, alg))
+      await compactVerify(text, imported.key, { algorithms: PROOF_ALGORITHMS })
+      known.set(header, imported)
+      return imported.thumbprint
+    } catch (cause) {
+      // Also what the cryptographic library throws for a key that is none.
+      throw refused('The signature does not verify with jwk.', cause)
+    }
   }
+}
+
+interface ImportedKey {
+  key: CryptoKey | Uint8Array
+  thumbprint: string
+}
+
+/** Only of the members that make the key: what else a JWK may say, such as `use`, does not count. */
+async function importKey({ kty, crv, x, y, n, e }: JWK, alg: string): Promise<ImportedKey> {
+  const jwk = { kty, crv, x, y, n, e } as JWK
+  const [key, thumbprint] = await Promise.all([importJWK(jwk, alg), calculateJwkThumbprint(jwk)])
+  return { key, thumbprint }
 }
 
 export const refused = (detail: string, cause?: unknown) =>
