@@ -4,6 +4,7 @@ import { openDpop } from './core/dpop/dpop.ts'
 import { openEvents } from './core/events/events.ts'
 import { createFactorResets, createFactorResetTask } from './core/factor-resets/factor-resets.ts'
 import { openFactors } from './core/factors/factors.ts'
+import { openGrants } from './core/grants/grants.ts'
 import { openLockout } from './core/lockout/lockout.ts'
 import { createLinks, createMailer, openMail } from './core/mail/mail.ts'
 import { openOneTime } from './core/one-time/one-time.ts'
@@ -73,11 +74,12 @@ export async function openServices(
     sessions,
     factors,
   }
+  const grants = openGrants(base)
   const { lockout, renewKeys } = openLockout(base)
   const { registrations, background: ofRegistrations } = openRegistrations({ ...base, lockout })
   const factorResets = createFactorResets(base, config.factorResetDelay)
   const signIn = openSignIn({ ...base, lockout }, signInOptions(config))
-  const services: Services = { ...base, lockout, registrations, factorResets, ...signIn }
+  const services: Services = { ...base, grants, lockout, registrations, factorResets, ...signIn }
   const retention = createRetention({ ...platform, auditDays })
   const background = runBackground(
     [

@@ -23,7 +23,7 @@ const CORE = [
   ['events', 'outbox', 'passwords'],
   ['users', 'mail'],
   ['one-time', 'sessions'],
-  ['factors', 'lockout', 'tokens', 'dpop', 'erasure', 'sealed-rows', 'retention'],
+  ['factors', 'lockout', 'tokens', 'grants', 'dpop', 'erasure', 'sealed-rows', 'retention'],
   ['registrations', 'respelling', 'sign-in', 'factor-resets', 'client-registry'],
   ['account-data'],
   ['uses.ts'],

@@ -4,6 +4,7 @@ import type { Dpop } from './dpop/dpop.ts'
 import type { Events } from './events/events.ts'
 import type { FactorResets } from './factor-resets/factor-resets.ts'
 import type { Factors } from './factors/factors.ts'
+import type { Grants } from './grants/grants.ts'
 import type { Lockout } from './lockout/lockout.ts'
 import type { Links, Mail } from './mail/mail.ts'
 import type { OneTimeTokens, Tickets, UsedTokens } from './one-time/one-time.ts'
@@ -36,6 +37,7 @@ export interface Services extends Platform {
   passwordPolicy: PasswordPolicy
   factors: Factors
   factorResets: FactorResets
+  grants: Grants
   lockout: Lockout
   signIn: SignIn
   stepUp: StepUp

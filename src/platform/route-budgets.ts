@@ -21,6 +21,8 @@ const DEFAULTS = {
   refresh_refused: per(30),
   /** Refused authentications of clients, by address. */
   client_refused: per(60),
+  /** Answers to the question what a client may do. */
+  consent: per(60),
   /** Of each client. */
   token: per(600),
   introspect: per(6_000),

@@ -8,6 +8,7 @@ export type SecretPurpose =
   | 'outbox'
   | 'ticket'
   | 'dpop-nonce'
+  | 'client-home'
   | 'totp'
   | 'registration-link'
   | 'guess-counter'

@@ -11,7 +11,14 @@ export {
   type OneTimePurpose,
   type OneTimeTokens,
 } from './one-time-tokens.ts'
-export { INTERACTION_TTL, type Interaction, type PasskeyUse, spendOnce, type Tickets } from './tickets.ts'
+export {
+  type AuthorizationCode,
+  INTERACTION_TTL,
+  type Interaction,
+  type PasskeyUse,
+  spendOnce,
+  type Tickets,
+} from './tickets.ts'
 export type { UsedTokens } from './used-tokens.ts'
 
 /** Credentials that work once: links in mails, and tickets that a client keeps between two requests. */

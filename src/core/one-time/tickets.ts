@@ -16,6 +16,9 @@ export interface TicketData {
   passkey_assertion: { use: PasskeyUse; userId: string | null; challenge: string }
   /** What a built-in page continues with after a sign-in that a client asked for. */
   interaction: Interaction
+  /** What a person is asked for by a client, and in which session of their own. */
+  consent: { query: string; askedAt: number; sessionId: string }
+  authorization_code: AuthorizationCode
 }
 
 export interface Interaction {
@@ -30,6 +33,33 @@ export interface Interaction {
   /** The e-mail address that the client suggests; any text. */
   loginHint: string | null
 }
+/** What an authorization code stands for (RFC 6749 §4.1.2). The code is sealed: nothing is stored until it is used. */
+export interface AuthorizationCode {
+  /** Milliseconds since the epoch. */
+  issuedAt: number
+  userId: string
+  securityVersion: number
+  /** The user's own session, in which the client was allowed. */
+  parentId: string
+  clientId: string
+  redirectUri: string
+  /** Whether the client named the redirect URI, so that it has to name it again. */
+  namedRedirectUri: boolean
+  /** Empty for OpenID Connect alone. */
+  resource: string
+  scope: string
+  /** PKCE, S256 (RFC 7636 §4.2). */
+  challenge: string | null
+  nonce: string | null
+  /** When the user signed in, in seconds since the epoch, and how (RFC 8176). */
+  authTime: number
+  amr: readonly string[]
+  /** The latest time at which the session may end (ms); null for its own lifetime. */
+  endsAt: number | null
+  /** Thumbprint of the key that has to redeem it (RFC 9449 §10). */
+  key: string | null
+}
+
 /** How long an interaction ticket works, in seconds: long enough to register and to verify an address. */
 export const INTERACTION_TTL = 3600
 

@@ -14,6 +14,7 @@ export const problems = {
   unauthorized_client: [400, 'The client may not use this grant'],
   unsupported_grant_type: [400, 'The grant type is not supported'],
   invalid_scope: [400, 'The scope is not allowed'],
+  unsupported_token_type: [400, 'Tokens of this kind cannot be revoked'],
   invalid_target: [400, 'The resource is not allowed'],
   invalid_dpop_proof: [400, 'The DPoP proof is not valid'],
   use_dpop_nonce: [400, 'The DPoP proof needs a nonce of this server'],

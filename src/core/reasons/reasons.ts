@@ -15,6 +15,9 @@ export const ENDED_REASONS = [
   'reset_required',
   'role_changed',
   'factors_reset',
+  'grant_withdrawn',
+  'code_reused',
+  'token_revoked',
   'reuse_detected',
 ] as const
 export type EndedReason = (typeof ENDED_REASONS)[number]

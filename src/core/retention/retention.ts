@@ -53,6 +53,7 @@ const rules = (auditDays: number): readonly Rule[] => [
   { table: 'guess_counters', column: 'updated_at', days: 1, where: 'resets_at IS NOT NULL' },
   { table: 'account_exports', column: 'available_at', days: 1 },
   { table: 'spent_tickets', column: 'expires_at', days: 1 },
+  { table: 'used_codes', column: 'expires_at', days: 1 },
   // Kept while an older report may still arrive.
   { table: 'mail_suppressions', column: 'at', days: 30, where: "reason = 'lifted'" },
 ]

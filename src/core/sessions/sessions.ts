@@ -11,6 +11,7 @@ import type { LockedUser } from '../users/users.ts'
 import { type Begin, createBegin } from './begin.ts'
 import { endReplaced, endSessions, makeRoom } from './end-sessions.ts'
 import { anonymize, listSessions, MAX_PER_CLIENT, readEndedReason, summarize } from './ledger.ts'
+import { isOfClient, type UseOfClient, usesOfClients } from './of-clients.ts'
 import { createReconciler } from './reconciler.ts'
 import { createRevocations, type Revoke } from './revocation.ts'
 import { createRevocationFeed, type RevocationFeed } from './revocation-feed.ts'
@@ -40,6 +41,10 @@ export interface SessionLedger {
   list(db: Queryable, userId: string, when: { now: Date; endedSince?: Date | undefined }): Promise<Session[]>
   /** The number of a user's own live sessions, and the start of the newest stored one. */
   summarize(db: Queryable, userId: string, now: Date): Promise<{ live: number; lastSignInAt: Date | null }>
+  /** How third-party clients use what a user allowed them, by client. */
+  usesOfClients(db: Queryable, userId: string, now: Date): Promise<ReadonlyMap<string, UseOfClient>>
+  /** Whether a refresh token is of a session of this third-party client. */
+  isOfClient(db: Queryable, token: RefreshToken, clientId: string): Promise<boolean>
   /** Deletes what tells where a user's sessions were used. The rows stay, because tombstones are made from them. */
   anonymize(tx: Transaction, userId: string): Promise<void>
 }
@@ -179,6 +184,8 @@ export function openSessionLedger(revoke: Revoke = recordRevocations): SessionLe
     find: (db, id) => db.session.findUnique({ where: { id } }),
     list: listSessions,
     summarize,
+    usesOfClients,
+    isOfClient,
     anonymize,
   }
 }

@@ -1,0 +1,56 @@
+import type { Queryable } from '../../platform/database.ts'
+import { Prisma } from '../../platform/generated/client.ts'
+import type { UsesPlatform } from '../../platform/platform.ts'
+import type { Transaction } from '../../platform/transact.ts'
+import { type Codes, type CodesDeps, createCodes } from './codes.ts'
+
+export type { Redemption } from './codes.ts'
+
+/** A client and a resource, the latter empty for the scopes of OpenID Connect alone. */
+export interface Granted {
+  userId: string
+  clientId: string
+  resource: string
+}
+
+/** What a user allows one client at one resource. */
+export interface Grant extends Granted {
+  scopes: string[]
+  createdAt: Date
+  updatedAt: Date
+}
+
+/** What users allow third-party clients: the owner of the tables `grants` and `used_codes`. */
+export interface Grants {
+  /** The scopes that the user has allowed before. */
+  scopesOf(db: Queryable, granted: Granted): Promise<readonly string[]>
+  /** Adds scopes to those that the user has allowed. */
+  allow(tx: Transaction, granted: Granted, scopes: readonly string[]): Promise<void>
+  /** Everything that a user allows, the oldest first. */
+  list(db: Queryable, userId: string): Promise<Grant[]>
+  /** Takes everything back that a user allows a client; false if that was nothing. */
+  withdraw(tx: Transaction, userId: string, clientId: string): Promise<boolean>
+  codes: Codes
+}
+
+export function openGrants(deps: UsesPlatform<'clock'> & CodesDeps): Grants {
+  const { clock } = deps
+  return {
+    async scopesOf(db, { userId, clientId, resource }) {
+      const key = { userId, clientId, resource }
+      return (await db.grant.findUnique({ where: { userId_clientId_resource: key } }))?.scopes ?? []
+    },
+    async allow(tx, { userId, clientId, resource }, scopes) {
+      const now = new Date(clock.now())
+      await tx.$executeRaw(Prisma.sql`
+        INSERT INTO grants AS g (user_id, client_id, resource, scopes, created_at, updated_at)
+        VALUES (${userId}::uuid, ${clientId}, ${resource}, ${[...scopes]}::text[], ${now}, ${now})
+        ON CONFLICT (user_id, client_id, resource) DO UPDATE SET updated_at = EXCLUDED.updated_at,
+          scopes = ARRAY(SELECT DISTINCT scope FROM unnest(g.scopes || EXCLUDED.scopes) AS scope ORDER BY scope)`)
+    },
+    list: (db, userId) => db.grant.findMany({ where: { userId }, orderBy: { createdAt: 'asc' } }),
+    withdraw: async (tx, userId, clientId) =>
+      (await tx.grant.deleteMany({ where: { userId, clientId } })).count > 0,
+    codes: createCodes(deps),
+  }
+}
