@@ -14,6 +14,7 @@ const OAUTH_CODES = [
   'invalid_grant',
   'unauthorized_client',
   'unsupported_grant_type',
+  'unsupported_token_type',
   'invalid_scope',
   'invalid_target',
   'invalid_dpop_proof',

@@ -5,6 +5,7 @@ import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
 import type { Limits } from '../../http/limits.ts'
 import { contextOf } from '../../http/request-context.ts'
+import { clientKey } from '../../platform/client-key.ts'
 import { type AssertionUses, checkAssertion } from './client-assertion.ts'
 import type { Parameters } from './form.ts'
 
@@ -39,7 +40,9 @@ export async function authenticateClient(
 ): Promise<void> {
   const credentials = credentialsOf(request.headers.authorization, request.body as Parameters)
   const client = await uses.clients.find(credentials.clientId)
-  const admit = () => uses.limits[limit](request, reply, `client:${credentials.clientId}`)
+  // Anybody can name a client that has no credentials: strangers must not use up its budget.
+  const place = credentials.method === 'none' ? `:${clientKey(request.ip)}` : ''
+  const admit = () => uses.limits[limit](request, reply, `client:${credentials.clientId}${place}`)
   const refusal = client ? await refusalOf(uses, client, credentials, admit) : 'unknown_client'
   if (client && !refusal) {
     request.client = client

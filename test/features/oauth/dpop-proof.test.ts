@@ -291,7 +291,9 @@ t.test('a token that is bound to a key opens nothing of this server as a bearer 
   const { accessTokens, clientTokens, clients } = server.app.services
   const self = await clients.find(robot.id)
   const own = { identifier: issuer, scopes: [], tokenTtl: 60, typ: 'at+jwt', alg: null } as const
-  const sign = (thumbprint?: string) => clientTokens.sign(self as Client, own, [], thumbprint).accessToken
+  const sign = (thumbprint?: string) =>
+    clientTokens.sign({ client: self as Client, resource: own, scopes: [], thumbprint: thumbprint ?? null })
+      .accessToken
   t.match(await accessTokens.verify(sign()), { kind: 'client', clientId: robot.id })
   await t.rejects(async () => accessTokens.verify(sign(key.thumbprint)), { code: 'access_token_invalid' })
   await t.rejects(accessTokens.identify(sign(key.thumbprint)), { code: 'access_token_invalid' })

@@ -1,7 +1,7 @@
 import type { Client, Resource } from '../../../core/clients/clients.ts'
 import { isProblem } from '../../../core/problems/problems.ts'
 import { contextOf } from '../../../http/request-context.ts'
-import { chooseScope } from '../choose-scope.ts'
+import { chooseOwnScope } from '../scopes.ts'
 import type { Grant } from './grant.ts'
 
 /** A client gets a token for itself (RFC 6749 §4.4). There is no refresh token: it can ask again. */
@@ -11,8 +11,13 @@ export const clientCredentials: Grant = {
     const context = contextOf(request)
     const event = { type: 'client_token', clientId: client.id } as const
     try {
-      const { resource, scopes } = chooseScope(forItself(client, ownApi), wanted, scope)
-      const { accessToken, expiresIn } = clientTokens.sign(client, resource, scopes, request.proven)
+      const { resource, scopes } = chooseOwnScope(forItself(client, ownApi), wanted, scope)
+      const { accessToken, expiresIn } = clientTokens.sign({
+        client,
+        resource,
+        scopes,
+        thumbprint: request.proven,
+      })
       events.recordSoon({ ...event, outcome: 'success', reason: 'client_credentials' }, context)
       return {
         access_token: accessToken,

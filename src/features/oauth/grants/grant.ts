@@ -2,10 +2,14 @@ import type { FastifyRequest } from 'fastify'
 import type { Client, GrantType, Resource } from '../../../core/clients/clients.ts'
 import type { Uses } from '../../../core/uses.ts'
 import type { Parameters } from '../form.ts'
+import type { HomeOf } from '../home.ts'
 
-export type GrantUses = Uses<'clientTokens' | 'events'> & {
-  /** This server's own API, where a client may have administrative scopes. */
+export type GrantUses = Uses<'clientTokens' | 'events' | 'sessions' | 'grants' | 'db'> & {
+  /** This server's own API, for clients with administrative scopes. */
   ownApi: Resource
+  /** The userinfo endpoint: the audience of tokens for OpenID Connect alone. */
+  userinfo: Resource
+  homeOf: HomeOf
 }
 
 /** A successful answer of the token endpoint (RFC 6749 §5.1). */
@@ -16,6 +20,8 @@ export interface TokenAnswer {
   /** Seconds. */
   expires_in: number
   scope: string
+  refresh_token?: string
+  id_token?: string
 }
 
 /** One `grant_type` of the token endpoint. */

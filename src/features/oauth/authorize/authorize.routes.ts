@@ -1,0 +1,238 @@
+import formbody from '@fastify/formbody'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { INTERACTION_TTL } from '../../../core/one-time/one-time.ts'
+import { Problem } from '../../../core/problems/problems.ts'
+import type { Uses } from '../../../core/uses.ts'
+import { SIGN_IN, SIGN_UP, startAgain, withTicket } from '../../../http/interactions.ts'
+import type { Limits } from '../../../http/limits.ts'
+import { AnyQuery, FormQuery } from '../../../http/link-page.ts'
+import { Page, pageWriter, sendPage } from '../../../http/page.ts'
+import { contextOf } from '../../../http/request-context.ts'
+import { strict } from '../../../http/schemas.ts'
+import type { SessionCookies } from '../../../http/session-cookies.ts'
+import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
+import { type AuthorizeUses, authorize, consent, findOwnSession, type NextStep } from './authorize.ts'
+import { consentPage, DECIDE, untrustedPage } from './consent-page.ts'
+import {
+  AuthorizationRefusal,
+  type AuthorizationRequest,
+  answerUrl,
+  readRequest,
+  UntrustedRequest,
+} from './request.ts'
+
+export type AuthorizeRoutesUses = AuthorizeUses &
+  Uses<'tickets'> & {
+    issuer: string
+    limits: Limits
+    cookies: SessionCookies
+    origins: TrustedOrigins
+  }
+
+export const AUTHORIZE = '/oauth/authorize'
+const CONTINUE = `${AUTHORIZE}/continue`
+
+/** What a request asks for, and since when the user knows. */
+interface Asked {
+  query: string
+  /** Milliseconds since the epoch; null until the user was led to another page. */
+  askedAt: number | null
+}
+
+const CONSENT_TTL = 600
+// An older browser does not say.
+const NAVIGATIONS: ReadonlySet<string | undefined> = new Set(['document', 'iframe', 'frame', undefined])
+const Ticket = Type.String({ minLength: 1, maxLength: 8_192 })
+const Redirect = Type.Null({ description: 'On to the client, or to a page of this server' })
+const ConsentForm = Type.Object(
+  { ticket: Ticket, decision: Type.Union([Type.Literal('allow'), Type.Literal('deny')]) },
+  strict,
+)
+
+/** The authorization endpoint (RFC 6749 §3.1) and the page that asks the user. */
+export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = async (app, uses) => {
+  const { issuer, tickets, clock, cookies, origins, events } = uses
+  const tags = ['third parties']
+  await app.register(formbody, { parser: (body) => Object.fromEntries(new URLSearchParams(body)) })
+
+  /** A page of a stranger could load this one as an image: the cookie counts only when the browser opens it. */
+  const cookiesOf = (request: FastifyRequest) =>
+    NAVIGATIONS.has(request.headers['sec-fetch-dest'] as string | undefined)
+      ? cookies.refresh.valuesIn(request)
+      : []
+
+  /** Answers a request with what has to happen next. */
+  async function answer(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<FastifyReply> {
+    return told(request, reply, async () => {
+      const context = contextOf(request)
+      const wanted = await readRequest(uses, asked.query)
+      const session = await findOwnSession(uses, cookiesOf(request), context)
+      return proceed(
+        request,
+        reply,
+        wanted,
+        asked,
+        await authorize(uses, wanted, session, asked.askedAt, context),
+      )
+    })
+  }
+
+  function proceed(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    wanted: AuthorizationRequest,
+    { query, askedAt }: Asked,
+    next: NextStep,
+  ): FastifyReply {
+    const { client, loginHint } = wanted
+    const interaction = { path: CONTINUE, query, clientName: client.name, loginHint }
+    const interactionTicket = () =>
+      tickets.issue('interaction', { ...interaction, askedAt: clock.now() }, INTERACTION_TTL)
+    switch (next.step) {
+      case 'sign_in': {
+        const page = wanted.prompts.has('create') ? SIGN_UP : SIGN_IN
+        return reply.redirect(withTicket(page, interactionTicket()), 303)
+      }
+      case 'ask': {
+        const { user, session } = next
+        const data = { query, askedAt: askedAt ?? clock.now(), sessionId: session.claims.sid }
+        const consentTicket = tickets.issue('consent', data, CONSENT_TTL)
+        const page = { request: wanted, user, consentTicket, interactionTicket: interactionTicket(), query }
+        return sendPage(reply, 200, consentPage(pageWriter(request), page))
+      }
+      case 'grant': {
+        const { refreshToken, idleExpiresAt, absoluteExpiresAt } = next.own
+        cookies.refresh.set(reply, refreshToken, Math.min(idleExpiresAt, absoluteExpiresAt), clock.now())
+        return toClient(reply, answerUrl(issuer, wanted, { code: next.code }))
+      }
+    }
+  }
+
+  /** Tells the client or, if nobody knows who that is, the person what is wrong. */
+  async function told(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    act: () => Promise<FastifyReply>,
+  ): Promise<FastifyReply> {
+    try {
+      return await act()
+    } catch (error) {
+      if (error instanceof UntrustedRequest)
+        return sendPage(reply, 400, untrustedPage(pageWriter(request), error))
+      if (!(error instanceof AuthorizationRefusal)) throw error
+      return toClient(
+        reply,
+        answerUrl(issuer, error.to, { error: error.error, error_description: error.description }),
+      )
+    }
+  }
+
+  app.get(
+    AUTHORIZE,
+    {
+      config: { limit: 'public' },
+      schema: {
+        operationId: 'authorize',
+        tags,
+        summary: 'Ask a user for permission (RFC 6749 §4.1.1)',
+        description:
+          'Opened in the user’s browser by a client. Ends with a redirect to the client with a code or an error ' +
+          '(RFC 9207 `iss`); an unknown client or redirect URI gets a page.',
+        querystring: AnyQuery,
+        response: { 200: Page, 303: Redirect, 400: Page },
+      },
+    },
+    async (request, reply) => {
+      await answer(request, reply, { query: queryOf(request), askedAt: null })
+      return reply
+    },
+  )
+
+  app.post(
+    AUTHORIZE,
+    {
+      config: { limit: 'public' },
+      schema: {
+        operationId: 'authorizeByForm',
+        tags,
+        summary: 'The same with the parameters in a form',
+        description:
+          'Redirects to the request with the parameters in its query (OpenID Connect Core 1.0 §3.1.2.1).',
+        consumes: ['application/x-www-form-urlencoded'],
+        querystring: AnyQuery,
+        body: Type.Object({}, { additionalProperties: true }),
+        response: { 303: Redirect },
+      },
+    },
+    async (request, reply) =>
+      reply.redirect(`${AUTHORIZE}?${new URLSearchParams(request.body as Record<string, string>)}`, 303),
+  )
+
+  app.get(
+    CONTINUE,
+    {
+      config: { limit: 'public', problemPages: { token_invalid: startAgain } },
+      schema: {
+        operationId: 'continueAuthorization',
+        tags,
+        summary: 'Go on with the request of a client after a sign-in',
+        description: 'The pages to sign in and to sign up on lead here.',
+        querystring: AnyQuery,
+        response: { 200: Page, 303: Redirect, 400: Page },
+        problems: ['token_invalid'],
+      },
+    },
+    async (request, reply) => {
+      const { ticket } = request.query as { ticket?: unknown }
+      const interaction = typeof ticket === 'string' ? tickets.open('interaction', ticket) : null
+      if (interaction?.path !== CONTINUE) throw new Problem('token_invalid')
+      return answer(request, reply, interaction)
+    },
+  )
+
+  app.post(
+    DECIDE,
+    {
+      config: { limit: 'consent', problemPages: { token_invalid: startAgain } },
+      schema: {
+        operationId: 'decideAuthorization',
+        tags,
+        summary: 'Allow or refuse what a client asks for',
+        description: 'The form of the page that asks the user. Only a page of this server may send it.',
+        consumes: ['application/x-www-form-urlencoded'],
+        querystring: FormQuery,
+        body: ConsentForm,
+        response: { 200: Page, 303: Redirect, 400: Page },
+        problems: ['token_invalid', 'origin_not_allowed'],
+      },
+    },
+    async (request, reply) => {
+      origins.requireOwn(request)
+      const { ticket, decision } = request.body
+      const asked = tickets.open('consent', ticket)
+      if (!asked) throw new Problem('token_invalid')
+      return told(request, reply, async () => {
+        const context = contextOf(request)
+        const wanted = await readRequest(uses, asked.query)
+        const session = await findOwnSession(uses, cookiesOf(request), context)
+        // Somebody else has signed in since, or nobody is signed in any more.
+        if (session?.claims.sid !== asked.sessionId) return answer(request, reply, asked)
+        if (decision === 'deny') {
+          const { sub: userId, sid: sessionId } = session.claims
+          const event = { type: 'grant', outcome: 'failure', reason: 'access_denied' } as const
+          events.recordSoon({ ...event, userId, sessionId, clientId: wanted.client.id }, context)
+          throw new AuthorizationRefusal('access_denied', 'The user has refused.', wanted)
+        }
+        return proceed(request, reply, wanted, asked, await consent(uses, wanted, session, context))
+      })
+    },
+  )
+}
+
+const queryOf = ({ url }: FastifyRequest) => url.slice(url.indexOf('?') + 1 || url.length)
+
+/** Leaves this server. The address holds a code: it is kept from caches, and from what the client's page loads. */
+const toClient = (reply: FastifyReply, url: string) =>
+  reply.header('cache-control', 'no-store').header('referrer-policy', 'no-referrer').redirect(url, 303)

@@ -1,0 +1,160 @@
+import type { RequestContext } from '../../../core/events/events.ts'
+import { Problem } from '../../../core/problems/problems.ts'
+import type { IssuedSession, RefreshToken, SessionClaims } from '../../../core/sessions/sessions.ts'
+import type { User } from '../../../core/users/users.ts'
+import type { Uses } from '../../../core/uses.ts'
+import { asksAlways } from './redirect-kind.ts'
+import { AuthorizationRefusal, type AuthorizationRequest } from './request.ts'
+
+export type AuthorizeUses = Uses<
+  'db' | 'transact' | 'clock' | 'sessions' | 'users' | 'grants' | 'events' | 'clients'
+>
+
+/** The user's own live session in this browser. */
+export interface OwnSession {
+  token: RefreshToken
+  claims: SessionClaims
+}
+
+/** What has to happen next. */
+export type NextStep =
+  | { step: 'sign_in' }
+  | { step: 'ask'; session: OwnSession; user: User }
+  /** The browser's session was rotated: its new token has to reach the browser. */
+  | { step: 'grant'; code: string; own: IssuedSession }
+
+/** The live session among the refresh tokens of a browser, that of the latest sign-in first. Uses none of them up. */
+export async function findOwnSession(
+  { sessions }: Uses<'sessions'>,
+  texts: readonly string[],
+  context: RequestContext,
+): Promise<OwnSession | null> {
+  for (const token of await sessions.newestFirst(sessions.readTokens(texts))) {
+    const look = await sessions.look(token, context)
+    if (look.outcome === 'live') return { token, claims: look.claims }
+  }
+  return null
+}
+
+/**
+ * Decides how an authorization request goes on (OpenID Connect Core 1.0 §3.1.2.3): with a sign-in, with a question to the
+ * user, or with a code. @param askedAt when the request first came (ms), if the user has been asked to sign in since.
+ * @throws {AuthorizationRefusal} with `prompt=none`; `unavailable`.
+ */
+export async function authorize(
+  uses: AuthorizeUses,
+  request: AuthorizationRequest,
+  session: OwnSession | null,
+  askedAt: number | null,
+  context: RequestContext,
+): Promise<NextStep> {
+  const { db, clock, users, grants } = uses
+  const isSilent = request.prompts.has('none')
+  if (!session || needsSignIn(request, session.claims, askedAt, clock.now())) {
+    if (isSilent) throw refusal(request, 'login_required', 'The user has to sign in.')
+    return { step: 'sign_in' }
+  }
+  const { sub: userId } = session.claims
+  const [user, allowed] = await Promise.all([
+    users.find(db, userId),
+    grants.scopesOf(db, granted(request, userId)),
+  ])
+  if (!user || user.disabledAt) return { step: 'sign_in' }
+  const { client, scopes, prompts, redirectUri } = request
+  const isRemembered = allowed.length > 0 && scopes.every((scope) => allowed.includes(scope))
+  if ((isRemembered || client.isFirstParty) && !prompts.has('consent') && !asksAlways(redirectUri))
+    return grantCode(uses, request, session, user, context, isRemembered)
+  if (isSilent) throw refusal(request, 'consent_required', 'The user has to be asked.')
+  return { step: 'ask', session, user }
+}
+
+/** Remembers the user's consent and gives the code. @throws `unavailable`. */
+export async function consent(
+  uses: AuthorizeUses,
+  request: AuthorizationRequest,
+  session: OwnSession,
+  context: RequestContext,
+): Promise<NextStep> {
+  const { db, users } = uses
+  const user = await users.find(db, session.claims.sub)
+  if (!user || user.disabledAt) return { step: 'sign_in' }
+  return grantCode(uses, request, session, user, context, false)
+}
+
+/**
+ * Rotates the user's own session and gives a code: a copy of the browser's cookie cannot be used for grants without
+ * being found out.
+ */
+async function grantCode(
+  { transact, sessions, grants, events }: AuthorizeUses,
+  request: AuthorizationRequest,
+  { token }: OwnSession,
+  user: User,
+  context: RequestContext,
+  isRemembered: boolean,
+): Promise<NextStep> {
+  const own = await sessions.rotate(token, undefined, context)
+  if (own.outcome === 'superseded') throw new Problem('unavailable', { retryAfter: 1 })
+  if (!('refreshToken' in own)) return { step: 'sign_in' }
+  const event = grantEvent(request, own)
+  if (isRemembered) events.recordSoon(event, context)
+  else
+    await transact(async (tx) => {
+      await grants.allow(tx, granted(request, user.id), request.scopes)
+      await events.record(tx, event, context)
+    })
+  const { client, redirectUri, namedRedirectUri, resource, scopes, challenge, nonce, key } = request
+  const { sid, auth_time: authTime, amr } = own.claims
+  const code = grants.codes.issue({
+    userId: user.id,
+    securityVersion: user.securityVersion,
+    parentId: sid,
+    clientId: client.id,
+    redirectUri,
+    namedRedirectUri,
+    resource: resource?.identifier ?? '',
+    scope: scopes.join(' '),
+    challenge,
+    nonce,
+    authTime,
+    amr,
+    endsAt: scopes.includes('offline_access') ? null : own.absoluteExpiresAt,
+    key,
+  })
+  return { step: 'grant', code, own }
+}
+
+// A sign-in that the request has led to counts as recent for as long as it takes to answer the question after it.
+const ANSWER_SECONDS = 600
+
+function needsSignIn(
+  { prompts, maxAge, wantsSecondFactor }: AuthorizationRequest,
+  { auth_time: authTime, amr }: SessionClaims,
+  askedAt: number | null,
+  now: number,
+): boolean {
+  const age = now / 1000 - authTime
+  const isOfRequest = askedAt !== null && authTime >= Math.floor(askedAt / 1000)
+  if (maxAge !== null && age > (isOfRequest ? Math.max(maxAge, ANSWER_SECONDS) : maxAge)) return true
+  if (isOfRequest) return false
+  if (prompts.has('login') || prompts.has('select_account') || prompts.has('create')) return true
+  return wantsSecondFactor && !amr.includes('mfa')
+}
+
+const granted = ({ client, resource }: AuthorizationRequest, userId: string) => ({
+  userId,
+  clientId: client.id,
+  resource: resource?.identifier ?? '',
+})
+
+const grantEvent = ({ client }: AuthorizationRequest, { claims }: IssuedSession) =>
+  ({
+    type: 'grant',
+    outcome: 'success',
+    userId: claims.sub,
+    sessionId: claims.sid,
+    clientId: client.id,
+  }) as const
+
+const refusal = (request: AuthorizationRequest, error: string, description: string) =>
+  new AuthorizationRefusal(error, description, request)

@@ -1,0 +1,80 @@
+import type { User } from '../../../core/users/users.ts'
+import { clientNameOn, formTargetsOf, SIGN_IN, withTicket } from '../../../http/interactions.ts'
+import { button, form, furtherLink, type PageContent, type PageWriter } from '../../../http/page.ts'
+import type { PlainText } from '../../../http/page-texts.ts'
+import { escapeHtml } from '../../../platform/html.ts'
+import { isAppScheme, isLoopback } from './redirect-kind.ts'
+import type { AuthorizationRequest, UntrustedFault } from './request.ts'
+
+export const DECIDE = '/oauth/authorize/decide'
+
+export interface ConsentPage {
+  request: AuthorizationRequest
+  user: User
+  /** Sealed: what is asked, and in which session. */
+  consentTicket: string
+  /** To sign in to another account. */
+  interactionTicket: string
+  query: string
+}
+
+const SCOPE_TEXTS: Readonly<Record<string, PlainText>> = {
+  openid: 'consent.openid',
+  email: 'consent.email',
+  profile: 'consent.profile',
+  offline_access: 'consent.offline_access',
+}
+
+/** Asks a user what a client may do. */
+export function consentPage(writer: PageWriter, page: ConsentPage): PageContent {
+  const { say, path } = writer
+  const { request, user, consentTicket, interactionTicket, query } = page
+  const { client, scopes, resource, redirectUri } = request
+  const name = clientNameOn(writer, { clientName: client.name })
+  const items = scopes.map((scope) => {
+    const text = SCOPE_TEXTS[scope]
+    return text
+      ? `<li>${say(text)}</li>`
+      : `<li>${say('consent.scope')} <code>${escapeHtml(scope)}</code></li>`
+  })
+  const target = resource
+    ? `<p class="soft">${say('consent.resource')} <code>${escapeHtml(resource.identifier)}</code></p>`
+    : ''
+  const buttons = `${button(say('consent.allow'), { name: 'decision', value: 'allow' })}
+${button(say('consent.deny'), { name: 'decision', value: 'deny', isSecondary: true })}`
+  return {
+    title: say('consent.title', { client: name }),
+    body: `${site(client.uri)}<p>${say('consent.account')} <b>${escapeHtml(user.email)}</b></p>
+<p>${say('consent.may', { client: name })}</p>
+<ul class="scopes">${items.join('\n')}</ul>${target}
+${destination(writer, redirectUri)}
+${form({ action: path(DECIDE), hidden: { ticket: consentTicket }, buttons })}
+${furtherLink(say('consent.not_you'), say('sign_in.other_account'), path(withTicket(SIGN_IN, interactionTicket)))}`,
+    formTargets: formTargetsOf({ query }),
+  }
+}
+
+/** Where the client says it is from. */
+const site = (uri: string | null) => (uri ? `<p class="soft">${escapeHtml(new URL(uri).host)}</p>` : '')
+
+/** Where the browser goes, and what is unusual about it. */
+function destination({ say }: PageWriter, redirectUri: string): string {
+  if (isLoopback(redirectUri)) return `<p class="notice">${say('consent.loopback')}</p>`
+  if (isAppScheme(redirectUri)) return `<p class="notice">${say('consent.app')}</p>`
+  return `<p class="soft">${say('consent.then', { host: new URL(redirectUri).host })}</p>`
+}
+
+/** The page of a request whose sender is not known: it says whose fault it is. */
+export function untrustedPage(
+  writer: PageWriter,
+  { fault, clientName }: { fault: UntrustedFault; clientName: string | null },
+): PageContent {
+  const { say } = writer
+  const who = clientName
+    ? say('untrusted.client', { client: clientNameOn(writer, { clientName }) })
+    : say('untrusted.somebody')
+  return {
+    title: say('untrusted.title'),
+    body: `<p>${who} ${say('untrusted.advice')}</p><p class="soft">${say('untrusted.developers')} <code>${fault}</code></p>`,
+  }
+}

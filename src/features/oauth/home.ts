@@ -1,0 +1,26 @@
+import { createHmac } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
+import ipaddr from 'ipaddr.js'
+import type { UsesPlatform } from '../../platform/platform.ts'
+
+/** A keyed hash of the network and the program that a request comes from; '' if one of them is not known. */
+export type HomeOf = (request: Pick<FastifyRequest, 'ip' | 'headers'>) => string
+
+const NETWORK_BYTES = { ipv4: 3, ipv6: 6 } as const
+const HASH_CHARS = 22
+
+/**
+ * Where a client lives: its network (IPv4 /24, IPv6 /48) and the name of its program, whatever its version. A keyed hash,
+ * because addresses can be guessed.
+ */
+export function createHomeOf({ secrets }: UsesPlatform<'secrets'>): HomeOf {
+  const [key] = secrets.derive('client-home')
+  return ({ ip, headers }) => {
+    const program = /^[^\s/]+/.exec(headers['user-agent'] ?? '')?.[0].slice(0, 100)
+    if (!program || !key || !ipaddr.isValid(ip)) return ''
+    const address = ipaddr.process(ip)
+    const network = address.toByteArray().slice(0, NETWORK_BYTES[address.kind()])
+    const place = `${address.kind()} ${network.join('.')} ${program.toLowerCase()}`
+    return createHmac('sha256', key).update(place).digest('base64url').slice(0, HASH_CHARS)
+  }
+}

@@ -1,0 +1,47 @@
+import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
+import { AnyQuery } from '../../http/link-page.ts'
+import { authorizationServerMetadata, protectedResourceMetadata } from './metadata.ts'
+
+const Metadata = Type.Object({}, { additionalProperties: true })
+
+/** Where libraries of clients find everything. */
+export async function metadataRoutes(
+  app: FastifyInstance,
+  { issuer, audience }: { issuer: string; audience: string },
+): Promise<void> {
+  const server = authorizationServerMetadata(issuer)
+  const documents = [
+    {
+      url: '/.well-known/oauth-authorization-server',
+      operationId: 'getAuthorizationServerMetadata',
+      summary: 'Describe the endpoints of third parties (RFC 8414)',
+      description: 'Libraries of clients find the endpoints and what they support here.',
+      document: server,
+    },
+    {
+      url: '/.well-known/oauth-protected-resource',
+      operationId: 'getProtectedResourceMetadata',
+      summary: 'Describe this API to clients (RFC 9728)',
+      description: 'Names the authorization server whose access tokens this API accepts.',
+      document: protectedResourceMetadata(issuer, audience),
+    },
+  ]
+  for (const { url, operationId, summary, description, document } of documents) {
+    app.get(
+      url,
+      {
+        config: { limit: 'public', cache: 'public, max-age=300', anyPage: true },
+        schema: {
+          operationId,
+          tags: ['third parties'],
+          summary,
+          description,
+          querystring: AnyQuery,
+          response: { 200: Metadata },
+        },
+      },
+      async () => document,
+    )
+  }
+}
