@@ -20,6 +20,7 @@ import { closeWhileDraining } from './http/close-while-draining.ts'
 import { limitConnections, TIME_LIMITS } from './http/connection-limits.ts'
 import { createDeviceTokens } from './http/device-tokens.ts'
 import { createEarlyAnswers } from './http/early-answers.ts'
+import { createEarlyRequestLog } from './http/early-request-log.ts'
 import { forwardedHeader } from './http/forwarded-header.ts'
 import { input } from './http/input.ts'
 import { createInteractions } from './http/interactions.ts'
@@ -74,7 +75,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 
   const { compilersFactory, compileAll: compileSchemas } = createSchemaCompilers()
   const edges = { hsts: config.hsts, allowedOrigins, draining }
-  const earlyAnswers = createEarlyAnswers(edges)
+  const trusts = createTrustHop(config.trustProxy)
+  const earlyAnswers = createEarlyAnswers({ ...edges, logRequest: createEarlyRequestLog(log, trusts) })
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
@@ -100,7 +102,6 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   const limits = createLimits(services, config.routeBudgets, config.rateLimits)
-  const trusts = createTrustHop(config.trustProxy)
   limitConnections(app.server, trusts)
   await app.register(clientAddress, { trusts })
   await app.register(problemDetails, services.outages)

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem, type ProblemCode } from '../core/problems/problems.ts'
+import { type EarlyRequest, type LogEarlyRequest, requestLineIn } from './early-request-log.ts'
 import { problemDocument, sendProblem, toProblem } from './problem-details.ts'
 import { apiHeaders } from './security-headers.ts'
 import { type AllowedOrigins, isListed } from './trusted-origin.ts'
@@ -14,6 +15,8 @@ interface Options {
   allowedOrigins: AllowedOrigins
   /** True once the process is shutting down. */
   draining(): boolean
+  /** Writes the line of a request for which no hook does. */
+  logRequest: LogEarlyRequest
 }
 
 /** `rawPacket` is what Node could not read as HTTP. */
@@ -33,7 +36,7 @@ const LINGER_MS = 1_000
  * not arrive in time. The answers are problem documents with the headers of all others, including those of CORS.
  */
 export function createEarlyAnswers(options: Options) {
-  const { allowedOrigins, draining } = options
+  const { allowedOrigins, draining, logRequest } = options
   const security = apiHeaders(options)
   // The newest request of each connection: it may still be waiting for its body.
   const newest = new WeakMap<Socket, FastifyReply>()
@@ -56,8 +59,14 @@ export function createEarlyAnswers(options: Options) {
 
   /** Fastify calls it for URLs that it cannot decode. */
   function frameworkErrors(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-    reply.headers(headersFor(request.id, request.headers.origin ?? ''))
-    sendProblem(request, reply, toProblem(error))
+    const { id, headers, method, url, raw } = request
+    reply.headers(headersFor(id, headers.origin ?? ''))
+    const problem = toProblem(error)
+    sendProblem(request, reply, problem)
+    // Node joins repeated headers of this name.
+    const forwarded = headers['x-forwarded-for'] as string | undefined
+    const { statusCode: status } = reply
+    logRequest({ id, socket: raw.socket, status, code: problem.code, method, url, forwarded })
   }
 
   /** Node calls it when it cannot read HTTP from a connection, or waits for the rest of a request for too long. */
@@ -67,7 +76,8 @@ export function createEarlyAnswers(options: Options) {
     // An answer without a request could be taken for that to the next one.
     const isUnused = code === 'request_timeout' && socket.bytesRead === 0
     if (error.code === 'ECONNRESET' || !socket.writable || isUnused) socket.destroy()
-    else if (!reply || reply.raw.writableFinished) answer(socket, code, originIn(error.rawPacket))
+    else if (!reply || reply.raw.writableFinished)
+      answer(socket, code, originIn(error.rawPacket), requestLineIn(error.rawPacket))
     else if (reply.sent) socket.destroySoon()
     else {
       reply.header('connection', 'close')
@@ -77,7 +87,12 @@ export function createEarlyAnswers(options: Options) {
   }
 
   /** Answers a connection on which there is no request. */
-  function answer(socket: Socket, code: ProblemCode, origin: string | undefined): void {
+  function answer(
+    socket: Socket,
+    code: ProblemCode,
+    origin: string | undefined,
+    request: Pick<EarlyRequest, 'method' | 'url'>,
+  ): void {
     const id = randomUUID()
     const document = problemDocument(new Problem(code), id)
     const body = JSON.stringify(document)
@@ -92,6 +107,7 @@ export function createEarlyAnswers(options: Options) {
     socket.end(`HTTP/1.1 ${document.status} ${STATUS_CODES[document.status]}\r\n${lines.join('')}\r\n${body}`)
     const linger = setTimeout(() => socket.destroy(), LINGER_MS)
     socket.once('close', () => clearTimeout(linger))
+    logRequest({ id, socket, status: document.status, code, ...request })
   }
 
   const plugin = fp(async (app: FastifyInstance) => {
@@ -107,8 +123,8 @@ export function createEarlyAnswers(options: Options) {
     })
     // Without listeners, Node answers an unknown expectation itself and a CONNECT not at all.
     app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
-    app.server.on('connect', ({ headers }: IncomingMessage, socket: Socket) => {
-      answer(socket, 'method_not_allowed', headers.origin ?? '')
+    app.server.on('connect', ({ headers, method }: IncomingMessage, socket: Socket) => {
+      answer(socket, 'method_not_allowed', headers.origin ?? '', { method })
     })
   })
 

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import t from 'tap'
+import { eventually } from '../support/eventually.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a line may have any field
@@ -159,3 +162,66 @@ t.test('an outage is one line at its start and one at its end, however many call
     await server.close()
   }
 })
+
+t.test('what is answered before a route is found has a line as well', async (t) => {
+  const server = await startServer(t)
+  const limits = { requestTimeout: 100, headersTimeout: 100 }
+  const cases: [line: Line, request: string, limits?: typeof limits][] = [
+    [{ method: 'GET', path: '/…', status: 400, code: 'validation_failed' }, head('GET /%zz?canary HTTP/1.1')],
+    [
+      { method: 'DELETE', path: '/auth/sessions/…', status: 400 },
+      head(`DELETE /auth/sessions/canary${'a'.repeat(200)} HTTP/1.1`),
+    ],
+    [
+      { method: 'GET', path: '/wp-login.php', status: 431, code: 'headers_too_large' },
+      head('GET /wp-login.php?token=canary HTTP/1.1', `X: ${'canary'.repeat(5_000)}`),
+    ],
+    [{ method: undefined, path: undefined, status: 400 }, head('CANARY /canary HTTP/1.1')],
+    [{ method: undefined, path: undefined, status: 400 }, '{"password":"canary"}\r\n\r\n'],
+    [{ method: 'GET', path: '/', status: 400 }, head('GET / HTTP/1.1', 'can ary: x')],
+    [{ method: undefined, path: undefined, status: 431 }, head(`GET /${'canary/'.repeat(3_000)} HTTP/9`)],
+    [{ method: 'CONNECT', path: undefined, status: 405 }, head('CONNECT canary.example.com:443 HTTP/1.1')],
+    [{ path: undefined, status: 408, code: 'request_timeout' }, 'GET /canary', limits],
+    [
+      { method: 'POST', route: '/auth/login', status: 408, code: 'request_timeout' },
+      `${head('POST /auth/login HTTP/1.1', 'Content-Type: application/json', 'Content-Length: 9')}{`,
+      limits,
+    ],
+  ]
+  for (const [line, request, times = {}] of cases) {
+    const before = requestsOf(server).length
+    Object.assign(server.app.server, { requestTimeout: 9_000, headersTimeout: 9_000 }, times)
+    const answer = await exchange(server, request)
+    await eventually(() => requestsOf(server).length > before)
+    const told = last(server)
+    t.match(told, { level: 'info', ip: '127.0.0.1', route: 'unknown', ...line })
+    t.equal(told?.method, 'method' in line ? line.method : told?.method)
+    t.equal(told?.path, line.path)
+    t.match(answer.toLowerCase(), `x-request-id: ${told?.request_id}`)
+    t.equal(requestsOf(server).length, before + 1, 'one line')
+    t.ok(JSON.stringify(told).length < 500)
+  }
+  t.notMatch(server.logs.join(''), /canary/i)
+  await exchange(server, head('GET /%zz HTTP/1.1', 'X-Forwarded-For: 203.0.113.9'))
+  t.match(last(server), { ip: '127.0.0.1' }, 'a proxy that is not trusted')
+  const trusting = await startServer(t, { env: { TRUST_PROXY: '1' } })
+  await exchange(trusting, head('GET /%zz HTTP/1.1', 'X-Forwarded-For: 203.0.113.9'))
+  t.match(last(trusting), { ip: '203.0.113.9', status: 400 })
+})
+
+const head = (line: string, ...headers: string[]) =>
+  `${[line, 'Host: x', 'Connection: close', ...headers].join('\r\n')}\r\n\r\n`
+
+/** Sends bytes and resolves with what the server says until it ends the connection. */
+async function exchange({ url }: TestServer, bytes: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  let received = ''
+  socket.on('data', (chunk) => {
+    received += chunk
+  })
+  // After an error the server may reset the connection instead of ending it.
+  socket.on('error', () => {})
+  socket.write(bytes)
+  await once(socket, 'close')
+  return received
+}

@@ -2,6 +2,7 @@ import { uuidv7 } from 'uuidv7'
 import { type Background, repeat } from '../../platform/background.ts'
 import type { Queryable } from '../../platform/database.ts'
 import { createDropReport } from '../../platform/drop-report.ts'
+import { faultOf } from '../../platform/fault.ts'
 import { Prisma, type AuditEvent as StoredEvent } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { afterCommit, isTransaction } from '../../platform/transact.ts'
@@ -205,7 +206,7 @@ export function openEvents(
     async stop() {
       await writer.stop()
       await writePending().catch((error: Error) =>
-        log.error({ reason: error.name, lost: pending.length }, 'audit events could not be written'),
+        log.error({ reason: faultOf(error), lost: pending.length }, 'audit events could not be written'),
       )
       await tally.stop()
     },

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { type Background, repeat } from '../../platform/background.ts'
 import { StoreUnavailable } from '../../platform/circuit-breaker.ts'
 import { createDropReport } from '../../platform/drop-report.ts'
+import { faultOf } from '../../platform/fault.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 
 /** An event that is about no account and was caused by nobody who is known. */
@@ -91,7 +92,10 @@ export function createTally(deps: UsesPlatform<'db' | 'databaseBreaker' | 'log' 
     async stop() {
       await writer.stop()
       await write().catch((error: Error) =>
-        log.error({ reason: error.name, lost: counts.size }, 'counts of audit events could not be written'),
+        log.error(
+          { reason: faultOf(error), lost: counts.size },
+          'counts of audit events could not be written',
+        ),
       )
     },
   }

@@ -1,4 +1,5 @@
 import { StoreUnavailable } from '../../platform/circuit-breaker.ts'
+import { faultOf } from '../../platform/fault.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { afterCommit, type Transaction } from '../../platform/transact.ts'
 import { isProblem, Problem } from '../problems/problems.ts'
@@ -53,7 +54,7 @@ export function createRevocations(deps: RevocationsDeps): Revocations {
       throw new Problem('revocation_pending', { retryAfter: 1 }, { cause })
     }
     await markTombstoned(db, revocations).catch((error: Error) =>
-      log.warn({ reason: error.name }, 'tombstones were written but not marked in the ledger'),
+      log.warn({ reason: faultOf(error) }, 'tombstones were written but not marked in the ledger'),
     )
   }
 

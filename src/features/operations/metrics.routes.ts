@@ -1,7 +1,7 @@
 import fastify, { type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { Uses } from '../../core/uses.ts'
-import { TIME_LIMITS } from '../../http/connection-limits.ts'
+import { limitConnections, TIME_LIMITS } from '../../http/connection-limits.ts'
 import { createEarlyAnswers } from '../../http/early-answers.ts'
 import { problemDetails } from '../../http/problem-details.ts'
 import { listenFault } from '../../platform/listen-fault.ts'
@@ -25,6 +25,8 @@ export async function metricsRoutes(
     hsts: undefined,
     allowedOrigins: [],
     draining: () => false,
+    // Probes are quiet.
+    logRequest() {},
   })
   const own = fastify({
     bodyLimit: 1024,
@@ -33,6 +35,7 @@ export async function metricsRoutes(
     http: { ...TIME_LIMITS.http, ...serverOptions.http },
     forceCloseConnections: true,
   })
+  limitConnections(own.server, () => false)
   await own.register(problemDetails)
   await own.register(plugin)
   serveMetrics(own, metrics)
