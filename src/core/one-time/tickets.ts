@@ -29,6 +29,8 @@ export interface Interaction {
   clientName: string
   /** The e-mail address that the client suggests; any text. */
   loginHint: string | null
+  /** Where the client's request leads in the end, unless the query says so itself. */
+  redirectUri?: string
 }
 /** How long an interaction ticket works, in seconds: long enough to register and to verify an address. */
 export const INTERACTION_TTL = 3600
