@@ -118,20 +118,17 @@ export function clientNameOn(
 }
 
 /**
- * Where the forms of an interaction may lead in the end: browsers hold the redirects after a form to the policy of its
- * page, and a remembered consent redirects at once to the client.
+ * Where the forms of an interaction may lead in the end, as sources of `form-action`. Browsers hold every redirect after a
+ * form to the policy of its page: a remembered consent redirects at once to the client, and the client on to any page of
+ * its own. Only the scheme is certain.
  */
-export function formTargetsOf({ query }: Pick<Interaction, 'query'>): string[] {
-  const target = new URLSearchParams(query).get('redirect_uri') ?? ''
-  if (!URL.canParse(target)) return []
-  const { origin, protocol, hostname } = new URL(target)
-  // CSP has no sources for an app's own scheme but the scheme, and none for an IPv6 address.
-  const source = origin === 'null' || hostname.startsWith('[') ? protocol : origin
-  return SOURCE.test(source) ? [source] : []
+export function formTargetsOf({ query, redirectUri }: Pick<Interaction, 'query' | 'redirectUri'>): string[] {
+  const target = redirectUri ?? new URLSearchParams(query).get('redirect_uri')
+  // It is the one that is registered. In CSP `http:` includes https.
+  if (!target) return ['http:']
+  const protocol = URL.canParse(target) ? new URL(target).protocol : ''
+  return protocol === '' || protocol === 'javascript:' ? [] : [protocol]
 }
-
-// The host of a URL may have characters that separate or widen the sources of a policy.
-const SOURCE = /^[\w.+:/-]+$/
 
 /** The page of an interaction that has expired, or was never begun. */
 export const startAgain = (_problem: unknown, request: FastifyRequest): PageContent => {

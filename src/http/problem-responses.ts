@@ -93,7 +93,7 @@ export function problemResponses(route: RouteOptions, schema: FastifySchema): Re
     'internal_error',
     'unavailable',
   ])
-  const isPage = 'text/html' in contentOf(schema.response)
+  const isPage = 'text/html' in contentOf(schema.response) || route.config?.problemPages !== undefined
   const responses: Record<string, object> = {}
   for (const status of new Set([...codes].map((code) => problems[code][0]))) {
     const own = [...codes].filter((code) => problems[code][0] === status)

@@ -26,11 +26,12 @@ async function cookieOf(publicUrl: string, settings: CookieSettings) {
 
 t.test('over https every cookie has the __Host- prefix, whatever the suffix', (t) => {
   for (const suffix of [undefined, 'shop', 'device', '-dev', '_']) {
-    const { refresh, device, registration } = sessionCookies(HTTPS, { ...LAX, suffix })
+    const { refresh, device, registration, continuation } = sessionCookies(HTTPS, { ...LAX, suffix })
     const end = suffix ? `.${suffix}` : ''
     t.equal(refresh.name, `__Host-ratchet${end}`)
     t.equal(device.name, `__Host-ratchet-device${end}`)
     t.equal(registration.name, `__Host-ratchet-registration${end}`)
+    t.equal(continuation.name, `__Host-ratchet-continue${end}`)
   }
   const plain = sessionCookies('http://localhost:8080', { ...LAX, suffix: 'shop' })
   t.equal(plain.refresh.name, 'ratchet-dev.shop')

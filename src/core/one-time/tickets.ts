@@ -32,6 +32,8 @@ export interface Interaction {
   clientName: string
   /** The e-mail address that the client suggests; any text. */
   loginHint: string | null
+  /** Where the client's request leads in the end, unless the query says so itself. */
+  redirectUri?: string
 }
 /** What an authorization code stands for (RFC 6749 §4.1.2). The code is sealed: nothing is stored until it is used. */
 export interface AuthorizationCode {

@@ -59,6 +59,15 @@ t.test('the right password begins a session, and leads on to the request', async
   t.match(await sessionOf(answer), { user: { email: account.email } })
   t.match(cookiesIn(answer), 'ratchet-device-dev=dt1_')
 
+  await server.login(account)
+  const elsewhere = { 'user-agent': 'Another/1.0' }
+  t.equal((await submit(SIGN_IN, { ...account, ticket: issue() }, elsewhere)).status, 303)
+  const subjects = (await server.mailsTo(account.email)).map(({ subject }) => subject)
+  t.ok(
+    subjects.some((subject) => /new (?:device|sign-in)/i.test(subject)),
+    subjects.join(', '),
+  )
+
   const other = await server.createAccount()
   const again = await submit(SIGN_IN, { ...other, ticket: issue() }, { cookie: cookiesIn(answer) })
   t.equal(again.status, 303)
@@ -116,6 +125,9 @@ t.test('only a page of this server may send the forms', async (t) => {
       t.strictSame(page.headers.getSetCookie(), [])
     }
   }
+  const otherName = { origin: 'https://app.example.com', 'sec-fetch-site': 'same-origin' }
+  const own = await submit(SIGN_IN, { ...account, ticket }, otherName)
+  t.equal(own.status, 303, 'a page of this server under another name of it')
   const json = await server.post(SIGN_IN, { ...account, ticket })
   t.match(json.body, { status: 403, code: 'origin_not_allowed' }, 'nor may an app')
 })
