@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
 import { createAdministrator } from '../../support/administrator.ts'
+import { beginClientSession } from '../../support/client-session.ts'
 import { becomes } from '../../support/eventually.ts'
 import { post, registrations } from '../../support/oauth.ts'
 import { startServer } from '../../support/server.ts'
@@ -256,6 +257,27 @@ t.test('a client with administrative scopes is changed by the command line only'
   t.equal((await call('POST', `/${id}/disable`, {})).status, 204, 'what takes something away works')
   t.match((await call('POST', `/${id}/enable`, {})).body, { code: 'command_line_only' })
   t.equal((await call('DELETE', `/${id}`, {})).status, 204)
+})
+
+t.test('a deleted client takes the sessions that users gave it along, and no other', async (t) => {
+  const own = await server.login(await server.createAccount())
+  const [gone, kept] = [
+    (await call('POST', '', APP)).body.client_id,
+    (await call('POST', '', APP)).body.client_id,
+  ]
+  const { services } = server.app
+  const sessions = [
+    await beginClientSession(services, own.session.id, { clientId: gone, scope: 'openid offline_access' }),
+    await beginClientSession(services, own.session.id, { clientId: kept }),
+  ]
+  t.equal((await call('DELETE', `/${gone}`, {})).status, 204)
+  const reasons = await Promise.all(
+    sessions.map(
+      async (session) => (await services.sessions.find(server.db, session?.id ?? ''))?.endedReason,
+    ),
+  )
+  t.strictSame(reasons, ['ended_by_administrator', null])
+  t.equal((await server.call('GET', '/me', { bearer: own.access_token })).status, 200)
 })
 
 t.test('what is not there is a 404', async (t) => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import type { AdminScope } from '../../../src/core/clients/clients.ts'
 import { createAdministrator, createPerson } from '../../support/administrator.ts'
+import { getNonce, getToken, proofKey } from '../../support/dpop.ts'
 import { becomes } from '../../support/eventually.ts'
 import { post, registrations } from '../../support/oauth.ts'
 import { startServer } from '../../support/server.ts'
@@ -164,6 +165,15 @@ t.test('a token ends with what it rests on, within a second', async (t) => {
   await becomes(t, async () => (await read(two)).status === 403, 'the scope was taken away')
   await transact((tx) => tx.client.delete({ where: { id: third.id } }))
   await becomes(t, async () => (await read(three)).status === 401, 'deleted')
+})
+
+t.test('a token for this server is a bearer token, also for a client that proves a key', async (t) => {
+  const robot = await machine(['admin:users:read'])
+  const { prove } = await proofKey()
+  const { body } = await getToken(server, robot, await prove(await getNonce(server)))
+  t.match(body, { token_type: 'Bearer', scope: 'admin:users:read' })
+  t.notOk('cnf' in claimsOf(body.access_token))
+  t.equal((await server.call('GET', '/admin/users', { bearer: body.access_token })).status, 200)
 })
 
 t.test('each client has a budget of its own', async (t) => {
