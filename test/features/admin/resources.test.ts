@@ -51,8 +51,12 @@ t.test('a resource is registered, listed, changed and removed', async (t) => {
       code: 'not_found',
     })
   t.strictSame((await call('GET', of(identifier))).body.resources, [])
+  const about = (type: string) => ({ resource: type === 'resource_list' ? null : identifier })
   for (const type of ['resource_create', 'resource_change', 'resource_delete', 'resource_list'])
-    t.ok(await server.db.auditEvent.count({ where: { type, actor, outcome: 'success' } }), type)
+    t.ok(
+      await server.db.auditEvent.count({ where: { type, actor, outcome: 'success', ...about(type) } }),
+      type,
+    )
   for (const type of ['resource_change', 'resource_delete'])
     t.ok(
       await server.db.auditEvent.count({ where: { type, actor, outcome: 'failure', reason: 'not_found' } }),
