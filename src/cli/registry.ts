@@ -1,7 +1,7 @@
 import type { By, RegistryDeps } from '../core/client-registry/client-registry.ts'
 import { openEvents } from '../core/events/events.ts'
 import { isProblem } from '../core/problems/problems.ts'
-import { findOwners } from '../core/sessions/sessions.ts'
+import { findOwners, openSessionLedger } from '../core/sessions/sessions.ts'
 import { ensureKey } from '../core/tokens/tokens.ts'
 import { systemClock } from '../platform/clock.ts'
 import { createMetrics } from '../platform/metrics.ts'
@@ -24,6 +24,8 @@ export function openRegistry({ config, ...database }: OperatorDatabase): { deps:
       ...database,
       clock,
       events: openEvents({ ...database, ...monitor, findOwners }),
+      // Running nodes read what ends in the ledger, and update Redis.
+      sessions: openSessionLedger(),
       // Running nodes find a new key within a second.
       keyRing: { ensure: (alg, options) => ensureKey(keys, alg, options) },
       ownAudiences: [config.publicUrl, config.accessToken.audience],

@@ -59,6 +59,134 @@ t.test('what the commands print is all that a client needs', async (t) => {
   t.notMatch(JSON.stringify(await server.db.auditEvent.findMany()), secret)
 })
 
+t.test('what an app registers is shown, changed and taken away again', async (t) => {
+  const [redirect, back] = [
+    'https://app.example.com/callback http://127.0.0.1/callback',
+    'https://app.example.com/',
+  ]
+  const created = await run(
+    ...[
+      'clients',
+      'create',
+      'App',
+      '--auth',
+      'none',
+      '--redirect-uris',
+      redirect,
+      '--uri',
+      back,
+      '--first-party',
+    ],
+    ...['--post-logout-redirect-uris', back, '--backchannel-logout-uri', 'https://app.example.com/logout'],
+    ...['--requires-dpop', '--late-window', '0', '--id-token-alg', 'RS256'],
+  )
+  const [, id = ''] = /^client_id (\S+)\n$/.exec(created) ?? []
+  const shown = async () => JSON.parse(await run('clients', 'show', id, '--json'))
+  t.match(await shown(), {
+    ...{ client_id: id, name: 'App', uri: back, auth_method: 'none' },
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: redirect.split(' '),
+    post_logout_redirect_uris: [back],
+    backchannel_logout_uri: 'https://app.example.com/logout',
+    ...{
+      first_party: true,
+      requires_dpop: true,
+      id_token_alg: 'RS256',
+      late_window: 0,
+      secrets: { length: 0 },
+    },
+  })
+  t.match(
+    await run('clients', 'show', id),
+    /^redirect_uris: +https:\/\/app\.example\.com\/callback {2}http:/m,
+  )
+  t.equal(await server.db.signingKey.count({ where: { alg: 'RS256', activatesAt: { lte: new Date() } } }), 1)
+  t.equal(
+    await run(
+      ...['clients', 'change', id, '--third-party', '--allows-bearer', '--uri', '', '--id-token-alg', ''],
+      ...[
+        '--post-logout-redirect-uris',
+        '',
+        '--backchannel-logout-uri',
+        '',
+        '--late-window',
+        '1800',
+        '--name',
+        'Apps',
+      ],
+    ),
+    `${id} is changed\n`,
+  )
+  t.match(await shown(), {
+    ...{
+      name: 'Apps',
+      uri: null,
+      first_party: false,
+      requires_dpop: false,
+      id_token_alg: null,
+      late_window: 1_800,
+    },
+    ...{
+      post_logout_redirect_uris: { length: 0 },
+      backchannel_logout_uri: null,
+      redirect_uris: { length: 2 },
+    },
+  })
+  for (const [args, message] of [
+    [['--redirect-uris', 'https://app.example.com/#x'], /--redirect-uris must have no fragment/],
+    [['--redirect-uris', 'http://app.example.com/'], /--redirect-uris must begin with https:\/\//],
+    [['--redirect-uris', ''], /--redirect-uris must have at least one for authorization_code/],
+    [['--first-party', '--third-party'], /exclude each other/],
+    [['--late-window', 'long'], /--late-window must be a number of seconds from 0 to 1800/],
+    [['--id-token-alg', 'HS256'], /--id-token-alg must be one of ES256, EdDSA, RS256/],
+    [['--admin-scopes', 'admin:users:read'], /--admin-scopes are for client_credentials/],
+    [
+      ['--admin-scopes', 'admin:clients:write'],
+      /--admin-scopes must be one of admin:users:read, admin:users:write/,
+    ],
+    [[], /say what to change/],
+  ] as const)
+    await t.rejects(run('clients', 'change', id, ...args), { code: 2, stderr: message }, args.join(' '))
+  await t.rejects(run('clients', 'change', 'x', '--first-party'), { code: 1, stderr: /no such client/ })
+  await t.rejects(run('clients', 'show', 'x'), { code: 1, stderr: /no such client/ })
+  const events = await server.db.auditEvent.findMany({ where: { clientId: id } })
+  t.strictSame(new Set(events.map(({ type }) => type)), new Set(['client_create', 'client_change']))
+  for (const { actor } of events) t.match(actor, /^command line \(/)
+})
+
+t.test('a Spring service and a machine that manages users need nothing but these commands', async (t) => {
+  const spring = 'https://spring.example.com'
+  await run('resources', 'create', spring, '--scopes', 'read', '--alg', 'RS256', '--typ', 'JWT')
+  const created = await run('clients', 'create', 'Robot', '--admin-scopes', 'admin:users:read')
+  const [, id = '', secret = ''] = /^client_id (\S+)\nclient_secret (\S+)\n$/.exec(created) ?? []
+  await run('clients', 'allow', id, '--resource', spring, '--scopes', 'read')
+  const { body } = await post(server, '/oauth/token', { grant_type, resource: spring }, { id, secret })
+  t.match(JSON.parse(Buffer.from(body.access_token.split('.')[0], 'base64url').toString()), {
+    alg: 'RS256',
+    typ: 'JWT',
+  })
+  const own = await post(
+    server,
+    '/oauth/token',
+    { grant_type, resource: 'http://localhost:8080' },
+    { id, secret },
+  )
+  t.equal((await server.call('GET', '/admin/users', { bearer: own.body.access_token })).status, 200)
+  t.match(await run('clients', 'list'), `${spring}: read  admin:users:read`)
+  t.equal(await run('resources', 'change', spring, '--alg', '', '--ttl', '60'), `${spring} is changed\n`)
+  t.match(await run('resources', 'list'), `${spring}  read  60 s  JWT\n`)
+  await t.rejects(run('resources', 'change', spring, '--alg', 'EdDSA'), {
+    code: 1,
+    stderr: /signs from 20.*run this again/,
+  })
+  await t.rejects(run('resources', 'change', spring), { code: 2, stderr: /say what to change/ })
+  await t.rejects(run('resources', 'change', 'urn:x:y', '--ttl', '60'), {
+    code: 1,
+    stderr: /no such resource/,
+  })
+  await run('resources', 'delete', spring)
+})
+
 t.test('a client with keys has no secret, and private keys are refused', async (t) => {
   const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
   const folder = t.testdir({})

@@ -61,10 +61,16 @@ async function audit(context: AdminContext, { about, json, limit, find }: Questi
     context.actor,
     context.requestContext,
   )
-  printList(events, json, ({ at, type, outcome, reason, user_id: account, actor, ip, count }) => {
+  printList(events, json, ({ user_id: account, client_id: client, ...event }) => {
+    const { at, type, outcome, reason, resource, actor, ip, count } = event
     const by = actor ? `by ${actor}` : ip && `from ${ip}`
     const times = count > 1 ? `${count} times within a minute` : null
-    return line([at, type, outcome, reason, account && `account ${account}`, by, times])
+    const about = [
+      account && `account ${account}`,
+      client && `client ${client}`,
+      resource && `resource ${resource}`,
+    ]
+    return line([at, type, outcome, reason, ...about, by, times])
   })
   printRemainder(more, limit)
 }

@@ -3,10 +3,12 @@ import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 import type { Fault } from '../clients/clients.ts'
 import type { AuditEvent, Events, RequestContext } from '../events/events.ts'
 import { Problem } from '../problems/problems.ts'
+import type { SessionLedger } from '../sessions/sessions.ts'
 import type { KeyRing } from '../tokens/tokens.ts'
 
 export interface RegistryDeps extends UsesPlatform<'db' | 'transact' | 'clock'> {
   events: Pick<Events, 'record'>
+  sessions: Pick<SessionLedger, 'revoke'>
   keyRing: Pick<KeyRing, 'ensure'>
   /** The audiences of this server itself, which no resource can have. */
   ownAudiences: readonly string[]

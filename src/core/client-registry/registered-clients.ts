@@ -98,10 +98,14 @@ export const enableClient = (deps: RegistryDeps, by: By, id: string): Promise<vo
     return 'done'
   })
 
-/** Deletes a client and its secrets. @throws `not_found`. */
+/**
+ * Deletes a client and its secrets, and ends the sessions that users gave it.
+ * @throws `not_found`, `revocation_pending` (deleted; its sessions end within a second).
+ */
 export const removeClient = (deps: RegistryDeps, by: By, id: string): Promise<void> =>
   act(deps, by, id, { type: 'client_delete' }, async (tx) => {
     await deleteClient(tx, id)
+    await deps.sessions.revoke(tx, { clientId: id }, 'ended_by_administrator')
     return 'done'
   })
 

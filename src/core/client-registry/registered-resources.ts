@@ -25,7 +25,8 @@ export async function registerResource(deps: RegistryDeps, by: By, given: NewRes
   await transact(async (tx) => {
     await requireServer(tx, resource)
     if (!(await createResource(tx, new Date(clock.now()), resource))) throw new Problem('resource_exists')
-    await events.record(tx, { type: 'resource_create', outcome: 'success', actor: by.actor }, by.context)
+    const event = { type: 'resource_create', outcome: 'success', resource: resource.identifier } as const
+    await events.record(tx, { ...event, actor: by.actor }, by.context)
   })
 }
 
@@ -50,7 +51,7 @@ export async function changeRegisteredResource(
   await transact(async (tx) => {
     await requireServer(tx, changes)
     await changeResource(tx, identifier, changes)
-    await events.record(tx, { type, outcome: 'success', actor: by.actor }, by.context)
+    await events.record(tx, { type, outcome: 'success', resource: identifier, actor: by.actor }, by.context)
   })
 }
 
@@ -60,7 +61,7 @@ export async function removeResource(deps: RegistryDeps, by: By, identifier: str
   const type = 'resource_delete'
   const isDone = await transact(async (tx) => {
     if (!(await deleteResource(tx, identifier))) return false
-    await events.record(tx, { type, outcome: 'success', actor: by.actor }, by.context)
+    await events.record(tx, { type, outcome: 'success', resource: identifier, actor: by.actor }, by.context)
     return true
   })
   if (!isDone) await refuse(deps, { type, outcome: 'failure', reason: 'not_found' }, by)

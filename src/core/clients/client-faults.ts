@@ -48,7 +48,8 @@ export function clientFaults(client: NewClient): Fault[] {
   ]
 }
 
-function grantFaults({ authMethod, grantTypes, redirectUris = [], adminScopes = [] }: NewClient): Fault[] {
+function grantFaults(client: NewClient): Fault[] {
+  const { authMethod, grantTypes, redirectUris = [], adminScopes = [], requiresDpop } = client
   const has = (grant: string) => grantTypes.some((each) => each === grant)
   const forUsers = grantTypes.filter((each) => each !== 'client_credentials' && each !== 'refresh_token')
   const forItself = has('client_credentials')
@@ -78,6 +79,11 @@ function grantFaults({ authMethod, grantTypes, redirectUris = [], adminScopes = 
       adminScopes.length > 0 && !forItself,
       '/admin_scopes',
       'are for client_credentials, which is not among the grant types',
+    ),
+    ...when(
+      adminScopes.length > 0 && requiresDpop === true,
+      '/admin_scopes',
+      "need a client that may have bearer tokens: this server's own API takes no others",
     ),
   ]
 }

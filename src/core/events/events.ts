@@ -40,6 +40,8 @@ export type AuditEvent = WhatHappened & {
   sessionId?: string | undefined
   /** The third-party client that it is about. */
   clientId?: string | undefined
+  /** The registered resource that it is about. */
+  resource?: string | undefined
   /** Who acted, if not the user: an administrator's id, or the command line. */
   actor?: string | undefined
 }
@@ -110,6 +112,7 @@ export function openEvents(
       userId: event.userId ?? null,
       sessionId: event.sessionId ?? null,
       clientId: event.clientId ?? null,
+      resource: event.resource ?? null,
       ip: context.ip,
       userAgent: context.userAgent ?? null,
       requestId: context.requestId,
@@ -223,6 +226,7 @@ interface Row {
   userId: string | null
   sessionId: string | null
   clientId: string | null
+  resource: string | null
   ip: string
   userAgent: string | null
   requestId: string
@@ -239,11 +243,12 @@ async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {
 
 // One parameter for any number of rows: Prisma would compile a statement with thousands of parameters.
 const insertion = (rows: readonly Row[], condition: Prisma.Sql) => Prisma.sql`
-  INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, client_id, ip, user_agent, request_id,
-    actor)
-  SELECT r.id, to_timestamp(r.at / 1000.0), r.type, r.outcome, r.reason, r."userId", r."sessionId", r."clientId", r.ip,
+  INSERT INTO audit_events (id, at, type, outcome, reason, user_id, session_id, client_id, resource, ip, user_agent,
+    request_id, actor)
+  SELECT r.id, to_timestamp(r.at / 1000.0), r.type, r.outcome, r.reason, r."userId", r."sessionId", r."clientId", r.resource, r.ip,
     r."userAgent", r."requestId", r.actor
   FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS r(id uuid, at bigint, type text, outcome text,
-    reason text, "userId" uuid, "sessionId" uuid, "clientId" text, ip text, "userAgent" text, "requestId" text, actor text)
+    reason text, "userId" uuid, "sessionId" uuid, "clientId" text, resource text, ip text, "userAgent" text, "requestId" text,
+    actor text)
   WHERE ${condition}
   ON CONFLICT DO NOTHING`

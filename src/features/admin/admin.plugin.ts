@@ -37,6 +37,9 @@ const Event = Type.Object(
     user_id: Nullable,
     session_id: Nullable,
     client_id: Nullable,
+    resource: Type.Union([Type.String(), Type.Null()], {
+      description: 'The registered API that it is about',
+    }),
     actor: Type.Union([Type.String(), Type.Null()], {
       description: 'Who acted, if not the user: an administrator, a client, or the command line',
     }),

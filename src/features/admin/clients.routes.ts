@@ -151,7 +151,7 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<RegistryDeps> = async (app
     },
   )
 
-  for (const [path, { type, run, ...names }] of Object.entries(deletions)) {
+  for (const [path, { type, run, problems, ...names }] of Object.entries(deletions)) {
     app.delete(
       path,
       {
@@ -162,7 +162,7 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<RegistryDeps> = async (app
           params: OfClient,
           body: Nothing,
           response: { 204: NoContent },
-          problems: ['not_found'],
+          problems,
         },
       },
       async (request, reply) => {
@@ -199,12 +199,15 @@ const deletions = {
     operationId: 'endOldClientSecrets',
     summary: 'End every secret of a client but the newest',
     description: 'The newest one goes on working.',
+    problems: ['not_found'],
   },
   '/admin/clients/:id': {
     type: 'client_delete',
     run: removeClient,
     operationId: 'deleteClient',
     summary: 'Delete a client',
-    description: 'With its secrets. It is refused everywhere within a second.',
+    description:
+      'With its secrets and the sessions that users gave it. It is refused everywhere within a second.',
+    problems: ['not_found', 'revocation_pending'],
   },
 } as const

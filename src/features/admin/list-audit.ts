@@ -29,6 +29,7 @@ export async function listAudit(
       user_id: row.userId,
       session_id: row.sessionId,
       client_id: row.clientId,
+      resource: row.resource,
       actor: row.actor,
       ip: row.ip,
       user_agent: row.userAgent,

@@ -103,6 +103,7 @@ const COVERED: Record<string, Record<string, string>> = {
     userId: KEY,
     sessionId: 'events.session_id',
     clientId: 'events.client_id',
+    resource: BOOKKEEPING,
     ip: 'events.ip',
     userAgent: 'events.user_agent',
     requestId: 'events.request_id',

@@ -19,6 +19,19 @@ const calls = (id: string) =>
     ['DELETE', `/admin/users/${id}/reset-factors`, 'factors_reset_withdraw'],
     ['DELETE', `/admin/users/${id}`, 'account_delete'],
     ['GET', '/admin/audit', 'audit_read'],
+    ['GET', '/admin/clients', 'client_list'],
+    ['GET', `/admin/clients/${id}`, 'client_view'],
+    ['POST', '/admin/clients', 'client_create'],
+    ['PATCH', `/admin/clients/${id}`, 'client_change'],
+    ['POST', `/admin/clients/${id}/disable`, 'client_disable'],
+    ['POST', `/admin/clients/${id}/enable`, 'client_enable'],
+    ['DELETE', `/admin/clients/${id}`, 'client_delete'],
+    ['POST', `/admin/clients/${id}/secrets`, 'client_secret_add'],
+    ['DELETE', `/admin/clients/${id}/secrets`, 'client_secrets_end'],
+    ['GET', '/admin/resources', 'resource_list'],
+    ['POST', '/admin/resources', 'resource_create'],
+    ['PATCH', '/admin/resources', 'resource_change'],
+    ['DELETE', '/admin/resources', 'resource_delete'],
   ] as const
 
 /** Every call is refused in the same way, changes nothing, and records an event with the caller. */
@@ -107,7 +120,7 @@ t.test('a disabled or deleted administrator is refused, and so is an ended sessi
 
 t.test('an invalid id is a 400, and an unknown id a 404 that is recorded', async (t) => {
   const { bearer, id: actor } = await createAdministrator(server)
-  const onUsers = (id: string) => calls(id).filter(([, path]) => path.includes(id))
+  const onUsers = (id: string) => calls(id).filter(([, path]) => path.startsWith(`/admin/users/${id}`))
   for (const bad of [
     'nonsense',
     `urn:uuid:${someone.id}`,
@@ -134,7 +147,8 @@ t.test('an invalid id is a 400, and an unknown id a 404 that is recorded', async
     const where = { type, actor, userId: nobody, outcome: 'failure', reason: 'not_found' }
     t.equal(await server.db.auditEvent.count({ where }), 1, type)
   }
-  for (const [method, path] of calls(someone.id)) {
+  // What clients and resources accept is checked with them.
+  for (const [method, path] of calls(someone.id).filter(([, path]) => !/clients|resources/.test(path))) {
     const unknown = await server.call(method, `${path}?force=true`, { bearer })
     t.match(unknown.body, { status: 400, errors: [{ pointer: '/force' }] }, path)
     if (method === 'GET') continue

@@ -12,16 +12,13 @@ export const clientCredentials: Grant = {
     const event = { type: 'client_token', clientId: client.id } as const
     try {
       const { resource, scopes } = chooseOwnScope(forItself(client, ownApi), wanted, scope)
-      const { accessToken, expiresIn } = clientTokens.sign({
-        client,
-        resource,
-        scopes,
-        thumbprint: request.proven,
-      })
+      // This server's own API takes bearer tokens, and a client sees that it got one (RFC 9449 §5).
+      const proven = resource === ownApi ? null : request.proven
+      const { accessToken, expiresIn } = clientTokens.sign({ client, resource, scopes, thumbprint: proven })
       events.recordSoon({ ...event, outcome: 'success', reason: 'client_credentials' }, context)
       return {
         access_token: accessToken,
-        token_type: request.proven ? 'DPoP' : 'Bearer',
+        token_type: proven ? 'DPoP' : 'Bearer',
         expires_in: expiresIn,
         scope: scopes.join(' '),
       }
