@@ -139,7 +139,10 @@ t.test('an unavailable store or a port in use is reported in one line', async (t
       { DATABASE_URL: `${migrated.url}?sslMode=require` },
       /^the configuration cannot be used:\n {2}- DATABASE_URL has a misspelt parameter: write sslmode\n$/,
     ],
-    [{ DATABASE_URL: `${migrated.url}?sslmode=verify-full` }, /^Postgres at .* cannot be reached: .*SSL.*\n$/],
+    [
+      { DATABASE_URL: `${migrated.url}?sslmode=verify-full` },
+      /^Postgres at .* cannot be reached: .*SSL.*\n$/,
+    ],
   ]
   for (const [change, told] of cases) {
     const { child, output } = start({ ...env, ...change, LOG_LEVEL: 'silent' })
