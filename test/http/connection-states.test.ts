@@ -65,7 +65,11 @@ const ask = async (socket: Socket) => {
 
 t.test('a request that begins in the packet in which another one ends is one that arrives', async (t) => {
   const most = { ...NONE.most, arriving: 5 }
-  for (const half of ['GET / HTTP/1.1\r\nho', 'G', 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{']) {
+  for (const half of [
+    'GET / HTTP/1.1\r\nho',
+    'G',
+    'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{',
+  ]) {
     const { answered, count } = await start(t, { most })
     const sockets = await many(9, () => answered(`${REQUEST}${half}`))
     await becomes(t, async () => (await count()) === 5, JSON.stringify(half))
@@ -102,29 +106,32 @@ t.test('empty lines count as a request that arrives', async (t) => {
   await becomes(t, async () => (await count()) === 2, 'the cap holds')
 })
 
-t.test('a client that takes its answer slowly loses the connection, one that takes it does not', async (t) => {
-  const { open, count } = await start(t, { untakenMs: 1 })
-  const slow = await open()
-  slow.pause()
-  slow.write(LARGE)
-  // It takes a little now and then, and asks for more meanwhile.
-  const drip = setInterval(() => {
-    slow.read(1)
-    slow.write(REQUEST)
-  }, 50)
-  t.teardown(() => clearInterval(drip))
-  await eventually(async () => (await count()) === 1)
-  await eventually(async () => (await count()) === 0)
+t.test(
+  'a client that takes its answer slowly loses the connection, one that takes it does not',
+  async (t) => {
+    const { open, count } = await start(t, { untakenMs: 1 })
+    const slow = await open()
+    slow.pause()
+    slow.write(LARGE)
+    // It takes a little now and then, and asks for more meanwhile.
+    const drip = setInterval(() => {
+      slow.read(1)
+      slow.write(REQUEST)
+    }, 50)
+    t.teardown(() => clearInterval(drip))
+    await eventually(async () => (await count()) === 1)
+    await eventually(async () => (await count()) === 0)
 
-  const patient = await start(t, {})
-  const socket = await patient.open(LARGE)
-  let received = 0
-  socket.on('data', (chunk) => {
-    received += chunk.length
-  })
-  await eventually(async () => received > BYTES)
-  t.equal(await ask(socket), 'HTTP/1.1 200 OK')
-})
+    const patient = await start(t, {})
+    const socket = await patient.open(LARGE)
+    let received = 0
+    socket.on('data', (chunk) => {
+      received += chunk.length
+    })
+    await eventually(async () => received > BYTES)
+    t.equal(await ask(socket), 'HTTP/1.1 200 OK')
+  },
+)
 
 t.test('answers that are not taken are capped for each address', async (t) => {
   const { open, count } = await start(t, { most: { ...NONE.most, untaken: 3 } })
