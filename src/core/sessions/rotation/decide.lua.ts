@@ -6,7 +6,7 @@ import {
   MAX_CREDITS,
   MAX_REISSUES,
 } from './decide.ts'
-import { ISSUED_REPLY, LIVE_REPLY, luaLines } from './wire.ts'
+import { CLIENT_FIELDS, ISSUED_REPLY, LIVE_REPLY, luaLines, luaReadFields } from './wire.ts'
 
 /**
  * The part of ROTATE in `scripts.lua.ts` that implements `decide.ts`, on a warm family that has not ended. A property
@@ -18,10 +18,14 @@ presented, grace_ms, late_ms, idle_ttl_ms = tonumber(presented), tonumber(grace_
 local generation, rotated_at, reissues = tonumber(family.generation), tonumber(family.rotated_at), tonumber(family.reissues)
 local credits, clean, attempts = tonumber(family.credits), tonumber(family.clean), family.attempts or ''
 local idle_expires_at, absolute_expires_at = tonumber(family.idle_expires_at), tonumber(family.absolute_expires_at)
-local client, binding, home, turns = family.client or '', family.binding or '', family.home or '', family.turns or ''
-local claims = family.claims
+local client, claims = family.client or '', family.claims
 if now >= absolute_expires_at or now >= idle_expires_at then return { 'ended', 'expired' } end
 if client ~= presenter then return { 'foreign' } end
+local binding, home, turns = '', '', ''
+if client ~= '' then
+  ${luaReadFields('of_client', CLIENT_FIELDS)}
+  binding, home, turns = of_client.binding or '', of_client.home or '', of_client.turns or ''
+end
 if binding ~= '' and proven ~= binding then return { 'unproven' } end
 local behind = generation - presented
 local function serve(outcome)

@@ -43,18 +43,15 @@ local function mark()
 end
 `
 
-// The higher generation wins. The lower count of credits wins, so that spent credits stay spent. What is empty in both
-// is not written: most families have few of the fields.
+// The higher generation wins. The lower count of credits wins, so that spent credits stay spent.
 const MERGE_FAMILY = `
 local function merge(ledger)
-  local function take(fields)
-    for _, field in ipairs(fields) do
-      if family[field] or ledger[field] ~= '' then family[field] = ledger[field] end
-    end
-  end
   local ahead = (tonumber(family.generation) or -1) - tonumber(ledger.generation)
   if ahead < 0 then
-    take({ 'generation', 'rotated_at', 'reissues', 'clean', 'attempts', 'home', 'turns' })
+    for _, field in ipairs({ 'generation', 'rotated_at', 'reissues', 'clean', 'attempts' }) do
+      family[field] = ledger[field]
+    end
+    if ledger.client ~= '' then family.home, family.turns = ledger.home, ledger.turns end
   elseif ahead == 0 then
     family.reissues = math.max(tonumber(family.reissues), tonumber(ledger.reissues))
   end
@@ -62,7 +59,8 @@ local function merge(ledger)
     family.idle_expires_at = ledger.idle_expires_at
   end
   family.credits = math.min(tonumber(family.credits) or ${MAX_CREDITS}, tonumber(ledger.credits))
-  take({ 'absolute_expires_at', 'client', 'binding', 'claims' })
+  family.absolute_expires_at, family.claims = ledger.absolute_expires_at, ledger.claims
+  if ledger.client ~= '' then family.client, family.binding = ledger.client, ledger.binding end
   family.incarnation, family.merge = id, ''
   local fields = {}
   for name, value in pairs(family) do

@@ -128,6 +128,7 @@ export function createActors(
 
   /** A thief uses a token: from then on the owner may be signed out. */
   async function use(session: Session, node: number): Promise<void> {
+    if (session.kind === 'client') session.stolen ??= Math.min(...session.copies)
     if (session.stolen === undefined) return
     session.mayEnd = true
     const { status, body } = await present(session, node, session.stolen, '', false, 'elsewhere')
