@@ -24,10 +24,16 @@ const GIVE_UP_MS = 30_000
 export const insist = (simulation: Simulation, random: Random, call: Call, session?: Session) =>
   untilDefinite(simulation, random, (node) => simulation.request(node, call, session))
 
-/** Presents a refresh token in the same way, with one key for all attempts. */
-export async function persist(simulation: Simulation, random: Random, session: Session, token: string) {
-  const key = randomUUID()
-  return untilDefinite(simulation, random, (node) => simulation.present(session, node, { token, key }))
+/** Presents a refresh token in the same way, with one key for all attempts; a third party sends none. */
+export async function persist(
+  simulation: Simulation,
+  random: Random,
+  session: Session,
+  token: string,
+  home = 'home',
+) {
+  const presentation = session.thirdParty ? { token, home } : { token, key: randomUUID() }
+  return untilDefinite(simulation, random, (node) => simulation.present(session, node, presentation))
 }
 
 async function untilDefinite<A extends Answer>(

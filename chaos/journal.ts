@@ -27,6 +27,8 @@ export interface Entry {
 export interface Session {
   id: string
   holder: string
+  /** Of a third-party client: several processes may present old tokens, and all get the newest. */
+  thirdParty: boolean
   /**
    * `revoking`: a revocation was requested but not acknowledged, so the session may be live or ended.
    * `stolen`: a thief holds a copy of the token, so the session has to end.
@@ -40,7 +42,7 @@ export interface Session {
   refreshToken: string
   accessToken: string
   accessTokenAt: number
-  /** The successor of each token: there must be only one. */
+  /** The successor of each token or, of a third party, the token of each generation: there must be only one. */
   successors: Map<string, string>
   entries: Entry[]
 }
@@ -59,7 +61,7 @@ const SUCCESSORS_KEPT = 20
 
 /** Records all sessions of the run and all violations. */
 export interface Journal {
-  open(holder: string, id: string, refreshToken: string, accessToken: string): Session
+  open(holder: string, id: string, refreshToken: string, accessToken: string, thirdParty?: boolean): Session
   note(session: Session, entry: Entry): void
   /** Records that a token was rotated. */
   rotated(session: Session, presented: string, answered: string): void
@@ -75,9 +77,9 @@ export function createJournal(): Journal {
   const journal: Journal = {
     sessions,
     violations,
-    open(holder, id, refreshToken, accessToken) {
+    open(holder, id, refreshToken, accessToken, thirdParty = false) {
       const session: Session = {
-        ...{ id, holder, refreshToken, accessToken, accessTokenAt: now() },
+        ...{ id, holder, thirdParty, refreshToken, accessToken, accessTokenAt: now() },
         ...{ state: 'live', endedAt: Number.POSITIVE_INFINITY, endedBy: '' },
         ...{ successors: new Map(), entries: [] },
       }
@@ -89,7 +91,8 @@ export function createJournal(): Journal {
       if (session.entries.length > ENTRIES_KEPT) session.entries.shift()
     },
     rotated(session, presented, answered) {
-      const known = session.successors.get(presented)
+      const key = session.thirdParty ? `generation ${generationOf(answered)}` : presented
+      const known = session.successors.get(key)
       if (known !== undefined && known !== answered) {
         journal.violated(
           'forked families',
@@ -97,7 +100,7 @@ export function createJournal(): Journal {
           session,
         )
       }
-      session.successors.set(presented, answered)
+      session.successors.set(key, answered)
       const [oldest] = session.successors.keys()
       if (session.successors.size > SUCCESSORS_KEPT && oldest) session.successors.delete(oldest)
     },
@@ -107,6 +110,9 @@ export function createJournal(): Journal {
   }
   return journal
 }
+
+export const generationOf = (refreshToken: string): number =>
+  Buffer.from(refreshToken.slice(4), 'base64url').readUInt32BE(17)
 
 /** Identifies a secret in the evidence without revealing it. */
 export const fingerprint = (secret: string): string => hash('sha256', secret, 'hex').slice(0, 8)

@@ -4,6 +4,7 @@ import { arrive } from './newcomers.ts'
 import { createRandom } from './random.ts'
 import type { Simulation } from './simulation.ts'
 import { steal } from './thieves.ts'
+import { beginClient, createThirdParty } from './third-parties.ts'
 
 // Some clients let the grace window pass between two refreshes, some do not.
 const plain: Habits = { keyed: true, cookie: false, tabs: 1, loses: 0, idles: 2_500 }
@@ -19,7 +20,8 @@ const HABITS: Record<string, Habits> = {
   'keyless-cookie': { ...plain, keyed: false, cookie: true, idles: 6_000 },
 }
 // Assigned to the accounts in this order, repeatedly.
-const ROLES = `patient thief tabs leaver lossy keyless thief patient-tabs leaver cookie patient thief
+const ROLES =
+  `patient thief tabs third-party third-party-thief leaver lossy keyless thief patient-tabs leaver cookie patient thief
   keyless-cookie leaver lossy-tabs keyed`.split(/\s+/)
 
 export interface Population {
@@ -36,6 +38,12 @@ export function populate(simulation: Simulation, seed: number): Population {
     const name = `${role} ${index + 1}`
     const random = createRandom(seed, name)
     if (role === 'thief') return steal(simulation, random, name, user)
+    if (role === 'third-party-thief') return steal(simulation, random, name, user, beginClient)
+    if (role === 'third-party') {
+      const client = createThirdParty(simulation, random, name, user)
+      honest.push(client)
+      return client.live()
+    }
     if (role === 'leaver') return leave(simulation, random, name, user)
     const client = createHonest(simulation, random, name, user, HABITS[role] ?? plain)
     honest.push(client)

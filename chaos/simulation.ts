@@ -12,6 +12,8 @@ export interface Presentation {
   /** `Idempotency-Key`. */
   key?: string | undefined
   cookie?: boolean
+  /** Where a third-party client is: the network and the program. */
+  home?: string
   hangUpAfter?: number | undefined
 }
 
@@ -80,14 +82,17 @@ export function createSimulation(given: Omit<Simulation, 'measures' | Method>): 
     node: ClusterNode,
     presentation: Presentation,
   ): Promise<Presented> {
-    const { token, key, cookie, hangUpAfter } = presentation
+    const { token, key, cookie, home = 'home', hangUpAfter } = presentation
     const headers = {
       ...(key ? { 'idempotency-key': key } : {}),
       ...(cookie ? { cookie: `${COOKIE}=${token}`, origin: PUBLIC_URL } : {}),
     }
-    const body = cookie ? {} : { refresh_token: token }
-    const call = { method: 'POST', path: '/auth/refresh', headers, body, hangUpAfter } as Call
-    const what = `refresh ${fingerprint(token)}${key ? ` key ${fingerprint(key)}` : ''}${cookie ? ' cookie' : ''}`
+    const { thirdParty } = session
+    const body = cookie ? {} : { refresh_token: token, ...(thirdParty ? { home } : {}) }
+    const path = thirdParty ? '/test/clients/refresh' : '/auth/refresh'
+    const call = { method: 'POST', path, headers, body, hangUpAfter } as Call
+    const how = [key ? `key ${fingerprint(key)}` : '', cookie ? 'cookie' : '', thirdParty ? `at ${home}` : '']
+    const what = ['refresh', fingerprint(token), ...how].filter(Boolean).join(' ')
     const counts = hangUpAfter === undefined && (session.state === 'live' || session.state === 'stolen')
     const answer = await request(node, call, session, what)
     if (counts) measures.attempt(answer.began, now(), answer.status)

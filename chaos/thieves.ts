@@ -8,6 +8,8 @@ import type { User } from './users.ts'
 
 interface Holder {
   name: 'owner' | 'thief'
+  /** Where it is, if the token is a third party's. */
+  home: string
   token: string
   /** When its last successful use began. */
   usedAt: number
@@ -19,14 +21,20 @@ const WRITE_BEHIND_MS = 1_000
 const MAX_ALTERNATIONS = 20
 
 /** A thief copies a refresh token and both go on using it: the second holder's first use must end the session. */
-export async function steal(simulation: Simulation, random: Random, name: string, user: User): Promise<void> {
+export async function steal(
+  simulation: Simulation,
+  random: Random,
+  name: string,
+  user: User,
+  begin: typeof signIn = signIn,
+): Promise<void> {
   while (!simulation.stopped.aborted) {
-    const session = await signIn(simulation, random, name, user)
+    const session = await begin(simulation, random, name, user)
     if (!session) return
-    const owner: Holder = { name: 'owner', token: session.refreshToken, usedAt: now() }
+    const owner: Holder = { name: 'owner', home: 'home', token: session.refreshToken, usedAt: now() }
     for (let uses = random.between(1, 4); uses > 0; uses--) await use(simulation, random, session, owner)
-    const thief: Holder = { ...owner, name: 'thief' }
-    await outwait(simulation, random)
+    const thief: Holder = { ...owner, name: 'thief', home: 'elsewhere' }
+    await outwait(simulation, random, session)
     // If the owner goes first, the thief presents a used token; otherwise the owner does.
     const holders = random.chance(0.5) ? ([owner, thief] as const) : ([thief, owner] as const)
     await alternate(simulation, random, session, holders)
@@ -47,7 +55,8 @@ async function alternate(
   const late: string[] = []
   for (let round = 0; round < MAX_ALTERNATIONS; round++) {
     const [previous, next] = round % 2 === 0 ? [first, second] : [second, first]
-    await outwait(simulation, random)
+    await outwait(simulation, random, session)
+    if (session.thirdParty && simulation.stopped.aborted) return
     const outcome = await use(simulation, random, session, next)
     if (outcome === 'unknown') return
     if (outcome === 'out') {
@@ -72,8 +81,13 @@ async function alternate(
   simulation.journal.violated('undetected thefts', detail, session)
 }
 
-const outwait = (simulation: Simulation, random: Random): Promise<void> =>
-  sleep(simulation.graceMs + random.between(300, 800))
+// The grace window of third parties is not configurable.
+const CLIENT_GRACE_MS = 60_000
+
+const outwait = (simulation: Simulation, random: Random, { thirdParty }: Session): Promise<void> =>
+  thirdParty
+    ? simulation.pause(CLIENT_GRACE_MS + random.between(1_000, 3_000))
+    : sleep(simulation.graceMs + random.between(300, 800))
 
 /** Uses a token once, retrying with one key until there is an answer. */
 async function use(
@@ -84,7 +98,7 @@ async function use(
 ): Promise<'rotated' | 'out' | 'unknown'> {
   const usedAt = now()
   for (;;) {
-    const answer = await persist(simulation, random, session, holder.token)
+    const answer = await persist(simulation, random, session, holder.token, holder.home)
     if (answer?.status === 200 && answer.next) {
       Object.assign(holder, { token: answer.next, usedAt })
       session.refreshToken = answer.next
@@ -104,6 +118,7 @@ async function use(
       return 'out'
     }
     if (answer?.status !== 409) return 'unknown'
-    await outwait(simulation, random)
+    await outwait(simulation, random, session)
+    if (session.thirdParty && simulation.stopped.aborted) return 'unknown'
   }
 }

@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import { buildApp } from '../../src/app.ts'
 import { environment, loadConfig } from '../../src/config.ts'
+import { clientRoutes } from './client-routes.ts'
 
 // A machine whose clock is wrong.
 const offset = Number(environment().CLOCK_OFFSET_MS ?? 0)
@@ -10,7 +11,7 @@ Date.now = () => now() + offset
 
 process.on('SIGINT', () => {})
 process.on('disconnect', () => process.exit())
-const app = await buildApp(loadConfig(environment()))
+const app = await buildApp(loadConfig(environment()), { extraRoutes: clientRoutes })
 process.on('message', async () => {
   const flushed = await app.services.sessions.flush().then(
     () => true,

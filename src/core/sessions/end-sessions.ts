@@ -5,7 +5,7 @@ import { Problem } from '../problems/problems.ts'
 import type { EndedReason } from '../reasons/reasons.ts'
 import type { LockedUser } from '../users/users.ts'
 import type { Revoke } from './revocation.ts'
-import type { Revocation, RevocationScope } from './revocation-rows.ts'
+import { BATCH, type Revocation, type RevocationScope } from './revocation-rows.ts'
 import type { Look } from './rotation/refresh.ts'
 import type { RefreshToken } from './rotation/token.ts'
 
@@ -15,23 +15,29 @@ export interface EndSessionsDeps {
   revoke: Revoke
 }
 
-/** Ends sessions and records an audit event for each. @throws `revocation_pending` after both are written. */
-export function endSessions(
+/**
+ * Ends all sessions in the scope and records an audit event for each. @throws `revocation_pending` after both are
+ * written; with very many sessions, some may be left.
+ */
+export async function endSessions(
   { transact, events, revoke }: EndSessionsDeps,
   scope: RevocationScope,
   reason: EndedReason,
   type: 'logout' | 'session_end',
   context: RequestContext,
 ): Promise<void> {
-  return transact(async (tx) => {
-    const revocations = await revoke(tx, scope, reason)
-    await events.record(tx, eventsOf(revocations, reason, type), context)
-  })
+  const endBatch = () =>
+    transact(async (tx) => {
+      const revocations = await revoke(tx, scope, reason)
+      await events.record(tx, eventsOf(revocations, reason, type), context)
+      return revocations.length
+    })
+  while ((await endBatch()) >= BATCH);
 }
 
 /**
  * Ends the sessions of tokens that a client gives up for those of a newer session. It gets these in any case. A look at
- * each comes first: what ends by a reuse must not be recorded as given up.
+ * each comes first: what ends by a reuse must not be recorded as given up, and the token of a third party is not given up.
  */
 export async function endReplaced(
   deps: EndSessionsDeps & { look(token: RefreshToken, context: RequestContext): Promise<Look> },
@@ -39,9 +45,10 @@ export async function endReplaced(
   context: RequestContext,
 ): Promise<void> {
   if (replaced.length === 0) return
-  const familyHashes = replaced.map(({ familyHash }) => familyHash)
+  const familyHashes: string[] = []
   try {
-    for (const token of replaced) await deps.look(token, context)
+    for (const token of replaced)
+      if ((await deps.look(token, context)).outcome === 'live') familyHashes.push(token.familyHash)
     await endSessions(deps, { familyHashes }, 'signed_in_again', 'session_end', context)
   } catch (error) {
     // If the ledger has it, the reconciler completes it.

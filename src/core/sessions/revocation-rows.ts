@@ -17,9 +17,10 @@ export interface Revocation {
 }
 
 /**
- * Which sessions: one, by its id; those of families; all of a user's, possibly except one; all of a third-party client,
- * possibly for one user only; or the live ones, of a user alone or of a client for them, but for a number of those that
- * were used last. What clients were allowed in these ends with them, as far as {@link OFFLINE_OUTLIVES} says.
+ * Which sessions: one, by its id; those of families; all of a user's, possibly except one; all of a third-party client
+ * for a user, or {@link BATCH} live ones of the client; or the live ones, of a user alone or of a client for them, but for
+ * a number of those that were used last. What clients were allowed in these ends with them, as far as
+ * {@link OFFLINE_OUTLIVES} says.
  */
 export type RevocationScope =
   | { sessionId: string; userId?: string }
@@ -34,8 +35,8 @@ export type RevocationScope =
  */
 const OFFLINE_OUTLIVES: readonly EndedReason[] = ['logout', 'revoked', 'signed_in_again', 'too_many_sessions']
 
-// An account that had more sessions than it may have now loses them in several sign-ins.
-const BATCH = 1_000
+/** The most sessions in a scope that a count limits: an account with too many loses them in several sign-ins. */
+export const BATCH = 1_000
 
 /**
  * Records revocations and returns those in the scope that Redis has not received yet, so that a call that is repeated
@@ -92,7 +93,11 @@ function isIn(scope: RevocationScope, reason: EndedReason): Prisma.Sql {
         AND idle_expires_at > ${now} AND absolute_expires_at > ${now}
       ORDER BY last_used_at DESC, id DESC OFFSET ${exceptLastUsed}::int LIMIT ${BATCH}::int)`
   }
-  if ('clientId' in scope) return Prisma.sql`${ofClient(scope.clientId)} ${theirs}`
+  if ('clientId' in scope && scope.userId) return Prisma.sql`${ofClient(scope.clientId)} ${theirs}`
+  if ('clientId' in scope) {
+    return Prisma.sql`id IN (SELECT id FROM sessions WHERE ${ofClient(scope.clientId)} AND ended_at IS NULL
+      LIMIT ${BATCH}::int)`
+  }
   if ('sessionId' in scope) return Prisma.sql`id = ${scope.sessionId}::uuid ${theirs}`
   const { userId, exceptSessionId } = scope
   const others = exceptSessionId ? Prisma.sql`AND id <> ${exceptSessionId}::uuid` : Prisma.empty

@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import type { EndedReason } from '../../../src/core/reasons/reasons.ts'
-import type { RevocationScope } from '../../../src/core/sessions/sessions.ts'
+import type { RefreshToken, RevocationScope } from '../../../src/core/sessions/sessions.ts'
 import { atHome, beginClientSession } from '../../support/client-session.ts'
 import { startServer } from '../../support/server.ts'
+import { newSession } from './rotation/model/twins.ts'
 
 const server = await startServer(t)
 const { services } = server.app
@@ -67,8 +69,10 @@ t.test('what clients were allowed ends with the session, as far as its reason sa
     [
       'a reuse',
       async ({ own }) => {
-        const [first] = sessions.readTokens([own.refresh_token])
-        if (first) await end({ familyHashes: [first.familyHash] }, 'reuse_detected')
+        const { body } = await server.post('/auth/refresh', { refresh_token: own.refresh_token })
+        await server.post('/auth/refresh', { refresh_token: body.refresh_token })
+        await server.age(60_000)
+        return server.post('/auth/refresh', { refresh_token: own.refresh_token })
       },
       ['reuse_detected', 'reuse_detected', null],
     ],
@@ -130,6 +134,15 @@ t.test('the end of a client ends its sessions for everybody, and no other', asyn
   await end({ clientId: 'app' }, 'revoked')
   for (const { id } of [one.online, one.offline, two.ofOther]) t.equal(await reasonOf(id), 'revoked')
   for (const id of [byAnother.id, one.own.session.id, two.other.session.id]) t.equal(await reasonOf(id), null)
+
+  const { userId } = one
+  const many = Array.from({ length: 2_100 }, () => ({
+    ...newSession(randomBytes(32).toString('base64url'), userId),
+    ...{ clientId: 'many', resource: '', parentId: one.own.session.id },
+  }))
+  await db.session.createMany({ data: many })
+  await end({ clientId: 'many' }, 'revoked')
+  t.equal(await db.session.count({ where: { clientId: 'many', endedAt: null } }), 0, 'also more than at once')
 })
 
 t.test('sessions of clients are not among those of a person', async (t) => {
@@ -219,6 +232,15 @@ t.test('a token works for its own client only, and not for the account', async (
   const cookie = { cookie: `ratchet-dev=${offline.refreshToken}`, origin: 'https://app.example.com' }
   t.equal((await server.call('GET', '/auth/session', { headers: cookie })).body?.session ?? null, null)
   t.strictSame(await refresh(own.refresh_token), { outcome: 'foreign' }, 'nor a person’s token for a client')
+  const [token] = sessions.readTokens([offline.refreshToken])
+  const unknown = { outcome: 'ended', reason: 'unknown' } as const
+  t.strictSame(await sessions.look(token as RefreshToken, context), unknown)
+  t.strictSame(
+    await sessions.look(token as RefreshToken, context, undefined, atHome({ clientId: 'another' })),
+    unknown,
+  )
+  t.match(await sessions.look(token as RefreshToken, context, undefined, atHome()), { outcome: 'live' })
+  await sessions.endReplaced([token as RefreshToken], context)
   t.strictSame(await stored(), before, 'and nothing changes')
   t.equal(await reasonOf(offline.id), null)
   t.equal((await server.post('/auth/refresh', { refresh_token: own.refresh_token })).status, 200)

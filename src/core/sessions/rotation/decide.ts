@@ -106,7 +106,7 @@ export const KEPT_ATTEMPTS = 4
 export const KEPT_TURNS = 32
 
 /**
- * Decides what to do with a presented refresh token. A pure function; ROTATE in `scripts.lua.ts` implements the same
+ * Decides what to do with a presented refresh token. A pure function; `decide.lua.ts` implements the same
  * rules, and a property test compares the two.
  */
 export function decide(state: FamilyState, request: RotationRequest, now: number): Decision {

@@ -2,9 +2,8 @@ import { StoreUnavailable } from '../../../platform/circuit-breaker.ts'
 import type { RedisClient } from '../../../platform/redis.ts'
 import type { RedisBreaker } from '../../../platform/redis-breaker.ts'
 import { type SessionEndedReason, toSessionEndedReason } from '../../reasons/reasons.ts'
-import { INVALIDATE, TOMBSTONE } from './cold-and-ended.lua.ts'
 import type { FamilyState, LookVerdict, RotationRequest, Verdict } from './decide.ts'
-import { MARK, MERGE, ROTATE } from './scripts.lua.ts'
+import { INVALIDATE, MARK, MERGE, ROTATE, TOMBSTONE } from './scripts.lua.ts'
 import {
   ISSUED_REPLY,
   LEDGER_FAMILY,

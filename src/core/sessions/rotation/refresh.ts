@@ -27,7 +27,7 @@ export type RotationOutcome =
 export type Look =
   /** The session could be refreshed with this token, or with its successor. Milliseconds since the epoch. */
   | { outcome: 'live'; claims: SessionClaims; expiresAt: number }
-  /** `unknown` if there is no such session. */
+  /** `unknown` if there is no such session of the client that presents the token. */
   | { outcome: 'ended'; reason: SessionEndedReason }
 
 /** A third-party client that presents a refresh token. */
@@ -64,6 +64,12 @@ export function createRefresh(deps: RefreshDeps) {
   const { transact, revoke, format, writeBehind, log, lifetimes } = deps
   const idleTtlMs = lifetimes.idleTtl * 1000
   const ownClient = { ...OWN_CLIENT, graceMs: lifetimes.grace * 1000 }
+  const requestOf = (token: RefreshToken, attempt: string, presenter: ClientPresenter | undefined) => ({
+    ...(presenter ? thirdParty(presenter) : ownClient),
+    presented: token.generation,
+    attempt,
+    idleTtlMs,
+  })
 
   async function rotate(
     token: RefreshToken,
@@ -73,8 +79,7 @@ export function createRefresh(deps: RefreshDeps) {
   ): Promise<RotationOutcome> {
     // Without a key from the client, a random one makes it safe to repeat a command whose answer was lost.
     const attempt = attemptOf(idempotencyKey) || randomId()
-    const presentedBy = presenter ? thirdParty(presenter) : ownClient
-    const request = { ...presentedBy, presented: token.generation, attempt, idleTtlMs }
+    const request = requestOf(token, attempt, presenter)
     const { verdict, by } = await deps.rotation.rotate(token.familyHash, request)
     switch (verdict.outcome) {
       case 'rotate':
@@ -113,9 +118,9 @@ export function createRefresh(deps: RefreshDeps) {
     token: RefreshToken,
     context: RequestContext,
     idempotencyKey?: string | undefined,
+    presenter?: ClientPresenter,
   ): Promise<Look> {
-    const attempt = attemptOf(idempotencyKey)
-    const request = { ...ownClient, presented: token.generation, attempt, idleTtlMs }
+    const request = requestOf(token, attemptOf(idempotencyKey), presenter)
     const { verdict, by } = await deps.rotation.look(token.familyHash, request)
     if (verdict.outcome === 'ended') return verdict
     if (verdict.outcome === 'reuse') {

@@ -57,7 +57,7 @@ export const ISSUED_REPLY = [
 /** What a look at a live family answers, in the same form. */
 export const LIVE_REPLY = ['idle_expires_at', 'absolute_expires_at', 'claims'] as const
 
-/** The fields of a family's hash. Those of the operator's own client have no `client`, `binding`, `home` and `turns`. */
+/** The fields of a family's hash. Those of the operator's own client have no `client`. */
 export const FAMILY_FIELDS = [
   'ended',
   'incarnation',
@@ -70,13 +70,13 @@ export const FAMILY_FIELDS = [
   'idle_expires_at',
   'absolute_expires_at',
   'client',
-  'binding',
-  'home',
-  'turns',
   'claims',
   'recorded',
   'merge',
 ] as const
+
+/** What the hash of a third party's family has besides. */
+export const CLIENT_FIELDS = ['binding', 'home', 'turns'] as const
 
 type Value = string | number
 
@@ -107,7 +107,10 @@ export function luaArgumentTable(table: string, names: readonly string[], skippe
 export const luaLines = (names: readonly string[]): string => `table.concat({ ${names.join(', ')} }, '\\n')`
 
 /** Lua: the named fields of the hash `key` as a table. */
-export function luaReadFields(table: string, fields: readonly (typeof FAMILY_FIELDS)[number][]): string {
+export function luaReadFields(
+  table: string,
+  fields: readonly (typeof FAMILY_FIELDS | typeof CLIENT_FIELDS)[number][],
+): string {
   const reads = fields.map((field, index) => `${field} = values[${index + 1}]`)
   return `local values = redis.call('HMGET', key, ${fields.map((field) => `'${field}'`).join(', ')})
 local ${table} = { ${reads.join(', ')} }`

@@ -34,7 +34,7 @@ t.test('a family that moves between the stores keeps every invariant, whatever d
     },
   )
   // A Redis in JavaScript is a hundred times slower.
-  const numRuns = Number(process.env.MODEL_RUNS ?? (incarnation ? 4 : 60))
+  const numRuns = Number(process.env.MODEL_RUNS ?? (incarnation ? 4 : 40))
   await check(t, property, { numRuns, endOnFailure: true })
   t.pass(`${numRuns * AT_ONCE * 2} lives`)
 })

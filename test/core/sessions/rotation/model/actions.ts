@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { CallOptions, Cluster } from './cluster.ts'
-import type { createChecks, Session } from './session.ts'
+import { type createChecks, generationOf, mayEnd, type Session } from './session.ts'
 
 export type Action =
   /** The owner refreshes; `lost` answers never arrive. */
@@ -52,7 +52,12 @@ export function createActors(
   /** A client without a key that waited too long may be taken for a thief. */
   function expirePending(session: Session, waited = 0): void {
     const { pending } = session
-    if (pending && !pending.key && performance.now() - pending.since + waited > PATIENCE_MS) {
+    if (
+      pending &&
+      !pending.key &&
+      session.kind !== 'client' &&
+      performance.now() - pending.since + waited > PATIENCE_MS
+    ) {
       session.mayEnd = true
       session.pending = undefined
     }
@@ -61,6 +66,7 @@ export function createActors(
   async function refresh(session: Session, first: number, lost: number): Promise<void> {
     expirePending(session)
     if (session.kind === 'tabs') return inTwoTabs(session)
+    if (session.kind === 'client') return inProcesses(session, first === 0 ? [0, 1] : [1], lost)
     attempts += 1
     const key = session.kind === 'keyed' ? `attempt ${attempts}` : ''
     const again = session.pending !== undefined
@@ -99,24 +105,53 @@ export function createActors(
     if (session.pending && session.creditsUsed > 4) session.mayEnd = true
   }
 
+  /** Each process keeps the token that it was given, however old; at home it is always served. */
+  async function inProcesses(session: Session, processes: readonly number[], lost: number): Promise<void> {
+    const served = await Promise.all(
+      processes.map(async (process) => {
+        for (let tries = 0; tries < TRIES + lost; tries += 1) {
+          const reply = await present(session, (process + tries) % 2, session.copies[process] ?? 0)
+          must(reply.status !== 409 || mayEnd(session), `${session.name}: a copy at home was superseded`)
+          if (reply.status === 401) return false
+          if (reply.status !== 200 || tries < lost) continue
+          session.copies[process] = generationOf(reply.body.refresh_token)
+          return true
+        }
+        return false
+      }),
+    )
+    session.held = Math.max(...session.copies)
+    session.pending = served.every(Boolean)
+      ? undefined
+      : { generation: session.held, key: '', since: performance.now() }
+  }
+
   /** A thief uses a token: from then on the owner may be signed out. */
   async function use(session: Session, node: number): Promise<void> {
+    if (session.kind === 'client') session.stolen ??= Math.min(...session.copies)
     if (session.stolen === undefined) return
     session.mayEnd = true
-    const { status } = await present(session, node, session.stolen)
-    if (status === 200) session.stolen += 1
+    const { status, body } = await present(session, node, session.stolen, '', false, 'elsewhere')
+    if (status === 200) session.stolen = generationOf(body.refresh_token)
   }
 
   async function end(session: Session, node: number, how: (typeof WAYS_TO_END)[number]): Promise<void> {
-    const siblings = sessions.filter((other) => other.user === session.user && other !== session)
+    if (session.kind === 'client') return
+    const theirs = sessions.filter((other) => other.user === session.user && other !== session)
+    const siblings = theirs.filter(({ kind }) => kind !== 'client')
+    const clients = theirs.filter(({ kind }) => kind === 'client')
+    const withClients = (own: readonly Session[]) => [
+      ...own,
+      ...clients.filter(({ parent }) => own.some((each) => each === parent)),
+    ]
     const bearer = session.bearers.at(-1)
     const concerned = {
-      token: [session],
-      bearer: [session],
-      all: [session, ...siblings],
-      delete: siblings.slice(0, 1),
-      others: siblings,
-      password: siblings,
+      token: withClients([session]),
+      bearer: withClients([session]),
+      all: [session, ...theirs],
+      delete: withClients(siblings.slice(0, 1)),
+      others: withClients(siblings),
+      password: theirs,
     }[how]
     for (const each of concerned) each.mayEnd = true
     const password = session.user.password

@@ -23,6 +23,7 @@ export interface Reply {
 }
 
 export const GRACE_MS = 10_000
+export const CLIENT_GRACE_MS = 60_000
 const PASSWORD = 'a perfectly long passphrase'
 
 /** Two nodes in separate processes on one Postgres and one Redis, each behind its own proxies. */

@@ -75,8 +75,8 @@ export interface History {
     attempt: string
     waitedMs: number
     age: number
-    turnAges: number[]
     look: boolean
+    turnAges: number[]
   })[]
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { type Action, action, createActors } from './actions.ts'
 import type { Cluster } from './cluster.ts'
-import { createChecks, familyOf, type Kind, type Session } from './session.ts'
+import { createChecks, familyOf, type Kind, mayEnd, type Session } from './session.ts'
 
 const FAULTS = ['cut', 'hang', 'stall', 'dropAnswers', 'reset'] as const
 
@@ -50,7 +50,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   },
 )
 
-const KINDS: readonly Kind[] = ['keyed', 'plain', 'keyed', 'tabs']
+const KINDS: readonly Kind[] = ['keyed', 'plain', 'keyed', 'tabs', 'client']
 
 export const round: fc.Arbitrary<Round> = fc.record({
   event: fc.option(event, { freq: 2 }),
@@ -61,25 +61,28 @@ export const round: fc.Arbitrary<Round> = fc.record({
   }),
 })
 
-/** Two people with two sessions each, and everything that can happen to them. */
+/** Two people with two sessions each, a client that the first allowed in one of these, and everything that can happen to them. */
 export async function createSimulation(cluster: Cluster, trace: (line: string) => void) {
   const checks = createChecks(cluster, trace)
   const users = [await cluster.newUser(), await cluster.newUser()] as const
   const sessions: Session[] = []
   for (const [index, kind] of KINDS.entries()) {
-    const user = users[index < 2 ? 0 : 1]
+    const parent = kind === 'client' ? sessions[0] : undefined
+    const user = parent?.user ?? users[index < 2 ? 0 : 1]
     const { email, password } = user
-    const body = { email, password, transport: 'body' }
-    let { status, body: answer } = await cluster.call(index % 2, 'POST', '/auth/login', { body })
+    const [path, body] = parent
+      ? ['/test/clients/begin', { parent_id: parent.id }]
+      : ['/auth/login', { email, password, transport: 'body' }]
+    let { status, body: answer } = await cluster.call(index % 2, 'POST', path, { body })
     // A store that the previous run took down may still be coming back.
-    while (status === 503)
-      ({ status, body: answer } = await cluster.call(index % 2, 'POST', '/auth/login', { body }))
+    while (status === 503) ({ status, body: answer } = await cluster.call(index % 2, 'POST', path, { body }))
     sessions.push({
       ...{ name: `${kind} ${index}`, kind, user },
       id: answer.session.id,
       familyHash: familyOf(answer.refresh_token),
       tokens: [answer.refresh_token],
       bearers: [answer.access_token],
+      ...{ parent, copies: [0, 0], moved: false },
       ...{ held: 0, creditsUsed: 0, mayEnd: false, pendingEnd: false },
       ...{ pending: undefined, stolen: undefined, over: undefined },
     })
@@ -138,7 +141,7 @@ export async function createSimulation(cluster: Cluster, trace: (line: string) =
           const { status } = await checks.present(session, node, session.held, '', true)
           checks.must(status === 401, `${session.name} has ended, but a refresh answered ${status}`)
         }
-      } else if (session.mayEnd) {
+      } else if (mayEnd(session)) {
         for (const node of [0, 1]) await checks.present(session, node, session.held, '', true)
       } else {
         await trustsNothingOld(session)
