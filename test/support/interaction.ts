@@ -46,6 +46,14 @@ export const submitForm = (
     },
   })
 
+/** Sends a form again while a store is unavailable, as people do: a busy machine may be late for Postgres. */
+export async function submitPatiently(...form: Parameters<typeof submitForm>) {
+  for (;;) {
+    const page = await submitForm(...form)
+    if (page.status !== 503 || !/cannot answer right now/.test(page.text)) return page
+  }
+}
+
 /** The cookies that an answer sets, as the next request sends them. */
 export const cookiesIn = ({ headers }: { headers: Headers }): string =>
   headers

@@ -1,12 +1,12 @@
 import t, { type Test } from 'tap'
 import { noBrowser, startBrowser } from '../../support/browser.ts'
-import { cookiesIn, issueInteraction, OWN, openPage, submitForm } from '../../support/interaction.ts'
+import { cookiesIn, issueInteraction, OWN, openPage, submitPatiently } from '../../support/interaction.ts'
 import { type Answer, startServer } from '../../support/server.ts'
 
 const SIGN_UP = '/auth/sign-up'
 const server = await startServer(t)
 const submit = (path: string, fields: Record<string, string>, headers?: Record<string, string>) =>
-  submitForm(server, path, fields, headers)
+  submitPatiently(server, path, fields, headers)
 const titleOf = ({ text }: Answer) => /<h1>(.*?)<\/h1>/.exec(text)?.[1]?.replace(/<.*?>/g, '')
 const { password } = server
 

@@ -3,7 +3,14 @@ import { LOCK_FAILURES } from '../../../src/core/lockout/counters.ts'
 import { INTERACTION_TTL } from '../../../src/core/one-time/one-time.ts'
 import { createPerson } from '../../support/administrator.ts'
 import { addTotp } from '../../support/factors.ts'
-import { cookiesIn, issueInteraction, OWN, openPage, submitForm } from '../../support/interaction.ts'
+import {
+  cookiesIn,
+  issueInteraction,
+  OWN,
+  openPage,
+  submitForm,
+  submitPatiently,
+} from '../../support/interaction.ts'
 import { type Answer, movableClock, startServer } from '../../support/server.ts'
 import { totpCode } from '../../support/totp.ts'
 
@@ -14,7 +21,7 @@ const clock = movableClock()
 const server = await startServer(t, { clock })
 const open = (path: string, headers?: Record<string, string>) => openPage(server, path, headers)
 const submit = (path: string, fields: Record<string, string>, headers?: Record<string, string>) =>
-  submitForm(server, path, fields, headers)
+  submitPatiently(server, path, fields, headers)
 const titleOf = ({ text }: Answer) => /<h1>(.*?)<\/h1>/.exec(text)?.[1]?.replace(/<.*?>/g, '')
 const alertOf = ({ text }: Answer) => /<p class="alert" role="alert" id="fault">(.*?)<\/p>/.exec(text)?.[1]
 const hidden = ({ text }: Answer, name: string) =>
