@@ -2,6 +2,7 @@ import type { Database, Queryable } from '../../platform/database.ts'
 import { listEvents, type StoredEvent } from '../events/events.ts'
 import { type FactorReset, listFactorResets } from '../factor-resets/factor-resets.ts'
 import { describeFactors } from '../factors/factors.ts'
+import { type Grant, listGrants } from '../grants/grants.ts'
 import { type AccountKey, type GuessCount, type Lockout, listGuessCounts } from '../lockout/lockout.ts'
 import { readSuppression } from '../mail/mail.ts'
 import { listPendingLinks } from '../one-time/one-time.ts'
@@ -17,6 +18,8 @@ export interface AccountRecords extends Awaited<ReturnType<typeof describeFactor
   user: User
   suppression: Awaited<ReturnType<typeof readSuppression>>
   factorReset: FactorReset | undefined
+  /** What third parties were allowed. */
+  grants: readonly Grant[]
   /** What an import brought along. */
   metadata: Metadata | undefined
 }
@@ -27,6 +30,7 @@ export async function readRecords(db: Queryable, user: User): Promise<AccountRec
     ...(await describeFactors(db, user.id)),
     suppression: await readSuppression(db, user.email),
     factorReset: (await listFactorResets(db, [user.id])).get(user.id),
+    grants: await listGrants(db, user.id),
     metadata: (await readMetadata(db, [user.id])).get(user.id),
   }
 }

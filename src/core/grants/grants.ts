@@ -33,6 +33,10 @@ export interface Grants {
   codes: Codes
 }
 
+/** Everything that a user allows third parties, the oldest first. */
+export const listGrants = (db: Queryable, userId: string): Promise<Grant[]> =>
+  db.grant.findMany({ where: { userId }, orderBy: { createdAt: 'asc' } })
+
 export function openGrants(deps: UsesPlatform<'clock'> & CodesDeps): Grants {
   const { clock } = deps
   return {
@@ -48,7 +52,7 @@ export function openGrants(deps: UsesPlatform<'clock'> & CodesDeps): Grants {
         ON CONFLICT (user_id, client_id, resource) DO UPDATE SET updated_at = EXCLUDED.updated_at,
           scopes = ARRAY(SELECT DISTINCT scope FROM unnest(g.scopes || EXCLUDED.scopes) AS scope ORDER BY scope)`)
     },
-    list: (db, userId) => db.grant.findMany({ where: { userId }, orderBy: { createdAt: 'asc' } }),
+    list: listGrants,
     withdraw: async (tx, userId, clientId) =>
       (await tx.grant.deleteMany({ where: { userId, clientId } })).count > 0,
     codes: createCodes(deps),

@@ -85,6 +85,7 @@ function presentRecords({
   recoveryCodes,
   suppression,
   factorReset,
+  grants,
   metadata,
 }: AccountRecords): Omit<Shown, Listed | 'exported_at' | 'complete'> {
   return {
@@ -124,6 +125,13 @@ function presentRecords({
       ? { requested_at: factorReset.requestedAt, effective_at: factorReset.effectiveAt }
       : null,
     mail_suppression: suppression,
+    grants: grants.map((grant) => ({
+      client_id: grant.clientId,
+      resource: grant.resource,
+      scopes: grant.scopes,
+      created_at: grant.createdAt,
+      updated_at: grant.updatedAt,
+    })),
   }
 }
 
@@ -136,6 +144,8 @@ function presentSession(row: StoredSession): Item<'sessions'> {
   return {
     id: row.id,
     client_id: row.clientId,
+    resource: row.resource,
+    allowed_in_session: row.parentId,
     transport: row.transport,
     scope: row.scope,
     amr: row.amr,

@@ -49,10 +49,21 @@ export const ExportedDocument = fields(
     recovery_codes: fields({ left: Type.Integer(), created_at: orNull(Time) }),
     factors_reset: orNull(fields({ requested_at: Time, effective_at: Time })),
     mail_suppression: orNull(fields({ reason: Text, at: Time })),
+    grants: Type.Array(
+      fields({
+        client_id: Text,
+        resource: Type.String({ description: 'Empty for OpenID Connect alone' }),
+        scopes: Type.Array(Text),
+        created_at: Time,
+        updated_at: Time,
+      }),
+    ),
     sessions: Type.Array(
       fields({
         id: Text,
         client_id: Text,
+        resource: orNull(Type.String({ description: 'Of a third party' })),
+        allowed_in_session: orNull(Text),
         transport: Text,
         scope: Text,
         amr: Type.Array(Text),

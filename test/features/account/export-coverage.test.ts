@@ -16,6 +16,7 @@ const NOT_ABOUT_ACCOUNTS = [
   'Resource',
   'SigningKey',
   'SpentTicket',
+  'UsedCode',
 ]
 
 /** Why a column is not in the export. */
@@ -47,6 +48,11 @@ const COVERED: Record<string, Record<string, string>> = {
     familyHash: SECRET,
     userId: KEY,
     clientId: 'sessions.client_id',
+    resource: 'sessions.resource',
+    parentId: 'sessions.allowed_in_session',
+    binding: SECRET,
+    home: SECRET,
+    turns: BOOKKEEPING,
     transport: 'sessions.transport',
     scope: 'sessions.scope',
     amr: 'sessions.amr',
@@ -183,6 +189,14 @@ const COVERED: Record<string, Record<string, string>> = {
     requestedAt: 'factors_reset.requested_at',
     effectiveAt: 'factors_reset.effective_at',
   },
+  Grant: {
+    userId: KEY,
+    clientId: 'grants.client_id',
+    resource: 'grants.resource',
+    scopes: 'grants.scopes',
+    createdAt: 'grants.created_at',
+    updatedAt: 'grants.updated_at',
+  },
   AccountExport: {
     userId: KEY,
     exportId: BOOKKEEPING,
@@ -226,6 +240,9 @@ t.test('the export has what is listed here, in the form that the documentation d
   const [userId, address, at] = [person.id, person.email, new Date()]
   await server.db.factorReset.create({
     data: { userId, requestedBy: 'someone', requestedAt: at, effectiveAt: new Date(Date.now() + 1e8) },
+  })
+  await server.db.grant.create({
+    data: { userId, clientId: 'client', resource: '', scopes: ['openid'], createdAt: at, updatedAt: at },
   })
   await server.db.mailSuppression.create({ data: { address, reason: 'lifted', at } })
   await server.post('/auth/login', { email: address, password: 'a wrong guess' })
