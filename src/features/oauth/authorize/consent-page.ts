@@ -44,7 +44,7 @@ export function consentPage(writer: PageWriter, page: ConsentPage): PageContent 
 ${button(say('consent.deny'), { name: 'decision', value: 'deny', isSecondary: true })}`
   return {
     title: say('consent.title', { client: name }),
-    body: `${site(client.uri)}<p>${say('consent.account')} <b>${escapeHtml(user.email)}</b></p>
+    body: `${site(client.uri)}<p><span class="soft">${say('consent.account')}</span><br><b>${escapeHtml(user.email)}</b></p>
 <p>${say('consent.may', { client: name })}</p>
 <ul class="scopes">${items.join('\n')}</ul>${target}
 ${destination(writer, redirectUri)}
