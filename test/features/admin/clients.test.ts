@@ -266,6 +266,11 @@ t.test('a deleted client takes the sessions that users gave it along, and no oth
     (await call('POST', '', APP)).body.client_id,
   ]
   const { services } = server.app
+  const { userId = null } = (await services.sessions.find(server.db, own.session.id)) ?? {}
+  for (const clientId of [gone, kept])
+    await services.transact((tx) =>
+      services.grants.allow(tx, { userId: userId ?? '', clientId, resource: '' }, ['openid']),
+    )
   const sessions = [
     await beginClientSession(services, own.session.id, { clientId: gone, scope: 'openid offline_access' }),
     await beginClientSession(services, own.session.id, { clientId: kept }),
@@ -277,6 +282,11 @@ t.test('a deleted client takes the sessions that users gave it along, and no oth
     ),
   )
   t.strictSame(reasons, ['ended_by_administrator', null])
+  const allowed = await services.grants.list(server.db, userId ?? '')
+  t.strictSame(
+    allowed.map(({ clientId }) => clientId),
+    [kept],
+  )
   t.equal((await server.call('GET', '/me', { bearer: own.access_token })).status, 200)
 })
 
