@@ -207,8 +207,8 @@ t.test('a client with keys has no secret, and private keys are refused', async (
   const weak = generateKeyPairSync('rsa', { modulusLength: 1_024 }).publicKey.export({ format: 'jwk' })
   for (const [key, message] of [
     [weak, /RSA keys need 2048 bits/],
-    [{ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }, /no JWK set of public keys/],
-    [{ kty: 'oct' }, /no JWK set of public keys/],
+    [{ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }, /cannot be used/],
+    [{ kty: 'oct' }, /cannot be used/],
   ] as const) {
     await writeFile(join(folder, 'unusable.json'), JSON.stringify({ keys: [key] }))
     const unusable = join(folder, 'unusable.json')

@@ -21,6 +21,7 @@ import {
   type RegisteredClient,
   setDisabled,
 } from '../clients/clients.ts'
+import { forgetClient } from '../grants/grants.ts'
 import { type By, type Refusal, type RegistryDeps, refuse, requireKey, requireValid } from './act.ts'
 
 /** What a client may ask for at a resource. */
@@ -99,12 +100,13 @@ export const enableClient = (deps: RegistryDeps, by: By, id: string): Promise<vo
   })
 
 /**
- * Deletes a client and its secrets, and ends the sessions that users gave it.
+ * Deletes a client and its secrets, takes back what users allow it, and ends the sessions that they gave it.
  * @throws `not_found`, `revocation_pending` (deleted; its sessions end within a second).
  */
 export const removeClient = (deps: RegistryDeps, by: By, id: string): Promise<void> =>
   act(deps, by, id, { type: 'client_delete' }, async (tx) => {
     await deleteClient(tx, id)
+    await forgetClient(tx, id)
     await deps.sessions.revoke(tx, { clientId: id }, 'ended_by_administrator')
     return 'done'
   })

@@ -104,20 +104,22 @@ function keySetFault(jwks: JSONWebKeySet): string | null {
       return `must have objects as keys: number ${index + 1} is none`
     if (PRIVATE.some((member) => member in key))
       return `has private keys: number ${index + 1}. Only public keys belong here`
-    if (!isUsable(key))
-      return `must have public keys for signatures: number ${index + 1} is none that can be used`
+    const fault = publicKeyFault(key)
+    if (fault) return `must have other keys: number ${index + 1} ${fault}`
   }
   return null
 }
 
-function isUsable(key: JsonWebKey & { use?: unknown }): boolean {
-  if (key.use !== undefined && key.use !== 'sig') return false
+function publicKeyFault(key: JsonWebKey & { use?: unknown }): string | null {
+  const unusable = 'cannot be used to verify signatures'
+  if (key.use !== undefined && key.use !== 'sig') return unusable
   try {
     const { asymmetricKeyType: type, asymmetricKeyDetails: details } = createPublicKey({ key, format: 'jwk' })
-    if (type === 'rsa') return (details?.modulusLength ?? 0) >= SMALLEST_RSA_BITS
-    return type === 'ed25519' || (type === 'ec' && details?.namedCurve !== 'secp256k1')
+    if (type === 'rsa')
+      return (details?.modulusLength ?? 0) < SMALLEST_RSA_BITS ? 'is short: RSA keys need 2048 bits' : null
+    return type === 'ed25519' || (type === 'ec' && details?.namedCurve !== 'secp256k1') ? null : unusable
   } catch {
-    return false
+    return unusable
   }
 }
 

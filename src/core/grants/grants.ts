@@ -37,6 +37,11 @@ export interface Grants {
 export const listGrants = (db: Queryable, userId: string): Promise<Grant[]> =>
   db.grant.findMany({ where: { userId }, orderBy: { createdAt: 'asc' } })
 
+/** Takes back what every user allows a client, once it is deleted. */
+export async function forgetClient(tx: Transaction, clientId: string): Promise<void> {
+  await tx.grant.deleteMany({ where: { clientId } })
+}
+
 export function openGrants(deps: UsesPlatform<'clock'> & CodesDeps): Grants {
   const { clock } = deps
   return {

@@ -99,6 +99,7 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
 
   await reload()
   const asked = await deps.transact((tx) => askedFor(deps, tx))
+  const [, ...others] = asked
   const able = new Set([...held.values()].filter(isSigning).map((key) => key.alg))
   if (asked.some((each) => !able.has(each))) {
     await ensureKeys(deps)
@@ -163,7 +164,10 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
         .filter(isSigning)
         .filter((key) => !wanted || key.alg === wanted)
       const active = able.filter(({ activatesAt }) => activatesAt <= now)
-      const chosen = active.find((key) => key.alg === (wanted ?? alg)) ?? active[0] ?? able.at(-1)
+      const own = active.find((key) => key.alg === alg)
+      // The former algorithm is one that nobody else asks for.
+      const former = active.find((key) => !others.some((each) => each === key.alg))
+      const chosen = (wanted ? undefined : (own ?? former)) ?? active[0] ?? able.at(-1)
       if (chosen) return chosen
       const cause = new Error(
         `there is no ${wanted ?? 'signing'} key: create one with "${called('keys rotate --now')}"`,

@@ -81,6 +81,20 @@ t.test(
   },
 )
 
+t.test('after a change of the own algorithm the former one signs, and not that of a resource', async (t) => {
+  const { deps, api, open } = await setUp(t)
+  await open()
+  await ensureKey(deps, 'RS256', { atOnce: true })
+  await api('RS256')
+  const ring = await openKeyRing({ ...deps, alg: 'EdDSA' })
+  t.equal(ring.signer().alg, 'ES256', 'although the key of the resource is newer')
+  t.equal(ring.signer(null).alg, 'ES256')
+  t.equal(ring.signer('RS256').alg, 'RS256')
+  await rotateKeys({ ...deps, alg: 'EdDSA' }, { atOnce: true, alg: 'EdDSA' })
+  await ring.reload()
+  t.equal(ring.signer().alg, 'EdDSA')
+})
+
 t.test('a rotation makes a key of every algorithm that is asked for, or of one', async (t) => {
   const { deps, api, waits, open } = await setUp(t)
   await api('RS256')

@@ -46,7 +46,9 @@ t.test('everything an administrator does or reads is an event with actor and tar
   )
   for (const event of done) t.match(event, { ip: '127.0.0.1', request_id: /^[0-9a-f-]{36}$/ })
   const members =
-    'actor at client_id count id ip outcome reason request_id session_id type user_agent user_id'.split(' ')
+    'actor at client_id count id ip outcome reason request_id resource session_id type user_agent user_id'.split(
+      ' ',
+    )
   t.strictSame(Object.keys(done[0]).sort(), members)
   t.notOk(answer.text.includes('canary'), 'the search text is personal data and is not recorded')
 })

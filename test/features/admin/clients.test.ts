@@ -163,8 +163,8 @@ t.test('every fault is listed with what would be right, and nothing is written',
     [jwks(), '/jwks', /at least one key/],
     [jwks(await exportJWK(privateKey)), '/jwks', /has private keys: number 1/],
     [jwks({ kty: 'oct', k: 'AAAA' }), '/jwks', /has private keys/],
-    [jwks({ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }), '/jwks', /none that can be used/],
-    [jwks({ kty: 'RSA', n: 'AQAB', e: 'AQAB' }), '/jwks', /none that can be used/],
+    [jwks({ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }), '/jwks', /cannot be used/],
+    [jwks({ kty: 'RSA', n: 'AQAB', e: 'AQAB' }), '/jwks', /need 2048 bits/],
     [{ ...ROBOT, permissions: [{ resource: 'urn:x', scopes: [] }] }, '/permissions/0/resource', /registered/],
     [
       { ...ROBOT, permissions: [{ resource: api, scopes: ['write'] }] },
@@ -266,6 +266,11 @@ t.test('a deleted client takes the sessions that users gave it along, and no oth
     (await call('POST', '', APP)).body.client_id,
   ]
   const { services } = server.app
+  const { userId = null } = (await services.sessions.find(server.db, own.session.id)) ?? {}
+  for (const clientId of [gone, kept])
+    await services.transact((tx) =>
+      services.grants.allow(tx, { userId: userId ?? '', clientId, resource: '' }, ['openid']),
+    )
   const sessions = [
     await beginClientSession(services, own.session.id, { clientId: gone, scope: 'openid offline_access' }),
     await beginClientSession(services, own.session.id, { clientId: kept }),
@@ -277,6 +282,11 @@ t.test('a deleted client takes the sessions that users gave it along, and no oth
     ),
   )
   t.strictSame(reasons, ['ended_by_administrator', null])
+  const allowed = await services.grants.list(server.db, userId ?? '')
+  t.strictSame(
+    allowed.map(({ clientId }) => clientId),
+    [kept],
+  )
   t.equal((await server.call('GET', '/me', { bearer: own.access_token })).status, 200)
 })
 
