@@ -10,6 +10,7 @@ import { populate } from './population.ts'
 import { createRandom } from './random.ts'
 import { report } from './report.ts'
 import { createSimulation } from './simulation.ts'
+import { seedThirdParty } from './third-parties.ts'
 import { createTimeline } from './timeline.ts'
 import { seedUsers } from './users.ts'
 
@@ -66,6 +67,7 @@ async function run(): Promise<boolean> {
     onCrash: (node, code) => journal.violated('node crashes', `${node} exited with code ${code}`),
   })
   const users = await seedUsers(cluster.env, cluster.postgres.url, clients)
+  await seedThirdParty(cluster.postgres.url)
   const stop = new AbortController()
   // Every client listens to this signal.
   setMaxListeners(0, stop.signal)

@@ -45,6 +45,9 @@ export type Presented = Answered & { next: string | undefined }
 
 type Method = 'request' | 'present' | 'ended' | 'accessChecked' | 'pause'
 
+/** The id of the third-party client. */
+export const THIRD_PARTY = 'app'
+
 // By the contract: within a second, no node accepts an access token of an ended session.
 const ACCEPTED_MS = 1_000
 const CHECK_EVERY_MS = 200
@@ -88,13 +91,17 @@ export function createSimulation(given: Omit<Simulation, 'measures' | Method>): 
       ...(cookie ? { cookie: `${COOKIE}=${token}`, origin: PUBLIC_URL } : {}),
     }
     const { thirdParty } = session
-    const body = cookie ? {} : { refresh_token: token, ...(thirdParty ? { home } : {}) }
-    const path = thirdParty ? '/test/clients/refresh' : '/auth/refresh'
-    const call = { method: 'POST', path, headers, body, hangUpAfter } as Call
+    const own = { path: '/auth/refresh', headers, body: cookie ? {} : { refresh_token: token } }
+    const form = { grant_type: 'refresh_token', client_id: THIRD_PARTY, refresh_token: token }
+    // The name of the program is half of where a client is.
+    const others = { path: '/oauth/token', headers: { 'user-agent': `${home}/1.0` }, form }
+    const call = { method: 'POST', ...(thirdParty ? others : own), hangUpAfter } as Call
     const how = [key ? `key ${fingerprint(key)}` : '', cookie ? 'cookie' : '', thirdParty ? `at ${home}` : '']
     const what = ['refresh', fingerprint(token), ...how].filter(Boolean).join(' ')
     const counts = hangUpAfter === undefined && (session.state === 'live' || session.state === 'stolen')
     const answer = await request(node, call, session, what)
+    // RFC 6749 §5.2 has 400 where `/auth/refresh` has 401.
+    if (thirdParty && answer.code === 'invalid_grant') answer.status = 401
     if (counts) measures.attempt(answer.began, now(), answer.status)
     const next: string | undefined = cookie ? answer.cookie : answer.body?.refresh_token
     if (answer.status === 200 && next) {

@@ -61,6 +61,7 @@ async function alternate(
     if (outcome === 'unknown') return
     if (outcome === 'out') {
       thefts.detected += 1
+      if (session.thirdParty) simulation.measures.count('of the thefts, from third parties')
       const when = late.length === 0 ? 'at the first use' : `${late.length} uses late: ${late.join('; ')}`
       thefts.late.set(when, (thefts.late.get(when) ?? 0) + 1)
       // The other holder must be refused too; `use` reports a violation if not.

@@ -1,16 +1,29 @@
+import { openDatabase } from '../src/platform/database.ts'
 import { backOff, insist, isTransient, pickNode, signIn } from './asking.ts'
 import type { HonestClient } from './honest.ts'
 import { generationOf, type Session } from './journal.ts'
 import type { ClusterNode } from './node.ts'
 import type { Random } from './random.ts'
-import type { Simulation } from './simulation.ts'
+import { type Simulation, THIRD_PARTY } from './simulation.ts'
 import { now } from './timeline.ts'
 import type { User } from './users.ts'
 
 const PROCESSES = 6
+const GRANT_TYPES = ['authorization_code', 'refresh_token']
 // Longer than the grace window of third parties: what then comes is late.
 const LATE_MS = [62_000, 100_000] as const
+// Not more often: the times of 32 rotations are kept, and a copy that is older than these is not served.
+const PAUSE_MS = [1_000, 20_000] as const
 const STUCK_MS = 30_000
+
+/** Registers the client. It has no secret, so its processes are known by where they are. */
+export async function seedThirdParty(url: string): Promise<void> {
+  const { db, close } = openDatabase({ url, poolSize: 1 })
+  const now = new Date()
+  const times = { createdAt: now, updatedAt: now }
+  const data = { id: THIRD_PARTY, name: 'Third party', authMethod: 'none', grantTypes: GRANT_TYPES, ...times }
+  await db.client.create({ data }).finally(close)
+}
 
 /** Signs a user in and lets a third-party client have a session; undefined when the run ended first. */
 export async function beginClient(
@@ -84,8 +97,8 @@ export function createThirdParty(
   async function run(current: Session): Promise<void> {
     let token: string | undefined = current.refreshToken
     while (token && current.state === 'live' && !simulation.stopped.aborted) {
-      const late = random.chance(0.1)
-      await simulation.pause(late ? random.between(...LATE_MS) : random.between(200, 5_000))
+      const late = random.chance(0.2)
+      await simulation.pause(late ? random.between(...LATE_MS) : random.between(...PAUSE_MS))
       if (late && !simulation.stopped.aborted) measures.count('copies of third parties presented late')
       token = await refresh(current, token)
     }
