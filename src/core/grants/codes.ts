@@ -17,7 +17,7 @@ export interface Redeemer {
 
 export type Redemption =
   | { outcome: 'redeemed'; issued: IssuedSession; user: User }
-  /** The user, or the session in which the client was allowed, has changed or ended since. */
+  /** What was allowed has been taken back, or the user, or the session in which it was, has changed or ended since. */
   | { outcome: 'void' }
   /** The code was used before: `sessionId` is what it gave. */
   | { outcome: 'used'; sessionId: string }
@@ -75,7 +75,7 @@ export function createCodes({ query, transact, clock, tickets, sessions, events,
         INSERT INTO used_codes (hash, session_id, expires_at)
         SELECT ${hashOf(text)}::bytea, ${session.id}::uuid, ${expiresAt}::timestamptz FROM account
         ON CONFLICT DO NOTHING RETURNING hash
-      ), session AS (${session.insertion(Prisma.sql`EXISTS (SELECT FROM used)`)}),
+      ), session AS (${session.insertion(Prisma.sql`EXISTS (SELECT FROM used) AND ${isAllowed(code)}`)}),
       event AS (${events.insertion([event], context, HAS_BEGUN)})
       SELECT account.*, ${HAS_BEGUN} AS has_begun, ${session.isFull} AS is_full FROM account`
     return { session, event, sql }
@@ -120,7 +120,7 @@ export function createCodes({ query, transact, clock, tickets, sessions, events,
         return { outcome: 'redeemed', issued, user: found }
       }
       const sessionId = await sessionOf(text)
-      // It was used up by this call if the session in which the client was allowed has ended.
+      // It was used up by this call if what was allowed, or the session in which it was, has ended.
       return sessionId === null || sessionId === session.id
         ? { outcome: 'void' }
         : { outcome: 'used', sessionId }
@@ -128,5 +128,10 @@ export function createCodes({ query, transact, clock, tickets, sessions, events,
     sessionOf,
   }
 }
+
+/** SQL: whether the user still allows it. A withdrawal that comes at the same time waits until the session is there to end. */
+const isAllowed = ({ userId, clientId, resource, scope }: AuthorizationCode) => Prisma.sql`
+  EXISTS (SELECT FROM grants WHERE user_id = ${userId}::uuid AND client_id = ${clientId} AND resource = ${resource}
+    AND scopes @> ${scope.split(' ')}::text[] FOR KEY SHARE)`
 
 const hashOf = (text: string) => new Uint8Array(createHash('sha256').update(text).digest())
