@@ -126,6 +126,7 @@ t.test('the user sees what was allowed, and takes it back', async (t) => {
   t.equal(withdrawn.status, 204)
   t.match((await own.refresh(tokens.refresh_token)).body, { error: 'invalid_grant' })
   t.equal((await server.call('DELETE', `/auth/grants?client_id=${own.id}`, { bearer })).status, 404)
+  t.equal((await server.call('DELETE', '/auth/grants?client_id=%00', { bearer })).status, 400)
   t.equal((await post(server, '/oauth/introspect', { token: tokens.access_token }, own)).body.active, false)
 })
 
