@@ -11,7 +11,7 @@ import { selectLocked, type User, type Users } from '../users/users.ts'
 export interface Redeemer {
   /** Thumbprint of the key of its refresh tokens, or ''. */
   binding: string
-  /** A hash of the network and the program, or ''. */
+  /** Hashes of the network and the program, the newest first, separated by spaces. */
   home: string
 }
 
