@@ -147,7 +147,13 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(recovery, uses)
   const { audience } = config.accessToken
   await app.register(admin, { ...uses, ownAudiences: [publicUrl, audience] })
-  await app.register(oauth, { ...uses, issuer: publicUrl, audience, ownApi: ownApi(config.accessToken) })
+  await app.register(oauth, {
+    ...uses,
+    consentUrl: config.oauthConsentUrl,
+    issuer: publicUrl,
+    audience,
+    ownApi: ownApi(config.accessToken),
+  })
   await app.register(pages, { ...uses, production })
   const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
   await app.register(operations, { ...uses, migrations, draining, host, metricsPort, webhookSecret })

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Client, Resource } from '../../core/clients/clients.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { type AuthorizeRoutesUses, authorizeRoutes } from './authorize/authorize.routes.ts'
+import { consentApiRoutes } from './authorize/consent-api.routes.ts'
 import { acceptProofs } from './dpop-proof.ts'
 import { acceptForms } from './form.ts'
 import { grantsRoutes } from './grants.routes.ts'
@@ -33,6 +34,8 @@ export async function oauth(app: FastifyInstance, options: OAuthUses): Promise<v
   }
   await app.register(metadataRoutes, options)
   await app.register(authorizeRoutes, uses)
+  const { consentUrl } = options
+  if (consentUrl) await app.register(consentApiRoutes, { ...uses, consentUrl })
   await app.register(grantsRoutes, uses)
   await app.register(async (endpoints) => {
     await acceptForms(endpoints)

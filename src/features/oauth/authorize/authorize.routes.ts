@@ -13,8 +13,10 @@ import { contextOf } from '../../../http/request-context.ts'
 import { strict } from '../../../http/schemas.ts'
 import type { SessionCookies } from '../../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
-import { type AuthorizeUses, authorize, consent, findOwnSession, type NextStep } from './authorize.ts'
-import { consentPage, DECIDE, untrustedPage } from './consent-page.ts'
+import { answerConsent } from './answer-consent.ts'
+import { type AuthorizeUses, authorize, findOwnSession, type NextStep } from './authorize.ts'
+import { consentPage, untrustedPage } from './consent-page.ts'
+import { AUTHORIZE, CONTINUE, DECIDE } from './paths.ts'
 import {
   AuthorizationRefusal,
   type AuthorizationRequest,
@@ -29,10 +31,9 @@ export type AuthorizeRoutesUses = AuthorizeUses &
     limits: Limits
     cookies: SessionCookies
     origins: TrustedOrigins
+    /** The operator's own page that asks the user. */
+    consentUrl: string | undefined
   }
-
-export const AUTHORIZE = '/oauth/authorize'
-const CONTINUE = `${AUTHORIZE}/continue`
 
 /** What a request asks for, and since when the user knows. */
 interface Asked {
@@ -53,7 +54,7 @@ const ConsentForm = Type.Object(
 
 /** The authorization endpoint (RFC 6749 §3.1) and the page that asks the user. */
 export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = async (app, uses) => {
-  const { issuer, tickets, clock, cookies, origins, events } = uses
+  const { issuer, tickets, clock, cookies, origins } = uses
   const tags = ['third parties']
   await app.register(formbody, { parser: (body) => Object.fromEntries(new URLSearchParams(body)) })
 
@@ -99,6 +100,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         const { user, session } = next
         const data = { query, askedAt: askedAt ?? clock.now(), sessionId: session.claims.sid }
         const consentTicket = tickets.issue('consent', data, CONSENT_TTL)
+        if (uses.consentUrl) return reply.redirect(pageOf(uses.consentUrl, consentTicket), 303)
         const page = { request: wanted, user, consentTicket, interactionTicket: interactionTicket(), query }
         return sendPage(reply, 200, consentPage(pageWriter(request), page))
       }
@@ -214,21 +216,19 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
       const asked = tickets.open('consent', ticket)
       if (!asked) throw new Problem('token_invalid')
       return told(request, reply, async () => {
-        const context = contextOf(request)
-        const wanted = await readRequest(uses, asked.query)
-        const session = await findOwnSession(uses, cookiesOf(request), context)
-        // Somebody else has signed in since, or nobody is signed in any more.
-        if (session?.claims.sid !== asked.sessionId) return answer(request, reply, asked)
-        if (decision === 'deny') {
-          const { sub: userId, sid: sessionId } = session.claims
-          const event = { type: 'grant', outcome: 'failure', reason: 'access_denied' } as const
-          events.recordSoon({ ...event, userId, sessionId, clientId: wanted.client.id }, context)
-          throw new AuthorizationRefusal('access_denied', 'The user has refused.', wanted)
-        }
-        return proceed(request, reply, wanted, asked, await consent(uses, wanted, session, context))
+        const texts = cookiesOf(request)
+        const { wanted, next } = await answerConsent(uses, asked, decision, texts, contextOf(request))
+        return next ? proceed(request, reply, wanted, asked, next) : answer(request, reply, asked)
       })
     },
   )
+}
+
+/** The operator's page with the question, which it reads by the API for that. */
+function pageOf(consentUrl: string, ticket: string): string {
+  const url = new URL(consentUrl)
+  url.searchParams.set('ticket', ticket)
+  return url.href
 }
 
 const queryOf = ({ url }: FastifyRequest) => url.slice(url.indexOf('?') + 1 || url.length)

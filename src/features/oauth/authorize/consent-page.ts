@@ -3,10 +3,9 @@ import { clientNameOn, formTargetsOf, SIGN_IN, withTicket } from '../../../http/
 import { button, form, furtherLink, type PageContent, type PageWriter } from '../../../http/page.ts'
 import type { PlainText } from '../../../http/page-texts.ts'
 import { escapeHtml } from '../../../platform/html.ts'
+import { DECIDE } from './paths.ts'
 import { isAppScheme, isLoopback } from './redirect-kind.ts'
 import type { AuthorizationRequest, UntrustedFault } from './request.ts'
-
-export const DECIDE = '/oauth/authorize/decide'
 
 export interface ConsentPage {
   request: AuthorizationRequest

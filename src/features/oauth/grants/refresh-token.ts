@@ -1,4 +1,5 @@
 import { Problem } from '../../../core/problems/problems.ts'
+import type { SessionClaims } from '../../../core/sessions/sessions.ts'
 import { contextOf } from '../../../http/request-context.ts'
 import { splitScope } from '../scopes.ts'
 import { answerForUser } from './answer-for-user.ts'
@@ -25,13 +26,22 @@ export const refreshToken: Grant = {
     if (!token) return refuse('The refresh token is not valid.')
     const key = request.headers['idempotency-key']
     const idempotencyKey = typeof key === 'string' && key.length <= LONGEST_KEY ? key : undefined
-    const outcome = await sessions.rotate(token, idempotencyKey, context, {
+    const presenter = {
       clientId: client.id,
       authenticated: client.authMethod !== 'none',
       proven: request.proven ?? '',
       home: uses.homeOf(request),
       lateWindow: client.lateWindow,
-    })
+    }
+    // A request that asks for too much must not use the token up.
+    if (asked || resource !== undefined) {
+      const look = await sessions.look(token, context, idempotencyKey, presenter)
+      if (look.outcome === 'live') checkNarrower(look.claims, asked, resource)
+    }
+    const outcome = await sessions.rotate(token, idempotencyKey, context, presenter)
+    // `invalid_grant` must be true on every node, so a client gets it only once every node knows.
+    if (outcome.outcome === 'reuse' && outcome.pending !== 'no')
+      throw new Problem('unavailable', { retryAfter: 2 })
     if (!('refreshToken' in outcome)) return refuse(REFUSALS[outcome.outcome] ?? '')
     const { claims } = outcome
     request.concerned = { userId: claims.sub, sessionId: claims.sid, clientId: client.id }
@@ -39,14 +49,22 @@ export const refreshToken: Grant = {
       const event = { type: 'client_token', outcome: 'success', reason: 'late_reissue' } as const
       events.recordSoon({ ...event, clientId: client.id, userId: claims.sub, sessionId: claims.sid }, context)
     }
-    if (resource !== undefined && resource !== claims.resource)
-      throw new Problem('invalid_target', { detail: 'The user has allowed another resource.' })
-    const granted = claims.scope.split(' ')
-    const refused = asked?.filter((each) => !granted.includes(each)) ?? []
-    if (refused.length > 0)
-      throw new Problem('invalid_scope', { detail: `The user has not allowed ${refused.join(' ')}.` })
-    return answerForUser(uses, client, outcome, asked ?? granted, request)
+    return answerForUser(uses, client, outcome, asked ?? claims.scope.split(' '), request)
   },
+}
+
+/** @throws `invalid_target`, `invalid_scope` for more than the user has allowed (RFC 6749 §6, RFC 8707 §2.2). */
+function checkNarrower(
+  claims: SessionClaims,
+  asked: readonly string[] | undefined,
+  resource: string | undefined,
+): void {
+  if (resource !== undefined && resource !== claims.resource)
+    throw new Problem('invalid_target', { detail: 'The user has allowed another resource.' })
+  const granted = claims.scope.split(' ')
+  const refused = asked?.filter((each) => !granted.includes(each)) ?? []
+  if (refused.length > 0)
+    throw new Problem('invalid_scope', { detail: `The user has not allowed ${refused.join(' ')}.` })
 }
 
 const LONGEST_KEY = 255
