@@ -27,6 +27,7 @@ export type Prompt = (typeof PROMPTS)[number]
 
 /** `acr` of a sign-in: with one factor, or with two. */
 export const ACR = { one: 'urn:ratchet:1fa', two: 'urn:ratchet:2fa' } as const
+export const acrOf = (amr: readonly string[]): string => (amr.includes('mfa') ? ACR.two : ACR.one)
 
 /** What is wrong with a request whose client or redirect URI is not known to be good: only the person is told. */
 export type UntrustedFault =
