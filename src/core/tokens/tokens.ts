@@ -8,7 +8,7 @@ import { type KeyRing, openKeyRing } from './key-ring.ts'
 
 export type { AccessTokens } from './access-tokens.ts'
 export type { ClientTokenClaims, ClientTokens } from './client-tokens.ts'
-export type { IdTokens } from './id-tokens.ts'
+export type { IdTokenSubject, IdTokens } from './id-tokens.ts'
 export type { KeyRing } from './key-ring.ts'
 export { distrustKey, ensureKey, retireKey, rotateKeys } from './signing-keys.ts'
 

@@ -4,6 +4,7 @@ import { type Client, userinfoOf } from '../../core/clients/clients.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { type AuthorizeRoutesUses, authorizeRoutes } from './authorize/authorize.routes.ts'
 import { acceptProofs } from './dpop-proof.ts'
+import { type EndSessionRoutesUses, endSessionRoutes } from './end-session/end-session.routes.ts'
 import { acceptForms } from './form.ts'
 import { grantsRoutes } from './grants.routes.ts'
 import type { GrantsOfUses } from './grants-of-user.ts'
@@ -17,6 +18,7 @@ import { type UserinfoRoutesUses, userinfoRoutes } from './userinfo.routes.ts'
 export type OAuthUses = Omit<TokenRoutesUses & TokenStateRoutesUses, 'audiences' | 'homeOf' | 'userinfo'> &
   AuthorizeRoutesUses &
   GrantsOfUses &
+  EndSessionRoutesUses &
   MetadataUses &
   UserinfoRoutesUses &
   UsesPlatform<'secrets'> & {
@@ -37,6 +39,7 @@ export async function oauth(app: FastifyInstance, options: OAuthUses): Promise<v
   }
   await app.register(metadataRoutes, options)
   await app.register(authorizeRoutes, uses)
+  await app.register(endSessionRoutes, uses)
   await app.register(grantsRoutes, uses)
   await app.register(async (resource) => {
     await resource.register(formbody)

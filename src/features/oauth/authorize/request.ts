@@ -36,6 +36,9 @@ export type UntrustedFault =
   | 'no_redirect_uri'
   | 'wrong_redirect_uri'
   | 'too_long'
+  | 'parameter_repeated'
+  | 'wrong_client'
+  | 'wrong_post_logout_redirect_uri'
 
 /** A request that cannot be answered with a redirect (RFC 9700 §4.11.2). */
 export class UntrustedRequest extends Error {
