@@ -33,6 +33,8 @@ export async function userinfoRoutes(app: FastifyInstance, uses: UserinfoRoutesU
       return claimsOf(user, scope)
     } catch (error) {
       if (!(error instanceof TokenRefusal)) throw error
+      // Whose it is nobody knows: then it counts for its address.
+      await limits.public(request, reply)
       reply.header('www-authenticate', error.challenges)
       throw error.problem
     }
