@@ -6,6 +6,7 @@ import {
   type Words,
 } from '../core/languages/languages.ts'
 import { escapeHtml } from '../platform/html.ts'
+import { INTERACTION_TEXTS } from './interaction-texts.ts'
 
 /** The file of pages in the folder of a language. */
 export const PAGE_FILE = 'pages.json'
@@ -23,12 +24,7 @@ export const PAGE_TEXTS = {
   'start.forgot_password': [],
   'start.developers': [],
 
-  'interaction.continue': ['client'],
-  'interaction.open_page': [],
-  'interaction.expired_title': [],
-  'interaction.expired_text': [],
-  'interaction.foreign_title': [],
-  'interaction.foreign_text': [],
+  ...INTERACTION_TEXTS,
 
   'sign_in.title': ['client'],
   'sign_in.email': [],

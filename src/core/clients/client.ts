@@ -46,6 +46,15 @@ export const ownApi = ({ audience, ttl }: { audience: string; ttl: number }): Re
   alg: null,
 })
 
+/** The userinfo endpoint, as the resource of tokens for OpenID Connect alone. */
+export const userinfoOf = (issuer: string): Resource => ({
+  identifier: `${issuer}/oauth/userinfo`,
+  scopes: [],
+  tokenTtl: 300,
+  typ: 'at+jwt',
+  alg: null,
+})
+
 export interface Client {
   id: string
   name: string

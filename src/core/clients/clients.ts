@@ -19,6 +19,7 @@ export {
   type Resource,
   TOKEN_TYPES,
   type TokenType,
+  userinfoOf,
 } from './client.ts'
 export { clientFaults, type Fault, LONGEST_LATE_WINDOW } from './client-faults.ts'
 export { clientsAfter, findClient, listClients, lockClient, type RegisteredClient } from './list.ts'
@@ -39,6 +40,7 @@ export {
   createResource,
   deleteResource,
   findResource,
+  isClientId,
   listResources,
   type NewResource,
   type RegisteredResource,

@@ -19,6 +19,8 @@ export interface TicketData {
   /** What a person is asked for by a client, and in which session of their own. */
   consent: { query: string; askedAt: number; sessionId: string }
   authorization_code: AuthorizationCode
+  /** What a person is asked before a sign-out, and where the browser goes after it. */
+  end_session: { sessionIds: readonly string[]; target: string | null; clientId: string | null }
 }
 
 export interface Interaction {

@@ -33,7 +33,7 @@ export const authorizationCode: Grant = {
       return refuse(uses, client, code, 'The user has signed out since, or the account has changed.', request)
     const { issued } = redemption
     request.concerned = { userId: issued.claims.sub, sessionId: issued.claims.sid, clientId: client.id }
-    return answerForUser(uses, client, issued, code.scope.split(' '), request)
+    return answerForUser(uses, client, issued, code.scope.split(' '), request, code.nonce)
   },
 }
 
