@@ -2,6 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import type { Client, Resource } from '../../core/clients/clients.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { type AuthorizeRoutesUses, authorizeRoutes } from './authorize/authorize.routes.ts'
+import { type DeviceRoutesUses, deviceRoutes } from './device/device.routes.ts'
+import { deviceAuthorizationRoutes } from './device/device-authorization.routes.ts'
 import { acceptProofs } from './dpop-proof.ts'
 import { acceptForms } from './form.ts'
 import { grantsRoutes } from './grants.routes.ts'
@@ -14,6 +16,7 @@ import { type TokenStateRoutesUses, tokenStateRoutes } from './token-state.route
 
 export type OAuthUses = Omit<TokenRoutesUses & TokenStateRoutesUses, 'audiences' | 'homeOf' | 'userinfo'> &
   AuthorizeRoutesUses &
+  DeviceRoutesUses &
   GrantsOfUses &
   UsesPlatform<'secrets'> & {
     /** Of the tokens: this server's origin. */
@@ -33,6 +36,7 @@ export async function oauth(app: FastifyInstance, options: OAuthUses): Promise<v
   }
   await app.register(metadataRoutes, options)
   await app.register(authorizeRoutes, uses)
+  await app.register(deviceRoutes, uses)
   await app.register(grantsRoutes, uses)
   await app.register(async (endpoints) => {
     await acceptForms(endpoints)
@@ -40,6 +44,7 @@ export async function oauth(app: FastifyInstance, options: OAuthUses): Promise<v
     endpoints.decorateRequest<Client | null>('client', null)
     await endpoints.register(tokenRoutes, uses)
     await endpoints.register(tokenStateRoutes, uses)
+    await endpoints.register(deviceAuthorizationRoutes, uses)
   })
 }
 
