@@ -14,7 +14,7 @@ import {
   type PageWriter,
 } from '../../../http/page.ts'
 import { escapeHtml } from '../../../platform/html.ts'
-import { answers, permissions, site } from '../authorize/consent-page.ts'
+import { account, answers, permissions, site } from '../authorize/consent-page.ts'
 import { PATHS } from '../metadata.ts'
 import type { ClaimedDevice } from './answer-device.ts'
 
@@ -31,9 +31,10 @@ export interface CodePage {
 
 /** Asks for the code that a device shows. It is never taken as read from a link (RFC 8628 §3.3.1). */
 export function codePage(
-  { say, path }: PageWriter,
+  writer: PageWriter,
   { user, userCode, interactionTicket, isWrong = false }: CodePage,
 ): PageContent {
+  const { say, path } = writer
   const code = field({
     name: 'user_code',
     label: say('device.code'),
@@ -48,7 +49,7 @@ export function codePage(
     title: say('device.title'),
     body: `<p>${say(userCode && !isWrong ? 'device.compare' : 'device.text')}</p>${alert(isWrong ? say('device.wrong') : '')}
 ${form({ action: path(PATHS.device), fields: code, buttons: button(say('device.button')) })}
-<p class="soft">${say('consent.account')} <b>${escapeHtml(user.email)}</b></p>
+${account(writer, user)}
 ${furtherLink(say('consent.not_you'), say('sign_in.other_account'), path(withTicket(SIGN_IN, interactionTicket)))}`,
   }
 }
@@ -83,7 +84,7 @@ export function deviceConsentPage(writer: PageWriter, page: DeviceConsentPage): 
   const items = facts.map(([label, value]) => `<dt>${label}</dt><dd><bdi>${value}</bdi></dd>`)
   return {
     title: say('consent.title', { client: name }),
-    body: `${site(client.uri)}<p>${say('consent.account')} <b>${escapeHtml(user.email)}</b></p>
+    body: `${site(client.uri)}${account(writer, user)}
 <p class="notice"><b>${say('device.only_yours')}</b> ${say('device.beware')}</p>
 <dl class="facts">${items.join('\n')}</dl>
 ${isSameNetwork ? '' : `<p class="soft">${say('device.elsewhere')}</p>`}
