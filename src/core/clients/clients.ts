@@ -12,6 +12,7 @@ export {
   type AuthMethod,
   askedAlgorithms,
   type Client,
+  DEVICE_CODE,
   GRANT_TYPES,
   type GrantType,
   OPENID_SCOPES,

@@ -1,3 +1,4 @@
+import { GRANT_TYPES } from '../../core/clients/clients.ts'
 import { PROOF_ALGORITHMS } from '../../core/dpop/dpop.ts'
 import { ACR, PROMPTS } from './authorize/request.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
@@ -7,6 +8,9 @@ import { OPENID_SCOPES } from './scopes.ts'
 export const PATHS = {
   authorization: '/oauth/authorize',
   token: '/oauth/token',
+  deviceAuthorization: '/oauth/device_authorization',
+  /** The page for the user of a device: short, because it is typed. */
+  device: '/device',
   introspection: '/oauth/introspect',
   revocation: '/oauth/revoke',
   userinfo: '/oauth/userinfo',
@@ -38,6 +42,7 @@ export const authorizationServerMetadata = (issuer: string, algorithms: readonly
   issuer,
   authorization_endpoint: issuer + PATHS.authorization,
   token_endpoint: issuer + PATHS.token,
+  device_authorization_endpoint: issuer + PATHS.deviceAuthorization,
   introspection_endpoint: issuer + PATHS.introspection,
   revocation_endpoint: issuer + PATHS.revocation,
   userinfo_endpoint: issuer + PATHS.userinfo,
@@ -45,7 +50,7 @@ export const authorizationServerMetadata = (issuer: string, algorithms: readonly
   jwks_uri: issuer + PATHS.jwks,
   response_types_supported: ['code'],
   response_modes_supported: ['query'],
-  grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
+  grant_types_supported: GRANT_TYPES,
   code_challenge_methods_supported: ['S256'],
   token_endpoint_auth_methods_supported: ['none', ...AUTH_METHODS],
   token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,

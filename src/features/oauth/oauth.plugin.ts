@@ -4,6 +4,8 @@ import { type Client, userinfoOf } from '../../core/clients/clients.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { type AuthorizeRoutesUses, authorizeRoutes } from './authorize/authorize.routes.ts'
 import { consentApiRoutes } from './authorize/consent-api.routes.ts'
+import { type DeviceRoutesUses, deviceRoutes } from './device/device.routes.ts'
+import { deviceAuthorizationRoutes } from './device/device-authorization.routes.ts'
 import { acceptProofs } from './dpop-proof.ts'
 import { type EndSessionRoutesUses, endSessionRoutes } from './end-session/end-session.routes.ts'
 import { acceptForms } from './form.ts'
@@ -18,6 +20,7 @@ import { type UserinfoRoutesUses, userinfoRoutes } from './userinfo.routes.ts'
 
 export type OAuthUses = Omit<TokenRoutesUses & TokenStateRoutesUses, 'audiences' | 'homeOf' | 'userinfo'> &
   AuthorizeRoutesUses &
+  DeviceRoutesUses &
   GrantsOfUses &
   EndSessionRoutesUses &
   MetadataUses &
@@ -43,6 +46,7 @@ export async function oauth(app: FastifyInstance, options: OAuthUses): Promise<v
   const { consentUrl } = options
   if (consentUrl) await app.register(consentApiRoutes, { ...uses, consentUrl })
   await app.register(endSessionRoutes, uses)
+  await app.register(deviceRoutes, uses)
   await app.register(grantsRoutes, uses)
   await app.register(async (resource) => {
     await resource.register(formbody)
@@ -55,5 +59,6 @@ export async function oauth(app: FastifyInstance, options: OAuthUses): Promise<v
     endpoints.decorateRequest<Client | null>('client', null)
     await endpoints.register(tokenRoutes, uses)
     await endpoints.register(tokenStateRoutes, uses)
+    await endpoints.register(deviceAuthorizationRoutes, uses)
   })
 }

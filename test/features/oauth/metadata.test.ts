@@ -9,7 +9,12 @@ t.test('the metadata names what is there, and only that', async (t) => {
   t.equal(status, 200)
   t.equal(headers.get('cache-control'), 'public, max-age=300')
   t.equal(body.issuer, issuer)
-  t.strictSame(body.grant_types_supported, ['authorization_code', 'refresh_token', 'client_credentials'])
+  t.strictSame(body.grant_types_supported, [
+    'authorization_code',
+    'refresh_token',
+    'client_credentials',
+    'urn:ietf:params:oauth:grant-type:device_code',
+  ])
   t.strictSame((await server.call('GET', '/.well-known/openid-configuration')).body, body)
   for (const [name, url] of Object.entries(body).filter(([member]) => /_endpoint$|_uri$/.test(member))) {
     const { pathname, origin } = new URL(url as string)

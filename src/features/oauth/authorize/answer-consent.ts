@@ -1,5 +1,6 @@
 import type { RequestContext } from '../../../core/events/events.ts'
-import { type AuthorizeUses, consent, findOwnSession, type NextStep } from './authorize.ts'
+import type { OwnSession } from '../own-session.ts'
+import { type AuthorizeUses, consent, type NextStep } from './authorize.ts'
 import { AuthorizationRefusal, type AuthorizationRequest, readRequest } from './request.ts'
 
 /** The question of a page, as its ticket holds it. */
@@ -16,18 +17,17 @@ export interface Answered {
 }
 
 /**
- * What follows from a user's answer. @param texts the refresh tokens of the browser.
+ * What follows from a user's answer. @param session that of the browser.
  * @throws {UntrustedRequest}, {AuthorizationRefusal}: also when the user has refused; `unavailable`.
  */
 export async function answerConsent(
   uses: AuthorizeUses,
   question: Question,
   decision: 'allow' | 'deny',
-  texts: readonly string[],
+  session: OwnSession | null,
   context: RequestContext,
 ): Promise<Answered> {
   const wanted = await readRequest(uses, question.query)
-  const session = await findOwnSession(uses, texts, context)
   if (session?.claims.sid !== question.sessionId) return { wanted, next: null }
   if (decision === 'deny') {
     const { sub: userId, sid: sessionId } = session.claims

@@ -13,8 +13,9 @@ import { contextOf } from '../../../http/request-context.ts'
 import { strict } from '../../../http/schemas.ts'
 import type { SessionCookies } from '../../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
+import { findOwnSession, keepRotated } from '../own-session.ts'
 import { answerConsent } from './answer-consent.ts'
-import { type AuthorizeUses, authorize, findOwnSession, type NextStep } from './authorize.ts'
+import { type AuthorizeUses, authorize, type NextStep } from './authorize.ts'
 import { consentPage, untrustedPage } from './consent-page.ts'
 import { AUTHORIZE, CONTINUE, DECIDE } from './paths.ts'
 import {
@@ -43,8 +44,6 @@ interface Asked {
 }
 
 const CONSENT_TTL = 600
-// An older browser does not say.
-const NAVIGATIONS: ReadonlySet<string | undefined> = new Set(['document', 'iframe', 'frame', undefined])
 const Ticket = Type.String({ minLength: 1, maxLength: 8_192 })
 const Redirect = Type.Null({ description: 'On to the client, or to a page of this server' })
 const ConsentForm = Type.Object(
@@ -54,22 +53,16 @@ const ConsentForm = Type.Object(
 
 /** The authorization endpoint (RFC 6749 §3.1) and the page that asks the user. */
 export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = async (app, uses) => {
-  const { issuer, tickets, clock, cookies, origins } = uses
+  const { issuer, tickets, clock, origins } = uses
   const tags = ['third parties']
   await app.register(formbody, { parser: (body) => Object.fromEntries(new URLSearchParams(body)) })
-
-  /** A page of a stranger could load this one as an image: the cookie counts only when the browser opens it. */
-  const cookiesOf = (request: FastifyRequest) =>
-    NAVIGATIONS.has(request.headers['sec-fetch-dest'] as string | undefined)
-      ? cookies.refresh.valuesIn(request)
-      : []
 
   /** Answers a request with what has to happen next. */
   async function answer(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<FastifyReply> {
     return told(request, reply, async () => {
       const context = contextOf(request)
       const wanted = await readRequest(uses, asked.query)
-      const session = await findOwnSession(uses, cookiesOf(request), context)
+      const session = await findOwnSession(uses, request)
       return proceed(
         request,
         reply,
@@ -105,8 +98,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         return sendPage(reply, 200, consentPage(pageWriter(request), page))
       }
       case 'grant': {
-        const { refreshToken, idleExpiresAt, absoluteExpiresAt } = next.own
-        cookies.refresh.set(reply, refreshToken, Math.min(idleExpiresAt, absoluteExpiresAt), clock.now())
+        keepRotated(uses, reply, next.own)
         return toClient(reply, answerUrl(issuer, wanted, { code: next.code }))
       }
     }
@@ -216,8 +208,8 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
       const asked = tickets.open('consent', ticket)
       if (!asked) throw new Problem('token_invalid')
       return told(request, reply, async () => {
-        const texts = cookiesOf(request)
-        const { wanted, next } = await answerConsent(uses, asked, decision, texts, contextOf(request))
+        const session = await findOwnSession(uses, request)
+        const { wanted, next } = await answerConsent(uses, asked, decision, session, contextOf(request))
         return next ? proceed(request, reply, wanted, asked, next) : answer(request, reply, asked)
       })
     },

@@ -6,9 +6,9 @@ import { Problem } from '../../../core/problems/problems.ts'
 import { withTicket } from '../../../http/interactions.ts'
 import { contextOf } from '../../../http/request-context.ts'
 import { strict } from '../../../http/schemas.ts'
+import { findSessionOfCookies, keepRotated } from '../own-session.ts'
 import { answerConsent, type Question } from './answer-consent.ts'
 import type { AuthorizeRoutesUses } from './authorize.routes.ts'
-import { findOwnSession } from './authorize.ts'
 import { CONTINUE } from './paths.ts'
 import { asksAlways } from './redirect-kind.ts'
 import {
@@ -43,7 +43,7 @@ const Answered = Type.Object({
 
 /** For the operator's own page that asks the user (`OAUTH_CONSENT_URL`); only that page may call it. */
 export const consentApiRoutes: FastifyPluginAsyncTypebox<ConsentApiUses> = async (app, uses) => {
-  const { issuer, tickets, clock, cookies, origins, users, db, consentUrl } = uses
+  const { issuer, tickets, clock, origins, users, db, consentUrl } = uses
   const tags = ['third parties']
   const page = new URL(consentUrl).origin
   const again = (query: string, { client, loginHint }: AuthorizationRequest) => {
@@ -79,7 +79,7 @@ export const consentApiRoutes: FastifyPluginAsyncTypebox<ConsentApiUses> = async
     },
     async (request) => {
       const question = questionOf(request, request.body.ticket)
-      const session = await findOwnSession(uses, cookies.refresh.valuesIn(request), contextOf(request))
+      const session = await findSessionOfCookies(uses, request)
       const user =
         session?.claims.sid === question.sessionId ? await users.find(db, session.claims.sub) : null
       if (!user) throw new Problem('refresh_token_invalid')
@@ -127,13 +127,12 @@ export const consentApiRoutes: FastifyPluginAsyncTypebox<ConsentApiUses> = async
     decision: 'allow' | 'deny',
   ): Promise<string> {
     try {
-      const texts = cookies.refresh.valuesIn(request)
+      const session = await findSessionOfCookies(uses, request)
       const { wanted, next } = await trusted(() =>
-        answerConsent(uses, question, decision, texts, contextOf(request)),
+        answerConsent(uses, question, decision, session, contextOf(request)),
       )
       if (next?.step !== 'grant') return again(question.query, wanted)
-      const { refreshToken, idleExpiresAt, absoluteExpiresAt } = next.own
-      cookies.refresh.set(reply, refreshToken, Math.min(idleExpiresAt, absoluteExpiresAt), clock.now())
+      keepRotated(uses, reply, next.own)
       return answerUrl(issuer, wanted, { code: next.code })
     } catch (error) {
       if (!(error instanceof AuthorizationRefusal)) throw error
