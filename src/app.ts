@@ -4,7 +4,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import type { DestinationStream } from 'pino'
 import type { Config } from './config.ts'
-import { ownApi } from './core/clients/clients.ts'
+import { ownApi, userinfoOf } from './core/clients/clients.ts'
 import { account } from './features/account/account.plugin.ts'
 import { admin } from './features/admin/admin.plugin.ts'
 import { factors } from './features/factors/factors.plugin.ts'
@@ -104,7 +104,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const limits = createLimits(services, config.routeBudgets, config.rateLimits)
   limitConnections(app.server, trusts)
   await app.register(clientAddress, { trusts })
-  await app.register(problemDetails, services.outages)
+  const resourceMetadata = `${publicUrl}/.well-known/oauth-protected-resource`
+  await app.register(problemDetails, { ...services.outages, resourceMetadata })
   await app.register(builtInPages, { brand: config.brand, texts: texts.pages })
   await app.register(securityHeaders, edges)
   if (checkRequest) app.addHook('onRequest', async (request) => checkRequest(request))
@@ -117,7 +118,14 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     credentials: true,
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type', 'dpop', 'idempotency-key', 'mcp-protocol-version'],
-    exposedHeaders: ['dpop-nonce', 'ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id'],
+    exposedHeaders: [
+      'dpop-nonce',
+      'ratelimit',
+      'ratelimit-policy',
+      'retry-after',
+      'www-authenticate',
+      'x-request-id',
+    ],
     maxAge: 600,
     strictPreflight: false,
   })
@@ -146,8 +154,15 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(factors, uses)
   await app.register(recovery, uses)
   const { audience } = config.accessToken
-  await app.register(admin, { ...uses, ownAudiences: [publicUrl, audience] })
-  await app.register(oauth, { ...uses, issuer: publicUrl, audience, ownApi: ownApi(config.accessToken) })
+  const ownAudiences = [publicUrl, audience, userinfoOf(publicUrl).identifier]
+  await app.register(admin, { ...uses, ownAudiences })
+  await app.register(oauth, {
+    ...uses,
+    consentUrl: config.oauthConsentUrl,
+    issuer: publicUrl,
+    audience,
+    ownApi: ownApi(config.accessToken),
+  })
   await app.register(pages, { ...uses, production })
   const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
   await app.register(operations, { ...uses, migrations, draining, host, metricsPort, webhookSecret })

@@ -32,6 +32,8 @@ export interface Config extends BrowserSettings {
   readonly publicUrl: string
   /** The base of links in mails, if they do not lead to the built-in pages. No trailing slash. */
   readonly appUrl: string | undefined
+  /** The operator's own page that asks users what third parties may do. */
+  readonly oauthConsentUrl: string | undefined
   /** The name of the service in mails and pages, authenticator apps and passkeys. */
   readonly appName: string
   readonly brand: Brand
@@ -141,6 +143,7 @@ export function loadConfig(environment: Environment): Config {
     keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', 620, 1, 7_200),
     publicUrl,
     appUrl,
+    oauthConsentUrl: readConsentUrl(env, read, { publicUrl, allowedOrigins, secure }),
     appName,
     brand: { ...readLook(env, read), name: appName, url: appUrl ?? publicUrl, signInUrl },
     texts: readTextSettings(env, read),
@@ -218,4 +221,22 @@ function readRedis(env: Environment, read: Reader): Pick<Config, 'redis' | 'redi
   if (env.REDIS_CA && !redisCa) read.fault('REDIS_CA must be the path of a PEM file with certificates')
   if (env.REDIS_CA && redis?.tls === false) read.fault('REDIS_CA needs a REDIS_URL that begins with rediss')
   return { redis: redis as RedisServers, redisCa }
+}
+
+/** The page calls this server, so its origin has to be allowed. */
+function readConsentUrl(
+  env: Environment,
+  read: Reader,
+  {
+    publicUrl,
+    allowedOrigins,
+    secure,
+  }: { publicUrl: string; allowedOrigins: readonly string[]; secure: boolean },
+): string | undefined {
+  const name = 'OAUTH_CONSENT_URL'
+  if (!env[name]) return undefined
+  const url = read.checkOrigin(name, env[name], { allowPath: true, secure })
+  if (URL.canParse(url) && ![publicUrl, ...allowedOrigins].includes(new URL(url).origin))
+    read.fault(`${name} must be a page of PUBLIC_URL or of an origin in ALLOWED_ORIGINS`)
+  return url
 }

@@ -1,4 +1,5 @@
 import type { By, RegistryDeps } from '../core/client-registry/client-registry.ts'
+import { userinfoOf } from '../core/clients/clients.ts'
 import { openEvents } from '../core/events/events.ts'
 import { isProblem } from '../core/problems/problems.ts'
 import { findOwners, openSessionLedger } from '../core/sessions/sessions.ts'
@@ -28,7 +29,7 @@ export function openRegistry({ config, ...database }: OperatorDatabase): { deps:
       sessions: openSessionLedger(),
       // Running nodes find a new key within a second.
       keyRing: { ensure: (alg, options) => ensureKey(keys, alg, options) },
-      ownAudiences: [config.publicUrl, config.accessToken.audience],
+      ownAudiences: [config.publicUrl, config.accessToken.audience, userinfoOf(config.publicUrl).identifier],
     },
     by: { actor: operatorName(), context: OPERATOR_CONTEXT, isOperator: true },
   }

@@ -13,7 +13,7 @@ import type { PasswordPolicy, Passwords } from './passwords/passwords.ts'
 import type { Registrations } from './registrations/registrations.ts'
 import type { Sessions } from './sessions/sessions.ts'
 import type { Devices, SignIn, StepUp } from './sign-in/sign-in.ts'
-import type { AccessTokens, ClientTokens, KeyRing } from './tokens/tokens.ts'
+import type { AccessTokens, ClientTokens, IdTokens, KeyRing } from './tokens/tokens.ts'
 import type { Users } from './users/users.ts'
 
 /** Every service of the server, by its name. */
@@ -29,6 +29,7 @@ export interface Services extends Platform {
   sessions: Sessions
   accessTokens: AccessTokens
   clientTokens: ClientTokens
+  idTokens: IdTokens
   keyRing: KeyRing
   oneTimeTokens: OneTimeTokens
   usedTokens: UsedTokens

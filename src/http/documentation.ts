@@ -104,6 +104,11 @@ export async function openDocumentation(
             description: 'The access token: valid for some minutes, kept in memory',
           },
           client: { type: 'http', scheme: 'basic', description: 'A third-party client and its secret' },
+          client_bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'The access token that a user allowed a third-party client',
+          },
           cookie: {
             type: 'apiKey',
             in: 'cookie',

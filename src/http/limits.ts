@@ -21,6 +21,7 @@ const OF_REFUSALS: ReadonlySet<LimitName> = new Set([
   'unlock',
   'confirm_email_change',
   'reset_password',
+  'device_code',
 ])
 
 declare module 'fastify' {

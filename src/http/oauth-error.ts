@@ -17,6 +17,10 @@ const OAUTH_CODES = [
   'unsupported_token_type',
   'invalid_scope',
   'invalid_target',
+  'authorization_pending',
+  'slow_down',
+  'access_denied',
+  'expired_token',
   'invalid_dpop_proof',
   'use_dpop_nonce',
 ] as const satisfies readonly ProblemCode[]

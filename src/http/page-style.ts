@@ -40,6 +40,9 @@ input + .alert { margin: .4rem 0 0; padding: 0; border: 0; background: none }
 .soft { color: var(--soft); font-size: .9rem }
 .notice { margin: 1rem 0; padding: .7rem .9rem; border-inline-start: 4px solid var(--accent); border-radius: 6px; background: var(--paper); font-size: .9375rem }
 code { font-size: .9em }
+dl.facts { display: grid; grid-template-columns: fit-content(45%) 1fr; gap: .35rem 1rem; margin: 1rem 0; font-size: .9375rem }
+.facts dt { color: var(--soft) }
+.facts dd { margin: 0; font-weight: 500; font-variant-numeric: tabular-nums }
 .aside { margin: .5rem 0 0; font-size: .9rem; text-align: end }
 .or { display: flex; align-items: center; gap: .75rem; margin: 1.25rem 0 0; color: var(--soft); font-size: .9rem }
 .or::before, .or::after { content: ""; flex: 1; border-top: 1px solid var(--line) }

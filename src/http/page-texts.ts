@@ -6,6 +6,8 @@ import {
   type Words,
 } from '../core/languages/languages.ts'
 import { escapeHtml } from '../platform/html.ts'
+import { INTERACTION_TEXTS } from './interaction-texts.ts'
+import { THIRD_PARTY_TEXTS } from './third-party-texts.ts'
 
 /** The file of pages in the folder of a language. */
 export const PAGE_FILE = 'pages.json'
@@ -23,12 +25,7 @@ export const PAGE_TEXTS = {
   'start.forgot_password': [],
   'start.developers': [],
 
-  'interaction.continue': ['client'],
-  'interaction.open_page': [],
-  'interaction.expired_title': [],
-  'interaction.expired_text': [],
-  'interaction.foreign_title': [],
-  'interaction.foreign_text': [],
+  ...INTERACTION_TEXTS,
 
   'sign_in.title': ['client'],
   'sign_in.email': [],
@@ -79,26 +76,7 @@ export const PAGE_TEXTS = {
   'sign_up.done_text': ['email', 'client'],
   'sign_up.again': [],
 
-  'consent.title': ['client'],
-  'consent.account': [],
-  'consent.may': ['client'],
-  'consent.openid': [],
-  'consent.email': [],
-  'consent.profile': [],
-  'consent.offline_access': [],
-  'consent.scope': [],
-  'consent.resource': [],
-  'consent.then': ['host'],
-  'consent.loopback': [],
-  'consent.app': [],
-  'consent.allow': [],
-  'consent.deny': [],
-  'consent.not_you': [],
-  'untrusted.title': [],
-  'untrusted.client': ['client'],
-  'untrusted.somebody': [],
-  'untrusted.advice': [],
-  'untrusted.developers': [],
+  ...THIRD_PARTY_TEXTS,
 
   'broken_link.title': [],
   'broken_link.text': [],

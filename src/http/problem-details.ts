@@ -6,10 +6,10 @@ import type {
   FastifySchemaValidationError,
 } from 'fastify'
 import fp from 'fastify-plugin'
-import { isProblem, Problem, problems } from '../core/problems/problems.ts'
+import { Problem, problems } from '../core/problems/problems.ts'
 import { Overloaded } from '../platform/concurrency-limit.ts'
 import { isStoreUnavailable } from '../platform/database.ts'
-import { bearerOf } from './authenticate.ts'
+import { challengeOf } from './challenges.ts'
 import { sendOAuthError } from './oauth-error.ts'
 import { type PageContent, sendPage } from './page.ts'
 import { generalPage, type ProblemPages } from './problem-page.ts'
@@ -26,40 +26,45 @@ const FASTIFY_CODES: Record<string, 'body_too_large' | 'unsupported_media_type' 
 export interface ProblemReport {
   /** Counts a request that is refused for now. An outage would log one error for each of them. */
   countRefused?(code: string, cause: unknown): void
+  /** Where clients read about this API (RFC 9728). */
+  resourceMetadata?: string
 }
 
 /**
  * Answers every error as a problem document (RFC 9457) or, to a person's browser, as a page. Logs our own faults, whose
  * causes are hidden from the client.
  */
-export const problemDetails = fp(async (app: FastifyInstance, { countRefused }: ProblemReport) => {
-  app.setErrorHandler<FastifyError | Problem>((error, request, reply) => {
-    const problem = logged(request, error)
-    if (problem.status === 503) countRefused?.(problem.code, problem.cause)
-    const pages = wantsPage(request) ? request.routeOptions.config.problemPages : undefined
-    if (pages) return sendOwnPage(request, reply, problem, pages)
-    return sendProblem(request, reply, problem)
-  })
-  const known: { pattern: RegExp; methods: string[] }[] = []
-  app.addHook('onRoute', (route) => {
-    // The CORS plugin answers OPTIONS on every path; that does not make a path a resource.
-    if (route.url === '*') return
-    const pattern = new RegExp(`^${route.url.replace(/:[^/]+/g, '[^/]+').replace('*', '.*')}$`)
-    known.push({ pattern, methods: [route.method].flat() })
-  })
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?')[0] as string
-    const allowed = new Set(
-      known.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods),
-    )
-    if (allowed.size === 0) return sendProblem(request, reply, new Problem('not_found'))
-    return sendProblem(
-      request,
-      reply.header('allow', [...allowed].join(', ')),
-      new Problem('method_not_allowed'),
-    )
-  })
-})
+export const problemDetails = fp(
+  async (app: FastifyInstance, { countRefused, resourceMetadata }: ProblemReport) => {
+    app.decorate('resourceMetadata', resourceMetadata)
+    app.setErrorHandler<FastifyError | Problem>((error, request, reply) => {
+      const problem = logged(request, error)
+      if (problem.status === 503) countRefused?.(problem.code, problem.cause)
+      const pages = wantsPage(request) ? request.routeOptions.config.problemPages : undefined
+      if (pages) return sendOwnPage(request, reply, problem, pages)
+      return sendProblem(request, reply, problem)
+    })
+    const known: { pattern: RegExp; methods: string[] }[] = []
+    app.addHook('onRoute', (route) => {
+      // The CORS plugin answers OPTIONS on every path; that does not make a path a resource.
+      if (route.url === '*') return
+      const pattern = new RegExp(`^${route.url.replace(/:[^/]+/g, '[^/]+').replace('*', '.*')}$`)
+      known.push({ pattern, methods: [route.method].flat() })
+    })
+    app.setNotFoundHandler((request, reply) => {
+      const path = request.url.split('?')[0] as string
+      const allowed = new Set(
+        known.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods),
+      )
+      if (allowed.size === 0) return sendProblem(request, reply, new Problem('not_found'))
+      return sendProblem(
+        request,
+        reply.header('allow', [...allowed].join(', ')),
+        new Problem('method_not_allowed'),
+      )
+    })
+  },
+)
 
 /** Answers with the page that the route has for a problem, or else with the general one. */
 async function sendOwnPage(
@@ -101,12 +106,6 @@ export function problemDocument({ code, members }: Problem, requestId: string) {
   return { type: `urn:ratchet:problem:${code}`, title, status, code, request_id: requestId, ...rest }
 }
 
-/** Whether a problem is about the access token of the request (RFC 6750 §3.1). */
-const isOfBearer = ({ code }: Problem, { headers }: FastifyRequest) =>
-  code === 'access_token_invalid' ||
-  code === 'access_token_expired' ||
-  (code === 'session_ended' && headers.authorization !== undefined)
-
 /** Sends it as a problem document or, to a person's browser, as a page. */
 export function sendProblem(
   request: FastifyRequest,
@@ -118,15 +117,8 @@ export function sendProblem(
   request.problemCode = problem.code
   if (status === 429 || status === 503) reply.header('retry-after', String(problem.members.retryAfter ?? 1))
   if (request.routeOptions?.config?.errors === 'oauth') return sendOAuthError(request, reply, problem)
-  if (isOfBearer(problem, request)) reply.header('www-authenticate', challenge(request))
-  if (isProblem(problem, 'insufficient_scope')) {
-    const { code, members: needed } = problem
-    reply.header('www-authenticate', `Bearer realm="ratchet", error="${code}", scope="${needed.scope}"`)
-  }
-  if (isProblem(problem, 'insufficient_user_authentication')) {
-    const { code, members: asked } = problem
-    reply.header('www-authenticate', `Bearer error="${code}", max_age="${asked.max_age}"`)
-  }
+  const challenge = reply.hasHeader('www-authenticate') ? null : challengeOf(request, problem)
+  if (challenge) reply.header('www-authenticate', challenge)
   if (reply.server.hasDecorator('pages') && wantsPage(request)) {
     return sendPage(reply, status, page ?? generalPage(problem, request))
   }
@@ -137,10 +129,6 @@ export function sendProblem(
     .serializer(JSON.stringify as (payload: unknown) => string)
     .send(problemDocument(problem, request.id))
 }
-
-/** RFC 6750 §3.1: a request without a token learns nothing but what is needed. */
-const challenge = (request: FastifyRequest) =>
-  bearerOf(request) === undefined ? 'Bearer realm="ratchet"' : 'Bearer realm="ratchet", error="invalid_token"'
 
 /** The problem that any error is to a client. */
 export function toProblem(error: FastifyError | Problem): Problem {

@@ -52,12 +52,21 @@ function textOf(problem: Problem, { say }: PageWriter): string {
 
 /** What to say of too many attempts above the form that was sent. */
 export function tooManyAttempts(
+  problem: Problem<'too_many_attempts'>,
+  writer: Pick<PageWriter, 'say' | 'lang'>,
+): string {
+  const isLimit = problem.members.reason === 'rate_limited'
+  const why = isLimit ? 'problem.too_many_attempts_text' : 'problem.locked_text'
+  return `${writer.say(why)} ${whenAgain(problem, writer)}`
+}
+
+/** When to try again, as a sentence. */
+export function whenAgain(
   { members }: Problem<'too_many_attempts'>,
   { say, lang }: Pick<PageWriter, 'say' | 'lang'>,
 ): string {
-  const why = members.reason === 'rate_limited' ? 'problem.too_many_attempts_text' : 'problem.locked_text'
   const when = inWords(members.retryAfter ?? 1, lang)
-  return `${say(why)} ${when ? say('retry.later', { when }) : say('retry.soon')}`
+  return when ? say('retry.later', { when }) : say('retry.soon')
 }
 
 /** When to try again, and how: a page can be opened again, but a form has to be sent from its page. */

@@ -23,6 +23,10 @@ const DEFAULTS = {
   client_refused: per(60),
   /** Answers to the question what a client may do. */
   consent: per(60),
+  /** Codes of devices that are entered, by address. */
+  device: per(60),
+  /** Wrong codes of devices, of each account: what keeps eight letters from being guessed. */
+  device_code: per(10, 600),
   /** Of each client. */
   token: per(600),
   introspect: per(6_000),

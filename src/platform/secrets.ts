@@ -12,6 +12,7 @@ export type SecretPurpose =
   | 'totp'
   | 'registration-link'
   | 'guess-counter'
+  | 'user-code'
   | 'outbox-source'
 
 /** The keys of a deployment, derived from `APP_SECRETS` (HKDF-SHA-256, RFC 5869). */

@@ -21,9 +21,9 @@ t.test('every call has a name of its own, a known tag, and says what authenticat
   const names = operations.map(({ operationId }) => operationId)
   t.equal(new Set(names).size, names.length)
   const tags = new Set(openapi.tags.map(({ name }) => name))
-  const { bearer, cookie, client, ...others } = openapi.components.securitySchemes
+  const { bearer, cookie, client, client_bearer: ofClient, ...others } = openapi.components.securitySchemes
   t.match(client, { type: 'http', scheme: 'basic' })
-  t.match(bearer, { type: 'http', scheme: 'bearer' })
+  for (const scheme of [bearer, ofClient]) t.match(scheme, { type: 'http', scheme: 'bearer' })
   t.match(cookie, { type: 'apiKey', in: 'cookie', name: 'ratchet-dev' })
   t.strictSame(others, {})
   for (const operation of operations) {

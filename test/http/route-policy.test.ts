@@ -77,6 +77,7 @@ t.test('while Redis is unavailable, the routes that ask for the password share o
 const CACHED: Record<string, string> = {
   '/.well-known/jwks.json': 'public, max-age=60',
   '/.well-known/oauth-authorization-server': 'public, max-age=300',
+  '/.well-known/openid-configuration': 'public, max-age=300',
   '/.well-known/oauth-protected-resource': 'public, max-age=300',
 }
 
@@ -121,9 +122,18 @@ t.test('the documentation names the problems of tokens for exactly the routes th
     for (const code of ['access_token_invalid', 'access_token_expired']) {
       // A sign-out needs no token, but refuses one that cannot be read.
       if (path === '/auth/logout') continue
+      // A token of a client: its endpoint says only that it is not valid (RFC 6750 §3.1).
+      if (path === '/oauth/userinfo' && code === 'access_token_expired') continue
       t.equal((problems[401] ?? []).includes(code), asks, `${nameOf(operation)} ${code}`)
     }
-    const takes = asks ? [{ bearer: [] }] : cookie.includes(nameOf(operation)) ? [{ cookie: [] }, {}] : []
+    const ofClient = path === '/oauth/userinfo'
+    const takes = ofClient
+      ? [{ client_bearer: [] }]
+      : asks
+        ? [{ bearer: [] }]
+        : cookie.includes(nameOf(operation))
+          ? [{ cookie: [] }, {}]
+          : []
     t.match(security, takes, nameOf(operation))
   }
 })

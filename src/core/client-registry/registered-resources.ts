@@ -7,6 +7,7 @@ import {
   deleteResource,
   findClient,
   findResource,
+  isClientId,
   type NewResource,
   type RegisteredResource,
   type ResourceChanges,
@@ -24,6 +25,8 @@ export async function registerResource(deps: RegistryDeps, by: By, given: NewRes
   await requireKey(deps, resource.alg, { atOnce: true })
   await transact(async (tx) => {
     await requireServer(tx, resource)
+    const isTaken = await isClientId(tx, resource.identifier)
+    requireValid(isTaken ? [{ pointer: '/identifier', detail: 'is the id of a client' }] : [])
     if (!(await createResource(tx, new Date(clock.now()), resource))) throw new Problem('resource_exists')
     const event = { type: 'resource_create', outcome: 'success', resource: resource.identifier } as const
     await events.record(tx, { ...event, actor: by.actor }, by.context)

@@ -7,8 +7,10 @@ import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 export const AUTH_METHODS = ['client_secret', 'private_key_jwt', 'none'] as const
 export type AuthMethod = (typeof AUTH_METHODS)[number]
 
+/** The device grant (RFC 8628 §3.4). */
+export const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code'
 /** The grants of the token endpoint that a client can be allowed. */
-export const GRANT_TYPES = ['authorization_code', 'refresh_token', 'client_credentials'] as const
+export const GRANT_TYPES = ['authorization_code', 'refresh_token', 'client_credentials', DEVICE_CODE] as const
 export type GrantType = (typeof GRANT_TYPES)[number]
 
 /** The `typ` of access tokens: that of RFC 9068, or what libraries without it expect. */
@@ -42,6 +44,15 @@ export const ownApi = ({ audience, ttl }: { audience: string; ttl: number }): Re
   identifier: audience,
   scopes: ADMIN_SCOPES,
   tokenTtl: ttl,
+  typ: 'at+jwt',
+  alg: null,
+})
+
+/** The userinfo endpoint, as the resource of tokens for OpenID Connect alone. */
+export const userinfoOf = (issuer: string): Resource => ({
+  identifier: `${issuer}/oauth/userinfo`,
+  scopes: [],
+  tokenTtl: 300,
   typ: 'at+jwt',
   alg: null,
 })

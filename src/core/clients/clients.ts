@@ -12,6 +12,7 @@ export {
   type AuthMethod,
   askedAlgorithms,
   type Client,
+  DEVICE_CODE,
   GRANT_TYPES,
   type GrantType,
   OPENID_SCOPES,
@@ -19,6 +20,7 @@ export {
   type Resource,
   TOKEN_TYPES,
   type TokenType,
+  userinfoOf,
 } from './client.ts'
 export { clientFaults, type Fault, LONGEST_LATE_WINDOW } from './client-faults.ts'
 export { clientsAfter, findClient, listClients, lockClient, type RegisteredClient } from './list.ts'
@@ -39,6 +41,7 @@ export {
   createResource,
   deleteResource,
   findResource,
+  isClientId,
   listResources,
   type NewResource,
   type RegisteredResource,

@@ -68,6 +68,10 @@ const isIdentifier = (text: string) =>
 
 const bare = (identifier: string) => identifier.toLowerCase().replace(/\/$/, '')
 
+/** Whether it is the id of a client: then an id_token would have the audience of an access token. */
+export const isClientId = async (db: Queryable, identifier: string): Promise<boolean> =>
+  (await db.client.count({ where: { id: identifier } })) > 0
+
 /** False if there is a resource with this identifier. */
 export async function createResource(db: Queryable, now: Date, resource: NewResource): Promise<boolean> {
   const { scopes, serverId, ...data } = resource

@@ -94,7 +94,7 @@ export const EVENTS = {
     failure: ['unknown_client', 'wrong_secret', 'wrong_method', 'assertion_invalid'],
   },
   client_token: {
-    success: ['client_credentials', 'authorization_code', 'late_reissue'],
+    success: ['client_credentials', 'authorization_code', 'device_code', 'late_reissue'],
     failure: [
       'unauthorized_client',
       'invalid_scope',
@@ -104,7 +104,7 @@ export const EVENTS = {
       'invalid_dpop_proof',
     ],
   },
-  grant: { success: [NONE], failure: ['access_denied'] },
+  grant: { success: [NONE], failure: ['access_denied', 'wrong_code', 'code_used'] },
   grant_withdraw: { success: [NONE], failure: [] },
   client_list: { success: [NONE], failure: NOT_ADMITTED },
   client_view: { success: [NONE], failure: NOT_FOUND },

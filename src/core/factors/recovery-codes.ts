@@ -2,8 +2,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
 import type { Transaction } from '../../platform/transact.ts'
+import { readTypedCode } from '../../platform/typed-code.ts'
 import type { LockedUser } from '../users/users.ts'
-import { readTypedCode } from './typed-code.ts'
 
 /** Ten codes to use when the other factors are lost: 80 random bits each, stored as hashes, each valid once. */
 export interface RecoveryCodes {

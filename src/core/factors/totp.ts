@@ -4,8 +4,8 @@ import type { Clock } from '../../platform/clock.ts'
 import { shownAddress } from '../../platform/email-address.ts'
 import type { Secrets } from '../../platform/secrets.ts'
 import type { Transaction } from '../../platform/transact.ts'
+import { readTypedCode } from '../../platform/typed-code.ts'
 import type { LockedUser } from '../users/users.ts'
-import { readTypedCode } from './typed-code.ts'
 
 /** Authenticator apps (RFC 6238): SHA-1, six digits, 30 seconds, a tolerance of one step in either direction. */
 export interface Totp {

@@ -3,8 +3,13 @@ import { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import { type Codes, type CodesDeps, createCodes } from './codes.ts'
+import { createDeviceGrants, type DeviceGrants, type DeviceGrantsDeps } from './device-grants.ts'
+import { createRedeem, type RedemptionDeps } from './redemption.ts'
 
 export type { Redemption } from './codes.ts'
+export type { AskingDevice, Decision, DeviceCodes } from './device-grants.ts'
+export type { Allowed } from './redemption.ts'
+export { readUserCode, writeUserCode } from './user-code.ts'
 
 /** A client and a resource, the latter empty for the scopes of OpenID Connect alone. */
 export interface Granted {
@@ -20,7 +25,7 @@ export interface Grant extends Granted {
   updatedAt: Date
 }
 
-/** What users allow third-party clients: the owner of the tables `grants` and `used_codes`. */
+/** What users allow third-party clients: the owner of the tables `grants`, `used_codes` and `device_authorizations`. */
 export interface Grants {
   /** The scopes that the user has allowed before. */
   scopesOf(db: Queryable, granted: Granted): Promise<readonly string[]>
@@ -31,6 +36,7 @@ export interface Grants {
   /** Takes everything back that a user allows a client; false if that was nothing. */
   withdraw(tx: Transaction, userId: string, clientId: string): Promise<boolean>
   codes: Codes
+  devices: DeviceGrants
 }
 
 /** Everything that a user allows third parties, the oldest first. */
@@ -39,11 +45,15 @@ export const listGrants = (db: Queryable, userId: string): Promise<Grant[]> =>
 
 /** Takes back what every user allows a client, once it is deleted. */
 export async function forgetClient(tx: Transaction, clientId: string): Promise<void> {
+  await tx.deviceGrant.deleteMany({ where: { clientId } })
   await tx.grant.deleteMany({ where: { clientId } })
 }
 
-export function openGrants(deps: UsesPlatform<'clock'> & CodesDeps): Grants {
+export function openGrants(
+  deps: UsesPlatform<'clock'> & Omit<CodesDeps & DeviceGrantsDeps, 'redeem'> & RedemptionDeps,
+): Grants {
   const { clock } = deps
+  const redeem = createRedeem(deps)
   return {
     async scopesOf(db, { userId, clientId, resource }) {
       const key = { userId, clientId, resource }
@@ -58,8 +68,13 @@ export function openGrants(deps: UsesPlatform<'clock'> & CodesDeps): Grants {
           scopes = ARRAY(SELECT DISTINCT scope FROM unnest(g.scopes || EXCLUDED.scopes) AS scope ORDER BY scope)`)
     },
     list: listGrants,
-    withdraw: async (tx, userId, clientId) =>
-      (await tx.grant.deleteMany({ where: { userId, clientId } })).count > 0,
-    codes: createCodes(deps),
+    async withdraw(tx, userId, clientId) {
+      const where = { userId, clientId }
+      // A device that has not come for its tokens yet gets none.
+      await tx.deviceGrant.deleteMany({ where })
+      return (await tx.grant.deleteMany({ where })).count > 0
+    },
+    codes: createCodes({ ...deps, redeem }),
+    devices: createDeviceGrants({ ...deps, redeem }),
   }
 }

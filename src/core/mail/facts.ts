@@ -43,9 +43,14 @@ const SYSTEMS = [
   [/Linux/, 'Linux'],
 ] as const
 
+/** The well-known program and system that a user agent names. */
+export const recognizeProgram = (userAgent: string) => ({
+  program: PROGRAMS.find(([pattern]) => pattern.test(userAgent))?.[1],
+  system: SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1],
+})
+
 /** Names known programs only: quoting the user agent would let the client put text into the mail. */
 function describeProgram(userAgent: string, words: MailWords): string {
-  const program = PROGRAMS.find(([pattern]) => pattern.test(userAgent))?.[1] ?? words.unknownProgram
-  const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1]
+  const { program = words.unknownProgram, system } = recognizeProgram(userAgent)
   return system ? fill(words.programOnSystem, { program, system }) : program
 }

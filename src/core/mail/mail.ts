@@ -22,6 +22,7 @@ import { findSuppression, isHeldBack } from './suppression.ts'
 import { type RenderedMail, renderMail } from './templates.ts'
 
 export { createMailer, type MailerOptions } from './create-mailer.ts'
+export { recognizeProgram } from './facts.ts'
 export { createInboxMailer, type InboxMail, type InboxMailer } from './inbox-mailer.ts'
 export { LETTER_FILES, type Letters, readLetters } from './letters.ts'
 export { createLinks, type Links, withLocale } from './links.ts'

@@ -18,7 +18,11 @@ export interface TicketData {
   interaction: Interaction
   /** What a person is asked for by a client, and in which session of their own. */
   consent: { query: string; askedAt: number; sessionId: string }
+  /** The same of a device whose code the person has typed. */
+  device_consent: { deviceId: string; sessionId: string }
   authorization_code: AuthorizationCode
+  /** What a person is asked before a sign-out, and where the browser goes after it. */
+  end_session: { sessionIds: readonly string[]; target: string | null; clientId: string | null }
 }
 
 export interface Interaction {

@@ -54,6 +54,8 @@ const rules = (auditDays: number): readonly Rule[] => [
   { table: 'account_exports', column: 'available_at', days: 1 },
   { table: 'spent_tickets', column: 'expires_at', days: 1 },
   { table: 'used_codes', column: 'expires_at', days: 1 },
+  // A device that asks late is told that its code has expired.
+  { table: 'device_authorizations', column: 'expires_at', days: 1 },
   // Kept while an older report may still arrive.
   { table: 'mail_suppressions', column: 'at', days: 30, where: "reason = 'lifted'" },
 ]

@@ -42,10 +42,10 @@ export interface ClientTokens {
   /** Signs a token; it never lives longer than the session that it belongs to. */
   sign(token: NewClientToken): { accessToken: string; expiresIn: number }
   /**
-   * The claims of a token that is valid at one of these audiences; null for any other token.
+   * The claims of a token that is valid at one of these audiences, or without them at any; null for any other token.
    * @throws `unavailable` while revocations cannot be read.
    */
-  inspect(token: string, audiences: readonly string[]): Promise<ClientTokenClaims | null>
+  inspect(token: string, audiences?: readonly string[]): Promise<ClientTokenClaims | null>
   /** The claims of an authentic token, for whatever resource, also if it is revoked or expired; null for any other. */
   identify(token: string): Promise<ClientTokenClaims | null>
 }
@@ -104,9 +104,12 @@ export function createClientTokens({ keyRing, revocations, clock, issuer }: Clie
       return { accessToken: serialize(claims, keyRing.signer(alg), typ), expiresIn: exp - iat }
     },
     async inspect(token, audiences) {
-      if (audiences.length === 0) return null
+      if (audiences?.length === 0) return null
       if (!revocations.isFresh) await revocations.catchUp()
-      const claims = await verify(token, { audience: [...audiences], currentDate: new Date(clock.now()) })
+      const claims = await verify(token, {
+        ...(audiences ? { audience: [...audiences] } : {}),
+        currentDate: new Date(clock.now()),
+      })
       return claims && !revocations.has(claims) ? claims : null
     },
     // Every token is from after the first moment.

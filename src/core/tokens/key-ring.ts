@@ -33,6 +33,8 @@ export interface KeyRing extends Background {
   verifier(kid: string, graceMs?: number): VerifyingKey | undefined
   /** The same after the keys were read again, which happens at most once a second, whatever kids are asked for. */
   findVerifier(kid: string, graceMs?: number): Promise<VerifyingKey | undefined>
+  /** The algorithms of the keys that sign, now or once they have been published for long enough. */
+  algorithms(): string[]
   /** The JWK set (RFC 7517 §5). */
   jwks(): { keys: JWK[] }
   /**
@@ -183,6 +185,13 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
       await reloading
       return verifier(kid, graceMs)
     },
+    algorithms: () => [
+      ...new Set(
+        trusted()
+          .filter(isSigning)
+          .map((key) => key.alg),
+      ),
+    ],
     jwks: () => ({
       keys: trusted()
         .filter(({ until }) => until > clock.now())

@@ -1,16 +1,20 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
+import type { Uses } from '../../core/uses.ts'
 import { AnyQuery } from '../../http/link-page.ts'
 import { authorizationServerMetadata, protectedResourceMetadata } from './metadata.ts'
+
+export type MetadataUses = Uses<'keyRing'> & { issuer: string; audience: string }
 
 const Metadata = Type.Object({}, { additionalProperties: true })
 
 /** Where libraries of clients find everything. */
 export async function metadataRoutes(
   app: FastifyInstance,
-  { issuer, audience }: { issuer: string; audience: string },
+  { issuer, audience, keyRing }: MetadataUses,
 ): Promise<void> {
-  const server = authorizationServerMetadata(issuer)
+  // A client that is registered can bring a new algorithm.
+  const server = () => authorizationServerMetadata(issuer, keyRing.algorithms())
   const documents = [
     {
       url: '/.well-known/oauth-authorization-server',
@@ -20,11 +24,18 @@ export async function metadataRoutes(
       document: server,
     },
     {
+      url: '/.well-known/openid-configuration',
+      operationId: 'getOpenIdConfiguration',
+      summary: 'Describe the endpoints of third parties (OpenID Connect Discovery 1.0)',
+      description: 'The same document under the name that libraries of OpenID Connect know.',
+      document: server,
+    },
+    {
       url: '/.well-known/oauth-protected-resource',
       operationId: 'getProtectedResourceMetadata',
       summary: 'Describe this API to clients (RFC 9728)',
       description: 'Names the authorization server whose access tokens this API accepts.',
-      document: protectedResourceMetadata(issuer, audience),
+      document: () => protectedResourceMetadata(issuer, audience),
     },
   ]
   for (const { url, operationId, summary, description, document } of documents) {
@@ -41,7 +52,7 @@ export async function metadataRoutes(
           response: { 200: Metadata },
         },
       },
-      async () => document,
+      async () => document(),
     )
   }
 }

@@ -11,13 +11,14 @@ import { authenticated, CLIENT, config, consumes, open, Parameter, refusals, sec
 import type { Parameters } from './form.ts'
 import { authorizationCode } from './grants/authorization-code.ts'
 import { clientCredentials } from './grants/client-credentials.ts'
+import { deviceCode } from './grants/device-code.ts'
 import type { Grant, GrantUses } from './grants/grant.ts'
 import { refreshToken } from './grants/refresh-token.ts'
 import { PATHS } from './metadata.ts'
 
 export type TokenRoutesUses = AuthenticateClientUses & GrantUses & ProofUses
 
-const GRANTS: readonly Grant[] = [authorizationCode, refreshToken, clientCredentials]
+const GRANTS: readonly Grant[] = [authorizationCode, refreshToken, clientCredentials, deviceCode]
 
 const TokenRequest = Type.Object(
   {
@@ -28,6 +29,7 @@ const TokenRequest = Type.Object(
     redirect_uri: Parameter,
     code_verifier: Parameter,
     refresh_token: Parameter,
+    device_code: Parameter,
     ...CLIENT,
   },
   { ...open, examples: [{ grant_type: 'client_credentials', scope: 'orders:read' }] },
@@ -80,6 +82,10 @@ export async function tokenRoutes(app: FastifyInstance, uses: TokenRoutesUses): 
           'invalid_grant',
           'invalid_scope',
           'invalid_target',
+          'authorization_pending',
+          'slow_down',
+          'access_denied',
+          'expired_token',
           'invalid_dpop_proof',
           'use_dpop_nonce',
         ],

@@ -246,12 +246,14 @@ t.test(
 t.test('a challenge has an error only if a token came', async (t) => {
   const challenge = async (headers: Record<string, string>) =>
     (await server.call('GET', '/me', { headers })).headers.get('www-authenticate')
-  const plain = 'Bearer realm="ratchet"'
+  const realm = 'Bearer realm="ratchet"'
+  const metadata = 'resource_metadata="http://localhost:8080/.well-known/oauth-protected-resource"'
+  const plain = `${realm}, ${metadata}`
   t.equal(await challenge({}), plain)
   t.equal(await challenge({ authorization: 'Basic YTpi' }), plain)
   t.equal(await challenge({ authorization: 'Bearer' }), plain)
   for (const value of ['Bearer nonsense', 'bearer  nonsense', 'BEARER a b', 'Bearer a.b.c']) {
-    t.equal(await challenge({ authorization: value }), `${plain}, error="invalid_token"`, value)
+    t.equal(await challenge({ authorization: value }), `${realm}, error="invalid_token", ${metadata}`, value)
   }
 })
 

@@ -158,9 +158,9 @@ t.test('GET asks for a recent sign-in with everything that the account has', asy
   clock.advance(6 * MINUTE)
   const old = await get(person.bearer)
   t.match(old.body, { status: 401, code: 'insufficient_user_authentication', max_age: 300 })
-  t.equal(
+  t.match(
     old.headers.get('www-authenticate'),
-    'Bearer error="insufficient_user_authentication", max_age="300"',
+    /^Bearer realm="ratchet", error="insufficient_user_authentication", max_age="300", resource_metadata=/,
   )
   t.equal(await claimOf(person.id), null, 'a refusal costs nothing')
 

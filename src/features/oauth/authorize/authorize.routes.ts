@@ -13,8 +13,11 @@ import { contextOf } from '../../../http/request-context.ts'
 import { strict } from '../../../http/schemas.ts'
 import type { SessionCookies } from '../../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
-import { type AuthorizeUses, authorize, consent, findOwnSession, type NextStep } from './authorize.ts'
-import { consentPage, DECIDE, untrustedPage } from './consent-page.ts'
+import { findOwnSession, keepRotated } from '../own-session.ts'
+import { answerConsent } from './answer-consent.ts'
+import { type AuthorizeUses, authorize, type NextStep } from './authorize.ts'
+import { consentPage, untrustedPage } from './consent-page.ts'
+import { AUTHORIZE, CONTINUE, DECIDE } from './paths.ts'
 import {
   AuthorizationRefusal,
   type AuthorizationRequest,
@@ -29,10 +32,9 @@ export type AuthorizeRoutesUses = AuthorizeUses &
     limits: Limits
     cookies: SessionCookies
     origins: TrustedOrigins
+    /** The operator's own page that asks the user. */
+    consentUrl: string | undefined
   }
-
-export const AUTHORIZE = '/oauth/authorize'
-const CONTINUE = `${AUTHORIZE}/continue`
 
 /** What a request asks for, and since when the user knows. */
 interface Asked {
@@ -42,8 +44,6 @@ interface Asked {
 }
 
 const CONSENT_TTL = 600
-// An older browser does not say.
-const NAVIGATIONS: ReadonlySet<string | undefined> = new Set(['document', 'iframe', 'frame', undefined])
 const Ticket = Type.String({ minLength: 1, maxLength: 8_192 })
 const Redirect = Type.Null({ description: 'On to the client, or to a page of this server' })
 const ConsentForm = Type.Object(
@@ -53,22 +53,16 @@ const ConsentForm = Type.Object(
 
 /** The authorization endpoint (RFC 6749 §3.1) and the page that asks the user. */
 export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = async (app, uses) => {
-  const { issuer, tickets, clock, cookies, origins, events } = uses
+  const { issuer, tickets, clock, origins } = uses
   const tags = ['third parties']
   await app.register(formbody, { parser: (body) => Object.fromEntries(new URLSearchParams(body)) })
-
-  /** A page of a stranger could load this one as an image: the cookie counts only when the browser opens it. */
-  const cookiesOf = (request: FastifyRequest) =>
-    NAVIGATIONS.has(request.headers['sec-fetch-dest'] as string | undefined)
-      ? cookies.refresh.valuesIn(request)
-      : []
 
   /** Answers a request with what has to happen next. */
   async function answer(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<FastifyReply> {
     return told(request, reply, async () => {
       const context = contextOf(request)
       const wanted = await readRequest(uses, asked.query)
-      const session = await findOwnSession(uses, cookiesOf(request), context)
+      const session = await findOwnSession(uses, request)
       return proceed(
         request,
         reply,
@@ -99,12 +93,12 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         const { user, session } = next
         const data = { query, askedAt: askedAt ?? clock.now(), sessionId: session.claims.sid }
         const consentTicket = tickets.issue('consent', data, CONSENT_TTL)
+        if (uses.consentUrl) return reply.redirect(pageOf(uses.consentUrl, consentTicket), 303)
         const page = { request: wanted, user, consentTicket, interactionTicket: interactionTicket(), query }
         return sendPage(reply, 200, consentPage(pageWriter(request), page))
       }
       case 'grant': {
-        const { refreshToken, idleExpiresAt, absoluteExpiresAt } = next.own
-        cookies.refresh.set(reply, refreshToken, Math.min(idleExpiresAt, absoluteExpiresAt), clock.now())
+        keepRotated(uses, reply, next.own)
         return toClient(reply, answerUrl(issuer, wanted, { code: next.code }))
       }
     }
@@ -180,7 +174,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         summary: 'Go on with the request of a client after a sign-in',
         description: 'The pages to sign in and to sign up on lead here.',
         querystring: AnyQuery,
-        response: { 200: Page, 303: Redirect, 400: Page },
+        response: { 200: Page, 303: Redirect },
         problems: ['token_invalid'],
       },
     },
@@ -204,7 +198,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         consumes: ['application/x-www-form-urlencoded'],
         querystring: FormQuery,
         body: ConsentForm,
-        response: { 200: Page, 303: Redirect, 400: Page },
+        response: { 200: Page, 303: Redirect },
         problems: ['token_invalid', 'origin_not_allowed'],
       },
     },
@@ -214,21 +208,19 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
       const asked = tickets.open('consent', ticket)
       if (!asked) throw new Problem('token_invalid')
       return told(request, reply, async () => {
-        const context = contextOf(request)
-        const wanted = await readRequest(uses, asked.query)
-        const session = await findOwnSession(uses, cookiesOf(request), context)
-        // Somebody else has signed in since, or nobody is signed in any more.
-        if (session?.claims.sid !== asked.sessionId) return answer(request, reply, asked)
-        if (decision === 'deny') {
-          const { sub: userId, sid: sessionId } = session.claims
-          const event = { type: 'grant', outcome: 'failure', reason: 'access_denied' } as const
-          events.recordSoon({ ...event, userId, sessionId, clientId: wanted.client.id }, context)
-          throw new AuthorizationRefusal('access_denied', 'The user has refused.', wanted)
-        }
-        return proceed(request, reply, wanted, asked, await consent(uses, wanted, session, context))
+        const session = await findOwnSession(uses, request)
+        const { wanted, next } = await answerConsent(uses, asked, decision, session, contextOf(request))
+        return next ? proceed(request, reply, wanted, asked, next) : answer(request, reply, asked)
       })
     },
   )
+}
+
+/** The operator's page with the question, which it reads by the API for that. */
+function pageOf(consentUrl: string, ticket: string): string {
+  const url = new URL(consentUrl)
+  url.searchParams.set('ticket', ticket)
+  return url.href
 }
 
 const queryOf = ({ url }: FastifyRequest) => url.slice(url.indexOf('?') + 1 || url.length)

@@ -1,8 +1,8 @@
 import type { RequestContext } from '../../../core/events/events.ts'
-import { Problem } from '../../../core/problems/problems.ts'
-import type { IssuedSession, RefreshToken, SessionClaims } from '../../../core/sessions/sessions.ts'
+import type { IssuedSession, SessionClaims } from '../../../core/sessions/sessions.ts'
 import type { User } from '../../../core/users/users.ts'
 import type { Uses } from '../../../core/uses.ts'
+import { allowedIn, type OwnSession, rotateToGrant } from '../own-session.ts'
 import { asksAlways } from './redirect-kind.ts'
 import { AuthorizationRefusal, type AuthorizationRequest } from './request.ts'
 
@@ -10,31 +10,12 @@ export type AuthorizeUses = Uses<
   'db' | 'transact' | 'clock' | 'sessions' | 'users' | 'grants' | 'events' | 'clients'
 >
 
-/** The user's own live session in this browser. */
-export interface OwnSession {
-  token: RefreshToken
-  claims: SessionClaims
-}
-
 /** What has to happen next. */
 export type NextStep =
   | { step: 'sign_in' }
   | { step: 'ask'; session: OwnSession; user: User }
   /** The browser's session was rotated: its new token has to reach the browser. */
   | { step: 'grant'; code: string; own: IssuedSession }
-
-/** The live session among the refresh tokens of a browser, that of the latest sign-in first. Uses none of them up. */
-export async function findOwnSession(
-  { sessions }: Uses<'sessions'>,
-  texts: readonly string[],
-  context: RequestContext,
-): Promise<OwnSession | null> {
-  for (const token of await sessions.newestFirst(sessions.readTokens(texts))) {
-    const look = await sessions.look(token, context)
-    if (look.outcome === 'live') return { token, claims: look.claims }
-  }
-  return null
-}
 
 /**
  * Decides how an authorization request goes on (OpenID Connect Core 1.0 §3.1.2.3): with a sign-in, with a question to the
@@ -81,21 +62,18 @@ export async function consent(
   return grantCode(uses, request, session, user, context, false)
 }
 
-/**
- * Rotates the user's own session and gives a code: a copy of the browser's cookie cannot be used for grants without
- * being found out.
- */
+/** Rotates the user's own session and gives a code. */
 async function grantCode(
-  { transact, sessions, grants, events }: AuthorizeUses,
+  uses: AuthorizeUses,
   request: AuthorizationRequest,
-  { token }: OwnSession,
+  session: OwnSession,
   user: User,
   context: RequestContext,
   isRemembered: boolean,
 ): Promise<NextStep> {
-  const own = await sessions.rotate(token, undefined, context)
-  if (own.outcome === 'superseded') throw new Problem('unavailable', { retryAfter: 1 })
-  if (!('refreshToken' in own)) return { step: 'sign_in' }
+  const { transact, grants, events } = uses
+  const own = await rotateToGrant(uses, session, context)
+  if (!own) return { step: 'sign_in' }
   const event = grantEvent(request, own)
   if (isRemembered) events.recordSoon(event, context)
   else
@@ -104,21 +82,13 @@ async function grantCode(
       await events.record(tx, event, context)
     })
   const { client, redirectUri, namedRedirectUri, resource, scopes, challenge, nonce, key } = request
-  const { sid, auth_time: authTime, amr } = own.claims
+  const asked = { clientId: client.id, resource: resource?.identifier ?? '', scope: scopes.join(' ') }
   const code = grants.codes.issue({
-    userId: user.id,
-    securityVersion: user.securityVersion,
-    parentId: sid,
-    clientId: client.id,
+    ...allowedIn(own, user, asked),
     redirectUri,
     namedRedirectUri,
-    resource: resource?.identifier ?? '',
-    scope: scopes.join(' '),
     challenge,
     nonce,
-    authTime,
-    amr,
-    endsAt: scopes.includes('offline_access') ? null : own.absoluteExpiresAt,
     key,
   })
   return { step: 'grant', code, own }

@@ -3,10 +3,9 @@ import { clientNameOn, formTargetsOf, SIGN_IN, withTicket } from '../../../http/
 import { button, form, furtherLink, type PageContent, type PageWriter } from '../../../http/page.ts'
 import type { PlainText } from '../../../http/page-texts.ts'
 import { escapeHtml } from '../../../platform/html.ts'
+import { DECIDE } from './paths.ts'
 import { isAppScheme, isLoopback } from './redirect-kind.ts'
 import type { AuthorizationRequest, UntrustedFault } from './request.ts'
-
-export const DECIDE = '/oauth/authorize/decide'
 
 export interface ConsentPage {
   request: AuthorizationRequest
@@ -31,6 +30,25 @@ export function consentPage(writer: PageWriter, page: ConsentPage): PageContent 
   const { request, user, consentTicket, interactionTicket, query } = page
   const { client, scopes, resource, redirectUri } = request
   const name = clientNameOn(writer, { clientName: client.name })
+  return {
+    title: say('consent.title', { client: name }),
+    body: `${site(client.uri)}${account(writer, user)}
+<p>${say('consent.may', { client: name })}</p>
+${permissions(writer, scopes, resource?.identifier ?? '')}
+${destination(writer, redirectUri)}
+${form({ action: path(DECIDE), hidden: { ticket: consentTicket }, buttons: answers(writer) })}
+${furtherLink(say('consent.not_you'), say('sign_in.other_account'), path(withTicket(SIGN_IN, interactionTicket)))}`,
+    formTargets: formTargetsOf({ query }),
+  }
+}
+
+/** The buttons of a question. */
+export const answers = ({ say }: PageWriter): string =>
+  `${button(say('consent.allow'), { name: 'decision', value: 'allow' })}
+${button(say('consent.deny'), { name: 'decision', value: 'deny', isSecondary: true })}`
+
+/** What is asked for; `resource` is empty for OpenID Connect alone. */
+export function permissions({ say }: PageWriter, scopes: readonly string[], resource: string): string {
   const items = scopes.map((scope) => {
     const text = SCOPE_TEXTS[scope]
     return text
@@ -38,24 +56,18 @@ export function consentPage(writer: PageWriter, page: ConsentPage): PageContent 
       : `<li>${say('consent.scope')} <code>${escapeHtml(scope)}</code></li>`
   })
   const target = resource
-    ? `<p class="soft">${say('consent.resource')} <code>${escapeHtml(resource.identifier)}</code></p>`
+    ? `<p class="soft">${say('consent.resource')} <code>${escapeHtml(resource)}</code></p>`
     : ''
-  const buttons = `${button(say('consent.allow'), { name: 'decision', value: 'allow' })}
-${button(say('consent.deny'), { name: 'decision', value: 'deny', isSecondary: true })}`
-  return {
-    title: say('consent.title', { client: name }),
-    body: `${site(client.uri)}<p><span class="soft">${say('consent.account')}</span><br><b>${escapeHtml(user.email)}</b></p>
-<p>${say('consent.may', { client: name })}</p>
-<ul class="scopes">${items.join('\n')}</ul>${target}
-${destination(writer, redirectUri)}
-${form({ action: path(DECIDE), hidden: { ticket: consentTicket }, buttons })}
-${furtherLink(say('consent.not_you'), say('sign_in.other_account'), path(withTicket(SIGN_IN, interactionTicket)))}`,
-    formTargets: formTargetsOf({ query }),
-  }
+  return `<ul class="scopes">${items.join('\n')}</ul>${target}`
 }
 
+/** Whose account it is about. */
+export const account = ({ say }: PageWriter, { email }: Pick<User, 'email'>): string =>
+  `<p><span class="soft">${say('consent.account')}</span><br><b>${escapeHtml(email)}</b></p>`
+
 /** Where the client says it is from. */
-const site = (uri: string | null) => (uri ? `<p class="soft">${escapeHtml(new URL(uri).host)}</p>` : '')
+export const site = (uri: string | null) =>
+  uri ? `<p class="soft">${escapeHtml(new URL(uri).host)}</p>` : ''
 
 /** Where the browser goes, and what is unusual about it. */
 function destination({ say }: PageWriter, redirectUri: string): string {

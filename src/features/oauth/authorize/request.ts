@@ -27,6 +27,7 @@ export type Prompt = (typeof PROMPTS)[number]
 
 /** `acr` of a sign-in: with one factor, or with two. */
 export const ACR = { one: 'urn:ratchet:1fa', two: 'urn:ratchet:2fa' } as const
+export const acrOf = (amr: readonly string[]): string => (amr.includes('mfa') ? ACR.two : ACR.one)
 
 /** What is wrong with a request whose client or redirect URI is not known to be good: only the person is told. */
 export type UntrustedFault =
@@ -35,6 +36,9 @@ export type UntrustedFault =
   | 'no_redirect_uri'
   | 'wrong_redirect_uri'
   | 'too_long'
+  | 'parameter_repeated'
+  | 'wrong_client'
+  | 'wrong_post_logout_redirect_uri'
 
 /** A request that cannot be answered with a redirect (RFC 9700 §4.11.2). */
 export class UntrustedRequest extends Error {

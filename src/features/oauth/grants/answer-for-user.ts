@@ -2,19 +2,21 @@ import type { FastifyRequest } from 'fastify'
 import type { Client } from '../../../core/clients/clients.ts'
 import { Problem } from '../../../core/problems/problems.ts'
 import type { IssuedSession } from '../../../core/sessions/sessions.ts'
+import { acrOf } from '../authorize/request.ts'
 import { OPENID_SCOPES } from '../scopes.ts'
 import type { GrantUses, TokenAnswer } from './grant.ts'
 
 /**
  * The tokens of a client's session. What the client may not ask for any more is left out.
- * @throws `invalid_grant` when nothing is left.
+ * @param nonce of the authorization request. @throws `invalid_grant` when nothing is left.
  */
 export function answerForUser(
-  { clientTokens, userinfo }: GrantUses,
+  { clientTokens, idTokens, userinfo }: GrantUses,
   client: Client,
   issued: IssuedSession,
   scopes: readonly string[],
   { proven }: FastifyRequest,
+  nonce: string | null = null,
 ): TokenAnswer {
   const { resource: identifier = '' } = issued.claims
   const permission =
@@ -33,11 +35,14 @@ export function answerForUser(
     thumbprint: proven,
     session: issued,
   })
+  const idToken = () =>
+    idTokens.sign({ client, session: issued.claims, acr: acrOf(issued.claims.amr), nonce, accessToken })
   return {
     access_token: accessToken,
     token_type: proven ? 'DPoP' : 'Bearer',
     expires_in: expiresIn,
     scope: allowed.join(' '),
     ...(client.grantTypes.includes('refresh_token') ? { refresh_token: issued.refreshToken } : {}),
+    ...(allowed.includes('openid') ? { id_token: idToken() } : {}),
   }
 }

@@ -32,7 +32,7 @@ export const authorizationCode: Grant = {
     if (redemption.outcome === 'void') return refuse(uses, client, code, VOID, request)
     const { issued } = redemption
     request.concerned = { userId: issued.claims.sub, sessionId: issued.claims.sid, clientId: client.id }
-    return answerForUser(uses, client, issued, code.scope.split(' '), request)
+    return answerForUser(uses, client, issued, code.scope.split(' '), request, code.nonce)
   },
 }
 

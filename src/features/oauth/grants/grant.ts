@@ -4,7 +4,7 @@ import type { Uses } from '../../../core/uses.ts'
 import type { Parameters } from '../form.ts'
 import type { HomeOf } from '../home.ts'
 
-export type GrantUses = Uses<'clientTokens' | 'events' | 'sessions' | 'grants' | 'db'> & {
+export type GrantUses = Uses<'clientTokens' | 'idTokens' | 'events' | 'sessions' | 'grants' | 'db'> & {
   /** This server's own API, for clients with administrative scopes. */
   ownApi: Resource
   /** The userinfo endpoint: the audience of tokens for OpenID Connect alone. */

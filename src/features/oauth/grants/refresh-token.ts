@@ -1,5 +1,5 @@
 import { Problem } from '../../../core/problems/problems.ts'
-import type { IssuedSession, RotationOutcome, SessionClaims } from '../../../core/sessions/sessions.ts'
+import type { SessionClaims } from '../../../core/sessions/sessions.ts'
 import { contextOf } from '../../../http/request-context.ts'
 import { splitScope } from '../scopes.ts'
 import { answerForUser } from './answer-for-user.ts'
@@ -33,13 +33,16 @@ export const refreshToken: Grant = {
       home: uses.homeOf(request),
       lateWindow: client.lateWindow,
     }
-    // Before the token is used up: a client that asks for too much has no other.
+    // A request that asks for too much must not use the token up.
     if (asked || resource !== undefined) {
       const look = await sessions.look(token, context, idempotencyKey, presenter)
-      if (look.outcome === 'live') requireAllowed(look.claims, asked, resource)
+      if (look.outcome === 'live') checkNarrower(look.claims, asked, resource)
     }
     const outcome = await sessions.rotate(token, idempotencyKey, context, presenter)
-    if (!('refreshToken' in outcome)) return refuse(refusalOf(outcome))
+    // `invalid_grant` must be true on every node, so a client gets it only once every node knows.
+    if (outcome.outcome === 'reuse' && outcome.pending !== 'no')
+      throw new Problem('unavailable', { retryAfter: 2 })
+    if (!('refreshToken' in outcome)) return refuse(REFUSALS[outcome.outcome] ?? '')
     const { claims } = outcome
     request.concerned = { userId: claims.sub, sessionId: claims.sid, clientId: client.id }
     if (outcome.outcome === 'reissued' && outcome.late) {
@@ -50,10 +53,8 @@ export const refreshToken: Grant = {
   },
 }
 
-const LONGEST_KEY = 255
-
-/** A request may ask for less than what the user has allowed (RFC 6749 §6). @throws `invalid_target`, `invalid_scope`. */
-function requireAllowed(
+/** @throws `invalid_target`, `invalid_scope` for more than the user has allowed (RFC 6749 §6, RFC 8707 §2.2). */
+function checkNarrower(
   claims: SessionClaims,
   asked: readonly string[] | undefined,
   resource: string | undefined,
@@ -66,13 +67,9 @@ function requireAllowed(
     throw new Problem('invalid_scope', { detail: `The user has not allowed ${refused.join(' ')}.` })
 }
 
-// A look may have ended it just now.
-const refusalOf = (refused: Exclude<RotationOutcome, IssuedSession>): string =>
-  refused.outcome === 'ended' && refused.reason === 'reuse_detected'
-    ? REFUSALS.reuse
-    : REFUSALS[refused.outcome]
+const LONGEST_KEY = 255
 
-const REFUSALS = {
+const REFUSALS: Readonly<Record<string, string>> = {
   foreign: 'The refresh token is not valid.',
   unproven: 'The refresh token is bound to a key, which the request does not prove (DPoP).',
   superseded: 'The refresh token was replaced by a newer one.',

@@ -41,7 +41,7 @@ t.test('what a client asks for keeps no reuse from being found', async (t) => {
     const { refresh_token: current } = (await app.refresh(stolen)).body
     await server.age(HOUR)
     const reused = await app.refresh(stolen, asked)
-    t.match(reused.body, { error: 'invalid_grant', error_description: /used before, from elsewhere/ })
+    t.match(reused.body, { error: 'invalid_grant' })
     t.match((await app.refresh(current)).body, { error: 'invalid_grant' })
   }
 })

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { readTypedCode } from '../../../src/core/factors/typed-code.ts'
-import { check } from '../../support/property.ts'
-import { charactersOf, digitsOfScripts, fullWidth, inDigits, SEPARATORS } from '../../support/spellings.ts'
+import { readTypedCode } from '../../src/platform/typed-code.ts'
+import { check } from '../support/property.ts'
+import { charactersOf, digitsOfScripts, fullWidth, inDigits, SEPARATORS } from '../support/spellings.ts'
 
 t.test('a decimal digit of any script is that digit', async (t) => {
   t.ok(digitsOfScripts.length > 50)
