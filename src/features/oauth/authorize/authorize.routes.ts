@@ -13,7 +13,7 @@ import { contextOf } from '../../../http/request-context.ts'
 import { strict } from '../../../http/schemas.ts'
 import type { SessionCookies } from '../../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
-import { findOwnSession, keepRotated } from '../own-session.ts'
+import { attemptOf, findOwnSession } from '../own-session.ts'
 import { answerConsent } from './answer-consent.ts'
 import { type AuthorizeUses, authorize, type NextStep } from './authorize.ts'
 import { consentPage, untrustedPage } from './consent-page.ts'
@@ -62,7 +62,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
     return told(request, reply, async () => {
       const context = contextOf(request)
       const wanted = await readRequest(uses, asked.query)
-      const session = await findOwnSession(uses, request)
+      const session = await findOwnSession(uses, reply, attemptOf(request, asked.query))
       return proceed(
         request,
         reply,
@@ -97,10 +97,8 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         const page = { request: wanted, user, consentTicket, interactionTicket: interactionTicket(), query }
         return sendPage(reply, 200, consentPage(pageWriter(request), page))
       }
-      case 'grant': {
-        keepRotated(uses, reply, next.own)
+      case 'grant':
         return toClient(reply, answerUrl(issuer, wanted, { code: next.code }))
-      }
     }
   }
 
@@ -208,7 +206,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
       const asked = tickets.open('consent', ticket)
       if (!asked) throw new Problem('token_invalid')
       return told(request, reply, async () => {
-        const session = await findOwnSession(uses, request)
+        const session = await findOwnSession(uses, reply, attemptOf(request, asked.query))
         const { wanted, next } = await answerConsent(uses, asked, decision, session, contextOf(request))
         return next ? proceed(request, reply, wanted, asked, next) : answer(request, reply, asked)
       })

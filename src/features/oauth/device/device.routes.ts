@@ -17,7 +17,7 @@ import type { SessionCookies } from '../../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
 import { clientKey } from '../../../platform/client-key.ts'
 import { PATHS } from '../metadata.ts'
-import { findOwnSession, keepRotated, type OwnSession } from '../own-session.ts'
+import { findOwnSession, type OwnSession } from '../own-session.ts'
 import { type AnswerDeviceUses, allowDevice, denyDevice, findClaimed, openCode } from './answer-device.ts'
 import {
   codePage,
@@ -68,8 +68,8 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
     reply.redirect(pageWriter(request).target(withTicket(SIGN_IN, interactionTicket(request, userCode))), 303)
 
   /** Who is signed in in this browser; null if nobody is. */
-  async function findSignedIn(request: FastifyRequest) {
-    const session = await findOwnSession(uses, request)
+  async function findSignedIn(reply: FastifyReply) {
+    const session = await findOwnSession(uses, reply)
     const user = session && (await users.find(db, session.claims.sub))
     return session && user && !user.disabledAt ? { session, user } : null
   }
@@ -79,7 +79,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
     reply: FastifyReply,
     userCode: string,
   ): Promise<FastifyReply> {
-    const signedIn = await findSignedIn(request)
+    const signedIn = await findSignedIn(reply)
     if (!signedIn) return signIn(request, reply, userCode)
     const page = { ...signedIn, userCode, interactionTicket: interactionTicket(request, userCode) }
     return sendPage(reply, 200, codePage(pageWriter(request), page))
@@ -156,7 +156,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
     async (request, reply) => {
       origins.requireOwn(request)
       const { user_code: userCode } = request.body
-      const signedIn = await findSignedIn(request)
+      const signedIn = await findSignedIn(reply)
       if (!signedIn) return signIn(request, reply, userCode)
       const { session, user } = signedIn
       const writer = pageWriter(request)
@@ -202,10 +202,10 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
       const { ticket, decision } = request.body
       const asked = tickets.open('device_consent', ticket)
       if (!asked) throw new Problem('token_invalid')
-      const session = await findOwnSession(uses, request)
+      const session = await findOwnSession(uses, reply, `device ${asked.deviceId}`)
       // Somebody else has signed in since, or nobody is signed in any more.
       if (session?.claims.sid !== asked.sessionId) return signIn(request, reply)
-      const isDecided = await decide(request, reply, asked.deviceId, decision, session)
+      const isDecided = await decide(request, asked.deviceId, decision, session)
       if (isDecided === null) return signIn(request, reply)
       const writer = pageWriter(request)
       // What was answered before stays so: the page says what it is.
@@ -220,7 +220,6 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
   /** False if there was nothing to decide; null if nobody is signed in any more. */
   async function decide(
     request: FastifyRequest,
-    reply: FastifyReply,
     deviceId: string,
     decision: 'allow' | 'deny',
     session: OwnSession,
@@ -229,9 +228,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
     if (!claimed || typeof claimed === 'string') return false
     const context = contextOf(request)
     if (decision === 'deny') return denyDevice(uses, claimed, session, context)
-    const allowed = await allowDevice(uses, claimed, session, context)
-    if (allowed) keepRotated(uses, reply, allowed.own)
-    return allowed ? allowed.isAllowed : null
+    return allowDevice(uses, claimed, session, context)
   }
 }
 
