@@ -17,6 +17,8 @@ const OAUTH_CODES = [
   'unsupported_token_type',
   'invalid_scope',
   'invalid_target',
+  'invalid_redirect_uri',
+  'invalid_client_metadata',
   'invalid_dpop_proof',
   'use_dpop_nonce',
 ] as const satisfies readonly ProblemCode[]

@@ -33,6 +33,21 @@ export interface Grants {
   codes: Codes
 }
 
+/** Whether any user allows a client something. */
+export const isAllowedByAnyUser = async (db: Queryable, clientId: string): Promise<boolean> =>
+  (await db.grant.findFirst({ where: { clientId }, select: { clientId: true } })) !== null
+
+/** The clients whose id is an address at a host, among those that a user allows something. */
+export async function allowedClientsAt(db: Queryable, host: string): Promise<string[]> {
+  const starts = ['https', 'http'].flatMap((scheme) => [`${scheme}://${host}/`, `${scheme}://${host}:`])
+  const rows = await db.grant.findMany({
+    where: { OR: starts.map((startsWith) => ({ clientId: { startsWith } })) },
+    distinct: ['clientId'],
+    select: { clientId: true },
+  })
+  return rows.map(({ clientId }) => clientId)
+}
+
 export function openGrants(deps: UsesPlatform<'clock'> & CodesDeps): Grants {
   const { clock } = deps
   return {

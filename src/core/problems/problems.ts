@@ -16,6 +16,8 @@ export const problems = {
   invalid_scope: [400, 'The scope is not allowed'],
   unsupported_token_type: [400, 'Tokens of this kind cannot be revoked'],
   invalid_target: [400, 'The resource is not allowed'],
+  invalid_redirect_uri: [400, 'A redirect URI is not allowed'],
+  invalid_client_metadata: [400, 'The metadata of the client is not allowed'],
   invalid_dpop_proof: [400, 'The DPoP proof is not valid'],
   use_dpop_nonce: [400, 'The DPoP proof needs a nonce of this server'],
   passkey_invalid: [400, 'The passkey could not be verified'],

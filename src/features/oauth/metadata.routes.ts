@@ -1,30 +1,43 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
+import type { Uses } from '../../core/uses.ts'
 import { AnyQuery } from '../../http/link-page.ts'
 import { authorizationServerMetadata, protectedResourceMetadata } from './metadata.ts'
+
+export interface MetadataRoutesUses extends Uses<'clients'> {
+  issuer: string
+  audience: string
+  dynamicRegistration: boolean
+}
 
 const Metadata = Type.Object({}, { additionalProperties: true })
 
 /** Where libraries of clients find everything. */
 export async function metadataRoutes(
   app: FastifyInstance,
-  { issuer, audience }: { issuer: string; audience: string },
+  { clients, issuer, audience, dynamicRegistration }: MetadataRoutesUses,
 ): Promise<void> {
-  const server = authorizationServerMetadata(issuer)
+  const server = authorizationServerMetadata(issuer, { dynamicRegistration })
+  const ownApi = protectedResourceMetadata(issuer, audience)
+  let acceptsDocuments = false
   const documents = [
     {
       url: '/.well-known/oauth-authorization-server',
       operationId: 'getAuthorizationServerMetadata',
       summary: 'Describe the endpoints of third parties (RFC 8414)',
       description: 'Libraries of clients find the endpoints and what they support here.',
-      document: server,
+      document: async () => {
+        // What was so last while Postgres does not say: the rest can be answered without it.
+        acceptsDocuments = await clients.acceptsDocuments().catch(() => acceptsDocuments)
+        return { ...server, client_id_metadata_document_supported: acceptsDocuments }
+      },
     },
     {
       url: '/.well-known/oauth-protected-resource',
       operationId: 'getProtectedResourceMetadata',
       summary: 'Describe this API to clients (RFC 9728)',
       description: 'Names the authorization server whose access tokens this API accepts.',
-      document: protectedResourceMetadata(issuer, audience),
+      document: async () => ownApi,
     },
   ]
   for (const { url, operationId, summary, description, document } of documents) {
@@ -41,7 +54,7 @@ export async function metadataRoutes(
           response: { 200: Metadata },
         },
       },
-      async () => document,
+      document,
     )
   }
 }

@@ -1,7 +1,7 @@
+import { OPENID_SCOPES } from '../../core/clients/clients.ts'
 import { PROOF_ALGORITHMS } from '../../core/dpop/dpop.ts'
 import { ACR, PROMPTS } from './authorize/request.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
-import { OPENID_SCOPES } from './scopes.ts'
 
 /** Where the endpoints are, below the issuer. */
 export const PATHS = {
@@ -9,18 +9,23 @@ export const PATHS = {
   token: '/oauth/token',
   introspection: '/oauth/introspect',
   revocation: '/oauth/revoke',
+  registration: '/oauth/register',
   jwks: '/.well-known/jwks.json',
 } as const
 
 const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
 
 /** The metadata of the authorization server (RFC 8414 §2). */
-export const authorizationServerMetadata = (issuer: string): object => ({
+export const authorizationServerMetadata = (
+  issuer: string,
+  { dynamicRegistration }: { dynamicRegistration: boolean },
+): object => ({
   issuer,
   authorization_endpoint: issuer + PATHS.authorization,
   token_endpoint: issuer + PATHS.token,
   introspection_endpoint: issuer + PATHS.introspection,
   revocation_endpoint: issuer + PATHS.revocation,
+  ...(dynamicRegistration ? { registration_endpoint: issuer + PATHS.registration } : {}),
   jwks_uri: issuer + PATHS.jwks,
   response_types_supported: ['code'],
   response_modes_supported: ['query'],

@@ -15,13 +15,8 @@ import type { SessionCookies } from '../../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
 import { type AuthorizeUses, authorize, consent, findOwnSession, type NextStep } from './authorize.ts'
 import { consentPage, DECIDE, untrustedPage } from './consent-page.ts'
-import {
-  AuthorizationRefusal,
-  type AuthorizationRequest,
-  answerUrl,
-  readRequest,
-  UntrustedRequest,
-} from './request.ts'
+import { AuthorizationRefusal, type AuthorizationRequest, answerUrl, UntrustedRequest } from './request.ts'
+import { readRequestFor, readUnregistered, type UnregisteredClient } from './unregistered.ts'
 
 export type AuthorizeRoutesUses = AuthorizeUses &
   Uses<'tickets'> & {
@@ -67,8 +62,10 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
   async function answer(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<FastifyReply> {
     return told(request, reply, async () => {
       const context = contextOf(request)
-      const wanted = await readRequest(uses, asked.query)
       const session = await findOwnSession(uses, cookiesOf(request), context)
+      const unregistered = session ? null : await readUnregistered(uses, asked.query)
+      if (unregistered) return toSignIn(reply, asked.query, unregistered)
+      const wanted = await readRequestFor(uses, asked.query, session, context)
       return proceed(
         request,
         reply,
@@ -79,6 +76,19 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
     })
   }
 
+  const interactionTicket = (
+    query: string,
+    { clientName, loginHint }: Omit<UnregisteredClient, 'wantsAccount'>,
+  ) =>
+    tickets.issue(
+      'interaction',
+      { path: CONTINUE, query, clientName, loginHint, askedAt: clock.now() },
+      INTERACTION_TTL,
+    )
+
+  const toSignIn = (reply: FastifyReply, query: string, { wantsAccount, ...client }: UnregisteredClient) =>
+    reply.redirect(withTicket(wantsAccount ? SIGN_UP : SIGN_IN, interactionTicket(query, client)), 303)
+
   function proceed(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -86,20 +96,16 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
     { query, askedAt }: Asked,
     next: NextStep,
   ): FastifyReply {
-    const { client, loginHint } = wanted
-    const interaction = { path: CONTINUE, query, clientName: client.name, loginHint }
-    const interactionTicket = () =>
-      tickets.issue('interaction', { ...interaction, askedAt: clock.now() }, INTERACTION_TTL)
+    const client = { clientName: wanted.client.name, loginHint: wanted.loginHint }
     switch (next.step) {
-      case 'sign_in': {
-        const page = wanted.prompts.has('create') ? SIGN_UP : SIGN_IN
-        return reply.redirect(withTicket(page, interactionTicket()), 303)
-      }
+      case 'sign_in':
+        return toSignIn(reply, query, { ...client, wantsAccount: wanted.prompts.has('create') })
       case 'ask': {
         const { user, session } = next
         const data = { query, askedAt: askedAt ?? clock.now(), sessionId: session.claims.sid }
         const consentTicket = tickets.issue('consent', data, CONSENT_TTL)
-        const page = { request: wanted, user, consentTicket, interactionTicket: interactionTicket(), query }
+        const otherAccount = interactionTicket(query, client)
+        const page = { request: wanted, user, consentTicket, interactionTicket: otherAccount, query }
         return sendPage(reply, 200, consentPage(pageWriter(request), page))
       }
       case 'grant': {
@@ -215,10 +221,10 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
       if (!asked) throw new Problem('token_invalid')
       return told(request, reply, async () => {
         const context = contextOf(request)
-        const wanted = await readRequest(uses, asked.query)
         const session = await findOwnSession(uses, cookiesOf(request), context)
         // Somebody else has signed in since, or nobody is signed in any more.
         if (session?.claims.sid !== asked.sessionId) return answer(request, reply, asked)
+        const wanted = await readRequestFor(uses, asked.query, session, context)
         if (decision === 'deny') {
           const { sub: userId, sid: sessionId } = session.claims
           const event = { type: 'grant', outcome: 'failure', reason: 'access_denied' } as const
