@@ -27,6 +27,8 @@ export interface Metrics {
   countDropped(queue: string): void
   /** `scheme` is the algorithm, such as `argon2id` or `bcrypt`. */
   countPasswordHash(scheme: string): void
+  /** Counts a metadata document of a client that was read, or why it was not. */
+  countClientDocument(result: string): void
   /** Reads at each scrape how many password hashes wait for a slot. */
   observePasswordQueue(queued: () => number): void
 }
@@ -120,6 +122,12 @@ export function createMetrics(): Metrics {
     labelNames: ['scheme'],
     registers,
   })
+  const documents = new Counter({
+    name: 'ratchet_client_documents_total',
+    help: 'Client ID metadata documents that were fetched, by result',
+    labelNames: ['result'],
+    registers,
+  })
   const reasons = new Set<string>()
   /** The types cannot guarantee that a reason is a known word, so its format and the number of reasons are limited. */
   function boundedReason(reason: string): string {
@@ -158,6 +166,7 @@ export function createMetrics(): Metrics {
     },
     setStoreAvailable: (store, isAvailable) => stores.set({ store }, isAvailable ? 1 : 0),
     countDropped: (queue) => dropped.inc({ queue }),
+    countClientDocument: (result) => documents.inc({ result }),
     countPasswordHash: (scheme) => hashes.inc({ scheme }),
     observePasswordQueue(queued) {
       new Gauge({

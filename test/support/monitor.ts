@@ -18,6 +18,7 @@ export const silentMetrics: Metrics = {
   observeOutboxAge() {},
   setStoreAvailable() {},
   countDropped() {},
+  countClientDocument() {},
   countPasswordHash() {},
   observePasswordQueue() {},
 }
