@@ -61,9 +61,7 @@ export function sessionCookies(publicUrl: string, { sameSite, suffix }: CookieSe
         const sent = valuesIn(reply.request)
         // A browser that does not know partitions has one cookie, so it is set last.
         if (sent.length > 1) expire(reply)
-        // Browsers take no Lax cookie from another site: one that came from there was set with SameSite=None, and stays so.
-        const cameFromOtherSite = sent.length > 0 && reply.request.headers['sec-fetch-site'] === 'cross-site'
-        const variant = (cameFromOtherSite && partitioned) || configured
+        const variant = (sent.length > 0 && isEmbedded(reply.request) && partitioned) || configured
         write(reply, value, { ...variant, maxAge: Math.max(0, Math.floor((expiresAt - now) / 1000)) })
       },
       expire,
@@ -75,4 +73,13 @@ export function sessionCookies(publicUrl: string, { sameSite, suffix }: CookieSe
     registration: cookie('__Host-ratchet-registration', 'ratchet-registration-dev'),
     continuation: cookie('__Host-ratchet-continue', 'ratchet-continue-dev'),
   }
+}
+
+/**
+ * Whether a page of another site asks, in a way in which browsers neither send nor take a Lax cookie: one that came was set
+ * with SameSite=None, and stays so. With a link to this server they send Lax ones too, which must not become weaker.
+ */
+function isEmbedded({ headers }: FastifyRequest): boolean {
+  const isLink = headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document'
+  return headers['sec-fetch-site'] === 'cross-site' && !isLink
 }

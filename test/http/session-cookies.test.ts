@@ -110,3 +110,12 @@ t.test('a cookie that another site sent stays one that other sites send', async 
     'without one the configuration says which',
   )
 })
+
+t.test('a link of another site weakens no cookie, a frame keeps its own', async (t) => {
+  const { name, set } = await cookieOf(HTTPS, LAX)
+  const opened = { cookie: `${name}=a`, 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }
+  const lax = [`${name}=new; Max-Age=60${PLAIN}Lax`]
+  t.strictSame(await set({ ...opened, 'sec-fetch-dest': 'document' }), lax)
+  for (const frame of ['iframe', 'frame'])
+    t.strictSame(await set({ ...opened, 'sec-fetch-dest': frame }), [`${name}=new; Max-Age=60${PARTITIONED}`])
+})

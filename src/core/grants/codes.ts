@@ -61,7 +61,7 @@ export function createCodes({ query, clock, tickets, redeem }: CodesDeps): Codes
       const { begun, sessionId: own } = await redeem(redeemable, redeemer, context)
       if (begun) return { outcome: 'redeemed', ...begun }
       const sessionId = await sessionOf(text)
-      // It was used up by this call if the session in which the client was allowed has ended.
+      // It was used up by this call if what was allowed, or the session in which it was, has ended.
       return sessionId === null || sessionId === own ? { outcome: 'void' } : { outcome: 'used', sessionId }
     },
     sessionOf,

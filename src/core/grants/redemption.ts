@@ -26,7 +26,7 @@ export interface Allowed {
 export interface Redeemer {
   /** Thumbprint of the key of its refresh tokens, or ''. */
   binding: string
-  /** A hash of the network and the program, or ''. */
+  /** Hashes of the network and the program, the newest first, separated by spaces; or ''. */
   home: string
 }
 
@@ -58,7 +58,7 @@ type Found = User & { has_begun: boolean; is_full: boolean }
 
 /**
  * Begins a client's session in one statement, for a credential that works once. Of any number of calls, one succeeds. None
- * does when the user, or the session in which the client was allowed, has changed or ended since.
+ * does when the user, the session in which the client was allowed, or the permission has changed or ended since.
  */
 export function createRedeem({ query, transact, sessions, events, users }: RedemptionDeps): Redeem {
   async function endOldest({ userId, clientId }: Allowed, context: RequestContext): Promise<void> {
@@ -84,7 +84,7 @@ export function createRedeem({ query, transact, sessions, events, users }: Redem
     const sql = Prisma.sql`
       WITH account AS MATERIALIZED (${selectLocked({ id: userId, securityVersion })}),
       used AS (${use(sessionId)}),
-      session AS (${session.insertion(Prisma.sql`EXISTS (SELECT FROM used)`)}),
+      session AS (${session.insertion(Prisma.sql`EXISTS (SELECT FROM used) AND ${isAllowed(allowed)}`)}),
       event AS (${events.insertion([event], context, HAS_BEGUN)})
       SELECT account.*, ${HAS_BEGUN} AS has_begun, ${session.isFull} AS is_full FROM account`
     const run = async (by: Query): Promise<Found | undefined> => (await by<Found>(sql))[0]
@@ -103,3 +103,8 @@ export function createRedeem({ query, transact, sessions, events, users }: Redem
     return { sessionId, begun: { issued, user: found } }
   }
 }
+
+/** SQL: whether the user still allows it. A withdrawal that comes at the same time waits until the session is there to end. */
+const isAllowed = ({ userId, clientId, resource, scope }: Allowed) => Prisma.sql`
+  EXISTS (SELECT FROM grants WHERE user_id = ${userId}::uuid AND client_id = ${clientId} AND resource = ${resource}
+    AND scopes @> ${scope.split(' ')}::text[] FOR KEY SHARE)`

@@ -6,7 +6,7 @@ import type { RequestContext } from '../events/events.ts'
 import type { User } from '../users/users.ts'
 import type { SessionClaims } from './claims.ts'
 import { insertion, isFull, isFullOfClient, type SessionGrant } from './ledger.ts'
-import { MAX_CREDITS } from './rotation/decide.ts'
+import { MAX_CREDITS, newestHome } from './rotation/decide.ts'
 import { conditionsNow, type RefreshTokenStore } from './rotation/redis-store.ts'
 import type { RefreshTokenFormat } from './rotation/token.ts'
 
@@ -79,7 +79,8 @@ export function createBegin({
   return async (userId, start) => {
     const now = clock.now()
     const { family, familyHash } = format.newFamily()
-    const { grant, clientId } = start
+    const { clientId } = start
+    const grant = start.grant && { ...start.grant, home: newestHome(start.grant.home) }
     const latest = grant?.absoluteExpiresAt ?? Number.POSITIVE_INFINITY
     const absoluteExpiresAt = Math.min(now + lifetimes.absoluteTtl * 1000, latest)
     const idleExpiresAt = Math.min(now + lifetimes.idleTtl * 1000, absoluteExpiresAt)
@@ -95,7 +96,17 @@ export function createBegin({
       isFull: grant ? isFullOfClient(user, clientId, now) : isFull(user, maxPerAccount, now),
       insertion: (condition) =>
         insertion(
-          { id, familyHash, userId, ...start, authTime, idleExpiresAt, absoluteExpiresAt, now },
+          {
+            id,
+            familyHash,
+            userId,
+            ...start,
+            ...(grant && { grant }),
+            authTime,
+            idleExpiresAt,
+            absoluteExpiresAt,
+            now,
+          },
           condition,
         ),
       issue({ roles }) {

@@ -31,7 +31,7 @@ export interface SessionGrant {
   resource: string
   /** Thumbprint of the key that its refresh tokens are bound to (RFC 9449), or ''. */
   binding: string
-  /** A keyed hash of the network and the program of the client, or ''. */
+  /** Keyed hashes of the network and the program of the client, by secret, the newest first, separated by spaces. */
   home: string
   /** Milliseconds since the epoch; it lives no longer than that. Null for a session that may outlive its parent. */
   absoluteExpiresAt: number | null

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { Problem } from '../../core/problems/problems.ts'
 import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
-import { NoContent } from '../../http/schemas.ts'
+import { NoContent, WITHOUT_CONTROLS } from '../../http/schemas.ts'
 import { type GrantsOfUses, grantsOf, withdrawGrant } from './grants-of-user.ts'
 
 const DateTime = Type.String({ format: 'date-time' })
@@ -52,7 +52,9 @@ export const grantsRoutes: FastifyPluginAsyncTypebox<GrantsOfUses> = async (app,
         tags,
         summary: 'Take everything back that a client may do',
         description: 'Its tokens stop working everywhere within a second, and it has to ask again.',
-        querystring: Type.Object({ client_id: Type.String({ minLength: 1, maxLength: 2_000 }) }),
+        querystring: Type.Object({
+          client_id: Type.String({ minLength: 1, maxLength: 2_000, pattern: WITHOUT_CONTROLS }),
+        }),
         response: { 204: NoContent },
         problems: ['not_found', 'revocation_pending'],
       },

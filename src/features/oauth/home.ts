@@ -3,7 +3,10 @@ import type { FastifyRequest } from 'fastify'
 import ipaddr from 'ipaddr.js'
 import type { UsesPlatform } from '../../platform/platform.ts'
 
-/** A keyed hash of the network and the program that a request comes from; '' if one of them is not known. */
+/**
+ * Keyed hashes of the network and the program that a request comes from, one for each secret of the server, the newest
+ * first, separated by spaces; '' if one of them is not known.
+ */
 export type HomeOf = (request: Pick<FastifyRequest, 'ip' | 'headers'>) => string
 
 const NETWORK_BYTES = { ipv4: 3, ipv6: 6 } as const
@@ -14,13 +17,14 @@ const HASH_CHARS = 22
  * because addresses can be guessed.
  */
 export function createHomeOf({ secrets }: UsesPlatform<'secrets'>): HomeOf {
-  const [key] = secrets.derive('client-home')
+  const keys = secrets.derive('client-home')
   return ({ ip, headers }) => {
     const program = /^[^\s/]+/.exec(headers['user-agent'] ?? '')?.[0].slice(0, 100)
-    if (!program || !key || !ipaddr.isValid(ip)) return ''
+    if (!program || !ipaddr.isValid(ip)) return ''
     const address = ipaddr.process(ip)
     const network = address.toByteArray().slice(0, NETWORK_BYTES[address.kind()])
     const place = `${address.kind()} ${network.join('.')} ${program.toLowerCase()}`
-    return createHmac('sha256', key).update(place).digest('base64url').slice(0, HASH_CHARS)
+    const hashBy = (key: Buffer) => createHmac('sha256', key).update(place).digest('base64url')
+    return keys.map((key) => hashBy(key).slice(0, HASH_CHARS)).join(' ')
   }
 }

@@ -46,7 +46,7 @@ if behind <= 0 then
       if #kept == ${KEPT_TURNS} or tonumber(turn) <= now - late_ms then break end
       kept[#kept + 1] = turn
     end
-    home, turns = presenter_home, table.concat(kept, ' ')
+    home, turns = string.match(presenter_home, '%S+') or '', table.concat(kept, ' ')
     redis.call('HSET', key, 'home', home, 'turns', turns)
   end
   generation, rotated_at = presented + 1, now
@@ -71,7 +71,8 @@ local function nth(list, wanted)
   return nil
 end
 local superseded_at = late_ms > 0 and tonumber(nth(turns, behind))
-local shows_more = authenticated ~= '' or binding ~= '' or (home ~= '' and home == presenter_home)
+local at_home = home ~= '' and string.find(' ' .. presenter_home .. ' ', ' ' .. home .. ' ', 1, true)
+local shows_more = authenticated ~= '' or binding ~= '' or at_home
 if superseded_at and shows_more and arrived - superseded_at <= late_ms then
   return serve(arrived - superseded_at > grace_ms and 'late_reissue' or 'reissue')
 end

@@ -37,7 +37,7 @@ export interface Presenter {
   authenticated: boolean
   /** Thumbprint of the key the client proved to hold, or ''. */
   proven: string
-  /** Hash of the network and the program, or ''. */
+  /** Hashes of the network and the program, by each secret of the server, the newest first, separated by spaces. */
   home: string
   /** Milliseconds for which an old token is served to a client that shows more than the token; 0 for none. */
   lateMs: number
@@ -125,7 +125,7 @@ export function decide(state: FamilyState, request: RotationRequest, now: number
   const arrived = now - request.waitedMs
   // NaN if it is not known when the presented generation was superseded.
   const late = arrived - Number(words(state.turns)[behind - 1] ?? Number.NaN)
-  const isAtHome = request.home !== '' && request.home === state.home
+  const isAtHome = words(request.home).includes(state.home)
   const showsMore = request.authenticated || state.binding !== '' || isAtHome
   if (request.lateMs > 0 && late <= request.lateMs && showsMore)
     return { outcome: late > request.graceMs ? 'late_reissue' : 'reissue', state }
@@ -192,7 +192,7 @@ function rotate(
     credits,
     clean,
     attempts: fastForward ? attempt : [attempt, ...words(state.attempts)].slice(0, KEPT_ATTEMPTS).join(' '),
-    home: request.home,
+    home: newestHome(request.home),
     turns: turnsOf(state, request, now),
     idleExpiresAt: Math.min(now + request.idleTtlMs, state.absoluteExpiresAt),
   }
@@ -205,5 +205,8 @@ function turnsOf({ generation, rotatedAt, turns }: FamilyState, request: Rotatio
   const tooOld = all.findIndex((turn) => turn <= now - request.lateMs)
   return all.slice(0, tooOld < 0 ? all.length : tooOld).join(' ')
 }
+
+/** What is stored of the places that a client shows. */
+export const newestHome = (home: string): string => words(home)[0] ?? ''
 
 const words = (list: string) => list.split(' ').filter(Boolean)

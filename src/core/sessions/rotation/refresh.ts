@@ -37,7 +37,7 @@ export interface ClientPresenter {
   authenticated: boolean
   /** Thumbprint of the key that it proved to hold (RFC 9449), or ''. */
   proven: string
-  /** A keyed hash of the network and the program that it runs in, or ''. */
+  /** Keyed hashes of the network and the program of the client, by secret, the newest first, separated by spaces. */
   home: string
   /** Seconds for which old tokens are served to it, if it shows more than the token. */
   lateWindow: number

@@ -29,13 +29,14 @@ export const authorizationCode: Grant = {
     const redeemer = { binding, home: uses.homeOf(request) }
     const redemption = await codes.redeem(text, code, redeemer, context)
     if (redemption.outcome === 'used') return endReused(uses, code, redemption.sessionId, request)
-    if (redemption.outcome === 'void')
-      return refuse(uses, client, code, 'The user has signed out since, or the account has changed.', request)
+    if (redemption.outcome === 'void') return refuse(uses, client, code, VOID, request)
     const { issued } = redemption
     request.concerned = { userId: issued.claims.sub, sessionId: issued.claims.sid, clientId: client.id }
     return answerForUser(uses, client, issued, code.scope.split(' '), request, code.nonce)
   },
 }
+
+const VOID = 'The user has signed out since, or has taken the permission back, or the account has changed.'
 
 /** What does not fit between the code and the request that presents it; null if everything fits. */
 function faultOf(

@@ -126,5 +126,39 @@ t.test('the user sees what was allowed, and takes it back', async (t) => {
   t.equal(withdrawn.status, 204)
   t.match((await own.refresh(tokens.refresh_token)).body, { error: 'invalid_grant' })
   t.equal((await server.call('DELETE', `/auth/grants?client_id=${own.id}`, { bearer })).status, 404)
+  t.equal((await server.call('DELETE', '/auth/grants?client_id=%00', { bearer })).status, 400)
   t.equal((await post(server, '/oauth/introspect', { token: tokens.access_token }, own)).body.active, false)
+})
+
+t.test('a code of what was taken back gives nothing, unless it is allowed again', async (t) => {
+  const own = await createApp(server, registry, { [api]: 'read write' })
+  const { access_token: bearer } = await server.login(account)
+  const withdraw = () => server.call('DELETE', `/auth/grants?client_id=${own.id}`, { bearer })
+  for (const scope of ['read offline_access', 'read']) {
+    const given = await own.code(account, { scope })
+    t.equal((await withdraw()).status, 204)
+    t.match((await own.redeem(given)).body, { error: 'invalid_grant' })
+    t.match((await own.redeem(given)).body, { error: 'invalid_grant' })
+  }
+  const [earlier, later] = [
+    await own.code(account, { scope: 'write' }),
+    await own.code(account, { scope: 'read' }),
+  ]
+  await withdraw()
+  const given = await own.code(account, { scope: 'read' })
+  t.match((await own.redeem(earlier)).body, { error: 'invalid_grant' }, 'more than is allowed now')
+  t.equal((await own.redeem(later)).status, 200)
+  t.equal((await own.redeem(given)).status, 200)
+})
+
+t.test('whatever comes first, nothing of a client outlives a withdrawal', async (t) => {
+  const own = await createApp(server, registry, { [api]: 'read' })
+  const { access_token: bearer } = await server.login(account)
+  for (let round = 0; round < 10; round += 1) {
+    const given = await own.code(account, { scope: 'read' })
+    const withdraw = server.call('DELETE', `/auth/grants?client_id=${own.id}`, { bearer })
+    const [redeemed] = await Promise.all([own.redeem(given), withdraw])
+    if (redeemed.status === 200)
+      t.match((await own.refresh(redeemed.body.refresh_token)).body, { error: 'invalid_grant' })
+  }
 })

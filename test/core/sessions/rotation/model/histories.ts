@@ -115,7 +115,9 @@ function presenter(own: boolean) {
     client: fc.constantFrom(...Array<string>(12).fill(it), another, ''),
     authenticated: own ? fc.constant(false) : fc.boolean(),
     proven: own ? fc.constant('') : fc.constantFrom('', 'key', 'key', 'key'),
-    home: own ? fc.constant('') : fc.constantFrom('', 'home', 'home', 'elsewhere'),
+    home: own
+      ? fc.constant('')
+      : fc.constantFrom('', 'home', 'home', 'elsewhere', 'new home', 'home new', 'hom ome'),
     lateMs: own ? fc.constant(0) : fc.constantFrom(0, LATE, LATE),
   }
 }
