@@ -1,4 +1,5 @@
 import { Problem } from '../../../core/problems/problems.ts'
+import type { RotationOutcome, SessionClaims } from '../../../core/sessions/sessions.ts'
 import { contextOf } from '../../../http/request-context.ts'
 import { splitScope } from '../scopes.ts'
 import { answerForUser } from './answer-for-user.ts'
@@ -25,36 +26,53 @@ export const refreshToken: Grant = {
     if (!token) return refuse('The refresh token is not valid.')
     const key = request.headers['idempotency-key']
     const idempotencyKey = typeof key === 'string' && key.length <= LONGEST_KEY ? key : undefined
-    const outcome = await sessions.rotate(token, idempotencyKey, context, {
+    const presenter = {
       clientId: client.id,
       authenticated: client.authMethod !== 'none',
       proven: request.proven ?? '',
       home: uses.homeOf(request),
       lateWindow: client.lateWindow,
-    })
-    if (!('refreshToken' in outcome)) return refuse(REFUSALS[outcome.outcome] ?? '')
+    }
+    // Before the token is used up: the client would be left with one that is old.
+    if (asked || resource !== undefined) {
+      const seen = await sessions.look(token, context, idempotencyKey, presenter)
+      if (seen.outcome === 'live') requireAllowed(seen.claims, asked, resource)
+    }
+    const outcome = await sessions.rotate(token, idempotencyKey, context, presenter)
+    if (!('refreshToken' in outcome)) return refuse(refusalOf(outcome))
     const { claims } = outcome
     request.concerned = { userId: claims.sub, sessionId: claims.sid, clientId: client.id }
     if (outcome.outcome === 'reissued' && outcome.late) {
       const event = { type: 'client_token', outcome: 'success', reason: 'late_reissue' } as const
       events.recordSoon({ ...event, clientId: client.id, userId: claims.sub, sessionId: claims.sid }, context)
     }
-    if (resource !== undefined && resource !== claims.resource)
-      throw new Problem('invalid_target', { detail: 'The user has allowed another resource.' })
-    const granted = claims.scope.split(' ')
-    const refused = asked?.filter((each) => !granted.includes(each)) ?? []
-    if (refused.length > 0)
-      throw new Problem('invalid_scope', { detail: `The user has not allowed ${refused.join(' ')}.` })
-    return answerForUser(uses, client, outcome, asked ?? granted, request)
+    return answerForUser(uses, client, outcome, asked ?? claims.scope.split(' '), request)
   },
 }
 
 const LONGEST_KEY = 255
 
-const REFUSALS: Readonly<Record<string, string>> = {
+/** @throws `invalid_target`, `invalid_scope` for more than the user has allowed. */
+function requireAllowed(
+  claims: SessionClaims,
+  asked: readonly string[] | undefined,
+  resource: string | undefined,
+): void {
+  if (resource !== undefined && resource !== claims.resource)
+    throw new Problem('invalid_target', { detail: 'The user has allowed another resource.' })
+  const granted = claims.scope.split(' ')
+  const refused = asked?.filter((each) => !granted.includes(each)) ?? []
+  if (refused.length > 0)
+    throw new Problem('invalid_scope', { detail: `The user has not allowed ${refused.join(' ')}.` })
+}
+
+const refusalOf = (refused: Exclude<RotationOutcome, { refreshToken: string }>): string =>
+  REFUSALS[refused.outcome === 'ended' && refused.reason === 'reuse_detected' ? 'reuse' : refused.outcome]
+
+const REFUSALS = {
   foreign: 'The refresh token is not valid.',
   unproven: 'The refresh token is bound to a key, which the request does not prove (DPoP).',
   superseded: 'The refresh token was replaced by a newer one.',
   reuse: 'The refresh token was used before, from elsewhere: the access has ended.',
   ended: 'The access has ended: the user, or this server, has taken it back, or it has expired.',
-}
+} as const
