@@ -1,7 +1,7 @@
-import { lookup } from 'node:dns/promises'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
+import { askDns, type Resolve } from './document-fetch.ts'
 import { isLoopback } from './loopback.ts'
 import { isPublicAddress } from './public-address.ts'
 import { withTimeout } from './timeout.ts'
@@ -15,8 +15,8 @@ export type PostForm = (url: string, fields: Readonly<Record<string, string>>) =
 export interface PostFormOptions {
   /** Whether servers may be in private networks, and on this machine without TLS: development only. */
   allowsPrivate: boolean
-  /** The IP addresses of a host name; asks the system by default. */
-  resolve?: (host: string) => Promise<readonly string[]>
+  /** Asks DNS by default. */
+  resolve?: Resolve
   /** Milliseconds for everything together. */
   timeoutMs?: number
 }
@@ -25,14 +25,14 @@ const TIMEOUT_MS = 5_000
 
 export function createPostForm({
   allowsPrivate,
-  resolve = askSystem,
+  resolve = askDns,
   timeoutMs = TIMEOUT_MS,
 }: PostFormOptions): PostForm {
   async function addressOf({ protocol, hostname }: URL): Promise<string> {
     const host = hostname.replace(/^\[(.*)\]$/, '$1')
     const isPlain = protocol === 'http:' && allowsPrivate && isLoopback(hostname)
     if (protocol !== 'https:' && !isPlain) throw new Error('the address must begin with https')
-    const addresses = isIP(host) ? [host] : await resolve(host)
+    const addresses = isIP(host) ? [host] : isLoopback(host) ? ['127.0.0.1'] : await resolve(host)
     if (!allowsPrivate && !addresses.every(isPublicAddress))
       throw new Error('the host is not on the public internet')
     const [address] = addresses
@@ -79,5 +79,3 @@ function send(url: URL, address: string, body: string, signal: AbortSignal): Pro
     sent.on('error', reject).end(body)
   })
 }
-
-const askSystem = async (host: string) => (await lookup(host, { all: true })).map(({ address }) => address)
