@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import { openBackchannelLogout } from './core/backchannel-logout/backchannel-logout.ts'
 import { openClients } from './core/clients/clients.ts'
 import { openDpop } from './core/dpop/dpop.ts'
 import { openEvents } from './core/events/events.ts'
@@ -22,6 +23,7 @@ import { runBackground } from './platform/background.ts'
 import type { Clock } from './platform/clock.ts'
 import type { FetchOptions } from './platform/document-fetch.ts'
 import { openPlatform, type Platform } from './platform/platform.ts'
+import { createPostForm } from './platform/post-form.ts'
 import type { Texts } from './texts.ts'
 
 export interface OpenServices {
@@ -85,6 +87,8 @@ export async function openServices(
   const factorResets = createFactorResets(base, config.factorResetDelay)
   const signIn = openSignIn({ ...base, lockout }, signInOptions(config))
   const services: Services = { ...base, grants, lockout, registrations, factorResets, ...signIn }
+  // In development, clients are on this machine.
+  const postForm = createPostForm({ allowsPrivate: !config.production })
   const retention = createRetention({ ...platform, auditDays })
   const background = runBackground(
     [
@@ -98,6 +102,7 @@ export async function openServices(
       retention,
       createFactorResetTask(base),
       createSealedRows(platform),
+      openBackchannelLogout({ ...base, postForm }),
       renewKeys,
     ],
     log,

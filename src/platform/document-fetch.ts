@@ -173,7 +173,7 @@ async function within<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
 }
 
 /** Not by the system's resolver, which would take the threads that hash passwords. IPv4 first. */
-async function askDns(host: string): Promise<readonly string[]> {
+export async function askDns(host: string): Promise<readonly string[]> {
   const resolver = new Resolver({ timeout: 2_000, tries: 2 })
   const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)])
   const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))

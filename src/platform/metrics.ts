@@ -13,6 +13,7 @@ export interface Metrics {
   countRequest(method: string, route: string, status: number, seconds: number): void
   countAuthEvent(event: { type: string; outcome: string; reason?: string | undefined }): void
   countMail(template: string, result: string): void
+  countLogoutToken(result: string): void
   countMarkedAddress(reason: string): void
   countWebhook(result: string): void
   countBackgroundFailure(task: string): void
@@ -72,6 +73,12 @@ export function createMetrics(): Metrics {
     name: 'ratchet_mails_total',
     help: 'Attempts to send an e-mail, by result',
     labelNames: ['template', 'result'],
+    registers,
+  })
+  const logoutTokens = new Counter({
+    name: 'ratchet_logout_tokens_total',
+    help: 'Attempts to tell clients that a session has ended, by result',
+    labelNames: ['result'],
     registers,
   })
   const marked = new Counter({
@@ -147,6 +154,7 @@ export function createMetrics(): Metrics {
     countAuthEvent: ({ type, outcome, reason }) =>
       authEvents.inc({ type, outcome, reason: reason ? boundedReason(reason) : '' }),
     countMail: (template, result) => mails.inc({ template, result }),
+    countLogoutToken: (result) => logoutTokens.inc({ result }),
     countMarkedAddress: (reason) => marked.inc({ reason }),
     countWebhook: (result) => webhooks.inc({ result }),
     countBackgroundFailure: (task) => backgroundFailures.inc({ task }),

@@ -10,6 +10,7 @@ export const silentMetrics: Metrics = {
   countRequest() {},
   countAuthEvent() {},
   countMail() {},
+  countLogoutToken() {},
   countMarkedAddress() {},
   countWebhook() {},
   countBackgroundFailure() {},

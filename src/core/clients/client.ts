@@ -1,6 +1,6 @@
 import type { JSONWebKeySet } from 'jose'
 import type { Queryable } from '../../platform/database.ts'
-import type { Resource as StoredResource } from '../../platform/generated/client.ts'
+import { Prisma, type Resource as StoredResource } from '../../platform/generated/client.ts'
 import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 
 /** How a client proves who it is (RFC 7591 §2, but for the two ways to send a secret, which are one here). */
@@ -137,6 +137,10 @@ export async function readOpenPermissions(db: Queryable): Promise<Client['permis
     scopes: row.openScopes.filter((scope) => row.scopes.includes(scope)),
   }))
 }
+
+/** SQL: whether a client, by its id, is told when a session of its ends. */
+export const wantsLogoutTokens = (id: Prisma.Sql) =>
+  Prisma.sql`EXISTS (SELECT FROM clients WHERE clients.id = ${id} AND backchannel_logout_uri IS NOT NULL)`
 
 const asResource = ({ identifier, scopes, tokenTtl, typ, alg }: StoredResource): Resource => ({
   identifier,

@@ -29,6 +29,7 @@ export {
   TOKEN_TYPES,
   type TokenType,
   userinfoOf,
+  wantsLogoutTokens,
 } from './client.ts'
 export { clientFaults, type Fault, LONGEST_LATE_WINDOW } from './client-faults.ts'
 export { clientsAfter, findClient, listClients, lockClient, type RegisteredClient } from './list.ts'
