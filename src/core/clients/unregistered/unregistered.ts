@@ -3,6 +3,7 @@ import type { UsesPlatform } from '../../../platform/platform.ts'
 import { createReadAhead } from '../../../platform/read-ahead.ts'
 import { type Client, type OpenIdScope, readOpenPermissions } from '../client.ts'
 import { LONGEST_LATE_WINDOW } from '../client-faults.ts'
+import { findResource } from '../resources.ts'
 import { isBlocked } from './blocked.ts'
 import { isDocumentUrl, isUrl } from './document-url.ts'
 import { createDocuments, type DocumentBudgets, type DocumentsDeps } from './documents.ts'
@@ -43,9 +44,10 @@ export function createUnregistered(deps: UnregisteredDeps, options: Unregistered
   const documents = createDocuments(deps, options)
   const registrations = createSealedRegistrations(deps)
   const times = { clock, maxAgeMs: MAX_AGE_MS }
-  const blocked = createReadAhead<{ isBlocked: boolean }>({
+  const refused = createReadAhead<{ isRefused: boolean }>({
     ...times,
-    read: async (id) => ({ isBlocked: await isBlocked(db, id) }),
+    // The audience of an id_token must never be that of a resource.
+    read: async (id) => ({ isRefused: (await isBlocked(db, id)) || (await findResource(db, id)) !== null }),
     size: REMEMBERED,
   })
   const open = createReadAhead<Client['permissions']>({
@@ -62,7 +64,7 @@ export function createUnregistered(deps: UnregisteredDeps, options: Unregistered
     const isPossible = isUrl(id)
       ? isDocumentUrl(id, options) && (await acceptsDocuments())
       : options.dynamicRegistration && registrations.open(id) !== undefined
-    return isPossible && !(await blocked.get(id))?.isBlocked
+    return isPossible && !(await refused.get(id))?.isRefused
   }
 
   async function read(id: string, userId: string | undefined): Promise<Description | undefined> {

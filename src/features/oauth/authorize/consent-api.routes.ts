@@ -8,7 +8,7 @@ import { findSessionOfCookies, keepRotated } from '../own-session.ts'
 import { answerConsent, type Question } from './answer-consent.ts'
 import type { AuthorizeRoutesUses } from './authorize.routes.ts'
 import { AUTHORIZE } from './paths.ts'
-import { asksAlways } from './redirect-kind.ts'
+import { asksAlways, leadsElsewhere } from './redirect-kind.ts'
 import { AuthorizationRefusal, answerUrl, UntrustedRequest } from './request.ts'
 import { readRequestFor } from './unregistered.ts'
 
@@ -21,12 +21,17 @@ const QuestionDocument = Type.Object({
     id: Type.String(),
     name: Type.String(),
     uri: orNull('Its home page'),
+    registered: Type.Boolean({
+      description: 'Whether this server’s operator registered it; nobody has checked what any other says',
+    }),
   }),
   scopes: Type.Array(Type.String()),
   resource: orNull('The API (RFC 8707); null for OpenID Connect alone'),
   redirect_uri: Type.String({ description: 'Where the browser goes' }),
   warn: Type.Boolean({
-    description: 'It goes to a program on this device: any program could say that it is the client',
+    description:
+      'It goes to a program on this device, and any program could say that it is the client; or to another site than ' +
+      'that of a client which nobody registered',
   }),
   user: Type.Object({ email: Type.String() }),
 })
@@ -78,11 +83,11 @@ export const consentApiRoutes: FastifyPluginAsyncTypebox<ConsentApiUses> = async
         readRequestFor(uses, question.query, session, contextOf(request)),
       )
       return {
-        client: { id: client.id, name: client.name, uri: client.uri },
+        client: { id: client.id, name: client.name, uri: client.uri, registered: client.isRegistered },
         scopes: [...scopes],
         resource: resource?.identifier ?? null,
         redirect_uri: redirectUri,
-        warn: asksAlways(redirectUri),
+        warn: asksAlways(redirectUri) || leadsElsewhere(client, redirectUri),
         user: { email: user.email },
       }
     },

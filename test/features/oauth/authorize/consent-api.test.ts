@@ -34,7 +34,7 @@ t.test('the page of the operator reads the question, and its answer leads to the
   const { visitor, ticket } = await led()
   const question = await call(visitor, '/oauth/consent', { ticket })
   t.strictSame(question.body, {
-    client: { id: app.id, name: 'Photo Printer', uri: 'https://photos.example.com/' },
+    client: { id: app.id, name: 'Photo Printer', uri: 'https://photos.example.com/', registered: true },
     scopes: ['read'],
     resource: api,
     redirect_uri: 'https://app.example.com/callback',

@@ -298,3 +298,33 @@ t.test('a client with keys proves that it has them', async (t) => {
     t.equal((await app.redeem(given, signed)).status, 200)
   }
 })
+
+t.test('no client has the id of a resource: an id_token must not open an API', async (t) => {
+  const app = client('/api')
+  const visitor = await signedIn()
+  t.equal((await visitor.open(app.url(CHALLENGE))).status, 200)
+  await server.db.resource.create({
+    data: { identifier: app.id, name: 'API', scopes: [], tokenTtl: 600, typ: 'JWT', createdAt: new Date() },
+  })
+  await eventually(async () => (await visitor.open(app.url(CHALLENGE))).status === 400)
+})
+
+t.test('a user of such a client is known by id alone, also while its document is away', async (t) => {
+  const app = client('/openid')
+  const document = JSON.stringify(web.documents.get('/openid'))
+  const headers = { 'content-type': 'application/json', 'cache-control': 'max-age=1' }
+  web.documents.set('/openid', (_request, response) => void response.writeHead(200, headers).end(document))
+  const { body } = await app.redeem(await app.code(account, { scope: 'openid' }))
+  t.match(decodeJwt(body.id_token), { aud: app.id, iss: issuer })
+  t.notOk(decodeJwt(body.id_token).email)
+  web.documents.set('/openid', (_request, response) => void response.writeHead(500).end())
+  // A minute, although it asks for less.
+  clock.advance(59_000)
+  t.equal((await app.redeem({ code: 'x', verifier: 'x' })).body.error, 'invalid_grant')
+  clock.advance(2_000)
+  t.equal((await app.redeem({ code: 'x', verifier: 'x' })).status, 503)
+  const told = await server.call('GET', '/oauth/userinfo', { bearer: body.access_token })
+  t.same(Object.keys(told.body), ['sub'])
+  const hint = new URLSearchParams({ id_token_hint: body.id_token, client_id: app.id })
+  t.not((await createVisitor(server).open(`/oauth/end-session?${hint}`)).status, 500)
+})
