@@ -9,6 +9,7 @@ import { startServer } from '../../support/server.ts'
 
 /** Tables that hold nothing about an account. */
 const NOT_ABOUT_ACCOUNTS = [
+  'BlockedClient',
   'Client',
   'ClientResource',
   'ClientSecret',
