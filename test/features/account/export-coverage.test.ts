@@ -198,6 +198,7 @@ const COVERED: Record<string, Record<string, string>> = {
     createdAt: 'grants.created_at',
     updatedAt: 'grants.updated_at',
   },
+  LogoutNotice: { sessionId: PASSING, clientId: PASSING, userId: KEY, endedAt: PASSING },
   DeviceGrant: {
     id: BOOKKEEPING,
     clientId: PASSING,
