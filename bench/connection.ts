@@ -3,6 +3,8 @@ import { connect, type Socket } from 'node:net'
 
 export interface Answer {
   status: number
+  /** The status line and the headers. */
+  head: string
   body: string
 }
 
@@ -63,11 +65,12 @@ export async function openConnection(url: string): Promise<Connection> {
     if (received.length < bodyStart + length) return
     const body = Number.isNaN(length) ? joinChunks(received, bodyStart) : received.slice(bodyStart)
     if (body === undefined) return
-    isClosing = /\r\nconnection: close/i.test(received.slice(0, headEnd))
+    const head = received.slice(0, headEnd)
+    isClosing = /\r\nconnection: close/i.test(head)
     received = ''
     const { resolve } = waiting as Waiting
     waiting = undefined
-    resolve({ status, body })
+    resolve({ status, head, body })
   }
 
   function fail(error: Error): void {
@@ -121,4 +124,20 @@ export function post(path: string, payload: object | string, ip?: string): strin
   const body = typeof payload === 'string' ? payload : JSON.stringify(payload)
   const forwarded = ip ? `X-Forwarded-For: ${ip}\r\n` : ''
   return `POST ${path} HTTP/1.1\r\nHost: bench\r\n${forwarded}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+}
+
+/** A form, as third parties send them; names of headers in lower case. */
+export function postForm(
+  path: string,
+  parameters: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string>>,
+): string {
+  const body = new URLSearchParams(parameters).toString()
+  const lines = Object.entries({
+    host: 'bench',
+    ...headers,
+    'content-type': 'application/x-www-form-urlencoded',
+    'content-length': String(body.length),
+  }).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`
 }

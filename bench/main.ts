@@ -17,6 +17,7 @@ import { SCENARIOS } from './scenario.ts'
 import { createScenarios, rotating } from './scenarios.ts'
 import { measureStart } from './start.ts'
 import { openStores, type StoresEnvironment } from './stores.ts'
+import { createThirdParty } from './third-party.ts'
 
 const CONNECTIONS = 32
 // The server caches 20,000 verified tokens: cycling through more of them never hits the cache.
@@ -36,7 +37,7 @@ const { values: options, positionals } = parseArgs({
     rounds: { type: 'string' },
     /** The length of each scenario in each round. */
     seconds: { type: 'string' },
-    /** What to run, separated by commas: scenarios and sections; `start` measures the start and an idle node. */
+    /** What to run, separated by commas: scenarios (`oauth` is all of them) and sections; `start` measures the start and an idle node. */
     only: { type: 'string' },
     /** The folder for a CPU profile of the server process. */
     profile: { type: 'string' },
@@ -47,7 +48,9 @@ const seconds = Number(options.seconds ?? (options.quick ? 0.5 : 3))
 const idleSeconds = options.quick ? 2 : 10
 /** Besides the scenarios and `start`. */
 const SECTIONS = ['operations', 'refused', 'flood']
-const isChosen = (name: string) => options.only?.split(',').includes(name) ?? true
+const isChosen = (name: string) =>
+  options.only?.split(',').some((each) => each === name || (each === 'oauth' && name.startsWith('oauth-'))) ??
+  true
 
 await closingAll(async (onEnd) => {
   if (options.scale) await measureScale(onEnd, { sizes: positionals[0], rounds, only: options.only })
@@ -76,6 +79,7 @@ async function run(env: StoresEnvironment, onEnd: OnEnd): Promise<Results> {
   const families = tokens.map(rotating)
   const cold = await createColdFamilies(config, env.REDIS_URL, CONNECTIONS)
   onEnd(cold.close)
+  const thirdParty = await createThirdParty(config, app.url)
   const results = noResults()
   const concurrency = CORES * 2
   const stage = {
@@ -84,6 +88,9 @@ async function run(env: StoresEnvironment, onEnd: OnEnd): Promise<Results> {
     account,
     families,
     cold,
+    thirdParty,
+    grants: await thirdParty.rotating(CONNECTIONS),
+    introspection: await thirdParty.introspection(),
     connections: CONNECTIONS,
     pacedRate: PACED_RATE,
     concurrency,
@@ -101,7 +108,7 @@ async function run(env: StoresEnvironment, onEnd: OnEnd): Promise<Results> {
   if (chosen.includes('refresh')) results.cost = await measureRefreshCost(app, env.REDIS_URL, families)
   if (isChosen('operations')) {
     await createAccounts(config, SIGNING_IN, account.passwordHash)
-    results.operations = await measureOperations(app, env, account)
+    results.operations = await measureOperations(app, env, account, thirdParty)
   }
   if (isChosen('refused'))
     results.refusals = await measureRefusals(app, createRefusals(account, tokens[0] ?? ''), seconds)

@@ -4,6 +4,8 @@ import pg from 'pg'
 import { addressesOf, type Credentials } from './account.ts'
 import type { Child, Counted } from './child.ts'
 import { type Connection, get, openConnection, post } from './connection.ts'
+import type { Client } from './load.ts'
+import type { ThirdParty } from './third-party.ts'
 
 /** What one operation sends to the stores. */
 export interface OperationCost {
@@ -33,13 +35,14 @@ export async function measureOperations(
   app: Child,
   env: { DATABASE_URL: string },
   account: Credentials,
+  thirdParty: ThirdParty,
 ): Promise<OperationCost[]> {
   const connection = await openConnection(app.url)
   const stats = new pg.Client(env.DATABASE_URL)
   await stats.connect()
   try {
     const costs: OperationCost[] = []
-    for (const operation of createOperations(connection, account)) {
+    for (const operation of createOperations(connection, account, thirdParty)) {
       costs.push(await measure(app, stats, connection, operation))
     }
     return costs
@@ -75,7 +78,11 @@ async function measure(
   }
 }
 
-function createOperations(connection: Connection, { password, accessTokens }: Credentials): Operation[] {
+function createOperations(
+  connection: Connection,
+  { password, accessTokens }: Credentials,
+  thirdParty: ThirdParty,
+): Operation[] {
   const loginOf = (account: number, device_token?: string) =>
     post('/auth/login', { email: SIGNING_IN[account], password, transport: 'body', device_token })
   const signIn = async (account: number) => JSON.parse((await connection.exchange(loginOf(account))).body)
@@ -107,9 +114,27 @@ function createOperations(connection: Connection, { password, accessTokens }: Cr
       status: 204,
       prepare: async () => post('/auth/logout', { refresh_token: (await signIn(3)).refresh_token }),
     },
+    {
+      name: 'redemption of a code',
+      status: 200,
+      prepare: async () => thirdParty.redemption(),
+    },
+    { name: 'refresh by a third party', status: 200, prepare: () => nextOf(thirdParty.rotating(1)) },
+    {
+      name: 'client_credentials',
+      status: 200,
+      prepare: async () => thirdParty.clientCredentials,
+    },
+    {
+      name: 'client_credentials with a proof (DPoP)',
+      status: 200,
+      prepare: () => nextOf(thirdParty.proving(1)),
+    },
+    { name: 'introspection', status: 200, prepare: thirdParty.introspection },
   ]
 }
 
+const nextOf = async (clients: Promise<readonly Client[]>) => (await clients)[0]?.next() ?? ''
 const nobody = () => `${randomUUID()}@example.com`
 
 /** How often a request has waited for Postgres to sync its write-ahead log; a background process does so as well. */

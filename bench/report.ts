@@ -93,6 +93,10 @@ export function report(
       verdict: '',
     },
     compared(`POST /auth/login, ${concurrency} at once`, 'login', 'argon2', { ratio: 0.9, by: 'cpu' }),
+    compared('client_credentials', 'oauth-client-credentials', 'bare', { ratio: 0.25, by: 'cpu' }),
+    compared('the same with a proof (DPoP)', 'oauth-dpop', 'bare'),
+    compared('introspection, known token', 'oauth-introspect', 'bare', { ratio: 0.4, by: 'cpu' }),
+    compared('refresh by a third party', 'oauth-refresh', 'refresh', { ratio: 0.83, by: 'cpu' }),
     timed(`bare route at ${pacedRate}/s beside argon2`, 'bare'),
     timed(`GET /me at ${pacedRate}/s beside logins`, 'me', 25),
   ])

@@ -7,5 +7,9 @@ export const SCENARIOS = [
   'refresh-cold',
   'argon2',
   'login',
+  'oauth-client-credentials',
+  'oauth-dpop',
+  'oauth-introspect',
+  'oauth-refresh',
 ] as const
 export type Scenario = (typeof SCENARIOS)[number]

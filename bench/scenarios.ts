@@ -7,6 +7,7 @@ import { get, post } from './connection.ts'
 import { type Client, type Load, pace, percentile, repeat, saturate } from './load.ts'
 import type { Results } from './results.ts'
 import type { Scenario } from './scenario.ts'
+import type { ThirdParty } from './third-party.ts'
 
 const CORES = availableParallelism()
 
@@ -17,6 +18,11 @@ export interface Stage {
   /** Clients that each rotate their own family; they continue from round to round. */
   families: readonly Client[]
   cold: ColdFamilies
+  thirdParty: ThirdParty
+  /** Those of the third party. */
+  grants: readonly Client[]
+  /** Introspects a token that the server knows. */
+  introspection: string
   connections: number
   /** The number of logins, or raw verifications, at once. */
   concurrency: number
@@ -33,6 +39,9 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     account,
     families,
     cold: coldFamilies,
+    thirdParty,
+    grants,
+    introspection,
     connections,
     concurrency,
     pacedRate,
@@ -86,6 +95,17 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
         const [load] = await Promise.all([signIns, playPaced('me', app, me)])
         return load
       }),
+    'oauth-client-credentials': play(
+      'oauth-client-credentials',
+      app,
+      same(thirdParty.clientCredentials, connections),
+    ),
+    async 'oauth-dpop'() {
+      const clients = await thirdParty.proving(connections)
+      await record('oauth-dpop', app, () => saturate(app.url, clients, seconds, false))
+    },
+    'oauth-introspect': play('oauth-introspect', app, same(introspection, connections)),
+    'oauth-refresh': play('oauth-refresh', app, grants, false),
   }
 }
 

@@ -38,6 +38,7 @@ import { sessionCookies } from './http/session-cookies.ts'
 import { createTokenResponse } from './http/token-response.ts'
 import { createTrustedOrigins, isListed, isLocalOrigin } from './http/trusted-origin.ts'
 import type { Clock } from './platform/clock.ts'
+import type { FetchOptions } from './platform/document-fetch.ts'
 import { createLog } from './platform/log.ts'
 import { createMetrics } from './platform/metrics.ts'
 import { createTrustHop } from './platform/trusted-proxies.ts'
@@ -49,6 +50,8 @@ export interface AppOptions {
   clock?: Clock
   /** Where log lines are written; standard output by default. */
   logTo?: DestinationStream
+  /** Replaces how metadata documents of clients are fetched. */
+  documentFetch?: Partial<FetchOptions>
   /** Names of the migrations that the database must have, for `/readyz`. */
   migrations?: readonly string[]
   /** True once the process is shutting down. */
@@ -71,7 +74,13 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const metrics = createMetrics()
   const log = createLog({ level: config.logLevel, destination: options.logTo, metrics })
   const texts = await readTexts(config.texts)
-  const { services, start, stop } = await openServices(config, texts, clock, { log, metrics })
+  const { services, start, stop } = await openServices(
+    config,
+    texts,
+    clock,
+    { log, metrics },
+    options.documentFetch,
+  )
 
   const { compilersFactory, compileAll: compileSchemas } = createSchemaCompilers()
   const edges = { hsts: config.hsts, allowedOrigins, draining }
@@ -156,12 +165,14 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const { audience } = config.accessToken
   const ownAudiences = [publicUrl, audience, userinfoOf(publicUrl).identifier]
   await app.register(admin, { ...uses, ownAudiences })
+  const { dynamicRegistration } = config.unregisteredClients
   await app.register(oauth, {
     ...uses,
     consentUrl: config.oauthConsentUrl,
     issuer: publicUrl,
     audience,
     ownApi: ownApi(config.accessToken),
+    dynamicRegistration,
   })
   await app.register(pages, { ...uses, production })
   const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined

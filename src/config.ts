@@ -17,6 +17,7 @@ import { parseRedisUrl, REDIS_URL_FORMS, type RedisServers } from './platform/re
 import { type RouteBudgets, readBudgets } from './platform/route-budgets.ts'
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from './platform/signing-algorithms.ts'
 import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.ts'
+import { readUnregisteredClients, type UnregisteredClientSettings } from './platform/unregistered-clients.ts'
 
 /** Configuration, from the environment only. It is checked at start, and all faults are reported together, by name. */
 
@@ -68,6 +69,7 @@ export interface Config extends BrowserSettings {
   }
   /** Seconds between an administrator's request to remove an account's second factors and its effect. */
   readonly factorResetDelay: number
+  readonly unregisteredClients: UnregisteredClientSettings
   readonly auditRetentionDays: number
   /** Where metrics are served, if at all: on a separate port or, in development, on the main one. */
   readonly metricsPort: number | 'same' | undefined
@@ -176,6 +178,7 @@ export function loadConfig(environment: Environment): Config {
       parallelism: read.integer('ARGON2_PARALLELISM', 1, 1, 16),
       concurrency: env.ARGON2_CONCURRENCY ? read.integer('ARGON2_CONCURRENCY', 1, 1, 64) : undefined,
     },
+    unregisteredClients: readUnregisteredClients(env, read),
     factorResetDelay: read.integer('FACTOR_RESET_DELAY', 86_400, 3_600, 30 * 86_400),
     auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 365, 30, 3_650),
     metricsPort: env.METRICS_PORT

@@ -1,10 +1,11 @@
 import type { Config } from './config.ts'
+import { openBackchannelLogout } from './core/backchannel-logout/backchannel-logout.ts'
 import { openClients } from './core/clients/clients.ts'
 import { openDpop } from './core/dpop/dpop.ts'
 import { openEvents } from './core/events/events.ts'
 import { createFactorResets, createFactorResetTask } from './core/factor-resets/factor-resets.ts'
 import { openFactors } from './core/factors/factors.ts'
-import { openGrants } from './core/grants/grants.ts'
+import { isAllowedByAnyUser, openGrants } from './core/grants/grants.ts'
 import { openLockout } from './core/lockout/lockout.ts'
 import { createLinks, createMailer, openMail } from './core/mail/mail.ts'
 import { openOneTime } from './core/one-time/one-time.ts'
@@ -20,7 +21,9 @@ import { openUsers, selectHashKinds } from './core/users/users.ts'
 import type { Services } from './core/uses.ts'
 import { runBackground } from './platform/background.ts'
 import type { Clock } from './platform/clock.ts'
+import type { FetchOptions } from './platform/document-fetch.ts'
 import { openPlatform, type Platform } from './platform/platform.ts'
+import { createPostForm } from './platform/post-form.ts'
 import type { Texts } from './texts.ts'
 
 export interface OpenServices {
@@ -36,10 +39,14 @@ export async function openServices(
   { letters }: Pick<Texts, 'letters'>,
   clock: Clock | undefined,
   { log, metrics }: Pick<Platform, 'log' | 'metrics'>,
+  documentFetch: Partial<FetchOptions> = {},
 ): Promise<OpenServices> {
   const { platform, ...stores } = openPlatform(config, clock, { log, metrics })
   const { appName, publicUrl, appUrl, brand, passkeys, accessToken, auditRetentionDays: auditDays } = config
-  const { clients, background: ofClients } = openClients(platform)
+  const { clients, background: ofClients } = openClients(platform, {
+    ...clientsOptions(config, documentFetch),
+    isAllowed: (clientId) => isAllowedByAnyUser(platform.db, clientId),
+  })
   const users = openUsers(platform)
   const events = openEvents({ ...platform, findOwners })
   const outbox = openOutbox(platform)
@@ -80,6 +87,8 @@ export async function openServices(
   const factorResets = createFactorResets(base, config.factorResetDelay)
   const signIn = openSignIn({ ...base, lockout }, signInOptions(config))
   const services: Services = { ...base, grants, lockout, registrations, factorResets, ...signIn }
+  // In development, clients are on this machine.
+  const postForm = createPostForm({ allowsPrivate: !config.production })
   const retention = createRetention({ ...platform, auditDays })
   const background = runBackground(
     [
@@ -93,6 +102,7 @@ export async function openServices(
       retention,
       createFactorResetTask(base),
       createSealedRows(platform),
+      openBackchannelLogout({ ...base, postForm }),
       renewKeys,
     ],
     log,
@@ -115,6 +125,17 @@ const sessionsOptions = ({ refresh, maxSessionsPerAccount, ledgerFlushMs, redisI
   maxPerAccount: maxSessionsPerAccount,
   ledgerFlushMs,
   incarnation: redisIncarnation,
+})
+
+const clientsOptions = (
+  { unregisteredClients, production, rateLimits, routeBudgets }: Config,
+  documentFetch: Partial<FetchOptions>,
+) => ({
+  ...unregisteredClients,
+  allowsPrivate: !production,
+  ...documentFetch,
+  origin: rateLimits ? routeBudgets.client_document_origin : null,
+  user: rateLimits ? routeBudgets.client_document_user : null,
 })
 
 // At least as many devices as sessions, so that no device with a live session is forgotten.

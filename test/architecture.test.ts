@@ -24,7 +24,7 @@ const CORE = [
   ['users', 'mail'],
   ['one-time', 'sessions'],
   ['factors', 'lockout', 'tokens', 'grants', 'dpop', 'erasure', 'sealed-rows', 'retention'],
-  ['registrations', 'respelling', 'sign-in', 'factor-resets', 'client-registry'],
+  ['registrations', 'respelling', 'sign-in', 'factor-resets', 'client-registry', 'backchannel-logout'],
   ['account-data'],
   ['uses.ts'],
 ]

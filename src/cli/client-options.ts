@@ -20,7 +20,7 @@ export async function readNewClient(name: string, options: Options): Promise<New
   const forUsers = (changes.redirectUris ?? []).length > 0
   if (!grants && !forUsers && authMethod === 'none')
     throw new UsageError(
-      'a client that does not authenticate gets tokens for users only: say with --redirect-uris where they come back to it',
+      'a client that does not authenticate gets tokens for users only: say with --redirect-uris where they come back to it, or name its --grants',
     )
   const grantTypes: NewClient['grantTypes'] = forUsers
     ? ['authorization_code', 'refresh_token']

@@ -1,14 +1,16 @@
 import {
   addClientSecret,
   allowScopes,
+  blockClient,
   changeRegisteredClient,
   disableClient,
   enableClient,
   endClientSecrets,
   registerClient,
   removeClient,
+  unblockClient,
 } from '../core/client-registry/client-registry.ts'
-import { findClient, listClients } from '../core/clients/clients.ts'
+import { findClient, listBlocked, listClients } from '../core/clients/clients.ts'
 import { clientDocument } from '../http/registry-documents.ts'
 import type { Database } from '../platform/database.ts'
 import { readClientChanges, readNewClient } from './client-options.ts'
@@ -27,6 +29,7 @@ export async function clients(args: readonly string[]): Promise<void> {
 async function run(context: OperatorDatabase, call: Call): Promise<void> {
   const { action, about: id = '', flags } = call
   if (action === 'list') return list(context.db, flags.has('json'))
+  if (action === 'blocked') return printBlocked(context.db, flags.has('json'))
   if (action === 'show') return show(context.db, id, flags.has('json'))
   const { deps, by } = openRegistry(context)
   switch (action) {
@@ -61,6 +64,12 @@ async function run(context: OperatorDatabase, call: Call): Promise<void> {
     case 'enable':
       await explained('client', enableClient(deps, by, id))
       return console.log(`${id} is accepted again`)
+    case 'block':
+      await explained('client', blockClient(deps, by, id))
+      return console.log(`${id} is refused everywhere within a second`)
+    case 'unblock':
+      await explained('blocked client', unblockClient(deps, by, id))
+      return console.log(`${id} is accepted again`)
     default:
       await explained('client', removeClient(deps, by, id))
       return console.log(`${id} is deleted`)
@@ -74,6 +83,14 @@ async function list(db: Database, json: boolean): Promise<void> {
     const own = client.admin_scopes.join(' ')
     return line([client.client_id, client.name, client.auth_method, ...may, own, state])
   })
+}
+
+async function printBlocked(db: Database, json: boolean): Promise<void> {
+  const blocked = (await listBlocked(db)).map(({ name, createdAt }) => ({
+    client_id: name,
+    blocked_at: createdAt.toISOString(),
+  }))
+  printList(blocked, json, ({ client_id: id, blocked_at: at }) => line([id, `blocked since ${at}`]))
 }
 
 async function show(db: Database, id: string, json: boolean): Promise<void> {

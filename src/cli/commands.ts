@@ -59,12 +59,12 @@ export const COMMANDS = [
   ['keys retire <kid>', 'stops signing with a key, which verifies until its last token has expired'],
   ['keys distrust <kid>', 'deletes a stolen key: within a second, every node refuses what it signed'],
   [
-    'resources create <identifier> --scopes <scopes> [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
+    'resources create <identifier> --scopes <scopes> [--open-scopes <scopes>] [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
     'registers an API that accepts access tokens; its server may introspect them',
   ],
   [
-    'resources change <identifier> [--scopes <scopes>] [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
-    'changes what is given of it; "" takes an algorithm or a server away',
+    'resources change <identifier> [--scopes <scopes>] [--open-scopes <scopes>] [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
+    'changes what is given of it; "" takes an algorithm, a server or open scopes away',
   ],
   ['resources list [--json]', 'lists such APIs, oldest first'],
   ['resources delete <identifier>', 'removes one: no more tokens are issued for it'],
@@ -87,6 +87,12 @@ export const COMMANDS = [
   ['clients disable <client_id>', 'refuses a client everywhere, within a second'],
   ['clients enable <client_id>', 'accepts it again'],
   ['clients delete <client_id>', 'deletes a client and its secrets'],
+  [
+    'clients block <client_id>',
+    'refuses a client that nobody registered, or all of a host, and ends its sessions',
+  ],
+  ['clients unblock <client_id>', 'accepts it again'],
+  ['clients blocked [--json]', 'lists the clients and hosts that are blocked, oldest first'],
   ['mail list [--limit <n>] [--json]', 'lists mail that waits or was given up, and why'],
   ['mail resume', 'tries held mail now, after the cause has been mended'],
   [

@@ -57,6 +57,7 @@ export async function explained<T>(what: string, change: Promise<T>): Promise<T>
 const OPTIONS: Record<string, string> = {
   name: 'the name',
   identifier: 'the identifier',
+  client_id: 'the client_id',
   auth_method: '--auth',
   grant_types: '--grants',
   token_ttl: '--ttl',

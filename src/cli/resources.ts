@@ -44,10 +44,19 @@ function readNew(identifier: string, values: Call['values']): NewResource {
 }
 
 /** What the options say; the rest stays. @throws {UsageError} */
-function readChanges({ name, scopes, ttl, typ, alg, server }: Call['values']): ResourceChanges {
+function readChanges({
+  name,
+  scopes,
+  'open-scopes': open,
+  ttl,
+  typ,
+  alg,
+  server,
+}: Call['values']): ResourceChanges {
   return {
     ...(name === undefined ? {} : { name }),
     ...(scopes === undefined ? {} : { scopes: [...new Set(readList(scopes))] }),
+    ...(open === undefined ? {} : { openScopes: [...new Set(readList(open))] }),
     ...(ttl === undefined ? {} : { tokenTtl: readCount(ttl) }),
     ...(typ === undefined ? {} : { typ: readWord('--typ', typ, TOKEN_TYPES) }),
     ...(alg === undefined ? {} : { alg: alg === '' ? null : readAlgorithm('--alg', alg) }),
@@ -56,7 +65,13 @@ function readChanges({ name, scopes, ttl, typ, alg, server }: Call['values']): R
 }
 
 function printAll(found: Awaited<ReturnType<typeof listResources>>, json: boolean): void {
-  printList(found.map(resourceDocument), json, ({ identifier, scopes, token_ttl: ttl, typ, alg, server }) =>
-    line([identifier, scopes.join(' '), `${ttl} s`, typ, alg, server]),
+  printList(
+    found.map(resourceDocument),
+    json,
+    ({ identifier, scopes, open_scopes: open, token_ttl: ttl, typ, alg, server }) =>
+      line([identifier, scopes.join(' '), `${ttl} s`, typ, alg, server, openTo(open)]),
   )
 }
+
+const openTo = (scopes: readonly string[]) =>
+  scopes.length > 0 ? `open to unregistered clients: ${scopes.join(' ')}` : null

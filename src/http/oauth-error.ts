@@ -21,6 +21,8 @@ const OAUTH_CODES = [
   'slow_down',
   'access_denied',
   'expired_token',
+  'invalid_redirect_uri',
+  'invalid_client_metadata',
   'invalid_dpop_proof',
   'use_dpop_nonce',
 ] as const satisfies readonly ProblemCode[]

@@ -81,7 +81,6 @@ export const PAGE_TEXTS = {
   'broken_link.title': [],
   'broken_link.text': [],
   'used_link.title': [],
-
   'verify_email.title': [],
   'verify_email.text': [],
   'verify_email.button': [],
@@ -93,7 +92,6 @@ export const PAGE_TEXTS = {
   'new_verification.title': [],
   'new_verification.text': [],
   'new_verification.done_text': ['email'],
-
   'registration_proof.title': [],
   'registration_proof.text': [],
   'registration_proof.password': [],
@@ -183,7 +181,6 @@ export const PAGE_TEXTS = {
   'problem.other': [],
   'problem.other_text': ['code'],
   'problem.report': ['id'],
-
   'retry.button': [],
   'retry.soon': [],
   'retry.later': ['when'],

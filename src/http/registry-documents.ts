@@ -71,6 +71,9 @@ export const ResourceDocument = Type.Object(
     identifier: Type.String({ description: 'A URI: the audience of its tokens' }),
     name: Type.String(),
     scopes: Type.Array(Type.String()),
+    open_scopes: Type.Array(Type.String(), {
+      description: 'Those that clients which nobody registered may ask for',
+    }),
     token_ttl: Type.Integer({ description: 'Seconds that an access token lives' }),
     typ: Type.Unsafe<string>(oneOf(TOKEN_TYPES)),
     alg: Algorithm,
@@ -115,6 +118,7 @@ export const resourceDocument = (resource: RegisteredResource) => ({
   identifier: resource.identifier,
   name: resource.name,
   scopes: resource.scopes,
+  open_scopes: resource.openScopes,
   token_ttl: resource.tokenTtl,
   typ: resource.typ,
   alg: resource.alg,

@@ -13,6 +13,7 @@ export interface Metrics {
   countRequest(method: string, route: string, status: number, seconds: number): void
   countAuthEvent(event: { type: string; outcome: string; reason?: string | undefined }): void
   countMail(template: string, result: string): void
+  countLogoutToken(result: string): void
   countMarkedAddress(reason: string): void
   countWebhook(result: string): void
   countBackgroundFailure(task: string): void
@@ -27,6 +28,8 @@ export interface Metrics {
   countDropped(queue: string): void
   /** `scheme` is the algorithm, such as `argon2id` or `bcrypt`. */
   countPasswordHash(scheme: string): void
+  /** Counts a metadata document of a client that was read, or why it was not. */
+  countClientDocument(result: string): void
   /** Reads at each scrape how many password hashes wait for a slot. */
   observePasswordQueue(queued: () => number): void
 }
@@ -70,6 +73,12 @@ export function createMetrics(): Metrics {
     name: 'ratchet_mails_total',
     help: 'Attempts to send an e-mail, by result',
     labelNames: ['template', 'result'],
+    registers,
+  })
+  const logoutTokens = new Counter({
+    name: 'ratchet_logout_tokens_total',
+    help: 'Attempts to tell clients that a session has ended, by result',
+    labelNames: ['result'],
     registers,
   })
   const marked = new Counter({
@@ -120,6 +129,12 @@ export function createMetrics(): Metrics {
     labelNames: ['scheme'],
     registers,
   })
+  const documents = new Counter({
+    name: 'ratchet_client_documents_total',
+    help: 'Client ID metadata documents that were fetched, by result',
+    labelNames: ['result'],
+    registers,
+  })
   const reasons = new Set<string>()
   /** The types cannot guarantee that a reason is a known word, so its format and the number of reasons are limited. */
   function boundedReason(reason: string): string {
@@ -139,6 +154,7 @@ export function createMetrics(): Metrics {
     countAuthEvent: ({ type, outcome, reason }) =>
       authEvents.inc({ type, outcome, reason: reason ? boundedReason(reason) : '' }),
     countMail: (template, result) => mails.inc({ template, result }),
+    countLogoutToken: (result) => logoutTokens.inc({ result }),
     countMarkedAddress: (reason) => marked.inc({ reason }),
     countWebhook: (result) => webhooks.inc({ result }),
     countBackgroundFailure: (task) => backgroundFailures.inc({ task }),
@@ -158,6 +174,7 @@ export function createMetrics(): Metrics {
     },
     setStoreAvailable: (store, isAvailable) => stores.set({ store }, isAvailable ? 1 : 0),
     countDropped: (queue) => dropped.inc({ queue }),
+    countClientDocument: (result) => documents.inc({ result }),
     countPasswordHash: (scheme) => hashes.inc({ scheme }),
     observePasswordQueue(queued) {
       new Gauge({

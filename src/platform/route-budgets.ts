@@ -21,6 +21,11 @@ const DEFAULTS = {
   refresh_refused: per(30),
   /** Refused authentications of clients, by address. */
   client_refused: per(60),
+  /** Fetches of metadata documents of clients, from each origin and for each user. */
+  client_document_origin: per(60),
+  client_document_user: per(20),
+  /** Clients that register themselves, by address. */
+  register_client: per(20, 3_600),
   /** Answers to the question what a client may do. */
   consent: per(60),
   /** Codes of devices that are entered, by address. */

@@ -9,6 +9,7 @@ export type SecretPurpose =
   | 'ticket'
   | 'dpop-nonce'
   | 'client-home'
+  | 'client-registration'
   | 'totp'
   | 'registration-link'
   | 'guess-counter'

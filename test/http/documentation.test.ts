@@ -208,6 +208,8 @@ t.test('pages are described as text/html, with their refusals', async (t) => {
     const form = requestBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}
     const headers = { accept: 'text/html', ...form }
     const answer = await server.call(method, path, { headers, ...(requestBody ? { body: 'token=x' } : {}) })
+    // Who is not signed in is led to the page to sign in on.
+    if (answer.status === 303 && method === 'GET') continue
     t.match(answer.headers.get('content-type'), /^text\/html/, nameOf(operation))
     t.ok(responses[answer.status]?.content?.['text/html'], `${nameOf(operation)} ${answer.status}`)
   }

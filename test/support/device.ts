@@ -64,5 +64,5 @@ export function createDeviceVisitor(server: TestServer) {
   const decide = (page: Answer, decision: 'allow' | 'deny') =>
     visitor.submit('/device/decide', { ticket: hidden(page, 'ticket'), decision })
 
-  return { ...visitor, open, enter, decide }
+  return { ...visitor, visit: visitor.open, open, enter, decide }
 }

@@ -10,6 +10,7 @@ export const silentMetrics: Metrics = {
   countRequest() {},
   countAuthEvent() {},
   countMail() {},
+  countLogoutToken() {},
   countMarkedAddress() {},
   countWebhook() {},
   countBackgroundFailure() {},
@@ -18,6 +19,7 @@ export const silentMetrics: Metrics = {
   observeOutboxAge() {},
   setStoreAvailable() {},
   countDropped() {},
+  countClientDocument() {},
   countPasswordHash() {},
   observePasswordQueue() {},
 }

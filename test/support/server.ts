@@ -8,6 +8,7 @@ import { Redis } from 'ioredis'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { inboxRoutes } from '../../src/dev/inbox/inbox.plugin.ts'
+import type { FetchOptions } from '../../src/platform/document-fetch.ts'
 import { canonicalAddress } from '../../src/platform/email-address.ts'
 import { earlierColumns, earlierFields } from './aging.ts'
 import { createTestDatabase } from './database.ts'
@@ -57,6 +58,8 @@ export interface StartOptions {
   clock?: { now(): number }
   /** The URL of a database that several nodes share. */
   databaseUrl?: string
+  /** How metadata documents of clients are fetched. */
+  documentFetch?: Partial<FetchOptions>
   /** Puts a fault proxy in front of each store. */
   proxies?: boolean
 }
@@ -105,6 +108,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     logTo,
     extraRoutes: inboxRoutes(config),
     ...(options.clock ? { clock: options.clock } : {}),
+    ...(options.documentFetch ? { documentFetch: options.documentFetch } : {}),
   })
   await app.listen({ port: 0, host: options.env?.HOST ?? '127.0.0.1' })
   const checkDocumented = documentedAnswers(await app.openapi())

@@ -1,4 +1,5 @@
 export type { By, RegistryDeps } from './act.ts'
+export { blockClient, unblockClient } from './blocked-clients.ts'
 export {
   addClientSecret,
   allowScopes,

@@ -1,6 +1,6 @@
 import type { JSONWebKeySet } from 'jose'
 import type { Queryable } from '../../platform/database.ts'
-import type { Resource as StoredResource } from '../../platform/generated/client.ts'
+import { Prisma, type Resource as StoredResource } from '../../platform/generated/client.ts'
 import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 
 /** How a client proves who it is (RFC 7591 §2, but for the two ways to send a secret, which are one here). */
@@ -26,6 +26,7 @@ export const ACCOUNT_SCOPE = 'account'
 
 /** The scopes of OpenID Connect, which no resource can have (OpenID Connect Core 1.0 §5.4, §11). */
 export const OPENID_SCOPES = ['openid', 'profile', 'email', 'offline_access'] as const
+export type OpenIdScope = (typeof OPENID_SCOPES)[number]
 
 /** An API that accepts our access tokens. */
 export interface Resource {
@@ -77,6 +78,10 @@ export interface Client {
   postLogoutRedirectUris: readonly string[]
   /** Where logout tokens go (OpenID Connect Back-Channel Logout 1.0 §2.2). */
   backchannelLogoutUri: string | null
+  /** The scopes of OpenID Connect that it may ask for. */
+  openidScopes: readonly OpenIdScope[]
+  /** By the operator. Every other one describes itself, and nobody has checked what it says. */
+  isRegistered: boolean
   /** Of the operator: users are not asked for their consent. */
   isFirstParty: boolean
   /** Whether its access tokens must be bound to a key (RFC 9449 §5.2). */
@@ -105,6 +110,8 @@ export async function readClient(db: Queryable, id: string): Promise<Client | un
   const { resources, serves, createdAt, updatedAt, disabledAt, ...client } = row
   return {
     ...client,
+    isRegistered: true,
+    openidScopes: OPENID_SCOPES,
     authMethod: row.authMethod as AuthMethod,
     grantTypes: row.grantTypes as GrantType[],
     jwks: row.jwks as JSONWebKeySet | null,
@@ -118,6 +125,22 @@ export async function readClient(db: Queryable, id: string): Promise<Client | un
     })),
   }
 }
+
+/** What clients that nobody registered may ask for. */
+export async function readOpenPermissions(db: Queryable): Promise<Client['permissions']> {
+  const rows = await db.resource.findMany({
+    where: { openScopes: { isEmpty: false } },
+    orderBy: { identifier: 'asc' },
+  })
+  return rows.map((row) => ({
+    resource: asResource(row),
+    scopes: row.openScopes.filter((scope) => row.scopes.includes(scope)),
+  }))
+}
+
+/** SQL: whether a client, by its id, is told when a session of its ends. */
+export const wantsLogoutTokens = (id: Prisma.Sql) =>
+  Prisma.sql`EXISTS (SELECT FROM clients WHERE clients.id = ${id} AND backchannel_logout_uri IS NOT NULL)`
 
 const asResource = ({ identifier, scopes, tokenTtl, typ, alg }: StoredResource): Resource => ({
   identifier,

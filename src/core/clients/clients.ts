@@ -3,6 +3,13 @@ import type { UsesPlatform } from '../../platform/platform.ts'
 import { createReadAhead } from '../../platform/read-ahead.ts'
 import { ACCOUNT_SCOPE, type Client, readClient } from './client.ts'
 import { createSecretChecks, type SecretChecks } from './secrets.ts'
+import {
+  createUnregistered,
+  describesItself,
+  type Unregistered,
+  type UnregisteredDeps,
+  type UnregisteredOptions,
+} from './unregistered/unregistered.ts'
 
 export {
   ACCOUNT_SCOPE,
@@ -16,11 +23,13 @@ export {
   GRANT_TYPES,
   type GrantType,
   OPENID_SCOPES,
+  type OpenIdScope,
   ownApi,
   type Resource,
   TOKEN_TYPES,
   type TokenType,
   userinfoOf,
+  wantsLogoutTokens,
 } from './client.ts'
 export { clientFaults, type Fault, LONGEST_LATE_WINDOW } from './client-faults.ts'
 export { clientsAfter, findClient, listClients, lockClient, type RegisteredClient } from './list.ts'
@@ -50,16 +59,29 @@ export {
   resourcesAfter,
 } from './resources.ts'
 
+export { block, listBlocked, unblock } from './unregistered/blocked.ts'
+export { isDocumentUrl, isUrl } from './unregistered/document-url.ts'
+export { DOCUMENT_FAULTS, type DocumentFault, UnusableDocument } from './unregistered/documents.ts'
+export { UnusableMetadata } from './unregistered/metadata.ts'
+export { isSealed, type Registration } from './unregistered/sealed-registration.ts'
+export { describesItself, type UnregisteredOptions }
+
 /** The id of the operator's own client, which users sign in with. Third-party clients have ids of their own. */
 export const FIRST_PARTY_CLIENT = 'first-party'
 
 /** The client and the scope of a session in which users manage their own account, whatever they sign in with. */
 export const OWN_ACCOUNT = { clientId: FIRST_PARTY_CLIENT, scope: ACCOUNT_SCOPE } as const
 
-/** The owner of the tables `clients`, `client_secrets`, `resources` and `client_resources`. */
-export interface Clients {
-  /** A client as it was less than a second ago; undefined if it is unknown or disabled. */
-  find(id: string): Client | Promise<Client | undefined>
+/** The owner of the tables `clients`, `client_secrets`, `resources`, `client_resources` and `blocked_clients`. */
+export interface Clients extends Pick<Unregistered, 'acceptsDocuments' | 'register'> {
+  /**
+   * A client as it was less than a second ago; undefined if it is unknown, disabled or blocked. The metadata document of
+   * one that nobody registered is fetched for a user who has signed in, or if some user allows the client something.
+   * @throws {UnusableDocument}
+   */
+  find(id: string, userId?: string): Client | Promise<Client | undefined>
+  /** What a client is called, without fetching anything; undefined as above. */
+  describe(id: string): Pick<Client, 'name' | 'uri'> | Promise<Pick<Client, 'name' | 'uri'> | undefined>
   /** Whether the secret is one of the client's; notes its use. */
   checkSecret: SecretChecks['check']
 }
@@ -68,10 +90,10 @@ export interface Clients {
 const MAX_AGE_MS = 1_000
 const REMEMBERED = 1_000
 
-export function openClients(deps: UsesPlatform<'db' | 'databaseBreaker' | 'clock' | 'log' | 'metrics'>): {
-  clients: Clients
-  background: Background
-} {
+export function openClients(
+  deps: UsesPlatform<'databaseBreaker' | 'log'> & UnregisteredDeps,
+  options: UnregisteredOptions,
+): { clients: Clients; background: Background } {
   const { db, clock } = deps
   const secrets = createSecretChecks(deps)
   const known = createReadAhead<Client>({
@@ -80,5 +102,13 @@ export function openClients(deps: UsesPlatform<'db' | 'databaseBreaker' | 'clock
     maxAgeMs: MAX_AGE_MS,
     size: REMEMBERED,
   })
-  return { clients: { find: known.get, checkSecret: secrets.check }, background: secrets }
+  const unregistered = createUnregistered(deps, options)
+  const clients: Clients = {
+    find: (id, userId) => (describesItself(id) ? unregistered.find(id, userId) : known.get(id)),
+    describe: (id) => (describesItself(id) ? unregistered.describe(id) : known.get(id)),
+    acceptsDocuments: unregistered.acceptsDocuments,
+    register: unregistered.register,
+    checkSecret: secrets.check,
+  }
+  return { clients, background: secrets }
 }

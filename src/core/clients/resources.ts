@@ -18,6 +18,8 @@ export interface NewResource {
   alg?: SigningAlgorithm | null
   /** The client that may introspect its tokens: the API itself. */
   serverId?: string | null | undefined
+  /** Those of its scopes that clients which nobody registered may ask for. */
+  openScopes?: readonly string[]
 }
 
 export type ResourceChanges = Partial<Omit<NewResource, 'identifier'>>
@@ -34,7 +36,7 @@ const RESERVED: readonly string[] = [ACCOUNT_SCOPE, ...ADMIN_SCOPES, ...OPENID_S
  * @param own the audiences of this server: a token for its own API must never come from a resource.
  */
 export function resourceFaults(
-  { identifier, name, scopes, tokenTtl }: NewResource,
+  { identifier, name, scopes, tokenTtl, openScopes = [] }: NewResource,
   own: readonly string[],
 ): Fault[] {
   const faults: Fault[] = []
@@ -56,6 +58,9 @@ export function resourceFaults(
     else if (RESERVED.includes(scope))
       fault(`/scopes/${index}`, `cannot have ${scope}, which means something else here`)
   }
+  for (const [index, scope] of openScopes.entries())
+    if (!scopes.includes(scope))
+      fault(`/open_scopes/${index}`, `cannot have ${scope}, which is not among the scopes`)
   return faults
 }
 
@@ -74,9 +79,10 @@ export const isClientId = async (db: Queryable, identifier: string): Promise<boo
 
 /** False if there is a resource with this identifier. */
 export async function createResource(db: Queryable, now: Date, resource: NewResource): Promise<boolean> {
-  const { scopes, serverId, ...data } = resource
+  const { scopes, openScopes = [], serverId, ...rest } = resource
+  const data = { ...rest, scopes: [...scopes], openScopes: [...openScopes] }
   const made = await db.resource.createMany({
-    data: [{ ...data, scopes: [...scopes], serverId: serverId ?? null, createdAt: now }],
+    data: [{ ...data, serverId: serverId ?? null, createdAt: now }],
     skipDuplicates: true,
   })
   return made.count > 0
@@ -86,11 +92,12 @@ export async function createResource(db: Queryable, now: Date, resource: NewReso
 export async function changeResource(
   db: Queryable,
   identifier: string,
-  { scopes, serverId, ...rest }: ResourceChanges,
+  { scopes, openScopes, serverId, ...rest }: ResourceChanges,
 ): Promise<boolean> {
   const data = {
     ...rest,
     ...(scopes ? { scopes: [...scopes] } : {}),
+    ...(openScopes ? { openScopes: [...openScopes] } : {}),
     ...(serverId === undefined ? {} : { serverId }),
   }
   return (await db.resource.updateMany({ where: { identifier }, data })).count > 0

@@ -1,3 +1,4 @@
+import { DOCUMENT_FAULTS } from '../clients/clients.ts'
 import { ENDED_REASONS, PASSKEY_FAULTS, SESSION_ENDED_REASONS } from '../reasons/reasons.ts'
 
 /** Listed among the reasons where an event may have no reason. */
@@ -115,6 +116,10 @@ export const EVENTS = {
   client_delete: { success: [NONE], failure: NOT_FOUND },
   client_secret_add: { success: [NONE], failure: NOT_THIS_CLIENT },
   client_secrets_end: { success: [NONE], failure: NOT_FOUND },
+  client_block: { success: CHANGED, failure: [] },
+  client_unblock: { success: [NONE], failure: [] },
+  client_register: { success: [NONE], failure: ['invalid_redirect_uri', 'invalid_client_metadata'] },
+  client_document: { success: [], failure: DOCUMENT_FAULTS },
   resource_list: { success: [NONE], failure: NOT_ADMITTED },
   resource_create: { success: [NONE], failure: NOT_ADMITTED },
   resource_change: { success: [NONE], failure: NOT_FOUND },

@@ -9,7 +9,7 @@ import type { Redeem, Redeemer } from './redemption.ts'
 
 export type Redemption =
   | { outcome: 'redeemed'; issued: IssuedSession; user: User }
-  /** What was allowed has been taken back, or the user, or the session in which it was, has changed or ended since. */
+  /** The user, or the session in which the client was allowed, has changed or ended since. */
   | { outcome: 'void' }
   /** The code was used before: `sessionId` is what it gave. */
   | { outcome: 'used'; sessionId: string }

@@ -49,6 +49,21 @@ export async function forgetClient(tx: Transaction, clientId: string): Promise<v
   await tx.grant.deleteMany({ where: { clientId } })
 }
 
+/** Whether any user allows a client something. */
+export const isAllowedByAnyUser = async (db: Queryable, clientId: string): Promise<boolean> =>
+  (await db.grant.findFirst({ where: { clientId }, select: { clientId: true } })) !== null
+
+/** The clients whose id is an address at a host, among those that a user allows something. */
+export async function allowedClientsAt(db: Queryable, host: string): Promise<string[]> {
+  const starts = ['https', 'http'].flatMap((scheme) => [`${scheme}://${host}/`, `${scheme}://${host}:`])
+  const rows = await db.grant.findMany({
+    where: { OR: starts.map((startsWith) => ({ clientId: { startsWith } })) },
+    distinct: ['clientId'],
+    select: { clientId: true },
+  })
+  return rows.map(({ clientId }) => clientId)
+}
+
 export function openGrants(
   deps: UsesPlatform<'clock'> & Omit<CodesDeps & DeviceGrantsDeps, 'redeem'> & RedemptionDeps,
 ): Grants {

@@ -26,7 +26,7 @@ export interface Allowed {
 export interface Redeemer {
   /** Thumbprint of the key of its refresh tokens, or ''. */
   binding: string
-  /** Hashes of the network and the program, the newest first, separated by spaces. */
+  /** Hashes of the network and the program, the newest first, separated by spaces; or ''. */
   home: string
 }
 
@@ -58,7 +58,7 @@ type Found = User & { has_begun: boolean; is_full: boolean }
 
 /**
  * Begins a client's session in one statement, for a credential that works once. Of any number of calls, one succeeds. None
- * does when what was allowed has been taken back, or the user, or the session in which it was, has changed or ended since.
+ * does when the user, the session in which the client was allowed, or the permission has changed or ended since.
  */
 export function createRedeem({ query, transact, sessions, events, users }: RedemptionDeps): Redeem {
   async function endOldest({ userId, clientId }: Allowed, context: RequestContext): Promise<void> {

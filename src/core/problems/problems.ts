@@ -20,6 +20,8 @@ export const problems = {
   slow_down: [400, 'The device asks too often'],
   access_denied: [400, 'The user has refused'],
   expired_token: [400, 'The device code has expired'],
+  invalid_redirect_uri: [400, 'A redirect URI is not allowed'],
+  invalid_client_metadata: [400, 'The metadata of the client is not allowed'],
   invalid_dpop_proof: [400, 'The DPoP proof is not valid'],
   use_dpop_nonce: [400, 'The DPoP proof needs a nonce of this server'],
   passkey_invalid: [400, 'The passkey could not be verified'],

@@ -2,6 +2,7 @@ import type { Database, Queryable } from '../../platform/database.ts'
 import { Prisma } from '../../platform/generated/client.ts'
 import { type EndedReason, type SessionEndedReason, toSessionEndedReason } from '../reasons/reasons.ts'
 import { bytes, text } from './family-hash.ts'
+import { noticesOf } from './logout-notices.ts'
 
 /** A revocation in the ledger. */
 export interface Revocation {
@@ -53,9 +54,8 @@ export async function recordRevocations(
       SELECT id FROM named UNION SELECT c.id FROM named JOIN sessions c ON c.parent_id = named.id
       ${OFFLINE_OUTLIVES.includes(reason) ? NOT_OFFLINE : Prisma.empty}
     ), scope AS (
-      SELECT family_hash, ended_at FROM sessions WHERE id IN (SELECT id FROM concerned) AND tombstoned_at IS NULL
-      ORDER BY id FOR UPDATE
-    )
+      SELECT * FROM sessions WHERE id IN (SELECT id FROM concerned) AND tombstoned_at IS NULL ORDER BY id FOR UPDATE
+    ), noticed AS (${noticesOf(Prisma.sql`scope`)})
     UPDATE sessions s
     SET ended_at = COALESCE(s.ended_at, clock_timestamp()), ended_reason = COALESCE(s.ended_reason, ${reason})
     FROM scope WHERE s.family_hash = scope.family_hash

@@ -1,5 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
+import { hash, randomUUID } from 'node:crypto'
+import { errors, type JWTPayload, jwtVerify } from 'jose'
+import { LRUCache } from 'lru-cache'
 import type { Clock } from '../../platform/clock.ts'
 import { SIGNING_ALGORITHMS } from '../../platform/signing-algorithms.ts'
 import type { Client, Resource } from '../clients/clients.ts'
@@ -57,26 +58,48 @@ export interface ClientTokensDeps {
   issuer: string
 }
 
+/** A token whose signature was verified, as it is cached. */
+interface Verified {
+  claims: ClientTokenClaims
+  kid: string
+}
+
+const CACHED_TOKENS = 10_000
 const MAX_TOKEN_CHARS = 4_096
 const TYPES = ['at+jwt', 'JWT']
 
 export function createClientTokens({ keyRing, revocations, clock, issuer }: ClientTokensDeps): ClientTokens {
-  async function verify(token: string, options: JWTVerifyOptions): Promise<ClientTokenClaims | null> {
+  // Keyed by hash, so that memory holds no bearer tokens; bounded, so that many tokens cannot fill it.
+  const cache = new LRUCache<string, Verified>({ max: CACHED_TOKENS })
+
+  /** Checks everything but the audience, the time and the revocations. */
+  async function verify(token: string): Promise<Verified | null> {
     if (token.length > MAX_TOKEN_CHARS) return null
     try {
       const { payload, protectedHeader } = await jwtVerify(token, verificationKey(keyRing), {
-        ...options,
         algorithms: [...SIGNING_ALGORITHMS],
         issuer,
         requiredClaims: ['sub', 'aud', 'exp', 'iat', 'jti', 'client_id'],
+        // Every token is from after the first moment.
+        currentDate: new Date(0),
       })
-      return TYPES.includes(protectedHeader.typ ?? '')
-        ? (readClaims<ClientTokenClaims>(payload)?.claims ?? null)
-        : null
+      const read = readClaims<ClientTokenClaims>(payload)
+      if (!read || !TYPES.includes(protectedHeader.typ ?? '')) return null
+      return { claims: read.claims, kid: protectedHeader.kid as string }
     } catch (error) {
       if (error instanceof errors.JOSEError) return null
       throw error
     }
+  }
+
+  /** The claims of a token that was verified before with a key that is still trusted, or is verified now. */
+  async function verifyOnce(token: string): Promise<ClientTokenClaims | null> {
+    const id = hash('sha256', token, 'base64')
+    const known = cache.get(id)
+    if (known && keyRing.verifier(known.kid)) return known.claims
+    const verified = await verify(token)
+    if (verified) cache.set(id, verified)
+    return verified?.claims ?? null
   }
 
   return {
@@ -106,13 +129,11 @@ export function createClientTokens({ keyRing, revocations, clock, issuer }: Clie
     async inspect(token, audiences) {
       if (audiences?.length === 0) return null
       if (!revocations.isFresh) await revocations.catchUp()
-      const claims = await verify(token, {
-        ...(audiences ? { audience: [...audiences] } : {}),
-        currentDate: new Date(clock.now()),
-      })
-      return claims && !revocations.has(claims) ? claims : null
+      const claims = await verifyOnce(token)
+      if (!claims || claims.exp * 1000 <= clock.now()) return null
+      const isMeant = audiences === undefined || audiences.includes(claims.aud)
+      return isMeant && !revocations.has(claims) ? claims : null
     },
-    // Every token is from after the first moment.
-    identify: (token) => verify(token, { currentDate: new Date(0) }),
+    identify: async (token) => (await verify(token))?.claims ?? null,
   }
 }

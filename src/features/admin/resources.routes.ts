@@ -28,6 +28,12 @@ const Scopes = Type.Array(Type.String(), { examples: [['orders:read']] })
 const changeable = {
   name: Type.Optional(Name),
   scopes: Type.Optional(Scopes),
+  open_scopes: Type.Optional(
+    Type.Array(Type.String(), {
+      description: 'Those of its scopes that clients which nobody registered may ask for',
+      examples: [['orders:read']],
+    }),
+  ),
   token_ttl: Type.Optional(
     Type.Integer({ description: `Seconds; ${ACCESS_TOKEN_TTL.most} at most, and by default` }),
   ),
@@ -146,11 +152,12 @@ export const resourcesRoutes: FastifyPluginAsyncTypebox<RegistryDeps> = async (a
 function changesOf({
   name,
   scopes,
+  open_scopes: openScopes,
   token_ttl: tokenTtl,
   typ,
   alg,
   server: serverId,
 }: Static<typeof Changes>) {
-  const given = Object.entries({ name, scopes, tokenTtl, typ, alg, serverId })
+  const given = Object.entries({ name, scopes, openScopes, tokenTtl, typ, alg, serverId })
   return Object.fromEntries(given.filter(([, value]) => value !== undefined)) as ResourceChanges
 }

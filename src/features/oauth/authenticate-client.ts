@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Client } from '../../core/clients/clients.ts'
+import { type Client, UnusableDocument } from '../../core/clients/clients.ts'
 import type { ReasonOf } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
@@ -39,7 +39,7 @@ export async function authenticateClient(
   reply: FastifyReply,
 ): Promise<void> {
   const credentials = credentialsOf(request.headers.authorization, request.body as Parameters)
-  const client = await uses.clients.find(credentials.clientId)
+  const client = await findClient(uses, credentials.clientId)
   // Anybody can name a client that has no credentials: strangers must not use up its budget.
   const place = credentials.method === 'none' ? `:${clientKey(request.ip)}` : ''
   const admit = () => uses.limits[limit](request, reply, `client:${credentials.clientId}${place}`)
@@ -53,6 +53,19 @@ export async function authenticateClient(
   const event = { type: 'client_authentication', outcome: 'failure', clientId: client?.id } as const
   uses.events.recordSoon({ ...event, reason: refusal ?? 'unknown_client' }, contextOf(request))
   throw new Problem('invalid_client')
+}
+
+/** @throws `unavailable` while the metadata document of the client cannot be read; `invalid_client` if it cannot be used. */
+async function findClient({ clients }: Uses<'clients'>, id: string): Promise<Client | undefined> {
+  try {
+    return await clients.find(id)
+  } catch (error) {
+    if (!(error instanceof UnusableDocument)) throw error
+    const detail = `The metadata document of the client cannot be used: ${error.message}.`
+    throw error.isTemporary
+      ? new Problem('unavailable', { detail, retryAfter: 10 }, { cause: error })
+      : new Problem('invalid_client', { detail }, { cause: error })
+  }
 }
 
 async function refusalOf(

@@ -27,8 +27,9 @@ export type ProofOf = (request: FastifyRequest, options?: { accessToken?: string
 export async function acceptProofs(app: FastifyInstance): Promise<void> {
   app.decorateRequest('proven', null)
   app.decorateRequest('dpopNonce', null)
-  app.addHook('onSend', async ({ dpopNonce }, reply) => {
+  app.addHook('onSend', ({ dpopNonce }, reply, payload, done) => {
     if (dpopNonce) reply.header('dpop-nonce', dpopNonce)
+    done(null, payload)
   })
 }
 

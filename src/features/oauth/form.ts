@@ -14,7 +14,7 @@ export async function acceptForms(app: FastifyInstance): Promise<void> {
   await app.register(formbody, {
     parser: (body) => ({ pairs: [...new URLSearchParams(body)] }),
   })
-  app.addHook('preValidation', async (request) => {
+  app.addHook('preValidation', (request, _reply, done) => {
     // Without a body there are no parameters.
     const { pairs = [] } = (request.body ?? {}) as { pairs?: [string, string][] }
     const parameters: Record<string, string> = Object.create(null)
@@ -22,10 +22,11 @@ export async function acceptForms(app: FastifyInstance): Promise<void> {
       if (value === '') continue
       if (Object.hasOwn(parameters, name)) {
         const code = name === MAY_REPEAT ? 'invalid_target' : 'invalid_request'
-        throw new Problem(code, { detail: `${name} was sent more than once.` })
+        return done(new Problem(code, { detail: `${name} was sent more than once.` }))
       }
       parameters[name] = value
     }
     request.body = parameters
+    done()
   })
 }

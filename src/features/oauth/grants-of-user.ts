@@ -13,7 +13,7 @@ export async function grantsOf({ db, clock, grants, sessions, clients }: GrantsO
   return Promise.all(
     clientIds.map(async (clientId) => {
       const own = rows.filter((row) => row.clientId === clientId)
-      const client = await clients.find(clientId)
+      const client = await clients.describe(clientId)
       const use = uses.get(clientId)
       const live = use?.live ?? 0
       return {

@@ -16,6 +16,6 @@ export async function introspect(
   if (token === undefined) throw new Problem('invalid_request', { detail: 'token is missing.' })
   const claims = await clientTokens.inspect(token, client.serves)
   // A client that has gone has taken its tokens along.
-  if (!claims || !(await clients.find(claims.client_id))) return { active: false }
+  if (!claims || !(await clients.describe(claims.client_id))) return { active: false }
   return { active: true, ...claims, token_type: claims.cnf ? 'DPoP' : 'Bearer' } as { active: true }
 }

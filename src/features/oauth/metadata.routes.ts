@@ -4,17 +4,28 @@ import type { Uses } from '../../core/uses.ts'
 import { AnyQuery } from '../../http/link-page.ts'
 import { authorizationServerMetadata, protectedResourceMetadata } from './metadata.ts'
 
-export type MetadataUses = Uses<'keyRing'> & { issuer: string; audience: string }
+export interface MetadataUses extends Uses<'keyRing' | 'clients'> {
+  issuer: string
+  audience: string
+  dynamicRegistration: boolean
+}
 
 const Metadata = Type.Object({}, { additionalProperties: true })
 
 /** Where libraries of clients find everything. */
 export async function metadataRoutes(
   app: FastifyInstance,
-  { issuer, audience, keyRing }: MetadataUses,
+  { clients, issuer, audience, dynamicRegistration, keyRing }: MetadataUses,
 ): Promise<void> {
-  // A client that is registered can bring a new algorithm.
-  const server = () => authorizationServerMetadata(issuer, keyRing.algorithms())
+  let acceptsDocuments = false
+  const server = async () => {
+    // What was so last while Postgres does not say: the rest can be answered without it.
+    acceptsDocuments = await clients.acceptsDocuments().catch(() => acceptsDocuments)
+    // A client that is registered can bring a new algorithm.
+    const algorithms = keyRing.algorithms()
+    return authorizationServerMetadata(issuer, { algorithms, dynamicRegistration, acceptsDocuments })
+  }
+  const ownApi = protectedResourceMetadata(issuer, audience)
   const documents = [
     {
       url: '/.well-known/oauth-authorization-server',
@@ -35,7 +46,7 @@ export async function metadataRoutes(
       operationId: 'getProtectedResourceMetadata',
       summary: 'Describe this API to clients (RFC 9728)',
       description: 'Names the authorization server whose access tokens this API accepts.',
-      document: () => protectedResourceMetadata(issuer, audience),
+      document: async () => ownApi,
     },
   ]
   for (const { url, operationId, summary, description, document } of documents) {
@@ -52,7 +63,7 @@ export async function metadataRoutes(
           response: { 200: Metadata },
         },
       },
-      async () => document(),
+      document,
     )
   }
 }

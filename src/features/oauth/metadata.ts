@@ -1,8 +1,7 @@
-import { GRANT_TYPES } from '../../core/clients/clients.ts'
+import { GRANT_TYPES, OPENID_SCOPES } from '../../core/clients/clients.ts'
 import { PROOF_ALGORITHMS } from '../../core/dpop/dpop.ts'
 import { ACR, PROMPTS } from './authorize/request.ts'
 import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
-import { OPENID_SCOPES } from './scopes.ts'
 
 /** Where the endpoints are, below the issuer. */
 export const PATHS = {
@@ -15,6 +14,7 @@ export const PATHS = {
   revocation: '/oauth/revoke',
   userinfo: '/oauth/userinfo',
   endSession: '/oauth/end-session',
+  registration: '/oauth/register',
   jwks: '/.well-known/jwks.json',
 } as const
 
@@ -34,11 +34,19 @@ const ID_TOKEN_CLAIMS = [
 ]
 const USER_CLAIMS = ['email', 'email_verified', 'name', 'locale', 'updated_at']
 
-/**
- * The metadata of the authorization server (RFC 8414 §2, OpenID Connect Discovery 1.0 §3).
- * @param algorithms that sign tokens: clients of their own can have one of their own.
- */
-export const authorizationServerMetadata = (issuer: string, algorithms: readonly string[]): object => ({
+/** What can change while the server runs, or is configured. */
+export interface MetadataOptions {
+  /** Those that sign tokens: clients can have one of their own. */
+  algorithms: readonly string[]
+  dynamicRegistration: boolean
+  acceptsDocuments: boolean
+}
+
+/** The metadata of the authorization server (RFC 8414 §2, OpenID Connect Discovery 1.0 §3). */
+export const authorizationServerMetadata = (
+  issuer: string,
+  { algorithms, dynamicRegistration, acceptsDocuments }: MetadataOptions,
+): object => ({
   issuer,
   authorization_endpoint: issuer + PATHS.authorization,
   token_endpoint: issuer + PATHS.token,
@@ -47,6 +55,8 @@ export const authorizationServerMetadata = (issuer: string, algorithms: readonly
   revocation_endpoint: issuer + PATHS.revocation,
   userinfo_endpoint: issuer + PATHS.userinfo,
   end_session_endpoint: issuer + PATHS.endSession,
+  ...(dynamicRegistration ? { registration_endpoint: issuer + PATHS.registration } : {}),
+  client_id_metadata_document_supported: acceptsDocuments,
   jwks_uri: issuer + PATHS.jwks,
   response_types_supported: ['code'],
   response_modes_supported: ['query'],

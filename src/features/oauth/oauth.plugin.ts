@@ -14,6 +14,7 @@ import type { GrantsOfUses } from './grants-of-user.ts'
 import { createHomeOf } from './home.ts'
 import { type MetadataUses, metadataRoutes } from './metadata.routes.ts'
 import { PATHS } from './metadata.ts'
+import { registerRoutes } from './register.routes.ts'
 import { type TokenRoutesUses, tokenRoutes } from './token.routes.ts'
 import { type TokenStateRoutesUses, tokenStateRoutes } from './token-state.routes.ts'
 import { type UserinfoRoutesUses, userinfoRoutes } from './userinfo.routes.ts'
@@ -30,6 +31,8 @@ export type OAuthUses = Omit<TokenRoutesUses & TokenStateRoutesUses, 'audiences'
     issuer: string
     /** The audience of this server's own API. */
     audience: string
+    /** Whether clients may register themselves. */
+    dynamicRegistration: boolean
   }
 
 /** What third-party clients call, each endpoint as its RFC describes it, and the pages that they lead users to. */
@@ -47,6 +50,7 @@ export async function oauth(app: FastifyInstance, options: OAuthUses): Promise<v
   if (consentUrl) await app.register(consentApiRoutes, { ...uses, consentUrl })
   await app.register(endSessionRoutes, uses)
   await app.register(deviceRoutes, uses)
+  if (options.dynamicRegistration) await app.register(registerRoutes, uses)
   await app.register(grantsRoutes, uses)
   await app.register(async (resource) => {
     await resource.register(formbody)

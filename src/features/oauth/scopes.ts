@@ -1,9 +1,7 @@
-import type { Client, Resource } from '../../core/clients/clients.ts'
+import { type Client, OPENID_SCOPES, type Resource } from '../../core/clients/clients.ts'
 import { Problem } from '../../core/problems/problems.ts'
 
-/** Scopes that belong to no resource (OpenID Connect Core 1.0 §5.4 and §11): every client that acts for users may ask. */
-export const OPENID_SCOPES = ['openid', 'email', 'profile', 'offline_access'] as const
-
+/** They belong to no resource (OpenID Connect Core 1.0 §5.4 and §11). */
 const isOpenId = (scope: string) => (OPENID_SCOPES as readonly string[]).includes(scope)
 
 /** What a token may be used for; without a resource it is for OpenID Connect alone. */
@@ -18,11 +16,13 @@ export interface ChosenScope {
  * @throws `invalid_target`, `invalid_scope`.
  */
 export function chooseUserScope(
-  client: Pick<Client, 'permissions'>,
+  client: Pick<Client, 'permissions' | 'openidScopes'>,
   wanted: string | undefined,
   scope: string | undefined,
 ): ChosenScope {
   const asked = scope === undefined ? undefined : splitScope(scope)
+  const refused = asked?.filter((each) => isOpenId(each) && !client.openidScopes.some((may) => may === each))
+  if (refused && refused.length > 0) throw mayNotAsk(refused)
   const ofResource = asked?.filter((each) => !isOpenId(each))
   if (asked && ofResource?.length === 0 && wanted === undefined) return { resource: null, scopes: asked }
   const { resource, scopes } = choosePermission(client, wanted, ofResource)
@@ -65,10 +65,12 @@ function choosePermission(
   }
   if (!permission) throw new Problem('invalid_target')
   const refused = asked?.filter((each) => !permission.scopes.includes(each)) ?? []
-  if (refused.length > 0)
-    throw new Problem('invalid_scope', { detail: `The client may not ask for ${refused.join(' ')}.` })
+  if (refused.length > 0) throw mayNotAsk(refused)
   return permission
 }
+
+const mayNotAsk = (scopes: readonly string[]) =>
+  new Problem('invalid_scope', { detail: `The client may not ask for ${scopes.join(' ')}.` })
 
 const allows =
   (asked: readonly string[]) =>

@@ -16,8 +16,24 @@ const TokenForm = Type.Object(
   { token: Parameter, token_type_hint: Parameter, ...CLIENT },
   { ...open, examples: [{ token: 'eyJ…' }] },
 )
-// The serializer must not drop what a claim set has.
-const Introspection = Type.Object({ active: Type.Boolean() }, open)
+const Text = Type.Optional(Type.String())
+const Time = Type.Optional(Type.Integer({ description: 'Seconds since the epoch' }))
+// The serializer must not drop what else a claim set has.
+const Introspection = Type.Object(
+  {
+    active: Type.Boolean(),
+    iss: Text,
+    sub: Text,
+    aud: Text,
+    exp: Time,
+    iat: Time,
+    jti: Text,
+    client_id: Text,
+    scope: Text,
+    token_type: Text,
+  },
+  open,
+)
 const Revoked = Type.Object({}, { description: 'The token does not work, or no longer' })
 
 /** Asking what a token allows, and ending it. */

@@ -42,7 +42,7 @@ export async function tokenOf(
 ): Promise<{ scheme: Scheme; claims: ClientTokenClaims & { sid: string } }> {
   const { scheme, token } = presentedIn(request)
   const claims = await clientTokens.inspect(token)
-  if (!claims || claims.client_id === FIRST_PARTY_CLIENT || !(await clients.find(claims.client_id)))
+  if (!claims || claims.client_id === FIRST_PARTY_CLIENT || !(await clients.describe(claims.client_id)))
     throw refusal(scheme, 'invalid_token', 'The token is not valid, or no longer.')
   const bound = claims.cnf?.jkt
   if (scheme === 'Bearer' && bound !== undefined)

@@ -9,6 +9,7 @@ import { startServer } from '../../support/server.ts'
 
 /** Tables that hold nothing about an account. */
 const NOT_ABOUT_ACCOUNTS = [
+  'BlockedClient',
   'Client',
   'ClientResource',
   'ClientSecret',
@@ -196,6 +197,30 @@ const COVERED: Record<string, Record<string, string>> = {
     scopes: 'grants.scopes',
     createdAt: 'grants.created_at',
     updatedAt: 'grants.updated_at',
+  },
+  LogoutNotice: { sessionId: PASSING, clientId: PASSING, userId: KEY, endedAt: PASSING },
+  DeviceGrant: {
+    id: BOOKKEEPING,
+    clientId: PASSING,
+    deviceCodeHash: SECRET,
+    userCodeHash: SECRET,
+    resource: PASSING,
+    scope: PASSING,
+    network: PASSING,
+    ip: PASSING,
+    userAgent: PASSING,
+    interval: BOOKKEEPING,
+    polledAt: BOOKKEEPING,
+    createdAt: PASSING,
+    expiresAt: PASSING,
+    userId: KEY,
+    decision: PASSING,
+    parentId: BOOKKEEPING,
+    securityVersion: BOOKKEEPING,
+    authTime: BOOKKEEPING,
+    amr: BOOKKEEPING,
+    endsAt: BOOKKEEPING,
+    sessionId: BOOKKEEPING,
   },
   AccountExport: {
     userId: KEY,

@@ -1,7 +1,8 @@
 import type { RequestContext } from '../../../core/events/events.ts'
 import type { OwnSession } from '../own-session.ts'
 import { type AuthorizeUses, consent, type NextStep } from './authorize.ts'
-import { AuthorizationRefusal, type AuthorizationRequest, readRequest } from './request.ts'
+import { AuthorizationRefusal, type AuthorizationRequest } from './request.ts'
+import { readRequestFor } from './unregistered.ts'
 
 /** The question of a page, as its ticket holds it. */
 export interface Question {
@@ -10,14 +11,9 @@ export interface Question {
   sessionId: string
 }
 
-export interface Answered {
-  wanted: AuthorizationRequest
-  /** Null if somebody else has signed in since, or nobody is signed in any more: the request begins again. */
-  next: NextStep | null
-}
-
 /**
- * What follows from a user's answer. @param session that of the browser.
+ * What follows from a user's answer; null if somebody else has signed in since, or nobody is signed in any more: then the
+ * request begins again. @param session that of the browser.
  * @throws {UntrustedRequest}, {AuthorizationRefusal}: also when the user has refused; `unavailable`.
  */
 export async function answerConsent(
@@ -26,9 +22,9 @@ export async function answerConsent(
   decision: 'allow' | 'deny',
   session: OwnSession | null,
   context: RequestContext,
-): Promise<Answered> {
-  const wanted = await readRequest(uses, question.query)
-  if (session?.claims.sid !== question.sessionId) return { wanted, next: null }
+): Promise<{ wanted: AuthorizationRequest; next: NextStep } | null> {
+  if (session?.claims.sid !== question.sessionId) return null
+  const wanted = await readRequestFor(uses, question.query, session, context)
   if (decision === 'deny') {
     const { sub: userId, sid: sessionId } = session.claims
     const event = { type: 'grant', outcome: 'failure', reason: 'access_denied' } as const

@@ -18,13 +18,8 @@ import { answerConsent } from './answer-consent.ts'
 import { type AuthorizeUses, authorize, type NextStep } from './authorize.ts'
 import { consentPage, untrustedPage } from './consent-page.ts'
 import { AUTHORIZE, CONTINUE, DECIDE } from './paths.ts'
-import {
-  AuthorizationRefusal,
-  type AuthorizationRequest,
-  answerUrl,
-  readRequest,
-  UntrustedRequest,
-} from './request.ts'
+import { AuthorizationRefusal, type AuthorizationRequest, answerUrl, UntrustedRequest } from './request.ts'
+import { readRequestFor, readUnregistered, type UnregisteredClient } from './unregistered.ts'
 
 export type AuthorizeRoutesUses = AuthorizeUses &
   Uses<'tickets'> & {
@@ -61,8 +56,10 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
   async function answer(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<FastifyReply> {
     return told(request, reply, async () => {
       const context = contextOf(request)
-      const wanted = await readRequest(uses, asked.query)
       const session = await findOwnSession(uses, reply, attemptOf(request, asked.query))
+      const unregistered = session ? null : await readUnregistered(uses, asked.query)
+      if (unregistered) return toSignIn(reply, asked.query, unregistered)
+      const wanted = await readRequestFor(uses, asked.query, session, context)
       return proceed(
         request,
         reply,
@@ -73,6 +70,19 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
     })
   }
 
+  const interactionTicket = (
+    query: string,
+    { clientName, loginHint }: Omit<UnregisteredClient, 'wantsAccount'>,
+  ) =>
+    tickets.issue(
+      'interaction',
+      { path: CONTINUE, query, clientName, loginHint, askedAt: clock.now() },
+      INTERACTION_TTL,
+    )
+
+  const toSignIn = (reply: FastifyReply, query: string, { wantsAccount, ...client }: UnregisteredClient) =>
+    reply.redirect(withTicket(wantsAccount ? SIGN_UP : SIGN_IN, interactionTicket(query, client)), 303)
+
   function proceed(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -80,21 +90,17 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
     { query, askedAt }: Asked,
     next: NextStep,
   ): FastifyReply {
-    const { client, loginHint } = wanted
-    const interaction = { path: CONTINUE, query, clientName: client.name, loginHint }
-    const interactionTicket = () =>
-      tickets.issue('interaction', { ...interaction, askedAt: clock.now() }, INTERACTION_TTL)
+    const client = { clientName: wanted.client.name, loginHint: wanted.loginHint }
     switch (next.step) {
-      case 'sign_in': {
-        const page = wanted.prompts.has('create') ? SIGN_UP : SIGN_IN
-        return reply.redirect(withTicket(page, interactionTicket()), 303)
-      }
+      case 'sign_in':
+        return toSignIn(reply, query, { ...client, wantsAccount: wanted.prompts.has('create') })
       case 'ask': {
         const { user, session } = next
         const data = { query, askedAt: askedAt ?? clock.now(), sessionId: session.claims.sid }
         const consentTicket = tickets.issue('consent', data, CONSENT_TTL)
         if (uses.consentUrl) return reply.redirect(pageOf(uses.consentUrl, consentTicket), 303)
-        const page = { request: wanted, user, consentTicket, interactionTicket: interactionTicket(), query }
+        const otherAccount = interactionTicket(query, client)
+        const page = { request: wanted, user, consentTicket, interactionTicket: otherAccount, query }
         return sendPage(reply, 200, consentPage(pageWriter(request), page))
       }
       case 'grant':
@@ -207,8 +213,10 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
       if (!asked) throw new Problem('token_invalid')
       return told(request, reply, async () => {
         const session = await findOwnSession(uses, reply, attemptOf(request, asked.query))
-        const { wanted, next } = await answerConsent(uses, asked, decision, session, contextOf(request))
-        return next ? proceed(request, reply, wanted, asked, next) : answer(request, reply, asked)
+        const answered = await answerConsent(uses, asked, decision, session, contextOf(request))
+        return answered
+          ? proceed(request, reply, answered.wanted, asked, answered.next)
+          : answer(request, reply, asked)
       })
     },
   )

@@ -3,7 +3,7 @@ import type { IssuedSession, SessionClaims } from '../../../core/sessions/sessio
 import type { User } from '../../../core/users/users.ts'
 import type { Uses } from '../../../core/uses.ts'
 import { allowedIn, type OwnSession } from '../own-session.ts'
-import { asksAlways } from './redirect-kind.ts'
+import { asksAlways, leadsElsewhere } from './redirect-kind.ts'
 import { AuthorizationRefusal, type AuthorizationRequest } from './request.ts'
 
 export type AuthorizeUses = Uses<
@@ -42,7 +42,8 @@ export async function authorize(
   if (!user || user.disabledAt) return { step: 'sign_in' }
   const { client, scopes, prompts, redirectUri } = request
   const isRemembered = allowed.length > 0 && scopes.every((scope) => allowed.includes(scope))
-  if ((isRemembered || client.isFirstParty) && !prompts.has('consent') && !asksAlways(redirectUri))
+  const mustAsk = asksAlways(redirectUri) || leadsElsewhere(client, redirectUri)
+  if ((isRemembered || client.isFirstParty) && !prompts.has('consent') && !mustAsk)
     return grantCode(uses, request, session, user, context, isRemembered)
   if (isSilent) throw refusal(request, 'consent_required', 'The user has to be asked.')
   return { step: 'ask', session, user }

@@ -1,23 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { INTERACTION_TTL } from '../../../core/one-time/one-time.ts'
 import { Problem } from '../../../core/problems/problems.ts'
-import { withTicket } from '../../../http/interactions.ts'
 import { contextOf } from '../../../http/request-context.ts'
 import { strict } from '../../../http/schemas.ts'
 import { attemptOf, findSessionOfCookies } from '../own-session.ts'
 import { answerConsent, type Question } from './answer-consent.ts'
 import type { AuthorizeRoutesUses } from './authorize.routes.ts'
-import { CONTINUE } from './paths.ts'
-import { asksAlways } from './redirect-kind.ts'
-import {
-  AuthorizationRefusal,
-  type AuthorizationRequest,
-  answerUrl,
-  readRequest,
-  UntrustedRequest,
-} from './request.ts'
+import { AUTHORIZE } from './paths.ts'
+import { asksAlways, leadsElsewhere } from './redirect-kind.ts'
+import { AuthorizationRefusal, answerUrl, UntrustedRequest } from './request.ts'
+import { readRequestFor } from './unregistered.ts'
 
 export type ConsentApiUses = AuthorizeRoutesUses & { consentUrl: string }
 
@@ -28,12 +21,17 @@ const QuestionDocument = Type.Object({
     id: Type.String(),
     name: Type.String(),
     uri: orNull('Its home page'),
+    registered: Type.Boolean({
+      description: 'Whether this server’s operator registered it; nobody has checked what any other says',
+    }),
   }),
   scopes: Type.Array(Type.String()),
   resource: orNull('The API (RFC 8707); null for OpenID Connect alone'),
   redirect_uri: Type.String({ description: 'Where the browser goes' }),
   warn: Type.Boolean({
-    description: 'It goes to a program on this device: any program could say that it is the client',
+    description:
+      'It goes to a program on this device, and any program could say that it is the client; or to another site than ' +
+      'that of a client which nobody registered',
   }),
   user: Type.Object({ email: Type.String() }),
 })
@@ -43,13 +41,11 @@ const Answered = Type.Object({
 
 /** For the operator's own page that asks the user (`OAUTH_CONSENT_URL`); only that page may call it. */
 export const consentApiRoutes: FastifyPluginAsyncTypebox<ConsentApiUses> = async (app, uses) => {
-  const { issuer, tickets, clock, origins, users, db, consentUrl } = uses
+  const { issuer, tickets, origins, users, db, consentUrl } = uses
   const tags = ['third parties']
   const page = new URL(consentUrl).origin
-  const again = (query: string, { client, loginHint }: AuthorizationRequest) => {
-    const data = { path: CONTINUE, query, clientName: client.name, loginHint, askedAt: clock.now() }
-    return issuer + withTicket(CONTINUE, tickets.issue('interaction', data, INTERACTION_TTL))
-  }
+  /** The request of the client, as it first came: who has signed in since is asked again. */
+  const again = (query: string) => `${issuer}${AUTHORIZE}?${query}`
 
   /** The question of the operator's page. @throws `origin_not_allowed`, `unsupported_media_type`, `token_invalid`. */
   function questionOf(request: FastifyRequest, ticket: string): Question {
@@ -83,13 +79,15 @@ export const consentApiRoutes: FastifyPluginAsyncTypebox<ConsentApiUses> = async
       const user =
         session?.claims.sid === question.sessionId ? await users.find(db, session.claims.sub) : null
       if (!user) throw new Problem('refresh_token_invalid')
-      const { client, scopes, resource, redirectUri } = await trusted(() => readRequest(uses, question.query))
+      const { client, scopes, resource, redirectUri } = await trusted(() =>
+        readRequestFor(uses, question.query, session, contextOf(request)),
+      )
       return {
-        client: { id: client.id, name: client.name, uri: client.uri },
+        client: { id: client.id, name: client.name, uri: client.uri, registered: client.isRegistered },
         scopes: [...scopes],
         resource: resource?.identifier ?? null,
         redirect_uri: redirectUri,
-        warn: asksAlways(redirectUri),
+        warn: asksAlways(redirectUri) || leadsElsewhere(client, redirectUri),
         user: { email: user.email },
       }
     },
@@ -128,10 +126,11 @@ export const consentApiRoutes: FastifyPluginAsyncTypebox<ConsentApiUses> = async
   ): Promise<string> {
     try {
       const session = await findSessionOfCookies(uses, reply, attemptOf(request, question.query))
-      const { wanted, next } = await trusted(() =>
+      const answered = await trusted(() =>
         answerConsent(uses, question, decision, session, contextOf(request)),
       )
-      if (next?.step !== 'grant') return again(question.query, wanted)
+      if (answered?.next.step !== 'grant') return again(question.query)
+      const { wanted, next } = answered
       return answerUrl(issuer, wanted, { code: next.code })
     } catch (error) {
       if (!(error instanceof AuthorizationRefusal)) throw error

@@ -4,8 +4,8 @@ import { button, form, furtherLink, type PageContent, type PageWriter } from '..
 import type { PlainText } from '../../../http/page-texts.ts'
 import { escapeHtml } from '../../../platform/html.ts'
 import { DECIDE } from './paths.ts'
-import { isAppScheme, isLoopback } from './redirect-kind.ts'
-import type { AuthorizationRequest, UntrustedFault } from './request.ts'
+import { isAppScheme, isLoopback, leadsElsewhere } from './redirect-kind.ts'
+import type { AuthorizationRequest, UntrustedRequest } from './request.ts'
 
 export interface ConsentPage {
   request: AuthorizationRequest
@@ -28,14 +28,15 @@ const SCOPE_TEXTS: Readonly<Record<string, PlainText>> = {
 export function consentPage(writer: PageWriter, page: ConsentPage): PageContent {
   const { say, path } = writer
   const { request, user, consentTicket, interactionTicket, query } = page
-  const { client, scopes, resource, redirectUri } = request
+  const { client, scopes, resource } = request
   const name = clientNameOn(writer, { clientName: client.name })
   return {
     title: say('consent.title', { client: name }),
     body: `${site(client.uri)}${account(writer, user)}
 <p>${say('consent.may', { client: name })}</p>
 ${permissions(writer, scopes, resource?.identifier ?? '')}
-${destination(writer, redirectUri)}
+${client.isRegistered ? '' : `<p class="notice">${say('consent.unregistered')}</p>`}
+${destination(writer, request)}
 ${form({ action: path(DECIDE), hidden: { ticket: consentTicket }, buttons: answers(writer) })}
 ${furtherLink(say('consent.not_you'), say('sign_in.other_account'), path(withTicket(SIGN_IN, interactionTicket)))}`,
     formTargets: formTargetsOf({ query }),
@@ -70,23 +71,33 @@ export const site = (uri: string | null) =>
   uri ? `<p class="soft">${escapeHtml(new URL(uri).host)}</p>` : ''
 
 /** Where the browser goes, and what is unusual about it. */
-function destination({ say }: PageWriter, redirectUri: string): string {
-  if (isLoopback(redirectUri)) return `<p class="notice">${say('consent.loopback')}</p>`
+function destination(writer: PageWriter, { client, redirectUri }: AuthorizationRequest): string {
+  const { say } = writer
+  if (isLoopback(redirectUri)) {
+    const name = clientNameOn(writer, { clientName: client.name })
+    return `<p class="notice">${say('consent.loopback', { client: name })}</p>`
+  }
   if (isAppScheme(redirectUri)) return `<p class="notice">${say('consent.app')}</p>`
-  return `<p class="soft">${say('consent.then', { host: new URL(redirectUri).host })}</p>`
+  const { host } = new URL(redirectUri)
+  return leadsElsewhere(client, redirectUri)
+    ? `<p class="notice">${say('consent.other_site', { host })}</p>`
+    : `<p class="soft">${say('consent.then', { host })}</p>`
 }
 
 /** The page of a request whose sender is not known: it says whose fault it is. */
 export function untrustedPage(
   writer: PageWriter,
-  { fault, clientName }: { fault: UntrustedFault; clientName: string | null },
+  { fault, clientName, document }: Pick<UntrustedRequest, 'fault' | 'clientName' | 'document'>,
 ): PageContent {
   const { say } = writer
   const who = clientName
-    ? say('untrusted.client', { client: clientNameOn(writer, { clientName }) })
+    ? say(document ? 'untrusted.document' : 'untrusted.client', {
+        client: clientNameOn(writer, { clientName }),
+      })
     : say('untrusted.somebody')
+  const detail = document?.detail ? ` ${escapeHtml(document.detail)}` : ''
   return {
     title: say('untrusted.title'),
-    body: `<p>${who} ${say('untrusted.advice')}</p><p class="soft">${say('untrusted.developers')} <code>${fault}</code></p>`,
+    body: `<p>${who} ${say('untrusted.advice')}</p><p class="soft">${say('untrusted.developers')} <code>${fault}</code>${detail}</p>`,
   }
 }

@@ -1,4 +1,10 @@
-import { type Client, matchesRedirectUri } from '../../../core/clients/clients.ts'
+import {
+  type Client,
+  type Clients,
+  type DocumentFault,
+  matchesRedirectUri,
+  UnusableDocument,
+} from '../../../core/clients/clients.ts'
 import { isProblem } from '../../../core/problems/problems.ts'
 import type { Uses } from '../../../core/uses.ts'
 import { type ChosenScope, chooseUserScope } from '../scopes.ts'
@@ -39,16 +45,24 @@ export type UntrustedFault =
   | 'parameter_repeated'
   | 'wrong_client'
   | 'wrong_post_logout_redirect_uri'
+  | DocumentFault
 
 /** A request that cannot be answered with a redirect (RFC 9700 §4.11.2). */
 export class UntrustedRequest extends Error {
   readonly fault: UntrustedFault
   readonly clientName: string | null
+  /** What is wrong with the metadata document of the client; null if that is not the fault. */
+  readonly document: UnusableDocument | null
 
-  constructor(fault: UntrustedFault, clientName: string | null = null) {
+  constructor(
+    fault: UntrustedFault,
+    clientName: string | null = null,
+    document: UnusableDocument | null = null,
+  ) {
     super(fault)
     this.fault = fault
     this.clientName = clientName
+    this.document = document
   }
 }
 
@@ -76,10 +90,14 @@ const LONGEST_QUERY = 4_096
 const LONGEST_NONCE = 512
 const CHALLENGE = /^[\w-]{43}$/
 
-/** @throws {UntrustedRequest}, {AuthorizationRefusal}; `unavailable`. */
+/**
+ * @param userId who has signed in: for them the document of a client that nobody registered is fetched.
+ * @throws {UntrustedRequest}, {AuthorizationRefusal}; `unavailable`.
+ */
 export async function readRequest(
   { clients }: Uses<'clients'>,
   query: string,
+  userId: string | undefined,
 ): Promise<AuthorizationRequest> {
   if (query.length > LONGEST_QUERY) throw new UntrustedRequest('too_long')
   const all = new URLSearchParams(query)
@@ -93,7 +111,7 @@ export async function readRequest(
   const get = (name: string) => parameters.get(name)
 
   if (repeated.has('client_id') || repeated.has('redirect_uri')) throw new UntrustedRequest('client_repeated')
-  const client = await clients.find(get('client_id') ?? '')
+  const client = await findClient(clients, get('client_id') ?? '', userId)
   if (!client) throw new UntrustedRequest('unknown_client')
   const named = get('redirect_uri')
   const redirectUri = named ?? (client.redirectUris.length === 1 ? client.redirectUris[0] : undefined)
@@ -146,6 +164,15 @@ export async function readRequest(
     wantsSecondFactor: readAcr(get('acr_values')) === ACR.two,
     loginHint: get('login_hint') ?? null,
     key,
+  }
+}
+
+async function findClient(clients: Clients, id: string, userId: string | undefined) {
+  try {
+    return await clients.find(id, userId)
+  } catch (error) {
+    if (!(error instanceof UnusableDocument)) throw error
+    throw new UntrustedRequest(error.fault, new URL(id).host, error)
   }
 }
 

@@ -1,42 +1,29 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { readUserCode, writeUserCode } from '../../../core/grants/grants.ts'
-import { INTERACTION_TTL } from '../../../core/one-time/one-time.ts'
 import { Problem } from '../../../core/problems/problems.ts'
-import type { Uses } from '../../../core/uses.ts'
-import { SIGN_IN, startAgain, withTicket } from '../../../http/interactions.ts'
 import type { Limits } from '../../../http/limits.ts'
 import { AnyQuery, FormQuery } from '../../../http/link-page.ts'
 import { Page, pageWriter, sendPage } from '../../../http/page.ts'
 import { whenAgain } from '../../../http/problem-page.ts'
 import { contextOf } from '../../../http/request-context.ts'
 import { strict } from '../../../http/schemas.ts'
-import type { SessionCookies } from '../../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
 import { clientKey } from '../../../platform/client-key.ts'
 import { PATHS } from '../metadata.ts'
 import { findOwnSession, type OwnSession } from '../own-session.ts'
 import { type AnswerDeviceUses, allowDevice, denyDevice, findClaimed, openCode } from './answer-device.ts'
-import {
-  codePage,
-  DECIDE,
-  decidedPage,
-  deviceConsentPage,
-  LONGEST_CODE,
-  lostCodePage,
-} from './device-pages.ts'
+import { CONTINUE, type CodeFormUses, createCodeForm } from './code-form.ts'
+import { DECIDE, decidedPage, deviceConsentPage, LONGEST_CODE, lostCodePage } from './device-pages.ts'
 
 export type DeviceRoutesUses = AnswerDeviceUses &
-  Uses<'tickets' | 'clock'> & {
-    issuer: string
+  CodeFormUses & {
     limits: Limits
-    cookies: SessionCookies
     origins: TrustedOrigins
   }
 
-const CONTINUE = `${PATHS.device}/continue`
 const CONSENT_TTL = 600
 
 const CodeForm = Type.Object({ user_code: Type.String({ maxLength: LONGEST_CODE }) }, strict)
@@ -51,39 +38,11 @@ const Redirect = Type.Null({ description: 'On to the page to sign in on' })
 
 /** The page on which the user of a device answers what it asks for (RFC 8628 §3.3). */
 export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (app, uses) => {
-  const { issuer, tickets, clock, db, users, limits, origins } = uses
+  const { tickets, clock, limits, origins } = uses
   const tags = ['third parties']
   const consumes = ['application/x-www-form-urlencoded']
+  const { findSignedIn, signIn, showForm, formPage } = createCodeForm(uses)
   await app.register(formbody, { parser: (body) => Object.fromEntries(new URLSearchParams(body)) })
-
-  function interactionTicket(request: FastifyRequest, userCode: string): string {
-    const query = userCode ? `user_code=${encodeURIComponent(userCode)}` : ''
-    const { name: clientName } = pageWriter(request).brand
-    const redirectUri = issuer + PATHS.device
-    const interaction = { path: CONTINUE, query, clientName, loginHint: null, redirectUri }
-    return tickets.issue('interaction', { ...interaction, askedAt: clock.now() }, INTERACTION_TTL)
-  }
-
-  const signIn = (request: FastifyRequest, reply: FastifyReply, userCode = '') =>
-    reply.redirect(pageWriter(request).target(withTicket(SIGN_IN, interactionTicket(request, userCode))), 303)
-
-  /** Who is signed in in this browser; null if nobody is. */
-  async function findSignedIn(reply: FastifyReply) {
-    const session = await findOwnSession(uses, reply)
-    const user = session && (await users.find(db, session.claims.sub))
-    return session && user && !user.disabledAt ? { session, user } : null
-  }
-
-  async function askForCode(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    userCode: string,
-  ): Promise<FastifyReply> {
-    const signedIn = await findSignedIn(reply)
-    if (!signedIn) return signIn(request, reply, userCode)
-    const page = { ...signedIn, userCode, interactionTicket: interactionTicket(request, userCode) }
-    return sendPage(reply, 200, codePage(pageWriter(request), page))
-  }
 
   app.get(
     PATHS.device,
@@ -100,13 +59,13 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
         response: { 200: Page, 303: Redirect },
       },
     },
-    async (request, reply) => askForCode(request, reply, userCodeIn(request.query)),
+    async (request, reply) => showForm(request, reply, userCodeIn(request.query)),
   )
 
   app.get(
     CONTINUE,
     {
-      config: { limit: 'public', problemPages: { token_invalid: startAgain } },
+      config: { limit: 'public' },
       schema: {
         operationId: 'continueDevicePage',
         tags,
@@ -114,15 +73,14 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
         description: 'The pages to sign in and to sign up on lead here.',
         querystring: AnyQuery,
         response: { 200: Page, 303: Redirect },
-        problems: ['token_invalid'],
       },
     },
     async (request, reply) => {
       const { ticket } = request.query as { ticket?: unknown }
       const interaction = typeof ticket === 'string' ? tickets.open('interaction', ticket) : null
-      if (interaction?.path !== CONTINUE) throw new Problem('token_invalid')
-      const query = Object.fromEntries(new URLSearchParams(interaction.query))
-      return askForCode(request, reply, userCodeIn(query))
+      // One that has expired has only held the code, which the person can enter again.
+      const query = interaction?.path === CONTINUE ? interaction.query : ''
+      return showForm(request, reply, userCodeIn(Object.fromEntries(new URLSearchParams(query))))
     },
   )
 
@@ -132,6 +90,13 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
       config: {
         limit: 'device',
         problemPages: {
+          token_used: (_problem, request) => lostCodePage(pageWriter(request), 'used'),
+          token_invalid: async (problem, request, reply) => {
+            const signedIn = await findSignedIn(reply)
+            if (!signedIn) throw problem
+            const { user_code: userCode } = request.body as Static<typeof CodeForm>
+            return formPage(request, signedIn.user, userCode, true)
+          },
           too_many_attempts: (problem, request) => {
             const writer = pageWriter(request)
             const text = `${writer.say('device.too_many')} ${whenAgain(problem, writer)}`
@@ -149,8 +114,8 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
         consumes,
         querystring: FormQuery,
         body: CodeForm,
-        response: { 200: Page, 303: Redirect, 400: Page },
-        problems: ['origin_not_allowed', 'too_many_attempts'],
+        response: { 200: Page, 303: Redirect },
+        problems: ['token_invalid', 'token_used', 'origin_not_allowed', 'too_many_attempts'],
       },
     },
     async (request, reply) => {
@@ -159,14 +124,10 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
       const signedIn = await findSignedIn(reply)
       if (!signedIn) return signIn(request, reply, userCode)
       const { session, user } = signedIn
-      const writer = pageWriter(request)
       await limits.device_code(request, reply, `user:${user.id}`)
       const opened = await openCode(uses, userCode, session, contextOf(request))
-      if (opened === 'used') return sendPage(reply, 400, lostCodePage(writer, 'used'))
-      if (opened === 'unknown') {
-        const page = { user, userCode, interactionTicket: interactionTicket(request, ''), isWrong: true }
-        return sendPage(reply, 400, codePage(writer, page))
-      }
+      if (opened === 'used') throw new Problem('token_used')
+      if (opened === 'unknown') throw new Problem('token_invalid')
       const { device } = opened
       const data = { deviceId: device.id, sessionId: session.claims.sid }
       const page = {
@@ -177,14 +138,19 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
         isSameNetwork: clientKey(device.ip) === clientKey(request.ip),
         now: clock.now(),
       }
-      return sendPage(reply, 200, deviceConsentPage(writer, page))
+      return sendPage(reply, 200, deviceConsentPage(pageWriter(request), page))
     },
   )
 
   app.post(
     DECIDE,
     {
-      config: { limit: 'consent', problemPages: { token_invalid: startAgain } },
+      config: {
+        limit: 'consent',
+        problemPages: {
+          token_invalid: (_problem, request) => lostCodePage(pageWriter(request), 'expired'),
+        },
+      },
       schema: {
         operationId: 'decideDevice',
         tags,
@@ -193,7 +159,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
         consumes,
         querystring: FormQuery,
         body: DecisionForm,
-        response: { 200: Page, 303: Redirect, 400: Page },
+        response: { 200: Page, 303: Redirect },
         problems: ['token_invalid', 'origin_not_allowed'],
       },
     },
@@ -207,13 +173,11 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
       if (session?.claims.sid !== asked.sessionId) return signIn(request, reply)
       const isDecided = await decide(request, asked.deviceId, decision, session)
       if (isDecided === null) return signIn(request, reply)
-      const writer = pageWriter(request)
       // What was answered before stays so: the page says what it is.
       const found = isDecided || (await findClaimed(uses, asked.deviceId, session.claims.sub))
       const answer = found === true ? ANSWERS[decision] : found
-      return answer === 'allowed' || answer === 'denied'
-        ? sendPage(reply, 200, decidedPage(writer, answer))
-        : sendPage(reply, 400, lostCodePage(writer, 'expired'))
+      if (answer !== 'allowed' && answer !== 'denied') throw new Problem('token_invalid')
+      return sendPage(reply, 200, decidedPage(pageWriter(request), answer))
     },
   )
 

@@ -1,4 +1,4 @@
-import type { Client } from '../../../core/clients/clients.ts'
+import { type Client, describesItself } from '../../../core/clients/clients.ts'
 import type { RequestContext } from '../../../core/events/events.ts'
 import type { IdTokenSubject } from '../../../core/tokens/tokens.ts'
 import type { Uses } from '../../../core/uses.ts'
@@ -40,9 +40,11 @@ export async function readEndRequest(
   const redirectUri = parameters.get('post_logout_redirect_uri')
   const hint = await idTokens.identify(parameters.get('id_token_hint') ?? '')
   const id = clientId ?? hint?.clientId
-  const client = (id && (await clients.find(id))) || null
+  // One that nobody registered has nowhere to lead to, and its document is not read for this.
+  const isUnregistered = id !== undefined && describesItself(id)
+  const client = (id && !isUnregistered && (await clients.find(id))) || null
   if (hint && hint.clientId !== id) throw new UntrustedRequest('wrong_client', client?.name)
-  if (!client && (clientId || redirectUri)) throw new UntrustedRequest('unknown_client')
+  if (!client && ((clientId && !isUnregistered) || redirectUri)) throw new UntrustedRequest('unknown_client')
   if (redirectUri && !client?.postLogoutRedirectUris.includes(redirectUri))
     throw new UntrustedRequest('wrong_post_logout_redirect_uri', client?.name)
   return { client, hint, target: redirectUri ? withState(redirectUri, parameters.get('state')) : null }

@@ -3,7 +3,6 @@ import type { Client } from '../../../core/clients/clients.ts'
 import { Problem } from '../../../core/problems/problems.ts'
 import type { IssuedSession } from '../../../core/sessions/sessions.ts'
 import { acrOf } from '../authorize/request.ts'
-import { OPENID_SCOPES } from '../scopes.ts'
 import type { GrantUses, TokenAnswer } from './grant.ts'
 
 /**
@@ -26,7 +25,7 @@ export function answerForUser(
   if (!permission)
     throw new Problem('invalid_grant', { detail: 'The client may not ask for this resource any more.' })
   const allowed = scopes.filter(
-    (scope) => permission.scopes.includes(scope) || (OPENID_SCOPES as readonly string[]).includes(scope),
+    (scope) => permission.scopes.includes(scope) || client.openidScopes.some((each) => each === scope),
   )
   const { accessToken, expiresIn } = clientTokens.sign({
     client,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import type { Client } from '../../../core/clients/clients.ts'
+import { type Client, matchesRedirectUri } from '../../../core/clients/clients.ts'
 import type { AuthorizationCode } from '../../../core/one-time/one-time.ts'
 import { Problem } from '../../../core/problems/problems.ts'
 import { contextOf } from '../../../http/request-context.ts'
@@ -46,6 +46,9 @@ function faultOf(
   { proven }: FastifyRequest,
 ): string | null {
   if (code.clientId !== client.id) return 'The code is not valid.'
+  // What a client says about itself may have changed since.
+  if (!client.redirectUris.some((registered) => matchesRedirectUri(registered, code.redirectUri)))
+    return 'The client no longer has this redirect URI.'
   // With PKCE a client need not name it again (OAuth 2.1 §10.2).
   const mustName = code.namedRedirectUri && code.challenge === null
   if (redirectUri === undefined ? mustName : redirectUri !== code.redirectUri)

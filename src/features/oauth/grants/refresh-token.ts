@@ -1,5 +1,5 @@
 import { Problem } from '../../../core/problems/problems.ts'
-import type { SessionClaims } from '../../../core/sessions/sessions.ts'
+import type { IssuedSession, RotationOutcome, SessionClaims } from '../../../core/sessions/sessions.ts'
 import { contextOf } from '../../../http/request-context.ts'
 import { splitScope } from '../scopes.ts'
 import { answerForUser } from './answer-for-user.ts'
@@ -42,7 +42,7 @@ export const refreshToken: Grant = {
     // `invalid_grant` must be true on every node, so a client gets it only once every node knows.
     if (outcome.outcome === 'reuse' && outcome.pending !== 'no')
       throw new Problem('unavailable', { retryAfter: 2 })
-    if (!('refreshToken' in outcome)) return refuse(REFUSALS[outcome.outcome] ?? '')
+    if (!('refreshToken' in outcome)) return refuse(refusalOf(outcome))
     const { claims } = outcome
     request.concerned = { userId: claims.sub, sessionId: claims.sid, clientId: client.id }
     if (outcome.outcome === 'reissued' && outcome.late) {
@@ -69,7 +69,13 @@ function checkNarrower(
 
 const LONGEST_KEY = 255
 
-const REFUSALS: Readonly<Record<string, string>> = {
+// A look may have ended it just now.
+const refusalOf = (refused: Exclude<RotationOutcome, IssuedSession>): string =>
+  refused.outcome === 'ended' && refused.reason === 'reuse_detected'
+    ? REFUSALS.reuse
+    : REFUSALS[refused.outcome]
+
+const REFUSALS = {
   foreign: 'The refresh token is not valid.',
   unproven: 'The refresh token is bound to a key, which the request does not prove (DPoP).',
   superseded: 'The refresh token was replaced by a newer one.',

@@ -182,10 +182,21 @@ t.test('forms of other pages do nothing', async (t) => {
 
 t.test('tickets of other pages do not fit', async (t) => {
   const { tickets } = server.app.services
-  const asked = { path: '/device/continue', query: '', askedAt: 0, clientName: 'X', loginHint: null }
+  const asked = {
+    path: '/device/continue',
+    query: 'user_code=BCDF-GHJK',
+    askedAt: 0,
+    clientName: 'X',
+    loginHint: null,
+  }
   const elsewhere = tickets.issue('interaction', { ...asked, path: '/oauth/authorize/continue' }, 600)
-  for (const ticket of ['', 'x', elsewhere])
-    t.equal((await openPage(server, `/device/continue?ticket=${ticket}`)).status, 400)
+  const visitor = createDeviceVisitor(server)
+  await visitor.open(account)
+  for (const ticket of ['', 'x', elsewhere]) {
+    const page = await visitor.visit(`/device/continue?ticket=${ticket}`)
+    t.equal(titleOf(page), 'Connect a device')
+    t.match(page.text, 'placeholder="BCDF-GHJK"')
+  }
   const consent = tickets.issue('consent', { query: '', askedAt: 0, sessionId: account.email }, 600)
   t.equal((await submitForm(server, '/device/decide', { ticket: consent, decision: 'allow' })).status, 400)
 })

@@ -163,7 +163,7 @@ t.test('what ended meanwhile gives nothing: a sign-out, a withdrawal, a new pass
 
   const changed = await begun()
   const passwords = { current_password: person.password, new_password: 'another quite unusual phrase' }
-  t.equal((await server.call('POST', '/auth/change-password', { body: passwords, bearer })).status, 200)
+  t.equal((await server.call('POST', '/auth/change-password', { body: passwords, bearer })).status, 204)
   t.match((await cli.poll(changed.codes)).body, { error: 'invalid_grant' })
   person.password = passwords.new_password
 
