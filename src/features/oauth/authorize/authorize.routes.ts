@@ -50,7 +50,7 @@ const ConsentForm = Type.Object(
 export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = async (app, uses) => {
   const { issuer, tickets, clock, origins } = uses
   const tags = ['third parties']
-  await app.register(formbody, { parser: (body) => Object.fromEntries(new URLSearchParams(body)) })
+  await app.register(formbody)
 
   /** Answers a request with what has to happen next. */
   async function answer(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<FastifyReply> {
@@ -164,8 +164,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         response: { 303: Redirect },
       },
     },
-    async (request, reply) =>
-      reply.redirect(`${AUTHORIZE}?${new URLSearchParams(request.body as Record<string, string>)}`, 303),
+    async (request, reply) => reply.redirect(`${AUTHORIZE}?${queryOfForm(request.body)}`, 303),
   )
 
   app.get(
@@ -227,6 +226,14 @@ function pageOf(consentUrl: string, ticket: string): string {
   const url = new URL(consentUrl)
   url.searchParams.set('ticket', ticket)
   return url.href
+}
+
+/** A parameter that was sent more than once stays so, and is refused. */
+function queryOfForm(form: object): URLSearchParams {
+  const query = new URLSearchParams()
+  for (const [name, values] of Object.entries(form))
+    for (const value of [values].flat()) query.append(name, String(value))
+  return query
 }
 
 const queryOf = ({ url }: FastifyRequest) => url.slice(url.indexOf('?') + 1 || url.length)

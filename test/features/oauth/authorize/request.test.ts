@@ -131,4 +131,20 @@ t.test('unknown parameters are ignored, and a form is as good as a query', async
   const answer = await submitForm(server, '/oauth/authorize', Object.fromEntries(good), headers)
   t.equal(answer.status, 303)
   t.ok(answer.headers.get('location')?.startsWith('/oauth/authorize?'))
+  const repeated = new URLSearchParams([
+    ['redirect_uri', 'https://evil.example'],
+    ...good,
+    ['state', 'other'],
+  ])
+  const twice = await server.call('POST', '/oauth/authorize', {
+    body: repeated.toString(),
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+  })
+  const kept = new URLSearchParams(twice.headers.get('location')?.split('?')[1])
+  t.strictSame(
+    kept.getAll('redirect_uri'),
+    repeated.getAll('redirect_uri'),
+    'what is repeated is refused as in a query',
+  )
+  t.strictSame(kept.getAll('state'), repeated.getAll('state'))
 })
