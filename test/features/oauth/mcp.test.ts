@@ -13,7 +13,7 @@ import { createVisitor, titleOf } from '../../support/visitor.ts'
 const clock = movableClock()
 const certificates = noOpenssl ? undefined : await makeCertificates(t)
 const documentFetch = certificates ? { ca: certificates.ca } : {}
-const server = await startServer(t, { clock, documentFetch })
+const server = await startServer(t, { clock, documentFetch, env: { DYNAMIC_REGISTRATION: 'true' } })
 const issuer = 'http://localhost:8080'
 const registry = registrations(server)
 const account = await server.createAccount()
@@ -132,6 +132,13 @@ for (const serverVersion of VERSIONS) {
       t.match(user, UUID)
       clock.advance((TOKEN_TTL + 60) * 1000)
       t.equal(await client.whoami(), user, 'after its token has expired in mid-work')
+      await client.close()
+    })
+
+    t.test(`${who} registers itself`, async (t) => {
+      const client = await letIn(start({}))
+      t.match(client.stored.client, { client_name: 'An agent' })
+      t.match(await client.whoami(), UUID)
       await client.close()
     })
 
