@@ -79,6 +79,7 @@ for (const serverVersion of VERSIONS) {
   await registry.resource(MCP_SCOPE, { identifier: url, tokenTtl: TOKEN_TTL, openScopes: [MCP_SCOPE] })
 
   for (const version of VERSIONS) {
+    const who = `of ${version} with an MCP server of ${serverVersion}`
     const start = (stored: object, clientMetadataUrl?: string) =>
       createMcpClient(version, {
         url,
@@ -101,7 +102,7 @@ for (const serverVersion of VERSIONS) {
       return { client_id: id, issuer }
     }
 
-    t.test(`a client of ${version} finds everything from an MCP server of ${serverVersion}`, async (t) => {
+    t.test(`a client ${who} finds everything`, async (t) => {
       const known = await registered()
       const client = start({ client: known })
       const opened = await client.authorizationUrl()
@@ -123,8 +124,7 @@ for (const serverVersion of VERSIONS) {
       await client.close()
     })
 
-    const who = `a client of ${version} that nobody registered`
-    t.test(`${who} says by a document what it is`, { skip: noOpenssl }, async (t) => {
+    t.test(`a client ${who} says by a document what it is`, { skip: noOpenssl }, async (t) => {
       const clientMetadataUrl = await publish(t, certificates as Certificates)
       const client = await letIn(start({}, clientMetadataUrl))
       t.equal(client.provider.kept.opened?.searchParams.get('client_id'), clientMetadataUrl)
@@ -135,47 +135,41 @@ for (const serverVersion of VERSIONS) {
       await client.close()
     })
 
-    t.test(`${who} registers itself`, async (t) => {
+    t.test(`a client ${who} registers itself`, async (t) => {
       const client = await letIn(start({}))
       t.match(client.stored.client, { client_name: 'An agent' })
       t.match(await client.whoami(), UUID)
       await client.close()
     })
 
-    t.test(
-      `processes of ${version} that keep copies of one token work on, and a thief ends it`,
-      async (t) => {
-        const first = await letIn(start({ client: await registered() }))
-        const copy = () => structuredClone(first.stored)
-        const stolen = copy()
-        const processes = [first, ...[1, 2, 3].map(() => start(copy()))]
-        await Promise.all(processes.slice(1).map((each) => each.connect()))
-        for (const late of [0, FIVE_MINUTES]) {
-          clock.advance((TOKEN_TTL + 60) * 1000)
-          const [hasty, ...others] = processes as [McpClient, ...McpClient[]]
-          if (late > 0) {
-            await hasty.whoami()
-            await server.age(late)
-          }
-          const users = await Promise.all([hasty, ...others].map((each) => each.whoami()))
-          t.equal(new Set(users).size, 1)
-          const tokens = processes.map(({ stored }) => stored.tokens?.refresh_token)
-          t.equal(new Set(tokens).size, 1, 'all have the one live successor')
-        }
-        await server.age(FIVE_MINUTES)
-        const thief = await stealing(
-          stolen.tokens?.refresh_token ?? '',
-          stolen.client as { client_id: string },
-        )
-        t.match(thief.body, { error: 'invalid_grant' })
+    t.test(`processes ${who} that keep copies of one token work on, and a thief ends it`, async (t) => {
+      const first = await letIn(start({ client: await registered() }))
+      const copy = () => structuredClone(first.stored)
+      const stolen = copy()
+      const processes = [first, ...[1, 2, 3].map(() => start(copy()))]
+      await Promise.all(processes.slice(1).map((each) => each.connect()))
+      for (const late of [0, FIVE_MINUTES]) {
         clock.advance((TOKEN_TTL + 60) * 1000)
-        await t.rejects(first.whoami(), /unauthorized/i)
-        t.equal(first.provider.kept.opened?.pathname, '/oauth/authorize', 'it asks the user again')
-        t.equal(first.stored.tokens, undefined)
-        await first.finish(await allow(first.provider.kept.opened as URL))
-        t.match(await first.whoami(), UUID)
-        await Promise.all(processes.map((each) => each.close()))
-      },
-    )
+        const [hasty, ...others] = processes as [McpClient, ...McpClient[]]
+        if (late > 0) {
+          await hasty.whoami()
+          await server.age(late)
+        }
+        const users = await Promise.all([hasty, ...others].map((each) => each.whoami()))
+        t.equal(new Set(users).size, 1)
+        const tokens = processes.map(({ stored }) => stored.tokens?.refresh_token)
+        t.equal(new Set(tokens).size, 1, 'all have the one live successor')
+      }
+      await server.age(FIVE_MINUTES)
+      const thief = await stealing(stolen.tokens?.refresh_token ?? '', stolen.client as { client_id: string })
+      t.match(thief.body, { error: 'invalid_grant' })
+      clock.advance((TOKEN_TTL + 60) * 1000)
+      await t.rejects(first.whoami(), /unauthorized/i)
+      t.equal(first.provider.kept.opened?.pathname, '/oauth/authorize', 'it asks the user again')
+      t.equal(first.stored.tokens, undefined)
+      await first.finish(await allow(first.provider.kept.opened as URL))
+      t.match(await first.whoami(), UUID)
+      await Promise.all(processes.map((each) => each.close()))
+    })
   }
 }
