@@ -13,7 +13,7 @@ import { contextOf } from '../../../http/request-context.ts'
 import { strict } from '../../../http/schemas.ts'
 import type { SessionCookies } from '../../../http/session-cookies.ts'
 import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
-import { findOwnSession, keepRotated } from '../own-session.ts'
+import { attemptOf, findOwnSession } from '../own-session.ts'
 import { answerConsent } from './answer-consent.ts'
 import { type AuthorizeUses, authorize, type NextStep } from './authorize.ts'
 import { consentPage, untrustedPage } from './consent-page.ts'
@@ -56,7 +56,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
   async function answer(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<FastifyReply> {
     return told(request, reply, async () => {
       const context = contextOf(request)
-      const session = await findOwnSession(uses, request)
+      const session = await findOwnSession(uses, reply, attemptOf(request, asked.query))
       const unregistered = session ? null : await readUnregistered(uses, asked.query)
       if (unregistered) return toSignIn(reply, asked.query, unregistered)
       const wanted = await readRequestFor(uses, asked.query, session, context)
@@ -103,10 +103,8 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         const page = { request: wanted, user, consentTicket, interactionTicket: otherAccount, query }
         return sendPage(reply, 200, consentPage(pageWriter(request), page))
       }
-      case 'grant': {
-        keepRotated(uses, reply, next.own)
+      case 'grant':
         return toClient(reply, answerUrl(issuer, wanted, { code: next.code }))
-      }
     }
   }
 
@@ -214,7 +212,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
       const asked = tickets.open('consent', ticket)
       if (!asked) throw new Problem('token_invalid')
       return told(request, reply, async () => {
-        const session = await findOwnSession(uses, request)
+        const session = await findOwnSession(uses, reply, attemptOf(request, asked.query))
         const answered = await answerConsent(uses, asked, decision, session, contextOf(request))
         return answered
           ? proceed(request, reply, answered.wanted, asked, answered.next)

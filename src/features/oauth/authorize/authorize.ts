@@ -2,7 +2,7 @@ import type { RequestContext } from '../../../core/events/events.ts'
 import type { IssuedSession, SessionClaims } from '../../../core/sessions/sessions.ts'
 import type { User } from '../../../core/users/users.ts'
 import type { Uses } from '../../../core/uses.ts'
-import { allowedIn, type OwnSession, rotateToGrant } from '../own-session.ts'
+import { allowedIn, type OwnSession } from '../own-session.ts'
 import { asksAlways, leadsElsewhere } from './redirect-kind.ts'
 import { AuthorizationRefusal, type AuthorizationRequest } from './request.ts'
 
@@ -14,8 +14,7 @@ export type AuthorizeUses = Uses<
 export type NextStep =
   | { step: 'sign_in' }
   | { step: 'ask'; session: OwnSession; user: User }
-  /** The browser's session was rotated: its new token has to reach the browser. */
-  | { step: 'grant'; code: string; own: IssuedSession }
+  | { step: 'grant'; code: string }
 
 /**
  * Decides how an authorization request goes on (OpenID Connect Core 1.0 §3.1.2.3): with a sign-in, with a question to the
@@ -73,7 +72,7 @@ async function grantCode(
   isRemembered: boolean,
 ): Promise<NextStep> {
   const { transact, grants, events } = uses
-  const own = await rotateToGrant(uses, session, context)
+  const own = await session.rotate()
   if (!own) return { step: 'sign_in' }
   const event = grantEvent(request, own)
   if (isRemembered) events.recordSoon(event, context)
@@ -92,7 +91,7 @@ async function grantCode(
     nonce,
     key,
   })
-  return { step: 'grant', code, own }
+  return { step: 'grant', code }
 }
 
 // A sign-in that the request has led to counts as recent for as long as it takes to answer the question after it.

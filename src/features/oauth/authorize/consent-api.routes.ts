@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { Problem } from '../../../core/problems/problems.ts'
 import { contextOf } from '../../../http/request-context.ts'
 import { strict } from '../../../http/schemas.ts'
-import { findSessionOfCookies, keepRotated } from '../own-session.ts'
+import { attemptOf, findSessionOfCookies } from '../own-session.ts'
 import { answerConsent, type Question } from './answer-consent.ts'
 import type { AuthorizeRoutesUses } from './authorize.routes.ts'
 import { AUTHORIZE } from './paths.ts'
@@ -73,9 +73,9 @@ export const consentApiRoutes: FastifyPluginAsyncTypebox<ConsentApiUses> = async
         problems: ['token_invalid', 'refresh_token_invalid', 'origin_not_allowed'],
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const question = questionOf(request, request.body.ticket)
-      const session = await findSessionOfCookies(uses, request)
+      const session = await findSessionOfCookies(uses, reply, attemptOf(request, question.query))
       const user =
         session?.claims.sid === question.sessionId ? await users.find(db, session.claims.sub) : null
       if (!user) throw new Problem('refresh_token_invalid')
@@ -125,13 +125,12 @@ export const consentApiRoutes: FastifyPluginAsyncTypebox<ConsentApiUses> = async
     decision: 'allow' | 'deny',
   ): Promise<string> {
     try {
-      const session = await findSessionOfCookies(uses, request)
+      const session = await findSessionOfCookies(uses, reply, attemptOf(request, question.query))
       const answered = await trusted(() =>
         answerConsent(uses, question, decision, session, contextOf(request)),
       )
       if (answered?.next.step !== 'grant') return again(question.query)
       const { wanted, next } = answered
-      keepRotated(uses, reply, next.own)
       return answerUrl(issuer, wanted, { code: next.code })
     } catch (error) {
       if (!(error instanceof AuthorizationRefusal)) throw error

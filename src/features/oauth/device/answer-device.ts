@@ -1,9 +1,8 @@
 import type { Client } from '../../../core/clients/clients.ts'
 import type { RequestContext } from '../../../core/events/events.ts'
 import type { AskingDevice, Decision } from '../../../core/grants/grants.ts'
-import type { IssuedSession } from '../../../core/sessions/sessions.ts'
 import type { Uses } from '../../../core/uses.ts'
-import { allowedIn, type OwnSession, rotateToGrant } from '../own-session.ts'
+import { allowedIn, type OwnSession } from '../own-session.ts'
 
 export type AnswerDeviceUses = Uses<
   'db' | 'transact' | 'sessions' | 'users' | 'grants' | 'events' | 'clients'
@@ -47,28 +46,26 @@ export async function findClaimed(
 }
 
 /**
- * Allows what the device asks for, in the user's own session, which is rotated: its new token has to reach the browser.
- * `isAllowed` is false if the code has expired meanwhile; null if nobody is signed in any more. @throws `unavailable`.
+ * Allows what the device asks for, in the user's own session, which is rotated. False if the code has expired meanwhile; null
+ * if nobody is signed in any more. @throws `unavailable`.
  */
 export async function allowDevice(
-  uses: AnswerDeviceUses,
+  { transact, users, grants, events }: AnswerDeviceUses,
   { device }: ClaimedDevice,
   session: OwnSession,
   context: RequestContext,
-): Promise<{ isAllowed: boolean; own: IssuedSession } | null> {
-  const { transact, users, grants, events } = uses
-  const own = await rotateToGrant(uses, session, context)
+): Promise<boolean | null> {
+  const own = await session.rotate()
   if (!own) return null
   const { sub: userId, sid: sessionId } = own.claims
   const { id, clientId, resource, scope } = device
-  const isAllowed = await transact(async (tx) => {
+  return transact(async (tx) => {
     const user = await users.lock(tx, userId)
     if (!user || !(await grants.devices.allow(tx, id, allowedIn(own, user, device)))) return false
     await grants.allow(tx, { userId, clientId, resource }, scope.split(' '))
     await events.record(tx, { type: 'grant', outcome: 'success', userId, sessionId, clientId }, context)
     return true
   })
-  return { isAllowed, own }
 }
 
 /** Refuses it: the device is told so. False if the code has expired meanwhile. */

@@ -20,7 +20,7 @@ export const CONTINUE = `${PATHS.device}/continue`
 /** The form for the code of a device, for people who are signed in, and the way there for others. */
 export interface CodeForm {
   /** Null if nobody is signed in in this browser. */
-  findSignedIn(request: FastifyRequest): Promise<{ session: OwnSession; user: User } | null>
+  findSignedIn(reply: FastifyReply): Promise<{ session: OwnSession; user: User } | null>
   /** Leads to the page to sign in on, and from there back to the form. */
   signIn(request: FastifyRequest, reply: FastifyReply, userCode?: string): FastifyReply
   /** Shows the form, after a sign-in if nobody is signed in. */
@@ -40,8 +40,8 @@ export function createCodeForm(uses: CodeFormUses): CodeForm {
   }
 
   const form: CodeForm = {
-    async findSignedIn(request) {
-      const session = await findOwnSession(uses, request)
+    async findSignedIn(reply) {
+      const session = await findOwnSession(uses, reply)
       const user = session && (await users.find(db, session.claims.sub))
       return session && user && !user.disabledAt ? { session, user } : null
     },
@@ -50,7 +50,7 @@ export function createCodeForm(uses: CodeFormUses): CodeForm {
       return reply.redirect(pageWriter(request).target(page), 303)
     },
     async showForm(request, reply, userCode) {
-      const signedIn = await form.findSignedIn(request)
+      const signedIn = await form.findSignedIn(reply)
       if (!signedIn) return form.signIn(request, reply, userCode)
       return sendPage(reply, 200, form.formPage(request, signedIn.user, userCode, false))
     },

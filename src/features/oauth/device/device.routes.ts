@@ -13,7 +13,7 @@ import { strict } from '../../../http/schemas.ts'
 import type { TrustedOrigins } from '../../../http/trusted-origin.ts'
 import { clientKey } from '../../../platform/client-key.ts'
 import { PATHS } from '../metadata.ts'
-import { findOwnSession, keepRotated, type OwnSession } from '../own-session.ts'
+import { findOwnSession, type OwnSession } from '../own-session.ts'
 import { type AnswerDeviceUses, allowDevice, denyDevice, findClaimed, openCode } from './answer-device.ts'
 import { CONTINUE, type CodeFormUses, createCodeForm } from './code-form.ts'
 import { DECIDE, decidedPage, deviceConsentPage, LONGEST_CODE, lostCodePage } from './device-pages.ts'
@@ -121,7 +121,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
     async (request, reply) => {
       origins.requireOwn(request)
       const { user_code: userCode } = request.body
-      const signedIn = await findSignedIn(request)
+      const signedIn = await findSignedIn(reply)
       if (!signedIn) return signIn(request, reply, userCode)
       const { session, user } = signedIn
       await limits.device_code(request, reply, `user:${user.id}`)
@@ -168,10 +168,10 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
       const { ticket, decision } = request.body
       const asked = tickets.open('device_consent', ticket)
       if (!asked) throw new Problem('token_invalid')
-      const session = await findOwnSession(uses, request)
+      const session = await findOwnSession(uses, reply, `device ${asked.deviceId}`)
       // Somebody else has signed in since, or nobody is signed in any more.
       if (session?.claims.sid !== asked.sessionId) return signIn(request, reply)
-      const isDecided = await decide(request, reply, asked.deviceId, decision, session)
+      const isDecided = await decide(request, asked.deviceId, decision, session)
       if (isDecided === null) return signIn(request, reply)
       // What was answered before stays so: the page says what it is.
       const found = isDecided || (await findClaimed(uses, asked.deviceId, session.claims.sub))
@@ -184,7 +184,6 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
   /** False if there was nothing to decide; null if nobody is signed in any more. */
   async function decide(
     request: FastifyRequest,
-    reply: FastifyReply,
     deviceId: string,
     decision: 'allow' | 'deny',
     session: OwnSession,
@@ -193,9 +192,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
     if (!claimed || typeof claimed === 'string') return false
     const context = contextOf(request)
     if (decision === 'deny') return denyDevice(uses, claimed, session, context)
-    const allowed = await allowDevice(uses, claimed, session, context)
-    if (allowed) keepRotated(uses, reply, allowed.own)
-    return allowed ? allowed.isAllowed : null
+    return allowDevice(uses, claimed, session, context)
   }
 }
 
