@@ -1,6 +1,6 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { readUserCode, writeUserCode } from '../../../core/grants/grants.ts'
 import { Problem } from '../../../core/problems/problems.ts'
@@ -92,7 +92,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
         problemPages: {
           token_used: (_problem, request) => lostCodePage(pageWriter(request), 'used'),
           token_invalid: async (problem, request) => {
-            const signedIn = await findSignedIn(request)
+            const signedIn = await findSignedIn(reply)
             if (!signedIn) throw problem
             const { user_code: userCode } = request.body as Static<typeof CodeForm>
             return formPage(request, signedIn.user, userCode, true)
