@@ -91,7 +91,7 @@ export const deviceRoutes: FastifyPluginAsyncTypebox<DeviceRoutesUses> = async (
         limit: 'device',
         problemPages: {
           token_used: (_problem, request) => lostCodePage(pageWriter(request), 'used'),
-          token_invalid: async (problem, request) => {
+          token_invalid: async (problem, request, reply) => {
             const signedIn = await findSignedIn(reply)
             if (!signedIn) throw problem
             const { user_code: userCode } = request.body as Static<typeof CodeForm>
