@@ -32,7 +32,7 @@ export class UnusableDocument extends Error {
 
 /** Budgets of fetches; null for no limit. */
 export interface DocumentBudgets {
-  /** Of each origin. */
+  /** Of each origin, and of each document that is in use. */
   origin: Budget | null
   /** Of each user. */
   user: Budget | null
@@ -76,13 +76,13 @@ export function createDocuments(
   const errors = new LRUCache<string, Entry>({ max: REMEMBERED })
   const reading = new Map<string, Promise<Description>>()
 
-  async function fetchDescription(id: string, signal: AbortSignal) {
+  async function fetchDescription(id: string, budgetOf: (url: URL) => string, signal: AbortSignal) {
     const url = new URL(id)
     const { json, maxAge } = await fetchDocument(url, { types: JSON_TYPES, signal })
     if ((json as { client_id?: unknown } | null)?.client_id !== id)
       throw new UnusableDocument('wrong_client_id', { detail: 'client_id must be the URL of the document' })
     const { jwksUri, name, ...metadata } = readMetadata(json)
-    const keys = jwksUri === null ? null : await fetchKeys(jwksUri, signal)
+    const keys = jwksUri === null ? null : await fetchKeys(jwksUri, budgetOf, signal)
     const description: Description = {
       ...metadata,
       jwks: keys?.jwks ?? metadata.jwks,
@@ -95,20 +95,27 @@ export function createDocuments(
     return { description, forMs: Math.min(Math.max(Math.min(...ages) * 1000, LEAST_MS), MOST_MS) }
   }
 
-  async function fetchKeys(jwksUri: string, signal: AbortSignal) {
+  async function fetchKeys(jwksUri: string, budgetOf: (url: URL) => string, signal: AbortSignal) {
     if (!URL.canParse(jwksUri) || new URL(jwksUri).username !== '')
       throw new UnusableDocument('invalid_metadata', { detail: 'jwks_uri must be a URL' })
     const url = new URL(jwksUri)
-    await spend(budgets, `origin:${url.origin}`, origin)
+    await spend(budgets, budgetOf(url), origin)
     const { json, maxAge } = await fetchDocument(url, { types: KEY_TYPES, signal })
     return { jwks: json as NonNullable<Description['jwks']>, maxAge }
   }
 
   async function load(id: string, userId: string | undefined): Promise<Description> {
+    const url = new URL(id)
+    // Who makes up ids of an origin must not keep a client of it from being read again.
+    const isInUse = entries.has(id) || userId === undefined
+    const budgetOf = ({ origin }: URL) =>
+      isInUse && origin === url.origin ? `document:${id}` : `origin:${origin}`
     try {
-      if (userId !== undefined) await spend(budgets, `user:${userId}`, user)
-      await spend(budgets, `origin:${new URL(id).origin}`, origin)
-      const { description, forMs } = await limit(() => fetchDescription(id, AbortSignal.timeout(FETCH_MS)))
+      if (userId !== undefined && !isInUse) await spend(budgets, `user:${userId}`, user)
+      await spend(budgets, budgetOf(url), origin)
+      const { description, forMs } = await limit(() =>
+        fetchDescription(id, budgetOf, AbortSignal.timeout(FETCH_MS)),
+      )
       entries.set(id, { found: description, expiresAt: clock.now() + forMs })
       metrics.countClientDocument('read')
       return description
