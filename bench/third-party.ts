@@ -80,6 +80,16 @@ export async function createThirdParty(config: Config, url: string): Promise<Thi
       absoluteExpiresAt: new Date(now.getTime() + DAY_MS),
     })),
   })
+  const times = { createdAt: now, updatedAt: now }
+  await db.grant.createMany({
+    data: users.map(({ id }) => ({
+      userId: id,
+      clientId: client.id,
+      resource: RESOURCE,
+      scopes: [SCOPE],
+      ...times,
+    })),
+  })
   await close()
   const tickets = createTickets({ secrets: createSecrets(config.appSecrets), clock: systemClock })
   const as = ({ basic }: { basic: string }, more: Record<string, string> = {}) => ({

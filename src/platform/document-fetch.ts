@@ -58,7 +58,11 @@ export type FetchDocument = (
 
 const MOST_BYTES = 5 * 1024
 
-export function createFetchDocument({ allowsPrivate, resolve = askDns, ca }: FetchOptions): FetchDocument {
+export function createFetchDocument({
+  allowsPrivate,
+  resolve = (host) => askDns(host),
+  ca,
+}: FetchOptions): FetchDocument {
   async function addressOf(host: string, signal: AbortSignal): Promise<string> {
     const addresses = isIP(host) ? [host] : await within(signal, resolveName(host))
     if (!allowsPrivate && !addresses.every(isPublicAddress)) throw new FetchError('address_not_public')
@@ -172,9 +176,13 @@ async function within<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   }
 }
 
-/** Not by the system's resolver, which would take the threads that hash passwords. IPv4 first. */
-export async function askDns(host: string): Promise<readonly string[]> {
+/**
+ * Not by the system's resolver, which would take the threads that hash passwords. IPv4 first.
+ * @param servers those of the system by default.
+ */
+export async function askDns(host: string, servers?: readonly string[]): Promise<readonly string[]> {
   const resolver = new Resolver({ timeout: 2_000, tries: 2 })
+  if (servers) resolver.setServers(servers)
   const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)])
   const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
   if (addresses.length === 0) throw (answers[0] as PromiseRejectedResult).reason

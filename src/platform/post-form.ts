@@ -25,7 +25,7 @@ const TIMEOUT_MS = 5_000
 
 export function createPostForm({
   allowsPrivate,
-  resolve = askDns,
+  resolve = (host) => askDns(host),
   timeoutMs = TIMEOUT_MS,
 }: PostFormOptions): PostForm {
   async function addressOf({ protocol, hostname }: URL): Promise<string> {

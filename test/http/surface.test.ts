@@ -36,6 +36,8 @@ t.test('what pages of every origin may read, they may also ask for, without cred
     })
   for (const path of [
     '/oauth/token',
+    '/oauth/userinfo',
+    '/.well-known/openid-configuration',
     '/.well-known/oauth-authorization-server',
     '/.well-known/jwks.json?x',
   ]) {

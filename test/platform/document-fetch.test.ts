@@ -3,8 +3,14 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { createFetchDocument, FetchError, type FetchOptions } from '../../src/platform/document-fetch.ts'
+import {
+  askDns,
+  createFetchDocument,
+  FetchError,
+  type FetchOptions,
+} from '../../src/platform/document-fetch.ts'
 import { makeCertificates, noOpenssl } from '../support/certificates.ts'
+import { startDnsServer } from '../support/dns-server.ts'
 import { startDocumentServer } from '../support/document-server.ts'
 
 const web = await startDocumentServer(t)
@@ -76,6 +82,24 @@ t.test('what is no small JSON document is refused', async (t) => {
     '/broken': 'not_json',
     '/latin': 'not_json',
   })
+})
+
+t.test('names are looked up by DNS, in IPv4 and IPv6', async (t) => {
+  const dns = await startDnsServer(t, {
+    'both.test': ['2001:db8::1', '192.0.2.1', '192.0.2.2'],
+    'four.test': ['192.0.2.1'],
+    'six.test': ['2001:db8::1'],
+    'none.test': [],
+  })
+  t.same([...(await askDns('both.test', [dns]))].sort(), ['192.0.2.1', '192.0.2.2', '2001:db8::1'])
+  t.same(await askDns('four.test', [dns]), ['192.0.2.1'])
+  t.same(await askDns('six.test', [dns]), ['2001:db8::1'])
+  await t.rejects(askDns('none.test', [dns]))
+  await t.rejects(askDns('unknown.test', [dns]))
+  const resolve = (host: string) => askDns(host, [dns])
+  const inProduction = { allowsPrivate: false, resolve }
+  t.equal(await faultOf(fetching('https://both.test/a', inProduction)), 'address_not_public')
+  t.equal(await faultOf(fetching('https://unknown.test/a', inProduction)), 'unreachable')
 })
 
 t.test('one deadline holds for the name, the headers and the body', async (t) => {

@@ -174,7 +174,7 @@ t.test('an index serves every statement, in whatever number rows are due', async
   const statements = statementsOf(t)
   await setup().retention.run()
   const deleting = statements().filter((text) => text.startsWith('DELETE'))
-  t.equal(deleting.length, 14, 'one for each rule')
+  t.equal(deleting.length, 16, 'one for each rule')
   await db.$transaction(async (tx) => {
     // Without indexes Postgres has to scan the table all the same.
     await tx.$executeRaw`SET LOCAL enable_seqscan = off`

@@ -37,9 +37,10 @@ t.test('a token that is asked about again is verified once, and looked at anew e
   t.equal(await clientTokens.inspect(accessToken, []), null, 'no API')
   t.equal(await clientTokens.inspect(`${accessToken.slice(0, -8)}AAAAAAAA`, [API]), null, 'another signature')
   t.equal(await clientTokens.inspect(accessToken, ['https://other.example.com', API]), claims)
-  clock.advance(599_000)
+  // The rest of the ten minutes is for a busy machine.
+  clock.advance(540_000)
   t.equal(await clientTokens.inspect(accessToken, [API]), claims)
-  clock.advance(1_000)
+  clock.advance(61_000)
   t.equal(await clientTokens.inspect(accessToken, [API]), null, 'expired')
 
   const { accessToken: next } = setUp()

@@ -1,4 +1,9 @@
-import t from 'tap'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { type Certificates, makeCertificates, noOpenssl } from '../../support/certificates.ts'
 import { createMcpClient, type McpClient } from '../../support/mcp-clients.ts'
 import { MCP_SCOPE, startMcpServer } from '../../support/mcp-servers.ts'
 import { post, registrations } from '../../support/oauth.ts'
@@ -6,7 +11,9 @@ import { movableClock, startServer } from '../../support/server.ts'
 import { createVisitor, titleOf } from '../../support/visitor.ts'
 
 const clock = movableClock()
-const server = await startServer(t, { clock })
+const certificates = noOpenssl ? undefined : await makeCertificates(t)
+const documentFetch = certificates ? { ca: certificates.ca } : {}
+const server = await startServer(t, { clock, documentFetch, env: { DYNAMIC_REGISTRATION: 'true' } })
 const issuer = 'http://localhost:8080'
 const registry = registrations(server)
 const account = await server.createAccount()
@@ -30,6 +37,29 @@ async function allow(opened: URL): Promise<URLSearchParams> {
   return location.searchParams
 }
 
+/** Publishes what a client says about itself; its address is the id of the client. */
+async function publish(t: Test, { cert, key }: Certificates): Promise<string> {
+  const site = createServer(
+    { cert: await readFile(cert), key: await readFile(key) },
+    (_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.end(
+        JSON.stringify({
+          client_id: url,
+          client_name: 'An agent',
+          redirect_uris: ['http://127.0.0.1/callback'],
+          grant_types: ['authorization_code', 'refresh_token'],
+          token_endpoint_auth_method: 'none',
+        }),
+      )
+    },
+  )
+  await once(site.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => site.close())
+  const url = `https://127.0.0.1:${(site.address() as AddressInfo).port}/client.json`
+  return url
+}
+
 /** A copied refresh token, presented by another program. */
 const stealing = (refresh_token: string, { client_id }: { client_id: string }) => {
   const parameters = { grant_type: 'refresh_token', refresh_token, client_id }
@@ -46,11 +76,18 @@ const VERSIONS = ['version1', 'version2'] as const
 
 for (const serverVersion of VERSIONS) {
   const url = await startMcpServer(t, serverVersion, { issuer, address: server.url, now: clock.now })
-  await registry.resource(MCP_SCOPE, { identifier: url, tokenTtl: TOKEN_TTL })
+  await registry.resource(MCP_SCOPE, { identifier: url, tokenTtl: TOKEN_TTL, openScopes: [MCP_SCOPE] })
 
   for (const version of VERSIONS) {
-    const start = (stored: object) =>
-      createMcpClient(version, { url, redirectUrl: REDIRECT, fetch: toServer as typeof fetch, stored })
+    const who = `of ${version} with an MCP server of ${serverVersion}`
+    const start = (stored: object, clientMetadataUrl?: string) =>
+      createMcpClient(version, {
+        url,
+        redirectUrl: REDIRECT,
+        fetch: toServer as typeof fetch,
+        stored,
+        ...(clientMetadataUrl ? { clientMetadataUrl } : {}),
+      })
     /** The client as it is registered before. */
     async function registered() {
       const { id } = await registry.client(
@@ -65,7 +102,7 @@ for (const serverVersion of VERSIONS) {
       return { client_id: id, issuer }
     }
 
-    t.test(`a client of ${version} finds everything from an MCP server of ${serverVersion}`, async (t) => {
+    t.test(`a client ${who} finds everything`, async (t) => {
       const known = await registered()
       const client = start({ client: known })
       const opened = await client.authorizationUrl()
@@ -87,40 +124,52 @@ for (const serverVersion of VERSIONS) {
       await client.close()
     })
 
-    t.test(
-      `processes of ${version} that keep copies of one token work on, and a thief ends it`,
-      async (t) => {
-        const first = await letIn(start({ client: await registered() }))
-        const copy = () => structuredClone(first.stored)
-        const stolen = copy()
-        const processes = [first, ...[1, 2, 3].map(() => start(copy()))]
-        await Promise.all(processes.slice(1).map((each) => each.connect()))
-        for (const late of [0, FIVE_MINUTES]) {
-          clock.advance((TOKEN_TTL + 60) * 1000)
-          const [hasty, ...others] = processes as [McpClient, ...McpClient[]]
-          if (late > 0) {
-            await hasty.whoami()
-            await server.age(late)
-          }
-          const users = await Promise.all([hasty, ...others].map((each) => each.whoami()))
-          t.equal(new Set(users).size, 1)
-          const tokens = processes.map(({ stored }) => stored.tokens?.refresh_token)
-          t.equal(new Set(tokens).size, 1, 'all have the one live successor')
-        }
-        await server.age(FIVE_MINUTES)
-        const thief = await stealing(
-          stolen.tokens?.refresh_token ?? '',
-          stolen.client as { client_id: string },
-        )
-        t.match(thief.body, { error: 'invalid_grant' })
+    t.test(`a client ${who} says by a document what it is`, { skip: noOpenssl }, async (t) => {
+      const clientMetadataUrl = await publish(t, certificates as Certificates)
+      const client = await letIn(start({}, clientMetadataUrl))
+      t.equal(client.provider.kept.opened?.searchParams.get('client_id'), clientMetadataUrl)
+      const user = await client.whoami()
+      t.match(user, UUID)
+      clock.advance((TOKEN_TTL + 60) * 1000)
+      t.equal(await client.whoami(), user, 'after its token has expired in mid-work')
+      await client.close()
+    })
+
+    t.test(`a client ${who} registers itself`, async (t) => {
+      const client = await letIn(start({}))
+      t.match(client.stored.client, { client_name: 'An agent' })
+      t.match(await client.whoami(), UUID)
+      await client.close()
+    })
+
+    t.test(`processes ${who} that keep copies of one token work on, and a thief ends it`, async (t) => {
+      const first = await letIn(start({ client: await registered() }))
+      const copy = () => structuredClone(first.stored)
+      const stolen = copy()
+      const processes = [first, ...[1, 2, 3].map(() => start(copy()))]
+      await Promise.all(processes.slice(1).map((each) => each.connect()))
+      for (const late of [0, FIVE_MINUTES]) {
         clock.advance((TOKEN_TTL + 60) * 1000)
-        await t.rejects(first.whoami(), /unauthorized/i)
-        t.equal(first.provider.kept.opened?.pathname, '/oauth/authorize', 'it asks the user again')
-        t.equal(first.stored.tokens, undefined)
-        await first.finish(await allow(first.provider.kept.opened as URL))
-        t.match(await first.whoami(), UUID)
-        await Promise.all(processes.map((each) => each.close()))
-      },
-    )
+        const [hasty, ...others] = processes as [McpClient, ...McpClient[]]
+        if (late > 0) {
+          await hasty.whoami()
+          await server.age(late)
+        }
+        const users = await Promise.all([hasty, ...others].map((each) => each.whoami()))
+        t.equal(new Set(users).size, 1)
+        const tokens = processes.map(({ stored }) => stored.tokens?.refresh_token)
+        t.equal(new Set(tokens).size, 1, 'all have the one live successor')
+      }
+      await server.age(FIVE_MINUTES)
+      const thief = await stealing(stolen.tokens?.refresh_token ?? '', stolen.client as { client_id: string })
+      t.match(thief.body, { error: 'invalid_grant' })
+      clock.advance((TOKEN_TTL + 60) * 1000)
+      await t.rejects(first.whoami(), /unauthorized/i)
+      t.equal(first.provider.kept.opened?.pathname, '/oauth/authorize', 'it asks the user again')
+      t.equal(first.stored.tokens, undefined)
+      await first.finish(await allow(first.provider.kept.opened as URL))
+      t.match(await first.whoami(), UUID)
+      await Promise.all(processes.map((each) => each.close()))
+    })
   }
 }

@@ -3,6 +3,7 @@ import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose'
 import * as oauth4webapi from 'oauth4webapi'
 import * as openid from 'openid-client'
 import t from 'tap'
+import { createAdministrator } from '../../support/administrator.ts'
 import { CALLBACK, createApp } from '../../support/authorization.ts'
 import { post, registrations } from '../../support/oauth.ts'
 import { startServer } from '../../support/server.ts'
@@ -220,22 +221,14 @@ t.test('an id_token opens nothing, and no access token is one', async (t) => {
   t.match(await idTokens.identify(body.id_token), { clientId: own.id, userId: decodeJwt(body.id_token).sub })
 })
 
-t.test('the audience of an id_token is never that of a resource', async (t) => {
-  const { registerResource } = await import('../../../src/core/client-registry/client-registry.ts')
-  const { services } = server.app
-  const by = { actor: 'test', context: { ip: '::1', userAgent: undefined, requestId: 'x' }, isOperator: true }
-  const add = (identifier: string) =>
-    registerResource({ ...services, ownAudiences: [] }, by, {
-      identifier,
-      name: identifier,
-      scopes: ['read'],
-      tokenTtl: 60,
-      typ: 'at+jwt',
-    })
-  await t.rejects(add(app.id), { code: 'validation_failed' }, 'an id of a client is no URI')
+t.test('the audience of an id_token, and userinfo, are never that of a resource', async (t) => {
+  const { bearer } = await createAdministrator(server)
   const id = 'https://app.example.com/client.json'
-  await services.db.client.create({
+  await server.db.client.create({
     data: { id, name: 'x', authMethod: 'none', grantTypes: [], createdAt: new Date(), updatedAt: new Date() },
   })
-  await t.rejects(add(id), { code: 'validation_failed' })
+  for (const identifier of [app.id, id, `${issuer}/oauth/userinfo`, `${issuer}/OAuth/Userinfo/`]) {
+    const answer = await server.post('/admin/resources', { identifier, scopes: ['read'] }, { bearer })
+    t.match(answer.body, { code: 'validation_failed', errors: [{ pointer: '/identifier' }] }, identifier)
+  }
 })

@@ -149,6 +149,22 @@ t.test('an id ends after 90 days, and no other spelling of it works', async (t) 
   t.equal(await opened(id), 400)
 })
 
+t.test('pages of every origin can register a client', async (t) => {
+  const origin = 'https://inspector.example.net'
+  const preflight = await server.call('OPTIONS', '/oauth/register', {
+    headers: {
+      origin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'content-type,mcp-protocol-version',
+    },
+  })
+  t.equal(preflight.headers.get('access-control-allow-origin'), '*')
+  t.match(preflight.headers.get('access-control-allow-headers'), 'content-type')
+  const { status, headers } = await server.post('/oauth/register', METADATA, { headers: { origin } })
+  t.equal(status, 201)
+  t.equal(headers.get('access-control-allow-origin'), '*')
+})
+
 t.test('it is off unless it is switched on', async (t) => {
   const plain = await startServer(t)
   const metadata = await plain.call('GET', '/.well-known/oauth-authorization-server')

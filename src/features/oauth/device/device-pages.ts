@@ -47,9 +47,9 @@ export function codePage(
   })
   return {
     title: say('device.title'),
-    body: `<p>${say(userCode && !isWrong ? 'device.compare' : 'device.text')}</p>${alert(isWrong ? say('device.wrong') : '')}
+    body: `${account(writer, user)}
+<p>${say(userCode && !isWrong ? 'device.compare' : 'device.text')}</p>${alert(isWrong ? say('device.wrong') : '')}
 ${form({ action: path(PATHS.device), fields: code, buttons: button(say('device.button')) })}
-${account(writer, user)}
 ${furtherLink(say('consent.not_you'), say('sign_in.other_account'), path(withTicket(SIGN_IN, interactionTicket)))}`,
   }
 }

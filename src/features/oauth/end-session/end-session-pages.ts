@@ -2,7 +2,7 @@ import type { Client } from '../../../core/clients/clients.ts'
 import type { User } from '../../../core/users/users.ts'
 import { clientNameOn, formTargetsOf } from '../../../http/interactions.ts'
 import { button, form, type PageContent, type PageWriter, signInButton } from '../../../http/page.ts'
-import { escapeHtml } from '../../../platform/html.ts'
+import { account } from '../authorize/consent-page.ts'
 
 export const CONFIRM = '/oauth/end-session/confirm'
 
@@ -20,12 +20,11 @@ export function askPage(writer: PageWriter, { client, user, ticket, target }: As
   const why = client
     ? say('end_session.client', { client: clientNameOn(writer, { clientName: client.name }) })
     : say('end_session.text')
-  const account = user ? `<p>${say('consent.account')} <b>${escapeHtml(user.email)}</b></p>` : ''
   const buttons = `${button(say('end_session.button'), { name: 'decision', value: 'end' })}
 ${button(say('end_session.stay'), { name: 'decision', value: 'stay', isSecondary: true })}`
   return {
     title: say('end_session.title'),
-    body: `<p>${why}</p>${account}${form({ action: path(CONFIRM), hidden: { ticket }, buttons })}`,
+    body: `<p>${why}</p>${user ? account(writer, user) : ''}${form({ action: path(CONFIRM), hidden: { ticket }, buttons })}`,
     ...(target ? { formTargets: formTargetsOf({ query: '', redirectUri: target }) } : {}),
   }
 }

@@ -67,6 +67,24 @@ t.test('the question says who asks, what for, from where and since when, and war
   t.match(german.text, /selbst auf Ihrem eigenen Gerät/)
 })
 
+t.test('the question says if the device is in another network', async (t) => {
+  const behind = await startServer(t, { env: { TRUST_PROXY: '1' } })
+  const registry = registrations(behind)
+  const device = await createDevice(behind, registry, { [await registry.resource('read')]: 'read' })
+  const visitor = createDeviceVisitor(behind)
+  await visitor.open(await behind.createAccount())
+  for (const [address, isElsewhere] of [
+    ['203.0.113.7', true],
+    ['127.0.0.1', false],
+  ] as const) {
+    const { body } = await device.ask({}, { 'x-forwarded-for': address, 'user-agent': '<b>"&' })
+    const { text } = await visitor.enter(body.user_code)
+    t.match(text, `<bdi>${address}</bdi>`)
+    t.match(text, '<bdi>unknown</bdi>', 'a program that cannot be named')
+    t.equal(/another network than the device/.test(text), isElsewhere)
+  }
+})
+
 t.test(
   'every request is asked about, also what was allowed before and for apps of the operator',
   async (t) => {

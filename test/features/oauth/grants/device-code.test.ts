@@ -1,3 +1,4 @@
+import { decodeJwt } from 'jose'
 import * as oauth from 'oauth4webapi'
 import * as openid from 'openid-client'
 import t from 'tap'
@@ -201,6 +202,27 @@ t.test('a client fills no table: its requests from one address are bounded', asy
   t.equal((await cli.ask()).status, 200, 'another client is not refused')
   clock.advance(601_000)
   t.equal((await busy.ask()).status, 200)
+})
+
+t.test('with openid the device learns who its user is', async (t) => {
+  const codes = await cli.begin({ scope: 'openid email' })
+  await answer(codes.user_code)
+  const { status, body } = await cli.poll(codes)
+  t.equal(status, 200)
+  const { sub } = decodeJwt(body.access_token)
+  t.match(decodeJwt(body.id_token), { iss: issuer, aud: cli.id, sub, amr: ['pwd'], auth_time: Number })
+})
+
+t.test('codes work on while the secrets of the server change', async (t) => {
+  const codes = await cli.begin()
+  const secrets = `${'n'.repeat(40)},a-secret-for-tests-of-at-least-32-bytes-the-same-for-all`
+  const { databaseUrl } = server
+  const renewed = await startServer(t, { databaseUrl, clock, env: { APP_SECRETS: secrets } })
+  const visitor = createDeviceVisitor(renewed)
+  await visitor.open(account)
+  const page = await visitor.enter(codes.user_code)
+  t.equal((await visitor.decide(page, 'allow')).status, 200)
+  t.equal((await cli.poll(codes)).status, 200)
 })
 
 t.test('no code is stored as it is', async (t) => {
