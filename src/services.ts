@@ -53,7 +53,7 @@ export async function openServices(
   const mailer = createMailer(config.mail)
   const mail = openMail({ ...platform, outbox, mailer, brand, letters })
   const links = createLinks(publicUrl, appUrl)
-  const sessions = openSessions({ ...platform, users, mail, events }, sessionsOptions(config))
+  const sessions = openSessions({ ...platform, clients, users, mail, events }, sessionsOptions(config))
   const oneTime = openOneTime({ ...platform, users })
   // Together, because one waits for Postgres while the other hashes.
   const [tokens, passwords] = await Promise.all([

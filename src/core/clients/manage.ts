@@ -87,10 +87,9 @@ export async function allow(
   tx: Transaction,
   { clientId, identifier, scopes }: { clientId: string; identifier: string; scopes: readonly string[] },
 ): Promise<{ missing: 'client' | 'resource' | readonly string[] } | null> {
-  const [client, resource] = await Promise.all([
-    tx.client.findUnique({ where: { id: clientId } }),
-    tx.resource.findUnique({ where: { identifier } }),
-  ])
+  // One after the other: they share the connection of the transaction.
+  const client = await tx.client.findUnique({ where: { id: clientId } })
+  const resource = await tx.resource.findUnique({ where: { identifier } })
   if (!client) return { missing: 'client' }
   if (!resource) return { missing: 'resource' }
   const unknown = scopes.filter((scope) => !resource.scopes.includes(scope))

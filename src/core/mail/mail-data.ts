@@ -14,7 +14,14 @@ export interface Templates {
   reset_password: { link: string; minutes: number; ip?: string | undefined; isNew?: boolean | undefined }
   /** `at` is in milliseconds since the epoch, here and below. `factors`: the factors that the account still has. */
   password_changed: { at: number; ip?: string | undefined; factors?: Factors | undefined }
-  refresh_reuse_detected: { at: number; ip?: string | undefined; userAgent?: string | undefined }
+  /** `isClient` if it was a session of a third party; `client` is what to call that, if it can be named. */
+  refresh_reuse_detected: {
+    at: number
+    ip?: string | undefined
+    userAgent?: string | undefined
+    isClient?: boolean
+    client?: string | undefined
+  }
   account_deleted: { at: number }
   /** `everywhere`: the lasting cap, which does not expire. `passwordKnown`: the guesses were at the second factor. */
   account_locked: Circumstances & {

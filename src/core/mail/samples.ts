@@ -30,7 +30,10 @@ export const SAMPLES: { readonly [T in MailTemplate]: readonly Templates[T][] } 
     { at, ip: here.ip, factors: { totp: true, passkeys: 2 } },
     { at, ip: here.ip },
   ],
-  refresh_reuse_detected: [here],
+  refresh_reuse_detected: [
+    { isClient: false, ...here },
+    { isClient: true, client: 'Example app', ...here },
+  ],
   account_deleted: [{ at }],
   account_locked: [
     { link, resetLink, minutes: 60, everywhere: false, passwordKnown: false, ...here },

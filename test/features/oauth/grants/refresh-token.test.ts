@@ -87,7 +87,9 @@ t.test('a copy from elsewhere after a minute ends it, and the owner learns why',
     t.match(await app.refresh(next.body.refresh_token, {}, HOME), REFUSED, `${name}: it has ended`)
     t.match(await grantOf(account, app), { live_sessions: 0, ended: 'reuse_detected' }, name)
     const mails = await server.mailsTo(account.email)
-    t.equal(mails.filter(({ subject }) => subject.includes('suspicious')).length, 1, name)
+    const told = mails.filter(({ subject }) => subject.includes('suspicious'))
+    t.equal(told.length, 1, name)
+    t.match(told[0]?.text, /of an app that you had connected .* \(Photo Printer\)/, name)
     t.match(
       await app.redeem(await app.code(account, { scope: 'read' }), {}, HOME),
       { status: 200 },
