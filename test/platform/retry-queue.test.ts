@@ -121,7 +121,7 @@ t.test('a task that still fails at the end is logged, without data that the erro
   t.strictSame(lines, [
     {
       level: 'error',
-      fields: { reason: 'PrismaClientKnownRequestError', waiting: 2 },
+      fields: { reason: 'unexpected_answer', waiting: 2 },
       message: 'some tasks were never done',
     },
   ])
