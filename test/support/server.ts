@@ -173,7 +173,8 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
       OR: [{ scheduledAt: null }, { scheduledAt: { lte: now } }],
     }
     await eventually(async () => (await app.services.db.outboxMessage.count({ where: untried })) === 0)
-    const files = await readdir(inboxDir)
+    // A mail that is being written has another name until it is complete.
+    const files = (await readdir(inboxDir)).filter((file) => file.endsWith('.json'))
     const mails = await Promise.all(
       files.map(async (file) => JSON.parse(await readFile(join(inboxDir, file), 'utf8'))),
     )
