@@ -1,9 +1,5 @@
-import { Resolver } from 'node:dns/promises'
-import * as http from 'node:http'
-import * as https from 'node:https'
-import { isIP } from 'node:net'
-import { isLoopback } from './loopback.ts'
-import { isPublicAddress } from './public-address.ts'
+import type { IncomingMessage } from 'node:http'
+import { addressOf, type ForeignHosts, HostRefused, requestTo } from './foreign-host.ts'
 
 /** Why a document of another server could not be fetched. */
 export const FETCH_FAULTS = [
@@ -29,14 +25,7 @@ export class FetchError extends Error {
   }
 }
 
-/** The IP addresses of a host name. */
-export type Resolve = (host: string) => Promise<readonly string[]>
-
-export interface FetchOptions {
-  /** Whether servers may be on this machine and in private networks, and on this machine without TLS: development only. */
-  allowsPrivate: boolean
-  /** Asks DNS by default. */
-  resolve?: Resolve | undefined
+export interface FetchOptions extends ForeignHosts {
   /** PEM of the authorities that are trusted; the public ones without it. */
   ca?: string | undefined
 }
@@ -58,31 +47,13 @@ export type FetchDocument = (
 
 const MOST_BYTES = 5 * 1024
 
-export function createFetchDocument({
-  allowsPrivate,
-  resolve = (host) => askDns(host),
-  ca,
-}: FetchOptions): FetchDocument {
-  async function addressOf(host: string, signal: AbortSignal): Promise<string> {
-    const addresses = isIP(host) ? [host] : await within(signal, resolveName(host))
-    if (!allowsPrivate && !addresses.every(isPublicAddress)) throw new FetchError('address_not_public')
-    const [address] = addresses
-    if (address === undefined) throw new FetchError('unreachable', true)
-    return address
-  }
-
-  async function resolveName(host: string): Promise<readonly string[]> {
-    if (isLoopback(host)) return ['127.0.0.1']
-    return resolve(host).catch((cause) => {
-      throw new FetchError('unreachable', true, { cause })
-    })
-  }
-
+export function createFetchDocument({ ca, ...hosts }: FetchOptions): FetchDocument {
   return async (url, { types, signal }) => {
-    const isPlain = url.protocol === 'http:'
-    if (isPlain && !(allowsPrivate && isLoopback(url.hostname))) throw new FetchError('address_not_public')
-    const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
-    const address = await addressOf(host, signal)
+    const address = await within(signal, addressOf(url, hosts)).catch((error: unknown) => {
+      if (!(error instanceof HostRefused)) throw error
+      if (error.fault === 'not_public') throw new FetchError('address_not_public')
+      throw new FetchError('unreachable', true, { cause: error.cause })
+    })
     const response = await open(url, { address, ca }, signal)
     try {
       return await read(response, types, signal)
@@ -92,33 +63,26 @@ export function createFetchDocument({
   }
 }
 
-/** Opens a connection to this address, with the name of the host in TLS and in `Host`. */
 function open(
   url: URL,
   { address, ca }: { address: string; ca: string | undefined },
   signal: AbortSignal,
-): Promise<http.IncomingMessage> {
-  const { request } = url.protocol === 'http:' ? http : https
-  const family = isIP(address)
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const sent = request(url, {
-      // A connection of its own, which ends with the answer, and never one by way of a proxy.
-      agent: false,
+    requestTo(url, address, {
       headers: { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'ratchet' },
-      lookup: (_host, { all }, done) =>
-        all ? done(null, [{ address, family }]) : done(null, address, family),
       maxHeaderSize: 16 * 1024,
       signal,
       ...(ca === undefined ? {} : { ca }),
     })
-    sent.on('response', resolve)
-    sent.on('error', (cause) => reject(failure(signal, cause)))
-    sent.end()
+      .on('response', resolve)
+      .on('error', (cause) => reject(failure(signal, cause)))
+      .end()
   })
 }
 
 async function read(
-  response: http.IncomingMessage,
+  response: IncomingMessage,
   types: readonly string[],
   signal: AbortSignal,
 ): Promise<FetchedDocument> {
@@ -174,17 +138,4 @@ async function within<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   } finally {
     signal.removeEventListener('abort', stop)
   }
-}
-
-/**
- * Not by the system's resolver, which would take the threads that hash passwords. IPv4 first.
- * @param servers those of the system by default.
- */
-export async function askDns(host: string, servers?: readonly string[]): Promise<readonly string[]> {
-  const resolver = new Resolver({ timeout: 2_000, tries: 2 })
-  if (servers) resolver.setServers(servers)
-  const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)])
-  const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
-  if (addresses.length === 0) throw (answers[0] as PromiseRejectedResult).reason
-  return addresses
 }

@@ -3,12 +3,8 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import {
-  askDns,
-  createFetchDocument,
-  FetchError,
-  type FetchOptions,
-} from '../../src/platform/document-fetch.ts'
+import { createFetchDocument, FetchError, type FetchOptions } from '../../src/platform/document-fetch.ts'
+import { askDns } from '../../src/platform/foreign-host.ts'
 import { makeCertificates, noOpenssl } from '../support/certificates.ts'
 import { startDnsServer } from '../support/dns-server.ts'
 import { startDocumentServer } from '../support/document-server.ts'
@@ -100,6 +96,7 @@ t.test('names are looked up by DNS, in IPv4 and IPv6', async (t) => {
   const inProduction = { allowsPrivate: false, resolve }
   t.equal(await faultOf(fetching('https://both.test/a', inProduction)), 'address_not_public')
   t.equal(await faultOf(fetching('https://unknown.test/a', inProduction)), 'unreachable')
+  t.equal(await faultOf(fetching('ftp://both.test/a', inProduction)), 'address_not_public')
 })
 
 t.test('one deadline holds for the name, the headers and the body', async (t) => {
