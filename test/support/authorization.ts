@@ -5,6 +5,13 @@ import { createVisitor, parametersOf, titleOf } from './visitor.ts'
 
 export const CALLBACK = 'https://app.example.com/callback'
 
+interface ActingClient {
+  id: string
+  redirectUri: string
+  credentials?: Parameters<typeof post>[3]
+  state?: string
+}
+
 /** A code verifier and its challenge (RFC 7636 §4). */
 export function pkce() {
   const verifier = randomBytes(32).toString('base64url')
@@ -24,17 +31,23 @@ export async function createApp(
     grantTypes: ['authorization_code', 'refresh_token'],
     ...options,
   })
-  const isPublic = options.authMethod === 'none'
-  const credentials = isPublic ? undefined : app
+  const credentials = options.authMethod === 'none' ? undefined : app
+  return {
+    ...app,
+    ...actionsOf(server, { id: app.id, redirectUri: CALLBACK, credentials, state: 'a state' }),
+  }
+}
 
+/** What a client does that acts for users; a public one without credentials. */
+export function actionsOf(server: TestServer, { id, redirectUri, credentials, state }: ActingClient) {
   const url = (challenge: string, parameters: Record<string, string> = {}) =>
     `/oauth/authorize?${new URLSearchParams({
       response_type: 'code',
-      client_id: app.id,
-      redirect_uri: CALLBACK,
+      client_id: id,
+      redirect_uri: redirectUri,
       code_challenge: challenge,
       code_challenge_method: 'S256',
-      state: 'a state',
+      ...(state === undefined ? {} : { state }),
       ...parameters,
     })}`
 
@@ -42,7 +55,7 @@ export async function createApp(
     post(
       server,
       '/oauth/token',
-      { ...(isPublic ? { client_id: app.id } : {}), ...parameters },
+      { ...(credentials ? {} : { client_id: id }), ...parameters },
       credentials,
       headers,
     )
@@ -75,7 +88,7 @@ export async function createApp(
         grant_type: 'authorization_code',
         code: given.code,
         code_verifier: given.verifier,
-        redirect_uri: CALLBACK,
+        redirect_uri: redirectUri,
         ...more,
       },
       headers,
@@ -84,5 +97,5 @@ export async function createApp(
   const refresh = (refreshToken: string, more: Record<string, string> = {}, headers = {}) =>
     token({ grant_type: 'refresh_token', refresh_token: refreshToken, ...more }, headers)
 
-  return { ...app, url, token, code, redeem, refresh }
+  return { url, token, code, redeem, refresh }
 }
