@@ -1,5 +1,6 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto'
 import type { JSONWebKeySet } from 'jose'
+import { isPrivateKey, SMALLEST_RSA_KEY } from '../../platform/client-keys.ts'
 import { isName } from '../../platform/name.ts'
 import type { NewClient } from './manage.ts'
 import { redirectUriFault, webUriFault } from './redirect-uri.ts'
@@ -15,9 +16,6 @@ const MOST_URIS = 20
 const MOST_KEYS = 10
 /** Seconds: how late a copy of a refresh token may be at most. */
 export const LONGEST_LATE_WINDOW = 1_800
-// The members of RFC 7518 §6 that are secret.
-const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
-const SMALLEST_RSA_BITS = 2_048
 
 export const NAME_FAULT =
   'must have 1 to 100 characters, one of them visible, and none that controls the text around it'
@@ -102,8 +100,7 @@ function keySetFault(jwks: JSONWebKeySet): string | null {
   for (const [index, key] of keys.entries()) {
     if (typeof key !== 'object' || key === null)
       return `must have objects as keys: number ${index + 1} is none`
-    if (PRIVATE.some((member) => member in key))
-      return `has private keys: number ${index + 1}. Only public keys belong here`
+    if (isPrivateKey(key)) return `has private keys: number ${index + 1}. Only public keys belong here`
     const fault = publicKeyFault(key)
     if (fault) return `must have other keys: number ${index + 1} ${fault}`
   }
@@ -116,7 +113,7 @@ function publicKeyFault(key: JsonWebKey & { use?: unknown }): string | null {
   try {
     const { asymmetricKeyType: type, asymmetricKeyDetails: details } = createPublicKey({ key, format: 'jwk' })
     if (type === 'rsa')
-      return (details?.modulusLength ?? 0) < SMALLEST_RSA_BITS ? 'is short: RSA keys need 2048 bits' : null
+      return (details?.modulusLength ?? 0) < SMALLEST_RSA_KEY ? 'is short: RSA keys need 2048 bits' : null
     return type === 'ed25519' || (type === 'ec' && details?.namedCurve !== 'secp256k1') ? null : unusable
   } catch {
     return unusable

@@ -2,11 +2,9 @@ import { createHash } from 'node:crypto'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { Problem } from '../problems/problems.ts'
 import { createNonces } from './nonces.ts'
-import { createVerifySignature, PROOF_ALGORITHMS, readProof, refused } from './proof.ts'
+import { createVerifySignature, readProof, refused } from './proof.ts'
 import { normalTarget } from './target.ts'
 import { createUsedProofs, type UsedProofsOptions } from './used-proofs.ts'
-
-export { PROOF_ALGORITHMS }
 
 /** The request that a proof is for. */
 export interface ProvenRequest {

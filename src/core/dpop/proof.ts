@@ -1,5 +1,6 @@
 import { type CryptoKey, calculateJwkThumbprint, compactVerify, importJWK, type JWK } from 'jose'
 import { LRUCache } from 'lru-cache'
+import { CLIENT_ALGORITHMS, isPrivateKey, SMALLEST_RSA_KEY } from '../../platform/client-keys.ts'
 import { Problem } from '../problems/problems.ts'
 
 /** A proof (RFC 9449 §4.2) that has the right form; its signature and what it says have not been checked. */
@@ -12,15 +13,11 @@ export interface Proof {
   claims: { jti: string; htm: unknown; htu: unknown; ath: unknown; nonce: unknown }
 }
 
-/** `Ed25519` is the newer name of `EdDSA` (RFC 9864). */
-export const PROOF_ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'RS256', 'PS256', 'ES384', 'ES512']
-
 const MAX_CHARS = 4_096
 const MAX_JTI_CHARS = 256
 const KNOWN_KEYS = 1_000
 const JWT = /^([\w-]+)\.([\w-]+)\.[\w-]+$/
-const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
-const RSA_BITS = { least: 2_048, most: 4_096 }
+const RSA_BITS = { least: SMALLEST_RSA_KEY, most: 4_096 }
 const MAX_EXPONENT_BITS = 32
 
 /** @throws `invalid_dpop_proof`. */
@@ -30,11 +27,11 @@ export function readProof(text: string): Proof {
   const { typ, alg, jwk, crit } = readObject(header)
   const { jti, htm, htu, iat, ath, nonce } = readObject(payload)
   if (typ !== 'dpop+jwt') throw refused('typ must be dpop+jwt.')
-  if (typeof alg !== 'string' || !PROOF_ALGORITHMS.includes(alg))
-    throw refused(`alg must be one of ${PROOF_ALGORITHMS.join(' ')}.`)
+  if (typeof alg !== 'string' || !CLIENT_ALGORITHMS.includes(alg))
+    throw refused(`alg must be one of ${CLIENT_ALGORITHMS.join(' ')}.`)
   if (crit !== undefined) throw refused('No critical extension is understood.')
   if (!isObject(jwk)) throw refused('jwk must be a public key.')
-  if (PRIVATE_MEMBERS.some((member) => member in jwk)) throw refused('jwk must not be a private key.')
+  if (isPrivateKey(jwk)) throw refused('jwk must not be a private key.')
   if (jwk.kty === 'RSA' && !isUsualRsa(jwk)) throw refused('The RSA key must have 2048 to 4096 bits.')
   if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_CHARS)
     throw refused(`jti must have 1 to ${MAX_JTI_CHARS} characters.`)
@@ -52,7 +49,7 @@ export function createVerifySignature(): VerifySignature {
   return async ({ text, header, alg, jwk }) => {
     try {
       const imported = known.get(header) ?? (await importKey(jwk, alg))
-      await compactVerify(text, imported.key, { algorithms: PROOF_ALGORITHMS })
+      await compactVerify(text, imported.key, { algorithms: CLIENT_ALGORITHMS })
       known.set(header, imported)
       return imported.thumbprint
     } catch (cause) {

@@ -3,14 +3,13 @@ import { createLocalJWKSet, jwtVerify } from 'jose'
 import type { Client } from '../../core/clients/clients.ts'
 import { spendOnce } from '../../core/one-time/one-time.ts'
 import type { Uses } from '../../core/uses.ts'
+import { CLIENT_ALGORITHMS } from '../../platform/client-keys.ts'
 
 export type AssertionUses = Uses<'clock' | 'db'> & {
   /** What an assertion may be addressed to: the issuer, or the URL of the token endpoint (RFC 7523 §3). */
   audiences: readonly string[]
 }
 
-/** `Ed25519` is the newer name of `EdDSA` (RFC 9864). */
-export const ASSERTION_ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'RS256', 'PS256', 'ES384', 'ES512']
 const SKEW_SECONDS = 60
 const LONGEST_SECONDS = 600
 
@@ -29,7 +28,7 @@ export async function checkAssertion(
   const now = clock.now()
   // A key of the client can be unusable, and then it is no error of jose's; nothing here asks a store.
   const verified = await jwtVerify(assertion, createLocalJWKSet(client.jwks), {
-    algorithms: ASSERTION_ALGORITHMS,
+    algorithms: CLIENT_ALGORITHMS,
     issuer: client.id,
     subject: client.id,
     audience: [...audiences],

@@ -1,7 +1,6 @@
 import { GRANT_TYPES, OPENID_SCOPES } from '../../core/clients/clients.ts'
-import { PROOF_ALGORITHMS } from '../../core/dpop/dpop.ts'
+import { CLIENT_ALGORITHMS } from '../../platform/client-keys.ts'
 import { ACR, PROMPTS } from './authorize/request.ts'
-import { ASSERTION_ALGORITHMS } from './client-assertion.ts'
 
 /** Where the endpoints are, below the issuer. */
 export const PATHS = {
@@ -63,16 +62,16 @@ export const authorizationServerMetadata = (
   grant_types_supported: GRANT_TYPES,
   code_challenge_methods_supported: ['S256'],
   token_endpoint_auth_methods_supported: ['none', ...AUTH_METHODS],
-  token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+  token_endpoint_auth_signing_alg_values_supported: CLIENT_ALGORITHMS,
   introspection_endpoint_auth_methods_supported: AUTH_METHODS,
-  introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+  introspection_endpoint_auth_signing_alg_values_supported: CLIENT_ALGORITHMS,
   revocation_endpoint_auth_methods_supported: ['none', ...AUTH_METHODS],
-  revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+  revocation_endpoint_auth_signing_alg_values_supported: CLIENT_ALGORITHMS,
   scopes_supported: OPENID_SCOPES,
   prompt_values_supported: PROMPTS,
   acr_values_supported: Object.values(ACR),
   authorization_response_iss_parameter_supported: true,
-  dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
+  dpop_signing_alg_values_supported: CLIENT_ALGORITHMS,
   subject_types_supported: ['public'],
   id_token_signing_alg_values_supported: algorithms,
   claim_types_supported: ['normal'],

@@ -1,11 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import { FIRST_PARTY_CLIENT } from '../../core/clients/clients.ts'
-import { PROOF_ALGORITHMS } from '../../core/dpop/dpop.ts'
 import { isProblem, Problem } from '../../core/problems/problems.ts'
 import type { ClientTokenClaims } from '../../core/tokens/tokens.ts'
 import type { User } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import { challenge } from '../../http/challenges.ts'
+import { CLIENT_ALGORITHMS } from '../../platform/client-keys.ts'
 import type { ProofOf } from './dpop-proof.ts'
 
 export type UserinfoUses = Uses<'db' | 'clientTokens' | 'clients' | 'users'>
@@ -24,7 +24,7 @@ export class TokenRefusal extends Error {
   }
 }
 
-const ALGORITHMS = PROOF_ALGORITHMS.join(' ')
+const ALGORITHMS = CLIENT_ALGORITHMS.join(' ')
 const challengeBy = (scheme: Scheme, error?: string, scope?: string) =>
   challenge(scheme, { error, scope, algs: scheme === 'DPoP' ? ALGORITHMS : undefined })
 
