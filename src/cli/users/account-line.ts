@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import type { FactorSecrets } from '../../core/factors/factors.ts'
 import type { Metadata, User } from '../../core/users/users.ts'
+import { sha256 } from '../../platform/sha256.ts'
 
 /** One account in an export: a line of JSON. With it and the password, anybody can sign in as the owner. */
 export interface AccountLine {
@@ -105,8 +105,7 @@ export const differences = (said: SaidOfAccount, account: AccountLine): string[]
     .map(([member]) => member)
 
 /** SHA-256 of what a line says, whatever its spaces and the order of its members. */
-export const hashOf = (said: SaidOfAccount): Uint8Array<ArrayBuffer> =>
-  new Uint8Array(createHash('sha256').update(canonical(said)).digest())
+export const hashOf = (said: SaidOfAccount): Uint8Array<ArrayBuffer> => sha256(canonical(said))
 
 /** JSON with the members of each object in order. */
 function canonical(value: unknown): string {

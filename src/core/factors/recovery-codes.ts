@@ -1,6 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import type { Clock } from '../../platform/clock.ts'
+import { sha256 } from '../../platform/sha256.ts'
 import type { Transaction } from '../../platform/transact.ts'
 import { readTypedCode } from '../../platform/typed-code.ts'
 import type { LockedUser } from '../users/users.ts'
@@ -26,14 +27,14 @@ export function createRecoveryCodes(clock: Clock): RecoveryCodes {
       const createdAt = new Date(clock.now())
       await tx.recoveryCode.deleteMany({ where: { userId } })
       await tx.recoveryCode.createMany({
-        data: codes.map((code) => ({ id: uuidv7(), userId, codeHash: hashOf(code), createdAt })),
+        data: codes.map((code) => ({ id: uuidv7(), userId, codeHash: sha256(code), createdAt })),
       })
       return codes.map((code) => code.replace(/.{4}(?=.)/g, '$&-'))
     },
     async use(tx, userId, typed) {
       const code = canonical(typed)
       if (!code) return false
-      const { count } = await tx.recoveryCode.deleteMany({ where: { userId, codeHash: hashOf(code) } })
+      const { count } = await tx.recoveryCode.deleteMany({ where: { userId, codeHash: sha256(code) } })
       return count === 1
     },
     async clear(tx, { id: userId }) {
@@ -43,8 +44,6 @@ export function createRecoveryCodes(clock: Clock): RecoveryCodes {
 }
 
 const generate = () => Array.from(randomBytes(LENGTH), (byte) => ALPHABET[byte % 32]).join('')
-
-const hashOf = (code: string) => new Uint8Array(createHash('sha256').update(code).digest())
 
 /** Lower case, look-alikes decoded as Crockford specifies. */
 function canonical(typed: string): string | null {

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
+import { sha256 } from '../../platform/sha256.ts'
 import type { RequestContext } from '../events/events.ts'
 import type { AuthorizationCode, Tickets } from '../one-time/one-time.ts'
 import type { IssuedSession } from '../sessions/sessions.ts'
@@ -39,7 +39,7 @@ const REMEMBERED_SECONDS = 600
 
 export function createCodes({ query, clock, tickets, redeem }: CodesDeps): Codes {
   async function sessionOf(text: string): Promise<string | null> {
-    const select = Prisma.sql`SELECT session_id AS "sessionId" FROM used_codes WHERE hash = ${hashOf(text)}::bytea`
+    const select = Prisma.sql`SELECT session_id AS "sessionId" FROM used_codes WHERE hash = ${sha256(text)}::bytea`
     const [used] = await query<{ sessionId: string }>(select)
     return used?.sessionId ?? null
   }
@@ -55,7 +55,7 @@ export function createCodes({ query, clock, tickets, redeem }: CodesDeps): Codes
       const expiresAt = new Date(code.issuedAt + REMEMBERED_SECONDS * 1000)
       const use = (sessionId: string) => Prisma.sql`
         INSERT INTO used_codes (hash, session_id, expires_at)
-        SELECT ${hashOf(text)}::bytea, ${sessionId}::uuid, ${expiresAt}::timestamptz FROM account
+        SELECT ${sha256(text)}::bytea, ${sessionId}::uuid, ${expiresAt}::timestamptz FROM account
         ON CONFLICT DO NOTHING RETURNING hash`
       const redeemable = { allowed: code, reason: 'authorization_code', use } as const
       const { begun, sessionId: own } = await redeem(redeemable, redeemer, context)
@@ -67,5 +67,3 @@ export function createCodes({ query, clock, tickets, redeem }: CodesDeps): Codes
     sessionOf,
   }
 }
-
-const hashOf = (text: string) => new Uint8Array(createHash('sha256').update(text).digest())

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { Queryable } from '../../../platform/database.ts'
+import { sha256 } from '../../../platform/sha256.ts'
 import type { Transaction } from '../../../platform/transact.ts'
 import { isUrl } from './document-url.ts'
 
@@ -9,8 +9,6 @@ export interface BlockedClient {
   createdAt: Date
 }
 
-const hashOf = (name: string) => new Uint8Array(createHash('sha256').update(name).digest())
-
 /** The host of a client id that is a URL, whatever the port. */
 const hostOf = (id: string) => (URL.canParse(id) ? new URL(id).hostname : null)
 
@@ -18,18 +16,18 @@ const hostOf = (id: string) => (URL.canParse(id) ? new URL(id).hostname : null)
 export async function isBlocked(db: Queryable, id: string): Promise<boolean> {
   const host = isUrl(id) ? hostOf(id) : null
   const names = host ? [id, host] : [id]
-  return (await db.blockedClient.count({ where: { hash: { in: names.map(hashOf) } } })) > 0
+  return (await db.blockedClient.count({ where: { hash: { in: names.map(sha256) } } })) > 0
 }
 
 /** False if it is blocked already. */
 export async function block(tx: Transaction, now: Date, name: string): Promise<boolean> {
-  const data = [{ hash: hashOf(name), name, createdAt: now }]
+  const data = [{ hash: sha256(name), name, createdAt: now }]
   return (await tx.blockedClient.createMany({ data, skipDuplicates: true })).count > 0
 }
 
 /** False if it is not blocked. */
 export const unblock = async (tx: Transaction, name: string): Promise<boolean> =>
-  (await tx.blockedClient.deleteMany({ where: { hash: hashOf(name) } })).count > 0
+  (await tx.blockedClient.deleteMany({ where: { hash: sha256(name) } })).count > 0
 
 /** The oldest first. */
 export const listBlocked = (db: Queryable): Promise<BlockedClient[]> =>
