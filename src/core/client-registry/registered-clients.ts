@@ -113,12 +113,14 @@ export const removeClient = (deps: RegistryDeps, by: By, id: string): Promise<vo
 
 /** Adds a secret beside the newest one. @throws `not_found` also for a client without secrets, `command_line_only`. */
 export async function addClientSecret(deps: RegistryDeps, by: By, id: string): Promise<string> {
-  let secret: string | null = null
+  let secret = ''
   await act(deps, by, id, { type: 'client_secret_add', adds: true }, async (tx) => {
-    secret = await addSecret(tx, new Date(deps.clock.now()), id)
-    return secret === null ? 'not_found' : 'done'
+    const added = await addSecret(tx, new Date(deps.clock.now()), id)
+    if (added === null) return 'not_found'
+    secret = added
+    return 'done'
   })
-  return secret as unknown as string
+  return secret
 }
 
 /** Ends every secret but the newest. @throws `not_found` also for a client without secrets. */

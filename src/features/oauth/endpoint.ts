@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { AuthenticateClientUses } from './authenticate-client.ts'
-import { authenticateClient } from './authenticate-client.ts'
+import { type AuthenticateClientUses, authenticateClient } from './authenticate-client.ts'
 
 // What the endpoints that clients call have in common (RFC 6749 §3.2).
 
