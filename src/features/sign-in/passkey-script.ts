@@ -58,7 +58,7 @@ export const PASSKEY_SCRIPT = `
     try {
       await use()
     } catch (error) {
-      // Whoever closes the browser's own window knows it.
+      // A person who closes the browser's own window knows it.
       fault.hidden = error.name === 'NotAllowedError' || error.name === 'AbortError'
       offerAmongAddresses()
     } finally {

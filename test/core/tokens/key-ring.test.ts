@@ -95,7 +95,7 @@ t.test('another algorithm publishes its first key for an hour before it signs', 
       ['EdDSA', 'ES256'],
     )
   }
-  t.equal(new Set(rings.flatMap(kids)).size, 2, 'one key, whoever starts at the same time')
+  t.equal(new Set(rings.flatMap(kids)).size, 2, 'one key, although several start at the same time')
   clock.advance(3_530_000)
   t.equal(rings[0]?.signer().kid, first)
   clock.advance(20_000)

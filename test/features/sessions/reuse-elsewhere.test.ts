@@ -18,7 +18,7 @@ const refresh: Ask = (server, refresh_token, headers = {}) =>
 const logout: Ask = (server, refresh_token, headers = {}) =>
   server.post('/auth/logout', { refresh_token }, { headers })
 
-/** A session whose first token was replaced, by whoever else has a copy of it. */
+/** A session whose first token was replaced, by another holder of a copy. */
 async function stolen(server: TestServer, { headers = {} }: { headers?: Record<string, string> } = {}) {
   const account = await server.createAccount()
   const session = await server.login(account)

@@ -69,7 +69,7 @@ export function createRotation(deps: RotationDeps): Rotation {
 
   return {
     rotate: (familyHash, presented) => counted(rotate(familyHash, presented), () => true),
-    // A look is no refresh, but whoever counts reuses wants to know of all.
+    // A look is no refresh, but the metric of reuses counts all of them.
     look: (familyHash, presented) => counted(look(familyHash, presented), (outcome) => outcome === 'reuse'),
   }
 

@@ -124,7 +124,7 @@ export const endSessionRoutes: FastifyPluginAsyncTypebox<EndSessionRoutesUses> =
         operationId: 'endSessionForClientByForm',
         tags,
         summary: 'The same with the parameters in a form',
-        // Browsers send the cookie when they open a page of ours, not with the form of another site.
+        // Browsers send the cookie when they open a page of this server, not with the form of another site.
         description: 'Redirects to the request with the parameters in its query.',
         consumes: ['application/x-www-form-urlencoded'],
         querystring: AnyQuery,

@@ -71,7 +71,7 @@ for (const [name, prepare] of Object.entries(conditions)) {
     t.match(await sessions.find(db, id), { generation: 4, credits: 5, home: 'home' })
   })
 
-  t.test(`a copy that is used elsewhere ends the family, whoever was first. ${name}`, async (t) => {
+  t.test(`a copy that is used elsewhere ends the family, in either order. ${name}`, async (t) => {
     for (const first of ['the thief', 'the owner'] as const) {
       const { refreshToken, id } = await begin()
       const elsewhere = atHome({ home: 'elsewhere' })
