@@ -32,17 +32,30 @@ export class GuardedPool extends pg.Pool {
 export class TimedClient extends pg.Client {
   /** Called with errors that are not a timeout. */
   onFailure?: (error: Error) => void
+  /** The last query that was asked for, while it has no answer. */
+  #last: Promise<void> | undefined
 
   // biome-ignore lint/suspicious/noExplicitAny: eight overloads, all passed on
   override query(...args: any[]): any {
-    const answer = Reflect.apply(super.query, this, args)
-    if (answer instanceof Promise) {
-      answer.catch((error: Error) => {
+    const ask = () => Reflect.apply(super.query, this, args)
+    // Prisma loads several relations at once, also in a transaction; `pg` is about to refuse that.
+    const answer = this.#last ? this.#last.then(ask) : ask()
+    if (answer instanceof Promise) this.#follow(answer)
+    return answer
+  }
+
+  #follow(answer: Promise<unknown>): void {
+    const last = answer.then(
+      () => {},
+      (error: Error) => {
         if (error.message === 'Query read timeout') streamOf(this).destroy()
         else this.onFailure?.(error)
-      })
-    }
-    return answer
+      },
+    )
+    this.#last = last
+    void last.then(() => {
+      if (this.#last === last) this.#last = undefined
+    })
   }
 }
 
