@@ -12,6 +12,7 @@ import { startPostgres } from '../../src/dev/embedded/postgres.ts'
 import { startRedis } from '../../src/dev/embedded/redis.ts'
 import { applyMigrations, MIGRATIONS } from '../../src/platform/migrations.ts'
 import { compile } from './compiled/compile.ts'
+import { repeatFailures } from './failures.ts'
 
 const inPackages = (path: string) => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url))
 const TAP = inPackages('tap/dist/esm/run.mjs')
@@ -43,7 +44,8 @@ async function run(): Promise<number> {
   const { DATABASE_URL: _, REDIS_URL: __, ...inherited } = process.env
   const tap = [TAP, `--node-arg=--import=${compiled.loader}`, ...process.argv.slice(2)]
   const child = spawn(process.execPath, tap, {
-    stdio: 'inherit',
+    // tap draws its progress on a terminal only.
+    stdio: ['inherit', process.stdout.isTTY ? 'inherit' : 'pipe', 'inherit'],
     env: {
       ...inherited,
       TEST_DATABASE_URL: adminUrl,
@@ -55,7 +57,9 @@ async function run(): Promise<number> {
     },
   })
   process.on('SIGTERM', () => child.kill('SIGTERM'))
-  const [code] = await once(child, 'exit')
+  const ended = once(child, 'exit')
+  if (child.stdout) await repeatFailures(child.stdout, process.stdout)
+  const [code] = await ended
   return code ?? 1
 }
 

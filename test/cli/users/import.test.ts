@@ -8,6 +8,7 @@ import { hash as hashBcrypt } from '@node-rs/bcrypt'
 import t from 'tap'
 import { LIMITS } from '../../../src/core/passwords/hash-cost.ts'
 import { createAdministrator, createPerson } from '../../support/administrator.ts'
+import { TYPESCRIPT } from '../../support/compiled/typescript.ts'
 import { eventually } from '../../support/eventually.ts'
 import { COMPLETE, transfers } from '../../support/import.ts'
 import { startServer } from '../../support/server.ts'
@@ -342,7 +343,7 @@ t.test('an import that is killed at any point is completed by the next run', asy
   const imported = () => server.db.user.count({ where: { email: { startsWith: 'killed-' } } })
   const cli = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url))
   for (const least of [1, 1500, 3000]) {
-    const child = spawn(process.execPath, ['--import=tsx', cli, 'users', 'import', file], {
+    const child = spawn(process.execPath, [...TYPESCRIPT, cli, 'users', 'import', file], {
       env: { ...process.env, ...COMPLETE, DATABASE_URL: server.databaseUrl, NODE_OPTIONS: '' },
       stdio: 'ignore',
     })
