@@ -35,7 +35,7 @@ import { createSchemaCompilers } from './http/schema-compilers.ts'
 import { formats } from './http/schemas.ts'
 import { securityHeaders } from './http/security-headers.ts'
 import { sessionCookies } from './http/session-cookies.ts'
-import { createTokenResponse } from './http/token-response.ts'
+import { createTokenResponses } from './http/token-response.ts'
 import { createTrustedOrigins, isListed, isLocalOrigin } from './http/trusted-origin.ts'
 import type { Clock } from './platform/clock.ts'
 import type { FetchOptions } from './platform/document-fetch.ts'
@@ -154,7 +154,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     origins,
     deviceTokens: createDeviceTokens(services, cookies, origins),
     interactions: createInteractions(services, cookies, origins),
-    respond: createTokenResponse(services.accessTokens, cookies, services.clock),
+    tokens: createTokenResponses(services, cookies),
   }
   const uses = { ...services, ...http }
   await app.register(account, uses)

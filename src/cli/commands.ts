@@ -59,12 +59,12 @@ export const COMMANDS = [
   ['keys retire <kid>', 'stops signing with a key, which verifies until its last token has expired'],
   ['keys distrust <kid>', 'deletes a stolen key: within a second, every node refuses what it signed'],
   [
-    'resources create <identifier> --scopes <scopes> [--open-scopes <scopes>] [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
+    'resources create <identifier> --scopes <scopes> [--open-scopes <scopes>] [--app-scopes <scopes>] [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
     'registers an API that accepts access tokens; its server may introspect them',
   ],
   [
-    'resources change <identifier> [--scopes <scopes>] [--open-scopes <scopes>] [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
-    'changes what is given of it; "" takes an algorithm, a server or open scopes away',
+    'resources change <identifier> [--scopes <scopes>] [--open-scopes <scopes>] [--app-scopes <scopes>] [--name <name>] [--ttl <seconds>] [--typ <typ>] [--alg <alg>] [--server <client_id>]',
+    'changes what is given of it; "" takes an algorithm, a server, open scopes or app scopes away',
   ],
   ['resources list [--json]', 'lists such APIs, oldest first'],
   ['resources delete <identifier>', 'removes one: no more tokens are issued for it'],

@@ -48,6 +48,7 @@ function readChanges({
   name,
   scopes,
   'open-scopes': open,
+  'app-scopes': app,
   ttl,
   typ,
   alg,
@@ -57,6 +58,7 @@ function readChanges({
     ...(name === undefined ? {} : { name }),
     ...(scopes === undefined ? {} : { scopes: [...new Set(readList(scopes))] }),
     ...(open === undefined ? {} : { openScopes: [...new Set(readList(open))] }),
+    ...(app === undefined ? {} : { appScopes: [...new Set(readList(app))] }),
     ...(ttl === undefined ? {} : { tokenTtl: readCount(ttl) }),
     ...(typ === undefined ? {} : { typ: readWord('--typ', typ, TOKEN_TYPES) }),
     ...(alg === undefined ? {} : { alg: alg === '' ? null : readAlgorithm('--alg', alg) }),
@@ -68,10 +70,19 @@ function printAll(found: Awaited<ReturnType<typeof listResources>>, json: boolea
   printList(
     found.map(resourceDocument),
     json,
-    ({ identifier, scopes, open_scopes: open, token_ttl: ttl, typ, alg, server }) =>
-      line([identifier, scopes.join(' '), `${ttl} s`, typ, alg, server, openTo(open)]),
+    ({ identifier, scopes, open_scopes: open, app_scopes: app, token_ttl: ttl, typ, alg, server }) =>
+      line([
+        identifier,
+        scopes.join(' '),
+        `${ttl} s`,
+        typ,
+        alg,
+        server,
+        openTo('your own app', app),
+        openTo('unregistered clients', open),
+      ]),
   )
 }
 
-const openTo = (scopes: readonly string[]) =>
-  scopes.length > 0 ? `open to unregistered clients: ${scopes.join(' ')}` : null
+const openTo = (whom: string, scopes: readonly string[]) =>
+  scopes.length > 0 ? `open to ${whom}: ${scopes.join(' ')}` : null

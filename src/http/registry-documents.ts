@@ -74,6 +74,7 @@ export const ResourceDocument = Type.Object(
     open_scopes: Type.Array(Type.String(), {
       description: 'Those that clients which nobody registered may ask for',
     }),
+    app_scopes: Type.Array(Type.String(), { description: 'Those that users of your own app have' }),
     token_ttl: Type.Integer({ description: 'Seconds that an access token lives' }),
     typ: Type.Unsafe<string>(oneOf(TOKEN_TYPES)),
     alg: Algorithm,
@@ -119,6 +120,7 @@ export const resourceDocument = (resource: RegisteredResource) => ({
   name: resource.name,
   scopes: resource.scopes,
   open_scopes: resource.openScopes,
+  app_scopes: resource.appScopes,
   token_ttl: resource.tokenTtl,
   typ: resource.typ,
   alg: resource.alg,

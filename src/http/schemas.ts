@@ -192,6 +192,7 @@ export const TokenResponse = Type.Object(
     access_token: Type.String(),
     token_type: Type.Literal('Bearer'),
     expires_in: Type.Integer({ description: 'Seconds' }),
+    scope: Type.Optional(Type.String({ description: 'Only with `resource`: what the token allows there' })),
     session: Session,
     refresh_token: Type.Optional(Type.String({ description: 'Body transport only' })),
     device_token: Type.Optional(

@@ -66,6 +66,11 @@ t.test('a client that nobody registered is blocked by its id, or by its host', a
     /--open-scopes cannot have other/,
   )
   t.match((await run('resources', 'list')).stdout, 'open to unregistered clients: read')
+  await t.rejects(run('resources', 'change', api, '--app-scopes', 'other'), /--app-scopes cannot have other/)
+  await run('resources', 'change', api, '--app-scopes', 'write')
+  t.match((await run('resources', 'list')).stdout, 'open to your own app: write')
+  await run('resources', 'change', api, '--app-scopes', '')
+  t.same(JSON.parse((await run('resources', 'list', '--json')).stdout).app_scopes, [])
   await run('resources', 'change', api, '--open-scopes', '')
   t.same(JSON.parse((await run('resources', 'list', '--json')).stdout).open_scopes, [])
 })

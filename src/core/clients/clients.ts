@@ -2,6 +2,7 @@ import type { Background } from '../../platform/background.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { createReadAhead } from '../../platform/read-ahead.ts'
 import { ACCOUNT_SCOPE, type Client, readClient } from './client.ts'
+import { createOwnApp, type OwnApp } from './own-app.ts'
 import { createSecretChecks, type SecretChecks } from './secrets.ts'
 import {
   createUnregistered,
@@ -44,6 +45,7 @@ export {
   type NewClient,
   setDisabled,
 } from './manage.ts'
+export type { OwnPermission } from './own-app.ts'
 export { isValidRedirectUri, matchesRedirectUri } from './redirect-uri.ts'
 export {
   changeResource,
@@ -84,6 +86,7 @@ export interface Clients extends Pick<Unregistered, 'acceptsDocuments' | 'regist
   describe(id: string): Pick<Client, 'name' | 'uri'> | Promise<Pick<Client, 'name' | 'uri'> | undefined>
   /** Whether the secret is one of the client's; notes its use. */
   checkSecret: SecretChecks['check']
+  ownApp: OwnApp
 }
 
 // The delay of a revocation.
@@ -91,7 +94,7 @@ const MAX_AGE_MS = 1_000
 const REMEMBERED = 1_000
 
 export function openClients(
-  deps: UsesPlatform<'databaseBreaker' | 'log'> & UnregisteredDeps,
+  deps: UsesPlatform<'databaseBreaker' | 'log' | 'poll'> & UnregisteredDeps,
   options: UnregisteredOptions,
 ): { clients: Clients; background: Background } {
   const { db, clock } = deps
@@ -109,6 +112,7 @@ export function openClients(
     acceptsDocuments: unregistered.acceptsDocuments,
     register: unregistered.register,
     checkSecret: secrets.check,
+    ownApp: createOwnApp(deps),
   }
   return { clients, background: secrets }
 }

@@ -20,6 +20,8 @@ export interface NewResource {
   serverId?: string | null | undefined
   /** Those of its scopes that clients which nobody registered may ask for. */
   openScopes?: readonly string[]
+  /** Those of its scopes that users of the operator's own app have. */
+  appScopes?: readonly string[]
 }
 
 export type ResourceChanges = Partial<Omit<NewResource, 'identifier'>>
@@ -36,7 +38,7 @@ const RESERVED: readonly string[] = [ACCOUNT_SCOPE, ...ADMIN_SCOPES, ...OPENID_S
  * @param own the audiences of this server: a token for its own API must never come from a resource.
  */
 export function resourceFaults(
-  { identifier, name, scopes, tokenTtl, openScopes = [] }: NewResource,
+  { identifier, name, scopes, tokenTtl, openScopes = [], appScopes = [] }: NewResource,
   own: readonly string[],
 ): Fault[] {
   const faults: Fault[] = []
@@ -58,9 +60,10 @@ export function resourceFaults(
     else if (RESERVED.includes(scope))
       fault(`/scopes/${index}`, `cannot have ${scope}, which means something else here`)
   }
-  for (const [index, scope] of openScopes.entries())
-    if (!scopes.includes(scope))
-      fault(`/open_scopes/${index}`, `cannot have ${scope}, which is not among the scopes`)
+  for (const [pointer, some] of Object.entries({ '/open_scopes': openScopes, '/app_scopes': appScopes }))
+    for (const [index, scope] of some.entries())
+      if (!scopes.includes(scope))
+        fault(`${pointer}/${index}`, `cannot have ${scope}, which is not among the scopes`)
   return faults
 }
 
@@ -79,8 +82,8 @@ export const isClientId = async (db: Queryable, identifier: string): Promise<boo
 
 /** False if there is a resource with this identifier. */
 export async function createResource(db: Queryable, now: Date, resource: NewResource): Promise<boolean> {
-  const { scopes, openScopes = [], serverId, ...rest } = resource
-  const data = { ...rest, scopes: [...scopes], openScopes: [...openScopes] }
+  const { scopes, openScopes = [], appScopes = [], serverId, ...rest } = resource
+  const data = { ...rest, scopes: [...scopes], openScopes: [...openScopes], appScopes: [...appScopes] }
   const made = await db.resource.createMany({
     data: [{ ...data, serverId: serverId ?? null, createdAt: now }],
     skipDuplicates: true,
@@ -92,12 +95,13 @@ export async function createResource(db: Queryable, now: Date, resource: NewReso
 export async function changeResource(
   db: Queryable,
   identifier: string,
-  { scopes, openScopes, serverId, ...rest }: ResourceChanges,
+  { scopes, openScopes, appScopes, serverId, ...rest }: ResourceChanges,
 ): Promise<boolean> {
   const data = {
     ...rest,
     ...(scopes ? { scopes: [...scopes] } : {}),
     ...(openScopes ? { openScopes: [...openScopes] } : {}),
+    ...(appScopes ? { appScopes: [...appScopes] } : {}),
     ...(serverId === undefined ? {} : { serverId }),
   }
   return (await db.resource.updateMany({ where: { identifier }, data })).count > 0

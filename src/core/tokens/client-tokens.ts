@@ -3,7 +3,7 @@ import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../../platform/clock.ts'
 import { SIGNING_ALGORITHMS } from '../../platform/signing-algorithms.ts'
-import type { Client, Resource } from '../clients/clients.ts'
+import { type Client, FIRST_PARTY_CLIENT, type Resource } from '../clients/clients.ts'
 import type { IssuedSession, Sessions } from '../sessions/sessions.ts'
 import type { KeyRing } from './key-ring.ts'
 import { readClaims } from './read-claims.ts'
@@ -24,6 +24,8 @@ export interface ClientTokenClaims extends JWTPayload {
   sid?: string | undefined
   auth_time?: number | undefined
   amr?: readonly string[] | undefined
+  /** Of the user, in a token of the operator's own app. */
+  roles?: readonly string[] | undefined
   /** The key that the client has to prove with each use (RFC 9449 §6.1). */
   cnf?: { jkt: string } | undefined
 }
@@ -38,7 +40,7 @@ export interface NewClientToken {
   session?: Pick<IssuedSession, 'claims' | 'idleExpiresAt' | 'absoluteExpiresAt'>
 }
 
-/** Access tokens that third-party clients get. Their audience is a registered resource, never this server's own API. */
+/** Access tokens for registered resources: of third-party clients, and of the operator's own app. */
 export interface ClientTokens {
   /** Signs a token; it never lives longer than the session that it belongs to. */
   sign(token: NewClientToken): { accessToken: string; expiresIn: number }
@@ -109,7 +111,8 @@ export function createClientTokens({ keyRing, revocations, clock, issuer }: Clie
         ? Math.min(session.idleExpiresAt, session.absoluteExpiresAt)
         : Number.POSITIVE_INFINITY
       const exp = Math.min(iat + tokenTtl, Math.floor(ends / 1000))
-      const { sub = client.id, sid, auth_time, amr } = session?.claims ?? {}
+      const { sub = client.id, sid, auth_time, amr, roles = [] } = session?.claims ?? {}
+      const isOwn = client.id === FIRST_PARTY_CLIENT
       const claims: ClientTokenClaims = {
         iss: issuer,
         sub,
@@ -122,6 +125,8 @@ export function createClientTokens({ keyRing, revocations, clock, issuer }: Clie
         sid,
         auth_time,
         amr,
+        // Some verifiers refuse an empty list.
+        roles: isOwn && roles.length > 0 ? roles : undefined,
         cnf: thumbprint ? { jkt: thumbprint } : undefined,
       }
       return { accessToken: serialize(claims, keyRing.signer(alg), typ), expiresIn: exp - iat }

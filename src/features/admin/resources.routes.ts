@@ -34,6 +34,12 @@ const changeable = {
       examples: [['orders:read']],
     }),
   ),
+  app_scopes: Type.Optional(
+    Type.Array(Type.String(), {
+      description: 'Those of its scopes that users of your own app have',
+      examples: [['orders:read']],
+    }),
+  ),
   token_ttl: Type.Optional(
     Type.Integer({ description: `Seconds; ${ACCESS_TOKEN_TTL.most} at most, and by default` }),
   ),
@@ -153,11 +159,12 @@ function changesOf({
   name,
   scopes,
   open_scopes: openScopes,
+  app_scopes: appScopes,
   token_ttl: tokenTtl,
   typ,
   alg,
   server: serverId,
 }: Static<typeof Changes>) {
-  const given = Object.entries({ name, scopes, openScopes, tokenTtl, typ, alg, serverId })
+  const given = Object.entries({ name, scopes, openScopes, appScopes, tokenTtl, typ, alg, serverId })
   return Object.fromEntries(given.filter(([, value]) => value !== undefined)) as ResourceChanges
 }

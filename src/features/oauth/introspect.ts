@@ -1,4 +1,4 @@
-import type { Client } from '../../core/clients/clients.ts'
+import { type Client, FIRST_PARTY_CLIENT } from '../../core/clients/clients.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
 import type { Parameters } from './form.ts'
@@ -15,7 +15,9 @@ export async function introspect(
   if (client.authMethod === 'none') throw new Problem('invalid_client')
   if (token === undefined) throw new Problem('invalid_request', { detail: 'token is missing.' })
   const claims = await clientTokens.inspect(token, client.serves)
-  // A client that has gone has taken its tokens along.
-  if (!claims || !(await clients.describe(claims.client_id))) return { active: false }
+  // A client that has gone has taken its tokens along; the operator's own app is always there.
+  const isThere = async (id: string) =>
+    id === FIRST_PARTY_CLIENT || (await clients.describe(id)) !== undefined
+  if (!claims || !(await isThere(claims.client_id))) return { active: false }
   return { active: true, ...claims, token_type: claims.cnf ? 'DPoP' : 'Bearer' } as { active: true }
 }

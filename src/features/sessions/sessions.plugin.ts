@@ -13,7 +13,7 @@ import { userOf } from '../../http/principal.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { NoContent, strict, TokenResponse, Uuid } from '../../http/schemas.ts'
 import type { SessionCookies } from '../../http/session-cookies.ts'
-import type { RespondWithTokens } from '../../http/token-response.ts'
+import { ResourceOfToken, type TokenResponses } from '../../http/token-response.ts'
 import type { TrustedOrigins } from '../../http/trusted-origin.ts'
 import { type CurrentSessionRoutesUses, currentSessionRoutes } from './current-session.routes.ts'
 import { listSessionsRoutes } from './list-sessions.routes.ts'
@@ -27,18 +27,20 @@ export type SessionsUses = RefreshUses &
     origins: TrustedOrigins
     limits: Limits
     cookies: SessionCookies
-    respond: RespondWithTokens
+    tokens: TokenResponses
   }
 
+const RefreshToken = Type.Optional(Type.String({ maxLength: 512 }))
 const RefreshBody = Type.Object(
-  { refresh_token: Type.Optional(Type.String({ maxLength: 512 })) },
+  { refresh_token: RefreshToken, resource: ResourceOfToken },
   { ...strict, examples: [{}] },
 )
+const LogoutBody = Type.Object({ refresh_token: RefreshToken }, { ...strict, examples: [{}] })
 type RefreshRequest = FastifyRequest<{ Body: { refresh_token?: string } }>
 
 /** Refreshing, listing and ending sessions. */
 export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, uses) => {
-  const { origins, limits, respond } = uses
+  const { origins, limits, tokens } = uses
   const cookies = uses.cookies.refresh
   const tags = ['sessions']
   await app.register(cookie, { hook: false })
@@ -59,11 +61,13 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
           'returns the next one in the same way. Of several cookies, that of the latest sign-in which still works is ' +
           'used, and the sessions of the others end. With a cookie, the request needs a JSON content type and an allowed ' +
           '`Origin`. Send an `Idempotency-Key`, the same for every retry: if a response was lost, a retry then gets ' +
-          'the same token again. Only refusals count towards the rate limit.',
+          'the same token again. With `resource` the access token is for that API of yours, and does not open this server; ' +
+          'the refresh token is good for every one. Only refusals count towards the rate limit.',
         headers: RefreshHeaders,
         body: RefreshBody,
         response: { 200: TokenResponse },
         problems: [
+          'invalid_target',
           'refresh_token_invalid',
           'session_ended',
           'refresh_superseded',
@@ -74,13 +78,15 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
     },
     async (request, reply) => {
       const { texts, transport } = presented(request)
+      const target = tokens.targetOf(request.body.resource)
       const idempotencyKey = request.headers['idempotency-key']
       const context = contextOf(request)
       const refused = async (event: PendingAuditEvent) => {
         await limits.refresh_refused(request, reply, (await budgetOfSession(request)) ?? undefined)
         uses.events.recordSoon(event, context)
       }
-      return respond(reply, await refresh(uses, texts, idempotencyKey, context, refused), transport)
+      const issued = await refresh(uses, texts, idempotencyKey, context, refused)
+      return tokens.respond(reply, issued, transport, target)
     },
   )
 
@@ -99,7 +105,7 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
           'sent; a token that cannot be read is answered with 401, after the session of the other has ended. A refresh ' +
           'token that was replaced is recorded as reused, unless the `Idempotency-Key` of that refresh is sent along.',
         headers: RefreshHeaders,
-        body: RefreshBody,
+        body: LogoutBody,
         response: { 204: NoContent },
         problems: [
           'refresh_token_invalid',

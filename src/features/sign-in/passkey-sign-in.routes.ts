@@ -9,6 +9,7 @@ import {
   TokenResponse,
   Transport,
 } from '../../http/schemas.ts'
+import { ResourceOfToken } from '../../http/token-response.ts'
 import { type PasskeySignInUses, passkeyOptions } from './passkey-sign-in.ts'
 import type { SignInCalls } from './sign-in-calls.ts'
 
@@ -16,7 +17,12 @@ export type PasskeySignInRoutesUses = PasskeySignInUses & { calls: SignInCalls }
 
 const PasskeyOptionsBody = Type.Object({ mfa_token: Type.Optional(MfaToken) }, { ...strict, examples: [{}] })
 const PasskeyBody = Type.Object(
-  { ...PasskeyAnswer.properties, transport: Type.Optional(Transport), device_token: DeviceTokenText },
+  {
+    ...PasskeyAnswer.properties,
+    transport: Type.Optional(Transport),
+    device_token: DeviceTokenText,
+    resource: ResourceOfToken,
+  },
   strict,
 )
 
@@ -60,12 +66,18 @@ export const passkeySignInRoutes: FastifyPluginAsyncTypebox<PasskeySignInRoutesU
         tags,
         summary: 'Sign in with a passkey alone',
         description:
-          'It counts as two factors, so the authenticator has to verify its user. `transport` and `device_token` work ' +
+          'It counts as two factors, so the authenticator has to verify its user. `transport`, `device_token` and `resource` work ' +
           'as in `POST /auth/login`. After `passkey_unknown` call `PublicKeyCredential.signalUnknownCredential`, so ' +
           'that the browser stops offering that passkey.',
         body: PasskeyBody,
         response: { 200: TokenResponse },
-        problems: ['passkey_invalid', 'passkey_unknown', 'password_reset_required', 'origin_not_allowed'],
+        problems: [
+          'invalid_target',
+          'passkey_invalid',
+          'passkey_unknown',
+          'password_reset_required',
+          'origin_not_allowed',
+        ],
       },
     },
     async (request, reply) => calls.withPasskey(request, reply, request.body),

@@ -17,10 +17,11 @@ export type SignInCallsUses = Omit<LoginUses, 'hashing'> &
   AnswerSignInUses &
   Uses<'passwords'>
 
-/** How a client keeps its tokens. A page keeps them in cookies, and sends none in the body. */
+/** How a client keeps its tokens, and what for. A page keeps them in cookies, and sends none in the body. */
 interface Keeping {
   transport?: 'cookie' | 'body'
   device_token?: string
+  resource?: string
 }
 
 /** The ways to sign in, for apps and for the built-in pages. Each ends the sessions that the browser had. */
@@ -35,7 +36,7 @@ export interface SignInCalls {
   withSecondFactor(
     request: FastifyRequest,
     reply: FastifyReply,
-    input: Pick<Keeping, 'device_token'> & { mfa_token: string } & FactorProof,
+    input: Omit<Keeping, 'transport'> & { mfa_token: string } & FactorProof,
   ): Promise<TokenResponse>
   /** @throws `origin_not_allowed`, and what `passkeySignIn` throws. */
   withPasskey(
@@ -57,7 +58,7 @@ export interface SignInCalls {
 }
 
 export function createSignInCalls(uses: SignInCallsUses): SignInCalls {
-  const { db, origins, passwords, cookies, deviceTokens, factors, tickets } = uses
+  const { db, origins, passwords, cookies, deviceTokens, factors, tickets, tokens } = uses
   const { requireOwnPage, finish } = createAnswerSignIn(uses)
 
   async function ownerOf(answer: PasskeyAnswer) {
@@ -66,8 +67,9 @@ export function createSignInCalls(uses: SignInCallsUses): SignInCalls {
   }
 
   return {
-    async withPassword(request, reply, { password, transport = 'cookie', device_token, ...input }) {
+    async withPassword(request, reply, { password, transport = 'cookie', device_token, resource, ...input }) {
       requireOwnPage(request, transport)
+      const target = tokens.targetOf(resource)
       const email = canonicalEmail(input.email)
       const device = await deviceTokens.of(request, transport, device_token, async () => ({ email }))
       const registrationTokens = input.registration_token
@@ -83,10 +85,11 @@ export function createSignInCalls(uses: SignInCallsUses): SignInCalls {
         const { mfaToken: mfa_token, methods } = result
         throw new Problem('mfa_required', { mfa_token, methods })
       })
-      return finish(request, reply, signedIn, device)
+      return finish(request, reply, signedIn, device, target)
     },
 
-    async withSecondFactor(request, reply, { mfa_token: mfaToken, device_token, ...proof }) {
+    async withSecondFactor(request, reply, { mfa_token: mfaToken, device_token, resource, ...proof }) {
+      const target = tokens.targetOf(resource)
       const ticket = tickets.open('mfa', mfaToken)
       const transport = ticket?.transport ?? 'body'
       requireOwnPage(request, transport)
@@ -94,15 +97,16 @@ export function createSignInCalls(uses: SignInCallsUses): SignInCalls {
       const device = await deviceTokens.of(request, transport, device_token, owner)
       const attempt = { mfaToken, proof, device }
       const signedIn = await withDelayedFailure(() => secondStep(uses, attempt, contextOf(request)))
-      return finish(request, reply, signedIn, device)
+      return finish(request, reply, signedIn, device, target)
     },
 
-    async withPasskey(request, reply, { transport = 'cookie', device_token, ...answer }) {
+    async withPasskey(request, reply, { transport = 'cookie', device_token, resource, ...answer }) {
       requireOwnPage(request, transport)
+      const target = tokens.targetOf(resource)
       const device = await deviceTokens.of(request, transport, device_token, () => ownerOf(answer))
       const attempt = { answer, transport, device }
       const signedIn = await withDelayedFailure(() => passkeySignIn(uses, attempt, contextOf(request)))
-      return finish(request, reply, signedIn, device)
+      return finish(request, reply, signedIn, device, target)
     },
 
     budgetOf: {
@@ -112,7 +116,7 @@ export function createSignInCalls(uses: SignInCallsUses): SignInCalls {
         const ticket = tickets.open('mfa', mfa_token)
         return ticket && deviceTokens.budgetOf(request, { id: ticket.userId }, ticket.transport, device_token)
       },
-      async passkey(request, { transport, device_token, ...answer }) {
+      async passkey(request, { transport, device_token, resource: _, ...answer }) {
         const owner = await ownerOf(answer)
         return owner && deviceTokens.budgetOf(request, owner, transport, device_token)
       },

@@ -12,6 +12,7 @@ import {
   TokenResponse,
   Transport,
 } from '../../http/schemas.ts'
+import { ResourceOfToken } from '../../http/token-response.ts'
 import { type PasskeySignInRoutesUses, passkeySignInRoutes } from './passkey-sign-in.routes.ts'
 import { createSignInCalls, type SignInCallsUses } from './sign-in-calls.ts'
 import { type SignInPagesUses, signInPages } from './sign-in-page.routes.ts'
@@ -29,11 +30,12 @@ const LoginBody = Type.Object(
     transport: Type.Optional(Transport),
     device_token: DeviceTokenText,
     registration_token: Type.Optional(RegistrationToken),
+    resource: ResourceOfToken,
   },
   { ...strict, examples: [{ email: 'demo@example.com', password: 'correct horse battery' }] },
 )
 const SecondStepBody = Type.Object(
-  { mfa_token: MfaToken, ...factorProof, device_token: DeviceTokenText },
+  { mfa_token: MfaToken, ...factorProof, device_token: DeviceTokenText, resource: ResourceOfToken },
   { ...strict, examples: [{ mfa_token: 'from-the-first-step', code: '123456' }] },
 )
 /** Signing in with a password, with a password and a second factor, or with a passkey alone. */
@@ -59,10 +61,12 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
           'tokens are set as cookies. With body transport the response has `refresh_token` and `device_token`: store ' +
           'the `device_token` and send it with every later sign-in, so that other people’s failed guesses do not lock ' +
           'this device out. A client that has registered sends the `registration_token`, or its cookie: until the ' +
-          'address is verified, the right password is then answered with `email_not_verified` and another mail.',
+          'address is verified, the right password is then answered with `email_not_verified` and another mail. ' +
+          '`resource` names an API of yours that the access token is for, instead of this server.',
         body: LoginBody,
         response: { 200: TokenResponse },
         problems: [
+          'invalid_target',
           'invalid_credentials',
           'mfa_required',
           'email_not_verified',
@@ -93,11 +97,11 @@ export const signIn: FastifyPluginAsyncTypebox<SignInUses> = async (app, uses) =
         summary: 'Complete a sign-in with a second factor',
         description:
           'Send exactly one of `code`, `recovery_code` and `passkey`. The transport is that of the first step; a ' +
-          '`device_token` has to be sent again. The `mfa_token` is valid for five minutes; a wrong factor does not use ' +
+          '`device_token` and a `resource` have to be sent again. The `mfa_token` is valid for five minutes; a wrong factor does not use ' +
           'it up, a success does.',
         body: SecondStepBody,
         response: { 200: TokenResponse },
-        problems: ['mfa_invalid', 'origin_not_allowed', 'too_many_attempts'],
+        problems: ['invalid_target', 'mfa_invalid', 'origin_not_allowed', 'too_many_attempts'],
       },
     },
     async (request, reply) => calls.withSecondFactor(request, reply, request.body),

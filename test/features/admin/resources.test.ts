@@ -34,7 +34,14 @@ t.test('a resource is registered, listed, changed and removed', async (t) => {
   t.match((await call('POST', '', { identifier, scopes: [] })).body, { status: 409, code: 'resource_exists' })
   const { id, secret } = await client({ [identifier]: 'read write' })
   t.equal((await token(id, secret)).body.expires_in, 600)
-  const changes = { name: 'Orders', scopes: ['read'], token_ttl: 60, typ: 'JWT', server: id }
+  const changes = {
+    name: 'Orders',
+    scopes: ['read'],
+    app_scopes: ['read'],
+    token_ttl: 60,
+    typ: 'JWT',
+    server: id,
+  }
   t.equal((await call('PATCH', of(identifier), changes)).status, 204)
   t.match((await call('GET', '')).body.resources, [{ identifier, ...changes }])
   await becomes(
