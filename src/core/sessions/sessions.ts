@@ -78,7 +78,7 @@ export interface Sessions extends SessionLedger {
    * Looks at a refresh token: the live session that it could refresh, or why that has ended. It issues nothing, uses
    * nothing up and extends nothing; but a reuse is one here as well, with all that follows from it. Within the grace
    * window, and with the `Idempotency-Key` of a refresh whose response was lost, an older token is as good as its
-   * successor. To another client than its own, a session is unknown. One round trip to Redis, or a transaction of the
+   * successor. One round trip to Redis, or a transaction of the
    * ledger.
    * @throws {StoreUnavailable} when no store answers; `unavailable` when no store can record a reuse.
    */

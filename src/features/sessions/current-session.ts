@@ -14,7 +14,7 @@ export async function currentSession(
   context: RequestContext,
 ) {
   const live = await sessions.look(token, context, idempotencyKey)
-  if (live.outcome === 'ended') return null
+  if (live.outcome !== 'live') return null
   const { sub, sid } = live.claims
   const [row, owned] = await Promise.all([users.find(db, sub), factors.of(db, sub)])
   if (!row || row.disabledAt) return null

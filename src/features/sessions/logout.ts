@@ -23,11 +23,13 @@ export async function logout(
   context: RequestContext,
 ) {
   const tokens = sessions.readTokens(refreshTokens)
-  const familyHashes = tokens.map(({ familyHash }) => familyHash)
   const session = accessToken ? await sessionOf(accessTokens, accessToken) : null
+  const familyHashes: string[] = []
+  // A session that ends by a reuse must not be recorded as signed out. A client ends its own at `/oauth/revoke`.
+  for (const token of tokens)
+    if ((await sessions.look(token, context, idempotencyKey)).outcome !== 'foreign')
+      familyHashes.push(token.familyHash)
   const named = [...(familyHashes.length > 0 ? [{ familyHashes }] : []), ...(session ? [session] : [])]
-  // A session that ends by a reuse must not be recorded as signed out.
-  for (const token of tokens) await sessions.look(token, context, idempotencyKey)
   for (const scope of named) await sessions.end(scope, 'logout', 'logout', context)
   const unreadable =
     refreshTokens.length > 0 && familyHashes.length === 0
@@ -38,14 +40,14 @@ export async function logout(
   return { ended: named.length, unreadable }
 }
 
-/** The session of an access token; null if the token is not authentic, too old, or a client's own. */
+/** The user's own session of an access token; null if the token is not authentic, too old, or a client's. */
 async function sessionOf(
   accessTokens: Uses<'accessTokens'>['accessTokens'],
   token: string,
 ): Promise<RevocationScope | null> {
   try {
     const principal = await accessTokens.identify(token)
-    if (principal.kind !== 'user' && principal.kind !== 'delegated') return null
+    if (principal.kind !== 'user') return null
     return { sessionId: principal.sessionId, userId: principal.userId }
   } catch (error) {
     if (isProblem(error, 'access_token_invalid')) return null

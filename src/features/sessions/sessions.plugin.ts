@@ -103,7 +103,8 @@ export const sessions: FastifyPluginAsyncTypebox<SessionsUses> = async (app, use
           'Ends the sessions of the refresh tokens, in cookies or body, of the access token, or of both. An access ' +
           'token may have expired, a day ago at most. 204 means that the sessions have ended, or that no token was ' +
           'sent; a token that cannot be read is answered with 401, after the session of the other has ended. A refresh ' +
-          'token that was replaced is recorded as reused, unless the `Idempotency-Key` of that refresh is sent along.',
+          'token that was replaced is recorded as reused, ' +
+          'unless the `Idempotency-Key` of that refresh is sent along. Tokens of third parties end nothing here.',
         headers: RefreshHeaders,
         body: LogoutBody,
         response: { 204: NoContent },

@@ -231,11 +231,10 @@ t.test('a token works for its own client only, and not for the account', async (
   t.equal((await server.call('GET', '/auth/session', { headers: cookie })).body?.session ?? null, null)
   t.strictSame(await refresh(own.refresh_token), { outcome: 'foreign' }, 'nor a person’s token for a client')
   const [token] = sessions.readTokens([offline.refreshToken])
-  const unknown = { outcome: 'ended', reason: 'unknown' } as const
-  t.strictSame(await sessions.look(token as RefreshToken, context), unknown)
+  t.strictSame(await sessions.look(token as RefreshToken, context), { outcome: 'foreign' })
   t.strictSame(
     await sessions.look(token as RefreshToken, context, undefined, atHome({ clientId: 'another' })),
-    unknown,
+    { outcome: 'foreign' },
   )
   t.match(await sessions.look(token as RefreshToken, context, undefined, atHome()), { outcome: 'live' })
   await sessions.endReplaced([token as RefreshToken], context)

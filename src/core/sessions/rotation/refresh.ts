@@ -27,7 +27,8 @@ export type RotationOutcome =
 export type Look =
   /** The session could be refreshed with this token, or with its successor. Milliseconds since the epoch. */
   | { outcome: 'live'; claims: SessionClaims; expiresAt: number }
-  /** `unknown` if there is no such session of the client that presents the token. */
+  /** It may live, but this request can neither use nor end it: another client's, or bound to a key that was not proved. */
+  | { outcome: 'foreign' }
   | { outcome: 'ended'; reason: SessionEndedReason }
 
 /** A third-party client that presents a refresh token. */
@@ -127,7 +128,7 @@ export function createRefresh(deps: RefreshDeps) {
       await endOnReuse(token, verdict, by, context)
       return { outcome: 'ended', reason: 'reuse_detected' }
     }
-    if (verdict.outcome !== 'live') return { outcome: 'ended', reason: 'unknown' }
+    if (verdict.outcome !== 'live') return { outcome: 'foreign' }
     const expiresAt = Math.min(verdict.idleExpiresAt, verdict.absoluteExpiresAt)
     return { outcome: 'live', claims: parseClaims(verdict.claims), expiresAt }
   }
