@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose'
 import * as openid from 'openid-client'
 import t from 'tap'
-import { CALLBACK, createApp } from '../../../support/authorization.ts'
+import { CALLBACK, createApp, pkce } from '../../../support/authorization.ts'
 import { eventually } from '../../../support/eventually.ts'
 import { post, registrations } from '../../../support/oauth.ts'
 import { startServer } from '../../../support/server.ts'
@@ -84,6 +84,23 @@ t.test('a code works once, and its second use ends what it gave', async (t) => {
   await eventually(
     async () => (await app.refresh(good[0]?.body.refresh_token)).body.error === 'invalid_grant',
   )
+})
+
+t.test('who has lost the answer to a code starts again, and the user is not asked', async (t) => {
+  for (const client of [app, spa]) {
+    const given = await client.code(account, { scope: 'read' })
+    const lost = await client.redeem(given)
+    const retry = await client.redeem(given)
+    t.match(retry, { status: 400, body: { error: 'invalid_grant' } })
+    t.match(retry.body.error_description, /was used before: what it gave has ended/)
+    t.match((await client.refresh(lost.body.refresh_token)).body, { error: 'invalid_grant' })
+    const claims = decodeJwt(lost.body.access_token)
+    const ended = await server.db.session.findUniqueOrThrow({ where: { id: String(claims.sid) } })
+    t.equal(ended.endedReason, 'code_reused')
+    const { verifier, challenge } = pkce()
+    const again = parametersOf(await given.visitor.open(client.url(challenge, { scope: 'read' })))
+    t.equal((await client.redeem({ code: again.code ?? '', verifier })).status, 200)
+  }
 })
 
 t.test('a code is bound to its client, redirect URI, verifier and resource', async (t) => {
