@@ -16,6 +16,7 @@ const OF_REFUSALS: ReadonlySet<LimitName> = new Set([
   'login',
   'login_mfa',
   'login_passkey',
+  'client_refused',
   'logout',
   'verify_email',
   'unlock',
@@ -75,15 +76,18 @@ export function spendPoint(request: FastifyRequest): void {
   if (request.point) request.point.isRefused = true
 }
 
+/** For a request that is refused for another reason than its budget counts, if it is refused at all. */
+export function giveBackPoint(request: FastifyRequest): void {
+  request.point?.giveBack()
+  request.point = null
+}
+
 /** Spends the points of refused requests. Those of the others are given back, also where the server failed. */
 export const settlePoints = fp(async (app: FastifyInstance) => {
   app.decorateRequest('point', null)
   app.addHook('onError', (request, _reply, error, done) => {
     // The first half of a right sign-in, or of a right step-up.
-    if (request.point && isProblem(error, 'mfa_required')) {
-      request.point.giveBack()
-      request.point = null
-    }
+    if (isProblem(error, 'mfa_required')) giveBackPoint(request)
     done()
   })
   app.addHook('onSend', (request, reply, payload, done) => {

@@ -5,6 +5,8 @@ import type { Clock } from './clock.ts'
 export interface ReadAhead<T> {
   /** A value that was read less than `maxAgeMs` ago, or a promise of one. Undefined values are not remembered. */
   get(key: string): T | Promise<T | undefined>
+  /** Whether it was found before and is still kept, however long ago that was. */
+  has(key: string): boolean
   forget(key: string): void
 }
 
@@ -51,6 +53,7 @@ export function createReadAhead<T>({ read, clock, maxAgeMs, size }: ReadAheadOpt
       if (age >= maxAgeMs / 2 && !reading.has(key)) load(key)
       return entry.value
     },
+    has: (key) => entries.has(key),
     forget(key) {
       entries.delete(key)
       reading.delete(key)

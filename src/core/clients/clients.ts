@@ -82,6 +82,8 @@ export interface Clients extends Pick<Unregistered, 'acceptsDocuments' | 'regist
    * @throws {UnusableDocument}
    */
   find(id: string, userId?: string): Client | Promise<Client | undefined>
+  /** Whether this node knows the client, or can tell by itself that there is none: `find` then asks for nothing new. */
+  isAtHand(id: string): boolean
   /** What a client is called, without fetching anything; undefined as above. */
   describe(id: string): Pick<Client, 'name' | 'uri'> | Promise<Pick<Client, 'name' | 'uri'> | undefined>
   /** Whether the secret is one of the client's; notes its use. */
@@ -109,6 +111,7 @@ export function openClients(
   const clients: Clients = {
     find: (id, userId) => (describesItself(id) ? unregistered.find(id, userId) : known.get(id)),
     describe: (id) => (describesItself(id) ? unregistered.describe(id) : known.get(id)),
+    isAtHand: (id) => (describesItself(id) ? unregistered.isAtHand(id) : known.has(id)),
     acceptsDocuments: unregistered.acceptsDocuments,
     register: unregistered.register,
     checkSecret: secrets.check,

@@ -3,7 +3,7 @@ import { type Client, UnusableDocument } from '../../core/clients/clients.ts'
 import type { ReasonOf } from '../../core/events/events.ts'
 import { Problem } from '../../core/problems/problems.ts'
 import type { Uses } from '../../core/uses.ts'
-import type { Limits } from '../../http/limits.ts'
+import { giveBackPoint, type Limits } from '../../http/limits.ts'
 import { contextOf } from '../../http/request-context.ts'
 import { clientKey } from '../../platform/client-key.ts'
 import { type AssertionUses, checkAssertion } from './client-assertion.ts'
@@ -39,17 +39,21 @@ export async function authenticateClient(
   reply: FastifyReply,
 ): Promise<void> {
   const credentials = credentialsOf(request.headers.authorization, request.body as Parameters)
+  // Who makes ids up must not have each of them looked up. A client that this node knows has no part in that.
+  const isAtHand = uses.clients.isAtHand(credentials.clientId)
+  if (!isAtHand) await uses.limits.client_refused(request, reply)
   const client = await findClient(uses, credentials.clientId)
   // Anybody can name a client that has no credentials: strangers must not use up its budget.
   const place = credentials.method === 'none' ? `:${clientKey(request.ip)}` : ''
   const admit = () => uses.limits[limit](request, reply, `client:${credentials.clientId}${place}`)
   const refusal = client ? await refusalOf(uses, client, credentials, admit) : 'unknown_client'
   if (client && !refusal) {
+    giveBackPoint(request)
     request.client = client
     request.principal = { kind: 'client', clientId: client.id, scope: [] }
     return
   }
-  await uses.limits.client_refused(request, reply)
+  if (isAtHand) await uses.limits.client_refused(request, reply)
   const event = { type: 'client_authentication', outcome: 'failure', clientId: client?.id } as const
   uses.events.recordSoon({ ...event, reason: refusal ?? 'unknown_client' }, contextOf(request))
   throw new Problem('invalid_client')

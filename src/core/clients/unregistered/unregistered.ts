@@ -26,6 +26,8 @@ export interface UnregisteredOptions extends FetchOptions, DocumentBudgets {
 export interface Unregistered {
   find(id: string, userId: string | undefined): Promise<Client | undefined>
   describe(id: string): Promise<Pick<Client, 'name' | 'uri'> | undefined>
+  /** Whether it costs no look-up in a store to find it, or to find that there is no such client. */
+  isAtHand(id: string): boolean
   acceptsDocuments(): Promise<boolean>
   register: SealedRegistrations['register']
 }
@@ -77,6 +79,10 @@ export function createUnregistered(deps: UnregisteredDeps, options: Unregistered
   }
 
   return {
+    isAtHand: (id) =>
+      isSealed(id)
+        ? registrations.open(id) === undefined || refused.has(id)
+        : documents.recall(id) !== undefined,
     acceptsDocuments,
     register: registrations.register,
     async find(id, userId) {
