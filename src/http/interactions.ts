@@ -36,8 +36,13 @@ export interface Interactions {
   find(request: FastifyRequest): OpenInteraction | null
   /** Lets this browser continue for another hour when it comes back from its mailbox. `email` is any text. */
   keep(request: FastifyRequest, reply: FastifyReply, interaction: OpenInteraction, email: string): void
-  /** Goes on where the client's request continues, once the person has signed in. */
-  goOn(request: FastifyRequest, reply: FastifyReply, interaction: OpenInteraction): FastifyReply
+  /** Goes on where the client's request continues, once the person has signed in: to this session. */
+  goOn(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    interaction: OpenInteraction,
+    session: { id: string },
+  ): FastifyReply
   /** The way on from a page: back to what this browser began at a client, or else to where people sign in. */
   wayOn(request: FastifyRequest): Promise<string>
 }
@@ -86,8 +91,10 @@ export function createInteractions(
       // Browsers drop a longer cookie: its person starts again from the app.
       if (ticket.length <= MAX_COOKIE) continuation.set(reply, ticket, now + INTERACTION_TTL * 1000, now)
     },
-    goOn(request, reply, { path, ticket }) {
+    goOn(request, reply, { ticket: _, ...interaction }, { id: signedIn }) {
       if (continuation.valuesIn(request).length > 0) continuation.expire(reply)
+      const { path } = interaction
+      const ticket = tickets.issue('interaction', { ...interaction, signedIn }, INTERACTION_TTL)
       return reply.redirect(pageWriter(request).target(withTicket(path, ticket)), 303)
     },
     async wayOn(request) {

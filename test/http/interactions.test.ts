@@ -1,7 +1,7 @@
 import t from 'tap'
 import { clientNameOn, formTargetsOf } from '../../src/http/interactions.ts'
 
-const interaction = { path: '/', query: '', askedAt: 0, clientName: 'Printer', loginHint: null }
+const interaction = { path: '/', query: '', clientName: 'Printer', loginHint: null }
 
 t.test('the forms of an interaction may lead to the client, and on to its pages', async (t) => {
   const query = (uri: string) => new URLSearchParams({ scope: 'a b', redirect_uri: uri }).toString()

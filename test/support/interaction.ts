@@ -16,7 +16,6 @@ export const issueInteraction = (
     {
       path: '/',
       query: '',
-      askedAt: Date.now(),
       clientName: 'Photo Printer',
       loginHint: null,
       ...interaction,

@@ -17,7 +17,7 @@ export interface TicketData {
   /** What a built-in page continues with after a sign-in that a client asked for. */
   interaction: Interaction
   /** What a person is asked for by a client, and in which session of their own. */
-  consent: { query: string; askedAt: number; sessionId: string }
+  consent: { query: string; sessionId: string }
   /** The same of a device whose code the person has typed. */
   device_consent: { deviceId: string; sessionId: string }
   authorization_code: AuthorizationCode
@@ -30,8 +30,8 @@ export interface Interaction {
   path: string
   /** The query of the client's request, as it came. */
   query: string
-  /** Milliseconds since the epoch. */
-  askedAt: number
+  /** The session that the person has begun on a page of this interaction. */
+  signedIn?: string
   /** As people read it; not escaped. */
   clientName: string
   /** The e-mail address that the client suggests; any text. */

@@ -125,8 +125,8 @@ export const secondStepRoutes: FastifyPluginAsyncTypebox<Options> = async (app, 
         : recovery_code === undefined && code !== undefined && isRecoveryCode(code)
           ? { recovery_code: code }
           : { code, recovery_code }
-      await calls.withSecondFactor(request, reply, { mfa_token, ...proof })
-      return interactions.goOn(request, reply, interaction)
+      const { session } = await calls.withSecondFactor(request, reply, { mfa_token, ...proof })
+      return interactions.goOn(request, reply, interaction, session)
     },
   )
 
@@ -181,8 +181,8 @@ export const secondStepRoutes: FastifyPluginAsyncTypebox<Options> = async (app, 
     async (request, reply) => {
       origins.requireOwn(request)
       const interaction = interactions.open(request.body.ticket)
-      await calls.withPasskey(request, reply, parsePasskey(request.body.passkey))
-      return interactions.goOn(request, reply, interaction)
+      const { session } = await calls.withPasskey(request, reply, parsePasskey(request.body.passkey))
+      return interactions.goOn(request, reply, interaction, session)
     },
   )
 }

@@ -126,14 +126,14 @@ export const signInPages: FastifyPluginAsyncTypebox<SignInPagesUses> = async (ap
       const { ticket, email, password } = request.body
       const interaction = interactions.open(ticket)
       try {
-        await calls.withPassword(request, reply, { email, password })
+        const { session } = await calls.withPassword(request, reply, { email, password })
+        return interactions.goOn(request, reply, interaction, session)
       } catch (error) {
         if (!isProblem(error, 'mfa_required')) throw error
         const { mfa_token: mfaToken = '', methods } = error.members
         const page = { interaction, mfaToken, methods }
         return sendPage(reply, 200, secondStepPage(pageWriter(request), page))
       }
-      return interactions.goOn(request, reply, interaction)
     },
   )
 

@@ -15,7 +15,7 @@ t.test('the page to sign in on, in a browser', { skip: noBrowser }, async (t) =>
   const browser = context.browser()
   if (!browser) throw new Error('no browser')
   const signInUrl = (loginHint: string | null = null) =>
-    `${OWN}/auth/sign-in?ticket=${issueInteraction(server, { loginHint, askedAt: clock.now() })}`
+    `${OWN}/auth/sign-in?ticket=${issueInteraction(server, { loginHint })}`
   const newContext = (options: object = {}) => browser.newContext(options)
   const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
 

@@ -62,7 +62,7 @@ t.test('the right password begins a session, and leads on to the request', async
   const ticket = issue({ path: '/oauth/authorize/continue' })
   const answer = await submit(`${SIGN_IN}?locale=de`, { ...account, ticket })
   t.equal(answer.status, 303)
-  t.equal(answer.headers.get('location'), `/oauth/authorize/continue?ticket=${ticket}&locale=de`)
+  t.match(answer.headers.get('location'), /^\/oauth\/authorize\/continue\?ticket=[\w-]+&locale=de$/)
   t.match(await sessionOf(answer), { user: { email: account.email } })
   t.match(cookiesIn(answer), 'ratchet-device-dev=dt1_')
 
@@ -188,7 +188,7 @@ t.test('a second factor is asked for on a second page', async (t) => {
   }
   const done = await submit(SECOND_STEP, { ticket, mfa_token, code: code() })
   t.equal(done.status, 303)
-  t.equal(done.headers.get('location'), `/oauth/authorize/continue?ticket=${ticket}`)
+  t.match(done.headers.get('location'), /^\/oauth\/authorize\/continue\?ticket=[\w-]+$/)
   t.match(await sessionOf(done), { user: { email: account.email, mfa_enabled: true } })
 
   for (const [name, value] of [

@@ -7,7 +7,6 @@ import { readRequestFor } from './unregistered.ts'
 /** The question of a page, as its ticket holds it. */
 export interface Question {
   query: string
-  askedAt: number
   sessionId: string
 }
 

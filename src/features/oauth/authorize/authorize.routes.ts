@@ -31,11 +31,11 @@ export type AuthorizeRoutesUses = AuthorizeUses &
     consentUrl: string | undefined
   }
 
-/** What a request asks for, and since when the user knows. */
+/** What a request asks for, and whether the user has signed in for it. */
 interface Asked {
   query: string
-  /** Milliseconds since the epoch; null until the user was led to another page. */
-  askedAt: number | null
+  /** The session that the user has begun for it. */
+  signedIn?: string
 }
 
 const CONSENT_TTL = 600
@@ -48,7 +48,7 @@ const ConsentForm = Type.Object(
 
 /** The authorization endpoint (RFC 6749 §3.1) and the page that asks the user. */
 export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = async (app, uses) => {
-  const { issuer, tickets, clock, origins } = uses
+  const { issuer, tickets, origins } = uses
   const tags = ['third parties']
   await app.register(formbody)
 
@@ -65,7 +65,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         reply,
         wanted,
         asked,
-        await authorize(uses, wanted, session, asked.askedAt, context),
+        await authorize(uses, wanted, session, asked.signedIn, context),
       )
     })
   }
@@ -73,12 +73,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
   const interactionTicket = (
     query: string,
     { clientName, loginHint }: Omit<UnregisteredClient, 'wantsAccount'>,
-  ) =>
-    tickets.issue(
-      'interaction',
-      { path: CONTINUE, query, clientName, loginHint, askedAt: clock.now() },
-      INTERACTION_TTL,
-    )
+  ) => tickets.issue('interaction', { path: CONTINUE, query, clientName, loginHint }, INTERACTION_TTL)
 
   const toSignIn = (reply: FastifyReply, query: string, { wantsAccount, ...client }: UnregisteredClient) =>
     reply.redirect(withTicket(wantsAccount ? SIGN_UP : SIGN_IN, interactionTicket(query, client)), 303)
@@ -87,7 +82,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
     request: FastifyRequest,
     reply: FastifyReply,
     wanted: AuthorizationRequest,
-    { query, askedAt }: Asked,
+    { query }: Asked,
     next: NextStep,
   ): FastifyReply {
     const client = { clientName: wanted.client.name, loginHint: wanted.loginHint }
@@ -96,7 +91,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
         return toSignIn(reply, query, { ...client, wantsAccount: wanted.prompts.has('create') })
       case 'ask': {
         const { user, session } = next
-        const data = { query, askedAt: askedAt ?? clock.now(), sessionId: session.claims.sid }
+        const data = { query, sessionId: session.claims.sid }
         const consentTicket = tickets.issue('consent', data, CONSENT_TTL)
         if (uses.consentUrl) return reply.redirect(pageOf(uses.consentUrl, consentTicket), 303)
         const otherAccount = interactionTicket(query, client)
@@ -143,7 +138,7 @@ export const authorizeRoutes: FastifyPluginAsyncTypebox<AuthorizeRoutesUses> = a
       },
     },
     async (request, reply) => {
-      await answer(request, reply, { query: queryOf(request), askedAt: null })
+      await answer(request, reply, { query: queryOf(request) })
       return reply
     },
   )

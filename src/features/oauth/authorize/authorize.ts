@@ -18,19 +18,19 @@ export type NextStep =
 
 /**
  * Decides how an authorization request goes on (OpenID Connect Core 1.0 §3.1.2.3): with a sign-in, with a question to the
- * user, or with a code. @param askedAt when the request first came (ms), if the user has been asked to sign in since.
+ * user, or with a code. @param signedIn the session that the user has begun on the page that the request has led to.
  * @throws {AuthorizationRefusal} with `prompt=none`; `unavailable`.
  */
 export async function authorize(
   uses: AuthorizeUses,
   request: AuthorizationRequest,
   session: OwnSession | null,
-  askedAt: number | null,
+  signedIn: string | undefined,
   context: RequestContext,
 ): Promise<NextStep> {
   const { db, clock, users, grants } = uses
   const isSilent = request.prompts.has('none')
-  if (!session || needsSignIn(request, session.claims, askedAt, clock.now())) {
+  if (!session || needsSignIn(request, session.claims, signedIn, clock.now())) {
     if (isSilent) throw refusal(request, 'login_required', 'The user has to sign in.')
     return { step: 'sign_in' }
   }
@@ -99,14 +99,13 @@ const ANSWER_SECONDS = 600
 
 function needsSignIn(
   { prompts, maxAge, wantsSecondFactor }: AuthorizationRequest,
-  { auth_time: authTime, amr }: SessionClaims,
-  askedAt: number | null,
+  { sid, auth_time: authTime, amr }: SessionClaims,
+  signedIn: string | undefined,
   now: number,
 ): boolean {
   const age = now / 1000 - authTime
-  const isOfRequest = askedAt !== null && authTime >= Math.floor(askedAt / 1000)
-  if (maxAge !== null && age > (isOfRequest ? Math.max(maxAge, ANSWER_SECONDS) : maxAge)) return true
-  if (isOfRequest) return false
+  if (sid === signedIn && age <= ANSWER_SECONDS) return false
+  if (maxAge !== null && age > maxAge) return true
   if (prompts.has('login') || prompts.has('select_account') || prompts.has('create')) return true
   return wantsSecondFactor && !amr.includes('mfa')
 }

@@ -29,14 +29,14 @@ export interface CodeForm {
 }
 
 export function createCodeForm(uses: CodeFormUses): CodeForm {
-  const { tickets, clock, users, db, issuer } = uses
+  const { tickets, users, db, issuer } = uses
 
   function ticketTo(request: FastifyRequest, userCode: string): string {
     const query = userCode && `user_code=${encodeURIComponent(userCode)}`
     const { name: clientName } = pageWriter(request).brand
     const redirectUri = issuer + PATHS.device
     const interaction = { path: CONTINUE, query, clientName, loginHint: null, redirectUri }
-    return tickets.issue('interaction', { ...interaction, askedAt: clock.now() }, INTERACTION_TTL)
+    return tickets.issue('interaction', interaction, INTERACTION_TTL)
   }
 
   const form: CodeForm = {

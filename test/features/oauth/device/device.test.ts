@@ -203,7 +203,6 @@ t.test('tickets of other pages do not fit', async (t) => {
   const asked = {
     path: '/device/continue',
     query: 'user_code=BCDF-GHJK',
-    askedAt: 0,
     clientName: 'X',
     loginHint: null,
   }
@@ -215,7 +214,7 @@ t.test('tickets of other pages do not fit', async (t) => {
     t.equal(titleOf(page), 'Connect a device')
     t.match(page.text, 'placeholder="BCDF-GHJK"')
   }
-  const consent = tickets.issue('consent', { query: '', askedAt: 0, sessionId: account.email }, 600)
+  const consent = tickets.issue('consent', { query: '', sessionId: account.email }, 600)
   t.equal((await submitForm(server, '/device/decide', { ticket: consent, decision: 'allow' })).status, 400)
 })
 
