@@ -103,7 +103,8 @@ export const MAX_REISSUES = 10
 export const CLEAN_FOR_CREDIT = 20
 export const ATTEMPT_MS = 24 * 3600 * 1000
 export const KEPT_ATTEMPTS = 4
-export const KEPT_TURNS = 32
+// Six processes that refresh every minute come to 180 in half an hour.
+export const KEPT_TURNS = 256
 
 /**
  * Decides what to do with a presented refresh token. A pure function; `decide.lua.ts` implements the same

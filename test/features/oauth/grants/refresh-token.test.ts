@@ -67,6 +67,31 @@ t.test('six processes on one network refresh copies of one token, round after ro
   t.match((await app.refresh(tokens.refresh_token, {}, HOME)).status, 200, 'also five generations behind')
 })
 
+t.test('a late copy is served 256 generations behind, also by the ledger, and no further', async (t) => {
+  const { app, account, tokens } = await allowed()
+  let live = tokens.refresh_token
+  const copies = [live]
+  const turn = async () => {
+    const { status, body } = await app.refresh(live, {}, HOME)
+    if (status !== 200) throw new Error(JSON.stringify(body))
+    live = body.refresh_token
+    copies.push(live)
+  }
+  while (copies.length <= 256) await turn()
+  await server.age(29 * MINUTE)
+  const late = await app.refresh(copies[0], {}, HOME)
+  t.match(late, { status: 200, body: { refresh_token: live } })
+  await server.app.services.sessions.flush()
+  await server.forgetFamily(live)
+  t.match(await app.refresh(copies[0], {}, HOME), { status: 200, body: { refresh_token: live } })
+  await turn()
+  await server.age(MINUTE / 2)
+  t.match(await app.refresh(copies[1], {}, HOME), { status: 200, body: { refresh_token: live } })
+  await server.age(MINUTE / 2 + 1)
+  t.match(await app.refresh(copies[0], {}, HOME), REFUSED, 'more is not remembered')
+  t.match(await grantOf(account, app), { ended: 'reuse_detected' })
+})
+
 t.test('a copy from elsewhere after a minute ends it, and the owner learns why', async (t) => {
   const cases: [string, Record<string, string>, Parameters<typeof allowed>[0], number][] = [
     ['another network', from('198.51.100.7'), isPublic, 5],
