@@ -53,5 +53,5 @@ function errorOf({ code, status }: Problem): string {
   return status >= 500 ? 'server_error' : 'invalid_request'
 }
 
-/** The characters that RFC 6749 §5.2 allows. */
-const plain = (text: string) => text.replace(/["\\]/g, "'").replace(/[^\x20-\x7e]/g, '?')
+/** With the characters only that RFC 6749 §4.1.2.1 and §5.2 allow in a description. */
+export const plain = (text: string) => text.replace(/["\\]/g, "'").replace(/[^\x20-\x7e]/g, '?')

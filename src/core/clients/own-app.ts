@@ -1,5 +1,6 @@
 import { Prisma } from '../../platform/generated/client.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
+import { StoreUnavailable } from '../../platform/store-unavailable.ts'
 import type { Client, Resource } from './client.ts'
 
 /** What users of the operator's own app may do at a resource. */
@@ -7,7 +8,10 @@ export type OwnPermission = Client['permissions'][number]
 
 /** Which resources the operator's own app gets tokens for. */
 export interface OwnApp {
-  /** As it was less than a second ago; undefined for any other resource. A node has them in memory: nothing is waited for. */
+  /**
+   * As it was less than a second ago; undefined for any other resource. A node has them in memory: nothing is waited for.
+   * @throws {StoreUnavailable} until Postgres has answered for the first time.
+   */
   permissionAt(identifier: string): OwnPermission | undefined
 }
 
@@ -19,7 +23,7 @@ const APP_RESOURCES = Prisma.sql`(
 
 /** Without Postgres, what was last read stays: nobody can change it meanwhile. */
 export function createOwnApp({ poll }: UsesPlatform<'poll'>): OwnApp {
-  let permissions: ReadonlyMap<string, OwnPermission> = new Map()
+  let permissions: ReadonlyMap<string, OwnPermission> | undefined
   poll.ask<Row[]>({
     task: 'app_resources',
     sql: () => APP_RESOURCES,
@@ -32,5 +36,11 @@ export function createOwnApp({ poll }: UsesPlatform<'poll'>): OwnApp {
       )
     },
   })
-  return { permissionAt: (identifier) => permissions.get(identifier) }
+  return {
+    permissionAt(identifier) {
+      // The node has begun without an answer of Postgres: whether there is such a resource is not known.
+      if (!permissions) throw new StoreUnavailable('postgres')
+      return permissions.get(identifier)
+    },
+  }
 }

@@ -7,6 +7,7 @@ import {
 } from '../../../core/clients/clients.ts'
 import { isProblem } from '../../../core/problems/problems.ts'
 import type { Uses } from '../../../core/uses.ts'
+import { plain } from '../../../http/oauth-error.ts'
 import { type ChosenScope, chooseUserScope } from '../scopes.ts'
 
 /** What a client asks for at the authorization endpoint (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2.1). */
@@ -81,7 +82,7 @@ export class AuthorizationRefusal extends Error {
   constructor(error: string, description: string, to: Destination) {
     super(error)
     this.error = error
-    this.description = description
+    this.description = plain(description)
     this.to = to
   }
 }

@@ -27,6 +27,8 @@ export function answerForUser(
   const allowed = scopes.filter(
     (scope) => permission.scopes.includes(scope) || client.openidScopes.some((each) => each === scope),
   )
+  if (allowed.length === 0)
+    throw new Problem('invalid_grant', { detail: 'The client may not ask for any of these scopes any more.' })
   const { accessToken, expiresIn } = clientTokens.sign({
     client,
     resource: permission.resource,

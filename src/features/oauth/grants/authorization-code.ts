@@ -19,6 +19,9 @@ export const authorizationCode: Grant = {
     const code = codes.read(text)
     const fault = code ? faultOf(code, client, parameters, request) : 'The code is not valid.'
     if (!code || fault) return refuse(uses, client, code, fault ?? '', request)
+    const { resource = code.resource } = parameters
+    if (resource !== code.resource)
+      return refuse(uses, client, code, 'The user has allowed another resource.', request, 'invalid_target')
     if (code.isExpired) {
       const sessionId = await codes.sessionOf(text)
       if (sessionId) return endReused(uses, code, sessionId, request)
@@ -42,7 +45,7 @@ const VOID = 'The user has signed out since, or has taken the permission back, o
 function faultOf(
   code: AuthorizationCode,
   client: Client,
-  { redirect_uri: redirectUri, code_verifier: verifier, resource }: Parameters,
+  { redirect_uri: redirectUri, code_verifier: verifier }: Parameters,
   { proven }: FastifyRequest,
 ): string | null {
   if (code.clientId !== client.id) return 'The code is not valid.'
@@ -57,8 +60,6 @@ function faultOf(
     return 'code_verifier does not belong to this code: it was asked for without PKCE.'
   if (code.challenge !== null && (!verifier || challengeOf(verifier) !== code.challenge))
     return 'code_verifier does not fit the code_challenge.'
-  if (resource !== undefined && resource !== code.resource)
-    return 'resource is not that of the authorization request.'
   if (code.key !== null && proven !== code.key) return 'The code is bound to another key (dpop_jkt).'
   return null
 }
@@ -74,14 +75,15 @@ function refuse(
   code: AuthorizationCode | null,
   detail: string,
   request: FastifyRequest,
+  reason: 'invalid_grant' | 'invalid_target' = 'invalid_grant',
 ): never {
-  const event = { type: 'client_token', outcome: 'failure', reason: 'invalid_grant' } as const
+  const event = { type: 'client_token', outcome: 'failure', reason } as const
   const isTheirs = code?.clientId === client.id
   events.recordSoon(
     { ...event, clientId: client.id, ...(isTheirs ? { userId: code.userId } : {}) },
     contextOf(request),
   )
-  throw new Problem('invalid_grant', { detail })
+  throw new Problem(reason, { detail })
 }
 
 /** A code that comes twice was stolen, or is kept by a client that must not: what it gave ends (RFC 6749 §4.1.2). */
