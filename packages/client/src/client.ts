@@ -10,7 +10,7 @@ import { CLOCKS, type Clocks, type TokenResponse, type User } from './tokens.ts'
 import { type CallOptions, createCall } from './transport.ts'
 
 export interface ClientOptions {
-  /** Where the server is, such as `https://auth.example.com`. */
+  /** Where the server is, such as `https://auth.example.com`; with the path, if something passes calls on to it. */
   baseUrl: string
   /** `cookie` for pages of a browser, `body` for apps of a device and for servers, which keep the token themselves. */
   transport?: TransportName
@@ -49,18 +49,20 @@ const clients = shared[REGISTRY]
  * auth.subscribe(() => render(auth.getSnapshot()))
  */
 export function createAuthClient(options: ClientOptions): AuthClient {
-  const { baseUrl, transport = 'cookie' } = options
-  const name = `ratchet ${transport} ${new URL(baseUrl).origin}`
+  const { transport = 'cookie' } = options
+  const baseUrl = options.baseUrl.replace(/\/+$/, '')
+  // The key store of a device takes no other characters.
+  const name = `ratchet.${transport}.${baseUrl.replace(/[^\w.-]+/g, '_')}`
   const known = clients.get(name)
   if (known) return known
-  const client = build(options, transport, name)
+  const client = build({ ...options, baseUrl }, transport, name)
   clients.set(name, client)
   return client
 }
 
 function build(options: ClientOptions, transport: TransportName, name: string) {
   const { fetch = globalThis.fetch.bind(globalThis), timeoutMs = 20_000, apiOrigins = [] } = options
-  const call = createCall({ baseUrl: new URL(options.baseUrl).origin, fetch, timeoutMs })
+  const call = createCall({ baseUrl: options.baseUrl, fetch, timeoutMs })
   const store = createStore(options.storage ?? defaultStorage(), name)
   const session = createSession({ call, store, transport, name, clocks: options.clocks ?? CLOCKS })
 

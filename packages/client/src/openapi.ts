@@ -65,6 +65,11 @@ export interface components {
             device_token?: string;
             status: string;
         };
+        /** CurrentSession */
+        CurrentSession: {
+            session: components["schemas"]["Session"];
+            user: components["schemas"]["User"];
+        };
         /** ListActivityResponse */
         ListActivityResponse: {
             events: components["schemas"]["ActivityEvent"][];
