@@ -1,6 +1,6 @@
 // Checks the description of a running server with the tools of clients: `npm run openapi` installs them.
 import { execFile } from 'node:child_process'
-import { copyFile, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -79,4 +79,28 @@ t.test('openapi-typescript makes types of it with which a client compiles', asyn
   }
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['client.ts'] }))
   t.equal(await run(tool('tsc'), '--project', folder), '')
+})
+
+t.test('the types of the client package are those of the description', async (t) => {
+  const { openapi, info, components } = JSON.parse(await readFile(document, 'utf8'))
+  const schemas: Record<string, unknown> = {}
+  const include = (name: string) => {
+    if (schemas[name]) return
+    schemas[name] = components.schemas[name]
+    for (const [, other = ''] of JSON.stringify(schemas[name]).matchAll(/"#\/components\/schemas\/(\w+)"/g))
+      include(other)
+  }
+  const client = fileURLToPath(new URL('../packages/client/', import.meta.url))
+  for (const name of JSON.parse(await readFile(join(client, 'schemas.json'), 'utf8'))) include(name)
+  const part = { openapi, info, paths: {}, components: { schemas } }
+  await writeFile(join(folder, 'part.json'), JSON.stringify(part))
+  const made = join(folder, 'openapi.ts')
+  await run(tool('openapi-typescript'), join(folder, 'part.json'), '--alphabetize', '--output', made)
+  const kept = join(client, 'src/openapi.ts')
+  if (process.env.UPDATE) await copyFile(made, kept)
+  t.equal(
+    await readFile(kept, 'utf8'),
+    await readFile(made, 'utf8'),
+    'UPDATE=1 npm run openapi writes them anew',
+  )
 })

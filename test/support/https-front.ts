@@ -13,19 +13,27 @@ export interface HttpsFront {
   port: number
   /** Answers requests from now on by forwarding them to this URL. */
   forwardTo(url: string): void
+  /** Asked once the server has answered: whether and when the client gets the answer. */
+  answering: ((request: IncomingMessage) => Promise<'send' | 'lose'>) | undefined
 }
 
-/** A proxy that ends TLS, in front of a server that can be replaced. Requests for other hosts get an empty page. */
+/** A proxy that ends TLS, in front of a server that can be replaced. Requests for other hosts get a page. */
 export async function startHttpsFront(
   t: Teardown,
   { cert, key }: Pick<Certificates, 'cert' | 'key'>,
   host: string,
+  page = '<!doctype html><title>App</title>',
 ): Promise<HttpsFront> {
   let target: URL | undefined
 
   function forward(request: IncomingMessage, response: ServerResponse): void {
     const { method, headers, url: path } = request
-    const onward = ask({ host: target?.hostname, port: target?.port, method, headers, path }, (answer) => {
+    const to = { host: target?.hostname, port: target?.port, method, headers, path }
+    const onward = ask(to, async (answer) => {
+      if ((await front.answering?.(request)) === 'lose') {
+        answer.resume()
+        return request.socket.destroy()
+      }
       response.writeHead(answer.statusCode ?? 502, answer.headers)
       answer.pipe(response)
     })
@@ -37,7 +45,7 @@ export async function startHttpsFront(
   const server = createServer(options, (request, response) => {
     if (request.headers.host?.split(':')[0] === host) return forward(request, response)
     response.setHeader('content-type', 'text/html; charset=utf-8')
-    response.end('<!doctype html><title>App</title>')
+    response.end(page)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -45,10 +53,12 @@ export async function startHttpsFront(
     server.closeAllConnections()
     server.close()
   })
-  return {
+  const front: HttpsFront = {
     port: (server.address() as AddressInfo).port,
+    answering: undefined,
     forwardTo(url) {
       target = new URL(url)
     },
   }
+  return front
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { build, type Plugin } from 'esbuild'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
-const FOLDERS = ['src', 'test', 'prisma']
+const FOLDERS = ['src', 'test', 'prisma', 'packages']
 // Packages of many ECMAScript modules: 800 of the 1,200 modules that a server would load one by one.
 const PACKAGES = ['typebox', '@simplewebauthn/server', 'jose', 'hibp']
 

@@ -1,0 +1,206 @@
+import type { Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { noBrowser, startBrowser } from '../../../test/support/browser.ts'
+import { makeCertificates, noOpenssl } from '../../../test/support/certificates.ts'
+import { eventually } from '../../../test/support/eventually.ts'
+import { startHttpsFront } from '../../../test/support/https-front.ts'
+import { startServer } from '../../../test/support/server.ts'
+import type { AuthClient, createAuthClient } from '../src/index.ts'
+import { bundle } from './bundle.ts'
+
+const AUTH = 'auth.tea.test'
+// An app on the same site, and one on another.
+const HOSTS = { same: 'app.tea.test', other: 'app.coffee.test' }
+const TTL = 600
+
+const skip = noBrowser || noOpenssl
+
+declare global {
+  var create: typeof createAuthClient
+  var auth: AuthClient
+  var shown: string[]
+  /** Seconds by which the clocks of this page are ahead. */
+  var ahead: number
+}
+
+const { text: script } = await bundle('index.ts')
+const PAGE = `<!doctype html><title>App</title><script type="module">
+${script.replace(/export\s*\{(.*?)\};?\s*$/, (_, names: string) => {
+  const name = /(\w+) as createAuthClient/.exec(names)?.[1] ?? 'createAuthClient'
+  return `globalThis.create = ${name};`
+})}
+</script>`
+
+/** A browser, an app on this host, and a server. */
+async function open(t: Test, host: string, env: Record<string, string> = {}) {
+  const front = await startHttpsFront(t, await makeCertificates(t, `DNS:${AUTH},DNS:${host}`), AUTH, PAGE)
+  const auth = `https://${AUTH}:${front.port}`
+  const origin = `https://${host}:${front.port}`
+  const server = await startServer(t, { env: { PUBLIC_URL: auth, ALLOWED_ORIGINS: origin, ...env } })
+  front.forwardTo(server.url)
+  const context = await startBrowser(t, { isHttps: true })
+  const refreshes: string[] = []
+  front.answering = async (request) => {
+    if (request.url === '/auth/refresh' && request.method === 'POST') refreshes.push(request.url)
+    return 'send'
+  }
+
+  async function openTab(): Promise<Page> {
+    const page = await context.newPage()
+    await page.goto(origin)
+    await begin(page)
+    return page
+  }
+  const begin = (page: Page) =>
+    page.evaluate((baseUrl) => {
+      globalThis.ahead = 0
+      globalThis.shown = []
+      const clocks = () =>
+        [performance.now() + globalThis.ahead * 1_000, Date.now() + globalThis.ahead * 1_000] as const
+      globalThis.auth = globalThis.create({ baseUrl, clocks })
+      globalThis.auth.subscribe(() => {
+        globalThis.shown.push(JSON.stringify(globalThis.auth.getSnapshot()))
+      })
+    }, auth)
+  const account = await server.createAccount()
+  return {
+    server,
+    front,
+    context,
+    account,
+    refreshes,
+    openTab,
+    begin,
+    signIn: (page: Page) => page.evaluate((account) => globalThis.auth.signIn(account), account),
+  }
+}
+
+const snapshotOf = (page: Page) => page.evaluate(() => globalThis.auth.getSnapshot())
+const userOf = (page: Page) => page.evaluate(async () => (await globalThis.auth.getUser())?.email)
+/** The access token, or the code of the error; `seconds` later. */
+const tokenOf = (page: Page, seconds = 0) =>
+  page.evaluate(async (seconds) => {
+    globalThis.ahead += seconds
+    return globalThis.auth.getAccessToken().catch((error) => error.code as string)
+  }, seconds)
+
+for (const [site, host] of Object.entries(HOSTS)) {
+  const env = site === 'other' ? { COOKIE_SAMESITE: 'none' } : {}
+
+  t.test(`ten tabs at expiry: one rotation, ten signed-in tabs (${site} site)`, { skip }, async (t) => {
+    const { account, refreshes, openTab, signIn } = await open(t, host, env)
+    const first = await openTab()
+    t.equal(await userOf(first), undefined, 'a visitor')
+    t.match(await signIn(first), { status: 'signed_in' })
+    const tabs = [first]
+    while (tabs.length < 10) tabs.push(await openTab())
+    for (const tab of tabs) t.equal(await userOf(tab), account.email)
+    refreshes.length = 0
+    for (let round = 1; round <= 3; round += 1) {
+      const tokens = await Promise.all(tabs.map((tab) => tokenOf(tab, TTL)))
+      t.equal(new Set(tokens).size, 1)
+      t.match(tokens[0], /^ey/)
+      t.equal(refreshes.length, round)
+    }
+    await first.evaluate(() => globalThis.auth.signOut())
+    for (const tab of tabs) {
+      await eventually(async () => (await snapshotOf(tab)).status === 'signed_out')
+      t.match(await snapshotOf(tab), { reason: 'logout' })
+    }
+  })
+}
+
+t.test('a tab that is closed in the middle of a refresh holds up nobody', { skip }, async (t) => {
+  const { server, front, openTab, signIn } = await open(t, HOSTS.same)
+  const first = await openTab()
+  await signIn(first)
+  const second = await openTab()
+  await userOf(second)
+  let isAsked: () => void = () => {}
+  const asked = new Promise<void>((resolve) => {
+    isAsked = resolve
+  })
+  const pass = front.answering
+  front.answering = async () => {
+    isAsked()
+    // Until the connection is gone.
+    return new Promise(() => {})
+  }
+  void tokenOf(first, TTL).catch(() => {})
+  await asked
+  front.answering = pass
+  await first.close()
+  await server.age(60_000)
+  t.match(await tokenOf(second, TTL), /^ey/)
+  t.match(await snapshotOf(second), { status: 'signed_in' })
+})
+
+t.test('an answer that is lost, and a reload in the middle, cost nothing', { skip }, async (t) => {
+  const { server, front, account, openTab, begin, signIn } = await open(t, HOSTS.same)
+  const page = await openTab()
+  await signIn(page)
+  const pass = front.answering
+  front.answering = async (request) => (request.url === '/auth/refresh' ? 'lose' : 'send')
+  t.equal(await tokenOf(page, TTL), 'offline')
+  t.match(await snapshotOf(page), { status: 'signed_in' })
+  front.answering = pass
+  await server.age(60_000)
+  t.match(await tokenOf(page), /^ey/)
+
+  let isAsked: () => void = () => {}
+  const asked = new Promise<void>((resolve) => {
+    isAsked = resolve
+  })
+  front.answering = async (request) => {
+    if (request.url !== '/auth/refresh') return 'send'
+    isAsked()
+    return new Promise(() => {})
+  }
+  void tokenOf(page, TTL).catch(() => {})
+  await asked
+  front.answering = pass
+  await page.reload()
+  await server.age(60_000)
+  await begin(page)
+  t.equal(await userOf(page), account.email)
+})
+
+t.test('offline for an hour and back', { skip }, async (t) => {
+  const { context, openTab, signIn } = await open(t, HOSTS.same)
+  const page = await openTab()
+  await signIn(page)
+  await context.setOffline(true)
+  t.equal(await tokenOf(page, 3_600), 'offline')
+  t.match(await snapshotOf(page), { status: 'signed_in' })
+  await context.setOffline(false)
+  t.match(await tokenOf(page), /^ey/)
+})
+
+t.test('who was signed out elsewhere is told why', { skip }, async (t) => {
+  const { server, account, openTab, signIn } = await open(t, HOSTS.same)
+  const page = await openTab()
+  await signIn(page)
+  const { access_token: bearer } = await server.login(account)
+  await server.call('DELETE', '/auth/sessions', { bearer })
+  t.equal(await tokenOf(page, TTL), 'session_ended')
+  t.match(await snapshotOf(page), { status: 'signed_out', reason: 'revoked' })
+})
+
+t.test('a browser that keeps no cookie says so at the sign-in', { skip }, async (t) => {
+  // A browser sends a cookie that is not `none` to no page of another site.
+  const { server, account, openTab } = await open(t, HOSTS.other, { COOKIE_SAMESITE: 'lax' })
+  const page = await openTab()
+  const code = await page.evaluate(
+    (account) =>
+      globalThis.auth.signIn(account).then(
+        () => 'signed in',
+        (error) => error.code as string,
+      ),
+    account,
+  )
+  t.equal(code, 'cookies_blocked')
+  t.match(await snapshotOf(page), { status: 'signed_out' })
+  const { access_token: bearer } = await server.login(account)
+  const { body } = await server.call('GET', '/auth/sessions', { bearer })
+  t.equal(body.sessions.length, 1, 'no session is left that nobody can use')
+})
