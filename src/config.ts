@@ -9,11 +9,11 @@ import {
   type TextSettings,
 } from './platform/brand-settings.ts'
 import { type BrowserSettings, readBrowserSettings } from './platform/browser-settings.ts'
-import { readCertificates } from './platform/certificates.ts'
 import { readDatabaseUrl } from './platform/database-url.ts'
-import { type Environment, type Reader, reader, trimmed } from './platform/environment.ts'
+import { type AllVariables, type Environment, type Reader, reader, trimmed } from './platform/environment.ts'
 import { type MailSettings, readMail } from './platform/mail-settings.ts'
-import { parseRedisUrl, REDIS_URL_FORMS, type RedisServers } from './platform/redis-url.ts'
+import { type MisspeltVariable, misspeltVariables } from './platform/misspelt-variables.ts'
+import { type RedisServers, readRedis } from './platform/redis-url.ts'
 import { type RouteBudgets, readBudgets } from './platform/route-budgets.ts'
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from './platform/signing-algorithms.ts'
 import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.ts'
@@ -76,6 +76,8 @@ export interface Config extends BrowserSettings {
   readonly rateLimits: boolean
   readonly routeBudgets: RouteBudgets
   readonly logLevel: string
+  /** What of the environment is not read, but was probably meant to be. */
+  readonly misspelt: readonly MisspeltVariable[]
 }
 
 /** The environment is not a valid configuration. The message lists every fault and never a value. */
@@ -88,11 +90,18 @@ export class ConfigError extends Error {
   }
 }
 
+/** @throws {ConfigError} also with what was misspelt, because that may be why something is missing. */
+function requireNoFaults({ faults }: Reader, env: Environment): void {
+  if (faults.length === 0) return
+  const hints = misspeltVariables(env).map(({ name, meant }) => `${name} is not read: was ${meant} meant?`)
+  throw new ConfigError([...faults, ...hints])
+}
+
 /** The process's environment. Nothing else reads `process.env`. */
-export const environment = (): Environment => process.env
+export const environment = (): AllVariables => process.env
 
 /** Sets variables of the process's environment that are missing or empty. */
-export function completeEnvironment(values: Environment): void {
+export function completeEnvironment(values: AllVariables): void {
   for (const [name, value] of Object.entries(values)) process.env[name] ||= value
 }
 
@@ -101,7 +110,7 @@ export function loadDatabaseUrl(): string {
   const env = trimmed(environment())
   const read = reader(env)
   const url = readDatabaseUrl(env, read)
-  if (read.faults.length > 0) throw new ConfigError(read.faults)
+  requireNoFaults(read, env)
   return url
 }
 
@@ -114,12 +123,12 @@ export function loadBrand(): { brand: Brand; texts: TextSettings } {
   const name = readAppName(read, url)
   const brand = { ...readLook(env, read), name, url, signInUrl }
   const texts = readTextSettings(env, read)
-  if (read.faults.length > 0) throw new ConfigError(read.faults)
+  requireNoFaults(read, env)
   return { brand, texts }
 }
 
 /** @throws {ConfigError} naming every missing, malformed or contradictory variable. */
-export function loadConfig(environment: Environment): Config {
+export function loadConfig(environment: AllVariables): Config {
   const env = trimmed(environment)
   const read = reader(env)
   // A forgotten variable must not make production less safe.
@@ -189,6 +198,7 @@ export function loadConfig(environment: Environment): Config {
     rateLimits: production || read.flag('RATE_LIMITS', true),
     routeBudgets: readBudgets(read),
     logLevel: read.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
+    misspelt: misspeltVariables(env),
   }
   if (config.refresh.idleTtl > config.refresh.absoluteTtl) {
     read.fault('REFRESH_IDLE_TTL must not exceed REFRESH_ABSOLUTE_TTL')
@@ -197,7 +207,7 @@ export function loadConfig(environment: Environment): Config {
     read.fault('TRUST_PROXY is missing: the number of proxies in front of this server, or 0 for none')
   }
   if (config.metricsPort === config.port) read.fault('METRICS_PORT must not be PORT')
-  if (read.faults.length > 0) throw new ConfigError(read.faults)
+  requireNoFaults(read, env)
   return Object.freeze(config)
 }
 
@@ -214,16 +224,6 @@ function readBreachedPasswordsUrl(read: Reader, secure: boolean): string | undef
   const url = read.text('BREACHED_PASSWORDS_URL', 'https://api.pwnedpasswords.com')
   const rules = { allowPath: true, secure }
   return url === 'off' ? undefined : read.checkOrigin('BREACHED_PASSWORDS_URL', url, rules)
-}
-
-function readRedis(env: Environment, read: Reader): Pick<Config, 'redis' | 'redisCa'> {
-  const url = read.text('REDIS_URL')
-  const redis = parseRedisUrl(url)
-  if (url && !redis) read.fault(`REDIS_URL must be ${REDIS_URL_FORMS.join(' or ')}; rediss… for TLS`)
-  const redisCa = env.REDIS_CA ? readCertificates(env.REDIS_CA) : undefined
-  if (env.REDIS_CA && !redisCa) read.fault('REDIS_CA must be the path of a PEM file with certificates')
-  if (env.REDIS_CA && redis?.tls === false) read.fault('REDIS_CA needs a REDIS_URL that begins with rediss')
-  return { redis: redis as RedisServers, redisCa }
 }
 
 /** The page calls this server, so its origin has to be allowed. */

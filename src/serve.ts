@@ -36,6 +36,11 @@ export async function serve(
     },
     'starting',
   )
+  for (const { name, meant } of config.misspelt) {
+    const advice = `if ${meant} was meant, write it so; if ${name} is for another program, nothing is wrong`
+    const message = 'a variable of the environment is not read: its name may be misspelt'
+    app.log.warn({ event: 'unknown_variable', variable: name, meant, advice }, message)
+  }
   try {
     await app.listen({ host: config.host, port: config.port })
   } catch (error) {

@@ -189,6 +189,7 @@ t.test(
       PORT: String(port),
       RUN_MIGRATIONS: 'true',
       DRAIN_SECONDS: '1',
+      ALOWED_ORIGINS: 'https://canary.example',
     }
     const first = start(env)
     const second = start({ ...env, PORT: String(await freePort()) })
@@ -236,6 +237,11 @@ t.test(
         { level: 'info', msg: 'stopping' },
       ],
     )
+    t.match(
+      lines.filter(({ event }) => event === 'unknown_variable'),
+      [{ level: 'warn', variable: 'ALOWED_ORIGINS', meant: 'ALLOWED_ORIGINS', advice: /\w/ }],
+    )
+    t.notMatch(first.output.join(''), /canary/)
     const secret = new URL(database.url).password
     if (secret) t.notMatch(lines, secret)
     second.child.kill('SIGTERM')

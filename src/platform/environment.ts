@@ -1,13 +1,17 @@
 import { isThisMachine } from './loopback.ts'
+import type { Variable } from './variables.ts'
 
-/** Environment variables by name. */
-export type Environment = Readonly<Record<string, string | undefined>>
+/** The environment of a process: variables of this server and of others. */
+export type AllVariables = Readonly<Record<string, string | undefined>>
+
+/** The environment variables of this server by name. */
+export type Environment = Readonly<Partial<Record<Variable, string | undefined>>>
 
 export type Reader = ReturnType<typeof reader>
 
 /** The same variables without the blanks and line breaks around their values, which files and editors leave there. */
 export const trimmed = (env: Environment): Environment =>
-  new Proxy(env, { get: (target, name) => target[String(name)]?.trim() })
+  new Proxy(env, { get: (target, name) => target[name as Variable]?.trim() })
 
 // A name that contains a separator must be quoted: `"Doe, Ann" <ann@example.com>`.
 const ADDRESS = String.raw`[^\s<>"@,;:()\\]+@[^\s<>"@,;:()\\]+`
@@ -62,12 +66,12 @@ export function reader(env: Environment) {
   const faults: string[] = []
   const fault = (message: string) => void faults.push(message)
 
-  function text(name: string, fallback?: string): string {
+  function text(name: Variable, fallback?: string): string {
     const value = env[name] || fallback
     if (value === undefined) fault(`${name} is missing`)
     return value ?? ''
   }
-  function url(name: string, protocols: readonly string[], { needsHost = true } = {}): string {
+  function url(name: Variable, protocols: readonly string[], { needsHost = true } = {}): string {
     const value = text(name)
     if (value && !isConnectionUrl(value, protocols, needsHost)) {
       const starts = protocols.map((protocol) => `${protocol}//`).join(' or ')
@@ -122,16 +126,16 @@ export function reader(env: Environment) {
     url,
     checkOrigin,
     checkAppUrl,
-    origin(name: string, fallback?: string, rules?: UrlRules): string {
+    origin(name: Variable, fallback?: string, rules?: UrlRules): string {
       const value = text(name, fallback)
       return value ? checkOrigin(name, value, rules) : 'http://invalid'
     },
-    mailbox(name: string, fallback?: string): string {
+    mailbox(name: Variable, fallback?: string): string {
       const value = text(name, fallback)
       if (value && !MAILBOX.test(value)) fault(`${name} must be one address, bare or as Name <address>`)
       return value
     },
-    integer(name: string, fallback: number, min: number, max: number): number {
+    integer(name: Variable, fallback: number, min: number, max: number): number {
       const value = env[name] || String(fallback)
       const number = Number(value)
       if (!/^\d+$/.test(value) || number < min || number > max) {
@@ -139,17 +143,17 @@ export function reader(env: Environment) {
       }
       return number
     },
-    oneOf<const T extends string>(name: string, values: readonly T[], fallback: T): T {
+    oneOf<const T extends string>(name: Variable, values: readonly T[], fallback: T): T {
       const value = (env[name] || fallback) as T
       if (!values.includes(value)) fault(`${name} must be one of ${values.join(', ')}`)
       return value
     },
-    flag(name: string, fallback: boolean): boolean {
+    flag(name: Variable, fallback: boolean): boolean {
       const value = env[name] || String(fallback)
       if (value !== 'true' && value !== 'false') fault(`${name} must be true or false`)
       return value === 'true'
     },
-    list: (name: string): string[] =>
+    list: (name: Variable): string[] =>
       (env[name] ?? '')
         .split(',')
         .map((item) => item.trim())

@@ -1,3 +1,6 @@
+import { readCertificates } from './certificates.ts'
+import type { Environment, Reader } from './environment.ts'
+
 /** The addresses of Redis and its credentials, as parsed from `REDIS_URL`. */
 export interface RedisServers {
   /** `nodes` are one server, the sentinels that know the master, or some nodes of a cluster. */
@@ -12,7 +15,7 @@ export interface RedisServers {
   readonly sentinelPassword: string | undefined
 }
 
-export const REDIS_URL_FORMS = [
+const REDIS_URL_FORMS = [
   'redis://[[user]:password@]host[:port][/database]',
   'redis+sentinel://[[user]:password@]host[:port],…/master[/database][?sentinelPassword=…]',
   'redis+cluster://[[user]:password@]host[:port],…',
@@ -30,6 +33,20 @@ const REST = {
   sentinel:
     /^\/(?<masterName>[\w.-]+)(?:\/(?<db>\d{1,5}))?(?:\?sentinelPassword=(?<sentinelPassword>[^&#]+))?$/,
   cluster: /^\/?$/,
+}
+
+/** Reads where Redis is, and whose certificates it may have. */
+export function readRedis(
+  env: Environment,
+  read: Reader,
+): { redis: RedisServers; redisCa: string | undefined } {
+  const url = read.text('REDIS_URL')
+  const redis = parseRedisUrl(url)
+  if (url && !redis) read.fault(`REDIS_URL must be ${REDIS_URL_FORMS.join(' or ')}; rediss… for TLS`)
+  const redisCa = env.REDIS_CA ? readCertificates(env.REDIS_CA) : undefined
+  if (env.REDIS_CA && !redisCa) read.fault('REDIS_CA must be the path of a PEM file with certificates')
+  if (env.REDIS_CA && redis?.tls === false) read.fault('REDIS_CA needs a REDIS_URL that begins with rediss')
+  return { redis: redis as RedisServers, redisCa }
 }
 
 /** Undefined unless the text is exactly one of the forms, with or without the `s` for TLS. */
