@@ -17,7 +17,7 @@ import { signIn } from './features/sign-in/sign-in.plugin.ts'
 import { anyPagePreflights } from './http/any-page.ts'
 import { clientAddress } from './http/client-address.ts'
 import { closeWhileDraining } from './http/close-while-draining.ts'
-import { limitConnections, TIME_LIMITS } from './http/connection-limits.ts'
+import { limitConnections, skipEnded, TIME_LIMITS } from './http/connection-limits.ts'
 import { createDeviceTokens } from './http/device-tokens.ts'
 import { createEarlyAnswers } from './http/early-answers.ts'
 import { createEarlyRequestLog } from './http/early-request-log.ts'
@@ -112,6 +112,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
 
   const limits = createLimits(services, config.routeBudgets, config.rateLimits)
   limitConnections(app.server, trusts)
+  app.addHook('onRequest', skipEnded)
   await app.register(clientAddress, { trusts })
   const resourceMetadata = `${publicUrl}/.well-known/oauth-protected-resource`
   await app.register(problemDetails, { ...services.outages, resourceMetadata })

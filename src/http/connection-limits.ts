@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { onRequestHookHandler } from 'fastify'
 import { clientKey } from '../platform/client-key.ts'
 import { readIpAddress } from '../platform/ip-address.ts'
 import type { TrustHop } from '../platform/trusted-proxies.ts'
@@ -36,12 +37,15 @@ export interface ConnectionLimits {
   arrivingMs: number
   /** Milliseconds that a client may take for what is written. */
   untakenMs: number
+  /** Requests that one connection may send without waiting for their answers: memory holds all of these. */
+  pipelined: number
 }
 
 const LIMITS: ConnectionLimits = {
   most: { arriving: 100, untaken: 100, idle: 500 },
   arrivingMs: LATE_MS,
   untakenMs: 300_000,
+  pipelined: 10,
 }
 
 interface Connection {
@@ -119,10 +123,12 @@ export function limitConnections(server: Server, trusts: TrustHop, limits = LIMI
     enter(connection, stateOf(connection), performance.now())
   }
 
-  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+  // Before the handler that answers.
+  server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const connection = known.get(socket)
     if (!connection) return
     connection.answering += 1
+    if (connection.answering > limits.pipelined) socket.destroy()
     if (connection.state === 'arriving') enter(connection, 'answering', performance.now())
     response.on('close', answered)
   })
@@ -146,6 +152,12 @@ export function limitConnections(server: Server, trusts: TrustHop, limits = LIMI
   server.on('clientError', (_error, socket) => {
     setTimeout(() => socket.destroy(), LINGER_MS).unref()
   })
+}
+
+/** The first hook of a request. Node reads all that one packet holds, also once the connection has ended: nobody waits for it. */
+export const skipEnded: onRequestHookHandler = (request, reply, done) => {
+  if (request.raw.socket.destroyed) reply.hijack()
+  else done()
 }
 
 function enter(connection: Connection, state: State, since: number): void {

@@ -34,18 +34,36 @@ export const openapi = fp(async (app: FastifyInstance, options: DocumentationOpt
   app.addHook('onClose', async () => (await documentation.opened())?.close())
 
   app.decorate('openapi', async () => (await documentation()).swagger())
-  app.get('/openapi.json', { config: { limit: 'public' }, schema: { hide: true } }, () => app.openapi())
+  // What clients do not read stays in memory, so all share one copy of each answer, and one is made at a time.
+  let description: Buffer | undefined
+  const shared = new Map<number, Buffer>()
+  let turn: Promise<unknown> = Promise.resolve()
+
+  app.get('/openapi.json', { config: { limit: 'public' }, schema: { hide: true } }, async (_, reply) => {
+    description ??= Buffer.from(JSON.stringify(await app.openapi()))
+    return reply.type('application/json; charset=utf-8').send(description)
+  })
+
+  function share(payload: Buffer): Buffer {
+    const known = shared.get(payload.length)
+    if (known?.equals(payload)) return known
+    shared.set(payload.length, payload)
+    return payload
+  }
 
   async function answer(request: FastifyRequest, reply: FastifyReply) {
     const documented = await documentation()
+    // Parts of a file would be copies of their own.
+    const { range: _, ...asked } = request.headers
     // Also for HEAD, whose answer has the headers of GET's.
-    const answered = documented.inject({ method: 'GET', url: request.url, headers: request.headers })
-    const { statusCode, headers, rawPayload } = await answered
+    const made = turn.then(() => documented.inject({ method: 'GET', url: request.url, headers: asked }))
+    turn = made.catch(() => {})
+    const { statusCode, headers, rawPayload } = await made
     if (statusCode === 404) throw new Problem('not_found')
     for (const [name, value] of Object.entries(headers)) {
       if (value !== undefined && !HOP_BY_HOP.has(name)) reply.header(name, value)
     }
-    return reply.status(statusCode).send(rawPayload.length > 0 ? rawPayload : null)
+    return reply.status(statusCode).send(rawPayload.length > 0 ? share(rawPayload) : null)
   }
   for (const url of ['/docs', '/docs/*']) app.get(url, { schema: { hide: true } }, answer)
 })

@@ -63,9 +63,77 @@ t.test('a client that does not read its answer does not keep the connection', as
   const request = 'GET /docs/static/swagger-ui-bundle.js HTTP/1.1\r\nhost: x\r\n\r\n'
   const socket = open(t, server)
   socket.pause()
-  socket.write(request.repeat(20))
+  socket.write(request.repeat(10))
   await becomes(t, async () => (await connections(server)) === 1, 'it is connected')
   await becomes(t, async () => (await connections(server)) === 0, 'it has ended')
+})
+
+const BUNDLE = '/docs/static/swagger-ui-bundle.js'
+const ask = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
+
+t.test(
+  'a client that asks for much without reading loses the connection before it costs memory',
+  async (t) => {
+    const server = await startServer(t)
+    await server.call('GET', BUNDLE)
+    const others = await connections(server)
+    let begun = 0
+    server.app.server.on('request', () => {
+      begun += 1
+    })
+    const socket = open(t, server)
+    socket.pause()
+    const before = process.memoryUsage.rss()
+    socket.write(ask(BUNDLE).repeat(500))
+    await becomes(t, async () => begun > 0 && (await connections(server)) <= others, 'it has ended')
+    const next = await server.call('GET', '/healthz')
+    t.equal(next.status, 200)
+    t.ok(process.memoryUsage.rss() - before < 100e6, 'the answers were not made')
+  },
+)
+
+t.test('answers of the documentation that nobody reads are one copy in memory', async (t) => {
+  const server = await startServer(t)
+  for (const path of [BUNDLE, '/openapi.json']) {
+    await server.call('GET', path)
+    const before = process.memoryUsage.rss()
+    let begun = 0
+    server.app.server.on('request', () => {
+      begun += 1
+    })
+    for (let index = 0; index < 40; index += 1) {
+      const socket = open(t, server)
+      socket.pause()
+      socket.write(ask(path).repeat(10))
+    }
+    await becomes(t, async () => begun === 400, 'all are asked for')
+    t.equal((await server.call('GET', BUNDLE)).status, 200, 'it has its turn')
+    t.ok(process.memoryUsage.rss() - before < 200e6, path)
+  }
+})
+
+t.test('ten requests in one packet are answered, each in turn', async (t) => {
+  const server = await startServer(t)
+  const socket = open(t, server)
+  let text = ''
+  socket.on('data', (chunk) => (text += chunk))
+  socket.write(ask('/healthz').repeat(10))
+  await becomes(t, async () => text.split('HTTP/1.1 200 OK').length === 11, 'all are answered')
+})
+
+t.test('a client that reads a large answer slowly gets it whole', async (t) => {
+  const server = await startServer(t)
+  const whole = (await (await fetch(`${server.url}${BUNDLE}`)).arrayBuffer()).byteLength
+  const socket = open(t, server)
+  let received = 0
+  socket.on('data', (chunk) => {
+    received += chunk.length
+    socket.pause()
+    setTimeout(() => socket.resume(), 10)
+  })
+  socket.write(ask(BUNDLE))
+  await eventually(async () => received > whole, 60_000)
+  t.notOk(socket.closed)
 })
 
 t.test('stalled connections of one address are capped: the oldest makes room', async (t) => {

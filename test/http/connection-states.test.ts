@@ -10,6 +10,7 @@ const NONE: ConnectionLimits = {
   most: { arriving: 1_000, untaken: 1_000, idle: 1_000 },
   arrivingMs: 600_000,
   untakenMs: 600_000,
+  pipelined: 1_000,
 }
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'
 const LARGE = 'GET /large HTTP/1.1\r\nhost: x\r\n\r\n'
@@ -157,7 +158,7 @@ t.test('idle connections are capped: the one that has waited longest ends', asyn
 })
 
 t.test('a trusted proxy has no caps', async (t) => {
-  const limits = { most: { arriving: 0, untaken: 0, idle: 0 }, arrivingMs: 0, untakenMs: 0 }
+  const limits = { most: { arriving: 0, untaken: 0, idle: 0 }, arrivingMs: 0, untakenMs: 0, pipelined: 0 }
   const { open, answered, count } = await start(t, limits, true)
   await many(3, () => open('GET /'))
   const idle = await many(3, () => answered())
