@@ -45,6 +45,9 @@ const { metafile } = await build({
   external: Object.keys(dependencies).flatMap((name) => [name, `${name}/*`]),
   banner: { js: REQUIRE },
   plugins: [compilerAsFile],
+  // Sources stay in memory. Short lines, because an uncaught error prints the one that threw.
+  minifyWhitespace: true,
+  lineLimit: 160,
   sourcemap: true,
   metafile: true,
   logLevel: 'warning',

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
+import { atMost } from './at-most.ts'
 import { StoreUnavailable } from './circuit-breaker.ts'
 import type { UsesPlatform } from './platform.ts'
 
@@ -101,8 +102,8 @@ export function createRedisBudgets({
   }
 }
 
-// Beyond it, the budget that was used longest ago is forgotten. With `max` instead, memory for all would be taken now.
-const MANY = { maxSize: 100_000, sizeCalculation: () => 1 }
+// Beyond it, the budget that was used longest ago is forgotten.
+const MANY = atMost(100_000)
 
 export function createMemoryBudgets(now: () => number = () => performance.now()): BudgetStore {
   const counts = new LRUCache<string, { window: string; taken: number; spent: number; endsAt: number }>(MANY)

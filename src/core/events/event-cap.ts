@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../../platform/at-most.ts'
 
 /** An event, as far as it decides whose it is. `at` in milliseconds since the epoch. */
 export interface EventOfOwner {
@@ -23,7 +24,7 @@ const MINUTE_MS = 60_000
 const OWNERS = 10_000
 
 export function createEventCap(): IsBeyondCap {
-  const counts = new LRUCache<string, number>({ max: OWNERS })
+  const counts = new LRUCache<string, number>(atMost(OWNERS))
   return ({ at, type, outcome, reason, userId, clientId, actor }) => {
     if (actor !== null) return false
     const key = [Math.floor(at / MINUTE_MS), type, outcome, reason, userId, clientId].join(' ')

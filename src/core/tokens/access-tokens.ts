@@ -2,6 +2,7 @@ import { hash, randomUUID } from 'node:crypto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { ACCESS_TOKEN_TTL, CLOCK_TOLERANCE } from '../../platform/access-token-times.ts'
+import { atMost } from '../../platform/at-most.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { SIGNING_ALGORITHMS } from '../../platform/signing-algorithms.ts'
 import type { Principal } from '../principals/principals.ts'
@@ -72,7 +73,7 @@ const MAX_TOKEN_CHARS = 4_096
 export function createAccessTokens(deps: AccessTokensDeps): AccessTokens {
   const { keyRing, revocations, clock, issuer, audience, ttl } = deps
   // Keyed by hash, so that memory holds no bearer tokens; bounded, so that many tokens cannot fill it.
-  const cache = new LRUCache<string, Verified>({ max: CACHED_TOKENS })
+  const cache = new LRUCache<string, Verified>(atMost(CACHED_TOKENS))
 
   function check({ claims, principal }: Verified): Promise<Principal> | Principal {
     if (!isPlausible(claims)) throw new Problem('access_token_invalid')

@@ -1,6 +1,7 @@
 import { hash, randomUUID } from 'node:crypto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../../platform/at-most.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { SIGNING_ALGORITHMS } from '../../platform/signing-algorithms.ts'
 import { type Client, FIRST_PARTY_CLIENT, type Resource } from '../clients/clients.ts'
@@ -72,7 +73,7 @@ const TYPES = ['at+jwt', 'JWT']
 
 export function createClientTokens({ keyRing, revocations, clock, issuer }: ClientTokensDeps): ClientTokens {
   // Keyed by hash, so that memory holds no bearer tokens; bounded, so that many tokens cannot fill it.
-  const cache = new LRUCache<string, Verified>({ max: CACHED_TOKENS })
+  const cache = new LRUCache<string, Verified>(atMost(CACHED_TOKENS))
 
   /** Checks everything but the audience, the time and the revocations. */
   async function verify(token: string): Promise<Verified | null> {

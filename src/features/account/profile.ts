@@ -6,6 +6,7 @@ import { Problem } from '../../core/problems/problems.ts'
 import type { Profile } from '../../core/users/users.ts'
 import type { Uses } from '../../core/uses.ts'
 import { presentUser, type User } from '../../http/schemas.ts'
+import { atMost } from '../../platform/at-most.ts'
 
 /** Users' own profiles, cached for a second: the same delay as for a revocation. */
 export interface Profiles {
@@ -22,7 +23,7 @@ const REMEMBER_MS = 1_000
 
 /** `read` and `change` throw `access_token_invalid` when the account is gone. */
 export function createProfiles({ db, transact, users, factors, events }: ProfilesUses): Profiles {
-  const remembered = new LRUCache<string, User>({ max: REMEMBERED, ttl: REMEMBER_MS })
+  const remembered = new LRUCache<string, User>({ ...atMost(REMEMBERED), ttl: REMEMBER_MS })
 
   async function load(id: string): Promise<User> {
     const [row, owned] = await Promise.all([users.find(db, id), factors.of(db, id)])
