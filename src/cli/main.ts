@@ -1,41 +1,6 @@
-import { help } from './commands.ts'
-import { findEnvironment } from './dev-environment.ts'
-import { EXIT } from './exit.ts'
-import { outliveReader, requireWritten } from './output.ts'
-
-const groups: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
-  clients: async () => (await import('./clients.ts')).clients,
-  resources: async () => (await import('./resources.ts')).resources,
-  keys: async () => (await import('./keys.ts')).keys,
-  mail: async () => (await import('./mail.ts')).mail,
-  preview: async () => (await import('./preview.ts')).preview,
-  migrate: async () => (await import('./migrate.ts')).migrate,
-  users: async () => (await import('./users.ts')).users,
-}
+import { outliveReader } from './output.ts'
+import { runCommand } from './run.ts'
 
 outliveReader()
-const [name = '', ...args] = process.argv.slice(2)
-const load = Object.hasOwn(groups, name) ? groups[name] : undefined
-const asked = [name, ...args].some((word) => word === '--help' || word === '-h')
-if (name === 'help' || (asked && (load || name === 'dev' || name.startsWith('-')))) {
-  console.log(help())
-} else if (load) {
-  try {
-    findEnvironment()
-    const run = await load()
-    await run(args)
-    await requireWritten()
-  } catch (error) {
-    const { describeFailure } = await import('./failure.ts')
-    const { code, text } = describeFailure(error)
-    console.error(typeof text === 'string' ? `ratchet ${name}: ${text}` : text)
-    process.exit(code)
-  }
-} else if (name === 'dev') {
-  // The development server needs devDependencies, so it is not part of dist/.
-  console.error('ratchet dev: the development server needs a source checkout: run "npm run dev" there')
-  process.exitCode = EXIT.wrongUsage
-} else {
-  console.error(help())
-  process.exitCode = EXIT.wrongUsage
-}
+const failure = await runCommand(process.argv.slice(2))
+if (failure !== undefined) process.exit(failure)

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { createTestDatabase } from '../support/database.ts'
-import { runRatchet } from '../support/ratchet.ts'
+import { startRatchet } from '../support/ratchet.ts'
 
 const database = await createTestDatabase()
 t.teardown(() => database.drop())
@@ -16,7 +16,7 @@ t.test(
       join(cwd, '.data/environment'),
       `NODE_ENV='development'\nDATABASE_URL='${database.url}'\n`,
     )
-    const ratchet = (env: Record<string, string>) => runRatchet(['mail', 'suppressed'], env, cwd)
+    const ratchet = (env: Record<string, string>) => startRatchet(['mail', 'suppressed'], env, cwd)
     for (const env of [{}, { NODE_ENV: 'development' }, { NODE_ENV: '', DATABASE_URL: '', DB_HOST: '' }]) {
       t.match(
         (await ratchet(env)).stderr,

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { createEmptyDatabase } from '../support/database.ts'
-import { runRatchet } from '../support/ratchet.ts'
+import { runRatchet, startRatchet } from '../support/ratchet.ts'
 
-const ratchet = (DATABASE_URL: string, ...args: string[]) => runRatchet(args, { DATABASE_URL })
+const ratchet = (DATABASE_URL: string, ...args: string[]) => startRatchet(args, { DATABASE_URL })
 
 t.test('an unusable database is reported in one line, without its password', async (t) => {
   const empty = await createEmptyDatabase()
@@ -26,7 +26,7 @@ t.test('an unusable database is reported in one line, without its password', asy
       ['users', 'disable', 'ann@example.com'],
       ['mail', 'suppressed'],
     ]) {
-      const error = await ratchet(url, ...args).catch((error) => error)
+      const error = await runRatchet(args, { DATABASE_URL: url }).catch((error) => error)
       t.match(error, { code, stdout: '', stderr }, args.join(' '))
       t.notMatch(error.stderr, 'a-secret')
     }

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { runRatchet } from '../support/ratchet.ts'
+import { startRatchet } from '../support/ratchet.ts'
 import { folderOf } from '../support/texts.ts'
 
 t.test(
@@ -10,7 +10,7 @@ t.test(
     const texts = await folderOf(t, { 'en/pages.json': '{ "page.sign_in": "Log in here" }' })
     const folder = join(await folderOf(t, {}), 'previews')
     const env = { APP_NAME: 'Tea & Cake', APP_COLOR: '#102040', MAIL_TEMPLATES_DIR: texts }
-    const { stdout } = await runRatchet(['preview', folder], env)
+    const { stdout } = await startRatchet(['preview', folder], env)
     const [, mails, pages] = /^(\d+) mails and (\d+) pages are in /.exec(stdout) ?? []
     const all = await readdir(folder, { recursive: true })
     const files = all.filter((file) => file.endsWith('.html'))
@@ -28,9 +28,9 @@ t.test(
 
 t.test('a text that cannot be used is told in one line, and a folder has to be named', async (t) => {
   const texts = await folderOf(t, { 'en/pages.json': '{ "page.sign_in": "{{nickname}}" }' })
-  await t.rejects(runRatchet(['preview', 'unused'], { MAIL_TEMPLATES_DIR: texts }), {
+  await t.rejects(startRatchet(['preview', 'unused'], { MAIL_TEMPLATES_DIR: texts }), {
     code: 2,
     stderr: /pages\.json: page\.sign_in: there is no \{\{nickname\}\} here/,
   })
-  await t.rejects(runRatchet(['preview'], {}), { code: 2 })
+  await t.rejects(startRatchet(['preview'], {}), { code: 2 })
 })

@@ -1,10 +1,10 @@
 import t from 'tap'
 import { eventually } from '../support/eventually.ts'
-import { runRatchet } from '../support/ratchet.ts'
+import { startRatchet } from '../support/ratchet.ts'
 import { startServer } from '../support/server.ts'
 
 const server = await startServer(t)
-const ratchet = (...args: string[]) => runRatchet(args, { DATABASE_URL: server.databaseUrl })
+const ratchet = (...args: string[]) => startRatchet(args, { DATABASE_URL: server.databaseUrl })
 
 t.test(
   'disabling an account ends its sessions on every node and blocks sign-in until it is enabled',
