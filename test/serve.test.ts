@@ -11,7 +11,7 @@ import { createTestDatabase } from './support/database.ts'
 import { deferred } from './support/deferred.ts'
 import { eventually } from './support/eventually.ts'
 import { startProbingProxy } from './support/probing-proxy.ts'
-import { redisUrl } from './support/server.ts'
+import { redisUrl } from './support/redis.ts'
 
 const database = await createTestDatabase()
 t.teardown(() => database.drop())

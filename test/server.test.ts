@@ -12,7 +12,7 @@ import { openDatabase } from '../src/platform/database.ts'
 import { TYPESCRIPT } from './support/compiled/typescript.ts'
 import { createEmptyDatabase, createTestDatabase } from './support/database.ts'
 import { eventually } from './support/eventually.ts'
-import { redisUrl } from './support/server.ts'
+import { redisUrl } from './support/redis.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const PRODUCTION = {

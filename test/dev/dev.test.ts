@@ -15,7 +15,7 @@ import { isListening } from '../../src/dev/embedded/port.ts'
 import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createEmptyDatabase } from '../support/database.ts'
 import { eventually } from '../support/eventually.ts'
-import { redisUrl } from '../support/server.ts'
+import { redisUrl } from '../support/redis.ts'
 
 const DEV = fileURLToPath(new URL('../../src/dev/main.ts', import.meta.url))
 const RATCHET = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))

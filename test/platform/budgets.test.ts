@@ -13,7 +13,8 @@ import { StoreUnavailable } from '../../src/platform/circuit-breaker.ts'
 import type { RedisBreaker } from '../../src/platform/redis-breaker.ts'
 import { eventually } from '../support/eventually.ts'
 import { check } from '../support/property.ts'
-import { redisUrl, twenty } from '../support/server.ts'
+import { redisUrl } from '../support/redis.ts'
+import { twenty } from '../support/server.ts'
 
 const redis = new Redis(redisUrl)
 t.teardown(() => redis.disconnect())

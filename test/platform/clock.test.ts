@@ -4,7 +4,8 @@ import { createTestDatabase, openTestDatabase } from '../support/database.ts'
 import { becomes } from '../support/eventually.ts'
 import { startNode } from '../support/node.ts'
 import { recordingMonitor } from '../support/recording-monitor.ts'
-import { redisUrl, startServer } from '../support/server.ts'
+import { redisUrl } from '../support/redis.ts'
+import { startServer } from '../support/server.ts'
 
 const HOUR_MS = 3_600_000
 const MOST_APART_MS = 10_000

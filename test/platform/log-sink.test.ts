@@ -11,7 +11,7 @@ import { freePort, isListening } from '../../src/dev/embedded/port.ts'
 import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { eventually, until } from '../support/eventually.ts'
-import { redisUrl } from '../support/server.ts'
+import { redisUrl } from '../support/redis.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const SERVER = [process.execPath, ...TYPESCRIPT, join(ROOT, 'src/server.ts')]

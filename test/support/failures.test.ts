@@ -47,6 +47,22 @@ not ok 1 - test/first.test.ts # time=1ms
   )
 })
 
+t.test('in a group, the file is the one within it', async (t) => {
+  const printed = `# Subtest: .tap/groups-abc/01.mjs
+    # Subtest: test/first.test.ts
+        # Subtest: a test in it
+            not ok 1 - wrong
+        not ok 1 - a test in it
+    not ok 1 - test/first.test.ts
+    # Subtest: test/second.test.ts
+        ok 1 - fine
+    ok 2 - test/second.test.ts
+not ok 1 - .tap/groups-abc/01.mjs
+`
+  const failed = (await repeated(printed)).split('\n').filter((line) => line.startsWith('# test/'))
+  t.strictSame(failed.slice(0, 3), Array(3).fill('# test/first.test.ts'))
+})
+
 t.test('nothing is added when all is well', async (t) => {
   t.equal(await repeated('ok 1 - fine\n1..1\n'), '')
 })

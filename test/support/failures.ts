@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 
-const FILE = /^# Subtest: (.*)/
+// Of a process of its own, or in a group.
+const FILE = /^(?: {4})?# Subtest: (\S+\.ts)$/
 const FAILED = /^\s*not ok (?!.*# (SKIP|TODO))/i
 
 /** Passes on what tap prints, and then repeats what failed: a log of CI shows its end, not its 50,000 lines. */

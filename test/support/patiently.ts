@@ -1,4 +1,7 @@
+const UNAVAILABLE = 'temporarily_unavailable'
+
 interface Refusable {
+  status: number
   // biome-ignore lint/suspicious/noExplicitAny: a test reads any answer of the server
   body?: any
 }
@@ -7,6 +10,9 @@ interface Refusable {
 export async function patiently<Answer extends Refusable>(call: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     const answer = await call()
-    if (answer.body?.code !== 'unavailable' && answer.body?.error !== 'temporarily_unavailable') return answer
+    const { status, body } = answer
+    // A page has no body in JSON.
+    const isUnavailable = body ? body.code === 'unavailable' || body.error === UNAVAILABLE : status === 503
+    if (!isUnavailable) return answer
   }
 }

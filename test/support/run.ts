@@ -13,6 +13,7 @@ import { startRedis } from '../../src/dev/embedded/redis.ts'
 import { applyMigrations, MIGRATIONS } from '../../src/platform/migrations.ts'
 import { compile } from './compiled/compile.ts'
 import { repeatFailures } from './failures.ts'
+import { createGroups } from './groups/groups.ts'
 
 const inPackages = (path: string) => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url))
 const TAP = inPackages('tap/dist/esm/run.mjs')
@@ -42,7 +43,13 @@ async function run(): Promise<number> {
   const compiled = await compile()
   closers.push(compiled.remove)
   const { DATABASE_URL: _, REDIS_URL: __, ...inherited } = process.env
-  const tap = [TAP, `--node-arg=--import=${compiled.loader}`, ...process.argv.slice(2)]
+  const given = process.argv.slice(2)
+  const tap = [TAP, `--node-arg=--import=${compiled.loader}`, ...given]
+  if (given.every((argument) => argument.startsWith('-'))) {
+    const groups = await createGroups()
+    closers.push(groups.remove)
+    tap.push(...groups.entries)
+  }
   const child = spawn(process.execPath, tap, {
     // tap draws its progress on a terminal only.
     stdio: ['inherit', process.stdout.isTTY ? 'inherit' : 'pipe', 'inherit'],

@@ -16,6 +16,7 @@ import { documentedAnswers } from './documented.ts'
 import { eventually } from './eventually.ts'
 import { createFaultProxy, type FaultProxy } from './fault-proxy.ts'
 import { patiently } from './patiently.ts'
+import { redisUrl } from './redis.ts'
 
 interface Teardown {
   teardown(end: () => Promise<unknown>): void
@@ -46,21 +47,6 @@ export function movableClock() {
       offset += ms
     },
   }
-}
-
-/** One Redis database per test process, so that flushing it does not affect other processes. */
-export const redisUrl = await emptyRedis()
-
-async function emptyRedis(): Promise<string> {
-  const server = `${process.env.TEST_REDIS_URL}`
-  // It has one database only, which processes share.
-  if (process.env.TEST_REDIS_INCARNATION) return server
-  const url = `${server}/${Number(process.env.TAP_JOB_ID ?? 0) % 16}`
-  // Another file has used it before, and what it spent of its budgets would count here too.
-  const redis = new Redis(url)
-  await redis.flushdb()
-  redis.disconnect()
-  return url
 }
 
 export interface StartOptions {

@@ -2,6 +2,7 @@ import t from 'tap'
 import { createAdministrator, createPerson } from '../../support/administrator.ts'
 import { duringSignIn } from '../../support/during-sign-in.ts'
 import { becomes, eventually } from '../../support/eventually.ts'
+import { patiently } from '../../support/patiently.ts'
 import { startServer, type TestServer, twenty } from '../../support/server.ts'
 
 const skip = process.env.TEST_REDIS_INCARNATION
@@ -33,7 +34,9 @@ for (const [action, reason, type] of revocations) {
     const other = await startServer(t, { databaseUrl: server.databaseUrl })
     t.equal((await me(warm.access_token, other)).status, 200)
 
-    const answers = await twenty((index) => act(person.id, action, index % 2 ? other : server))
+    const answers = await twenty((index) =>
+      patiently(() => act(person.id, action, index % 2 ? other : server)),
+    )
     const statuses = answers.map(({ status }) => status).sort()
     if (action === 'delete') t.strictSame(statuses, [204, ...Array(19).fill(404)])
     else t.strictSame(statuses, Array(20).fill(204))

@@ -7,7 +7,8 @@ import { createMetrics } from '../../../src/platform/metrics.ts'
 import { serve } from '../../../src/serve.ts'
 import { createTestDatabase } from '../../support/database.ts'
 import { eventually } from '../../support/eventually.ts'
-import { redisUrl, startServer } from '../../support/server.ts'
+import { redisUrl } from '../../support/redis.ts'
+import { startServer } from '../../support/server.ts'
 
 interface Series {
   name: string

@@ -3,7 +3,8 @@ import t, { type Test } from 'tap'
 import { afterStatement } from '../../support/costs.ts'
 import { eventually } from '../../support/eventually.ts'
 import { createFaultProxy } from '../../support/fault-proxy.ts'
-import { redisUrl, startServer } from '../../support/server.ts'
+import { redisUrl } from '../../support/redis.ts'
+import { startServer } from '../../support/server.ts'
 
 const GRACE_MS = 1_000
 // The longest time after sending in which Redis may execute a command.

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+const CURRENT_TEST = 'test/support/groups/current.ts'
+
 let dir
 let root
 let compiled
@@ -13,6 +15,7 @@ export function initialize(data) {
 export async function resolve(specifier, context, next) {
   if (packages[specifier]) return known(new URL(packages[specifier], compiled))
   const { parentURL = root } = context
+  if (specifier === 'tap' && parentURL.endsWith('.test.ts')) return known(new URL(CURRENT_TEST, root))
   if (/^\.{1,2}\/.*\.ts$/.test(specifier)) return known(new URL(specifier, parentURL))
   // The dependencies of a bundled package are resolved from the folder of that package.
   return next(

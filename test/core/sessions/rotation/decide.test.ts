@@ -8,7 +8,7 @@ import { StoreUnavailable } from '../../../../src/platform/circuit-breaker.ts'
 import { openDatabase } from '../../../../src/platform/database.ts'
 import { createTestDatabase } from '../../../support/database.ts'
 import { check } from '../../../support/property.ts'
-import { redisUrl } from '../../../support/server.ts'
+import { redisUrl } from '../../../support/redis.ts'
 import { DAY, history, replay, type Twin } from './model/histories.ts'
 import { claims, ledgerTwin, newUser, redisKey, redisTwin, standing } from './model/twins.ts'
 

@@ -5,7 +5,7 @@ import t from 'tap'
 import { openDatabase } from '../../../../src/platform/database.ts'
 import { createTestDatabase } from '../../../support/database.ts'
 import { check } from '../../../support/property.ts'
-import { redisUrl } from '../../../support/server.ts'
+import { redisUrl } from '../../../support/redis.ts'
 import { live, type Stores, switches } from './model/switches.ts'
 import { newUser } from './model/twins.ts'
 

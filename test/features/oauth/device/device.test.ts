@@ -3,6 +3,7 @@ import t from 'tap'
 import { createDevice, createDeviceVisitor } from '../../../support/device.ts'
 import { openPage, submitForm } from '../../../support/interaction.ts'
 import { registrations } from '../../../support/oauth.ts'
+import { patiently } from '../../../support/patiently.ts'
 import { movableClock, startServer } from '../../../support/server.ts'
 import { hidden, titleOf } from '../../../support/visitor.ts'
 
@@ -258,7 +259,9 @@ t.test('codes are guessed ten times at most, and right ones are not counted', as
   const right = () => visitor.enter(codes.user_code)
   for (let turn = 0; turn < 3; turn += 1) t.equal((await right()).status, 200)
   const answers = await Promise.all(
-    Array.from({ length: 15 }, (_, turn) => visitor.enter(`BCDF-GHJ${'BCDFGHJKLMNPQRSTVWXZ'[turn]}`)),
+    Array.from({ length: 15 }, (_, turn) =>
+      patiently(() => visitor.enter(`BCDF-GHJ${'BCDFGHJKLMNPQRSTVWXZ'[turn]}`)),
+    ),
   )
   t.equal(answers.filter(({ status }) => status === 400).length, 10)
   const refused = answers.filter(({ status }) => status === 429)
