@@ -9,6 +9,12 @@ const FILES_PER_GROUP = 8
 // Each has a process of its own, because what it measures or changes is the process.
 const ALONE = ['test/support/fault-proxy.test.ts', 'test/timing/equal-times.test.ts']
 
+/** The test files below a folder; none if it does not exist. */
+async function testsIn(folder: string): Promise<string[]> {
+  const names = await readdir(join(ROOT, folder), { recursive: true }).catch(() => [])
+  return names.filter((name) => name.endsWith('.test.ts')).map((name) => join(folder, name))
+}
+
 export interface Groups {
   /** What tap runs, each as a process. */
   entries: string[]
@@ -17,8 +23,8 @@ export interface Groups {
 
 /** Divides all test files into groups that share a process. Neighbours, which are similarly slow, are in different ones. */
 export async function createGroups(): Promise<Groups> {
-  const found = await readdir(join(ROOT, 'test'), { recursive: true })
-  const files = found.filter((name) => name.endsWith('.test.ts')).map((name) => join('test', name))
+  const packages = (await readdir(join(ROOT, 'packages'))).map((name) => join('packages', name, 'test'))
+  const files = (await Promise.all(['test', ...packages].map(testsIn))).flat()
   const shared = files.filter((file) => !ALONE.includes(file)).sort()
   const count = Math.ceil(shared.length / FILES_PER_GROUP)
   // Below the root, because tap files its results by the path from there.
