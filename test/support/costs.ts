@@ -39,8 +39,13 @@ export function callsOf<Name extends string>(
   return calls
 }
 
-/** Heartbeats, and events of requests that were answered before. */
-const BACKGROUND = [/^(SELECT 1|SHOW )/, /INSERT INTO audit_events AS e /, /"family_hash" IN \(/]
+/** Heartbeats, events of requests that were answered before, and the feed of revocations when Redis is late. */
+const BACKGROUND = [
+  /^(SELECT 1|SHOW )/,
+  /INSERT INTO audit_events AS e /,
+  /"family_hash" IN \(/,
+  /ARRAY\(SELECT id FROM sessions WHERE ended_at > /,
+]
 
 /** The statements that this process sends to Postgres from now on, without the poll and the heartbeat. */
 export function statementsOf(t: Teardown): () => string[] {

@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
@@ -13,6 +12,7 @@ import { startRedis } from '../../src/dev/embedded/redis.ts'
 import { applyMigrations, MIGRATIONS } from '../../src/platform/migrations.ts'
 import { compile } from './compiled/compile.ts'
 import { repeatFailures } from './failures.ts'
+import { fastFolder } from './fast-folder.ts'
 import { createGroups } from './groups/groups.ts'
 
 const inPackages = (path: string) => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url))
@@ -71,7 +71,7 @@ async function run(): Promise<number> {
 }
 
 async function temporaryPostgres(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'ratchet-test-'))
+  const folder = await mkdtemp(join(await fastFolder(), 'ratchet-test-'))
   closers.push(() => rm(folder, { recursive: true, force: true }))
   // If the server has to run as another user, that user needs access to its data.
   await chmod(folder, 0o755)
