@@ -1,94 +1,16 @@
-import type { Page } from 'playwright-core'
-import t, { type Test } from 'tap'
-import { noBrowser, startBrowser } from '../../../test/support/browser.ts'
-import { makeCertificates, noOpenssl } from '../../../test/support/certificates.ts'
+import t from 'tap'
+import { noBrowser } from '../../../test/support/browser.ts'
+import { noOpenssl } from '../../../test/support/certificates.ts'
 import { eventually } from '../../../test/support/eventually.ts'
-import { startHttpsFront } from '../../../test/support/https-front.ts'
-import { startServer } from '../../../test/support/server.ts'
-import type { AuthClient, createAuthClient } from '../src/index.ts'
-import { bundle } from './bundle.ts'
-
-const AUTH = 'auth.tea.test'
-// An app on the same site, and one on another.
-const HOSTS = { same: 'app.tea.test', other: 'app.coffee.test' }
-const TTL = 600
+import { HOSTS, openApp, snapshotOf, TTL, tokenOf, userOf } from './app.ts'
 
 const skip = noBrowser || noOpenssl
-
-declare global {
-  var create: typeof createAuthClient
-  var auth: AuthClient
-  var shown: string[]
-  /** Seconds by which the clocks of this page are ahead. */
-  var ahead: number
-}
-
-const { text: script } = await bundle('index.ts')
-const PAGE = `<!doctype html><title>App</title><script type="module">
-${script.replace(/export\s*\{(.*?)\};?\s*$/, (_, names: string) => {
-  const name = /(\w+) as createAuthClient/.exec(names)?.[1] ?? 'createAuthClient'
-  return `globalThis.create = ${name};`
-})}
-</script>`
-
-/** A browser, an app on this host, and a server. */
-async function open(t: Test, host: string, env: Record<string, string> = {}) {
-  const front = await startHttpsFront(t, await makeCertificates(t, `DNS:${AUTH},DNS:${host}`), AUTH, PAGE)
-  const auth = `https://${AUTH}:${front.port}`
-  const origin = `https://${host}:${front.port}`
-  const server = await startServer(t, { env: { PUBLIC_URL: auth, ALLOWED_ORIGINS: origin, ...env } })
-  front.forwardTo(server.url)
-  const context = await startBrowser(t, { isHttps: true })
-  const refreshes: string[] = []
-  front.answering = async (request) => {
-    if (request.url === '/auth/refresh' && request.method === 'POST') refreshes.push(request.url)
-    return 'send'
-  }
-
-  async function openTab(): Promise<Page> {
-    const page = await context.newPage()
-    await page.goto(origin)
-    await begin(page)
-    return page
-  }
-  const begin = (page: Page) =>
-    page.evaluate((baseUrl) => {
-      globalThis.ahead = 0
-      globalThis.shown = []
-      const clocks = () =>
-        [performance.now() + globalThis.ahead * 1_000, Date.now() + globalThis.ahead * 1_000] as const
-      globalThis.auth = globalThis.create({ baseUrl, clocks })
-      globalThis.auth.subscribe(() => {
-        globalThis.shown.push(JSON.stringify(globalThis.auth.getSnapshot()))
-      })
-    }, auth)
-  const account = await server.createAccount()
-  return {
-    server,
-    front,
-    context,
-    account,
-    refreshes,
-    openTab,
-    begin,
-    signIn: (page: Page) => page.evaluate((account) => globalThis.auth.signIn(account), account),
-  }
-}
-
-const snapshotOf = (page: Page) => page.evaluate(() => globalThis.auth.getSnapshot())
-const userOf = (page: Page) => page.evaluate(async () => (await globalThis.auth.getUser())?.email)
-/** The access token, or the code of the error; `seconds` later. */
-const tokenOf = (page: Page, seconds = 0) =>
-  page.evaluate(async (seconds) => {
-    globalThis.ahead += seconds
-    return globalThis.auth.getAccessToken().catch((error) => error.code as string)
-  }, seconds)
 
 for (const [site, host] of Object.entries(HOSTS)) {
   const env = site === 'other' ? { COOKIE_SAMESITE: 'none' } : {}
 
   t.test(`ten tabs at expiry: one rotation, ten signed-in tabs (${site} site)`, { skip }, async (t) => {
-    const { account, refreshes, openTab, signIn } = await open(t, host, env)
+    const { account, refreshes, openTab, signIn } = await openApp(t, host, env)
     const first = await openTab()
     t.equal(await userOf(first), undefined, 'a visitor')
     t.match(await signIn(first), { status: 'signed_in' })
@@ -111,7 +33,7 @@ for (const [site, host] of Object.entries(HOSTS)) {
 }
 
 t.test('a tab that is closed in the middle of a refresh holds up nobody', { skip }, async (t) => {
-  const { server, front, openTab, signIn } = await open(t, HOSTS.same)
+  const { server, front, openTab, signIn } = await openApp(t, HOSTS.same)
   const first = await openTab()
   await signIn(first)
   const second = await openTab()
@@ -136,7 +58,7 @@ t.test('a tab that is closed in the middle of a refresh holds up nobody', { skip
 })
 
 t.test('an answer that is lost, and a reload in the middle, cost nothing', { skip }, async (t) => {
-  const { server, front, account, openTab, begin, signIn } = await open(t, HOSTS.same)
+  const { server, front, account, openTab, begin, signIn } = await openApp(t, HOSTS.same)
   const page = await openTab()
   await signIn(page)
   const pass = front.answering
@@ -166,7 +88,7 @@ t.test('an answer that is lost, and a reload in the middle, cost nothing', { ski
 })
 
 t.test('offline for an hour and back', { skip }, async (t) => {
-  const { context, openTab, signIn } = await open(t, HOSTS.same)
+  const { context, openTab, signIn } = await openApp(t, HOSTS.same)
   const page = await openTab()
   await signIn(page)
   await context.setOffline(true)
@@ -177,7 +99,7 @@ t.test('offline for an hour and back', { skip }, async (t) => {
 })
 
 t.test('who was signed out elsewhere is told why', { skip }, async (t) => {
-  const { server, account, openTab, signIn } = await open(t, HOSTS.same)
+  const { server, account, openTab, signIn } = await openApp(t, HOSTS.same)
   const page = await openTab()
   await signIn(page)
   const { access_token: bearer } = await server.login(account)
@@ -188,7 +110,7 @@ t.test('who was signed out elsewhere is told why', { skip }, async (t) => {
 
 t.test('a browser that keeps no cookie says so at the sign-in', { skip }, async (t) => {
   // A browser sends a cookie that is not `none` to no page of another site.
-  const { server, account, openTab } = await open(t, HOSTS.other, { COOKIE_SAMESITE: 'lax' })
+  const { server, account, openTab } = await openApp(t, HOSTS.other, { COOKIE_SAMESITE: 'lax' })
   const page = await openTab()
   const code = await page.evaluate(
     (account) =>
