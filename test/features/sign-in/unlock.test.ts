@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { LASTING_FAILURES, LOCK_FAILURES } from '../../../src/core/lockout/counters.ts'
 import { REPEATS } from '../../../src/features/sign-in/unlock-account.ts'
@@ -169,7 +168,12 @@ t.test('an unverified address gets no such mail', async (t) => {
 })
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
-const anywhere = () => ({ 'x-forwarded-for': `198.51.${randomInt(256)}.${randomInt(256)}` })
+let places = 0
+/** A place from which nobody has come before: ten guesses from one lock that place only. */
+const anywhere = () => {
+  places += 1
+  return { 'x-forwarded-for': `198.51.${places >> 8}.${places & 255}` }
+}
 const signIn = (
   account: { email: string; password: string },
   extra: object = {},
@@ -181,12 +185,14 @@ const AT_ONCE = 2
 /** What an attacker does from anywhere until even the right password is refused, everywhere. */
 async function attack({ email }: { email: string }) {
   for (let turn = 0; turn < LASTING_FAILURES / LOCK_FAILURES; turn += AT_ONCE) {
-    const places = Array.from({ length: AT_ONCE }, anywhere)
-    await Promise.all(
-      Array.from({ length: AT_ONCE * LOCK_FAILURES }, (_, index) =>
-        signIn({ email, password: 'not the password' }, {}, places[index % AT_ONCE]),
-      ),
-    )
+    const from = Array.from({ length: AT_ONCE }, anywhere)
+    const guesses = Array.from({ length: AT_ONCE * LOCK_FAILURES }, async (_, index) => {
+      // A guess for which a busy machine has no time does not count.
+      while (
+        (await signIn({ email, password: 'not the password' }, {}, from[index % AT_ONCE])).status === 503
+      );
+    })
+    await Promise.all(guesses)
   }
 }
 async function attacked() {
