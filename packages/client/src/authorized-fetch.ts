@@ -3,20 +3,17 @@ import type { SessionState } from './session.ts'
 /** `fetch` with the access token for these origins. A request whose token turns out to be stale is sent once more. */
 export function authorizedFetch(
   fetch: typeof globalThis.fetch,
-  session: Pick<SessionState, 'accessToken' | 'renew'>,
+  session: Pick<SessionState, 'accessToken' | 'replaceAccessToken'>,
   origins: readonly string[],
 ): typeof globalThis.fetch {
   return async (input, init) => {
     const request = new Request(input, init)
     if (!origins.includes(new URL(request.url).origin)) return fetch(request)
     const again = request.clone()
-    const token = await session.accessToken(30)
+    const token = await session.accessToken()
     const answer = await fetch(bearing(request, token))
     if (answer.status !== 401 || !isStale(answer)) return answer
-    // Another caller may have a newer one by now.
-    const current = await session.accessToken(30)
-    const fresh = current === token ? (await session.renew()).accessToken : current
-    return fetch(bearing(again, fresh))
+    return fetch(bearing(again, await session.replaceAccessToken(token)))
   }
 }
 

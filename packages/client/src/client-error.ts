@@ -1,6 +1,6 @@
-import type { components } from './openapi.ts'
+import type { Schemas } from './schemas.ts'
 
-export type EndedReason = NonNullable<components['schemas']['ListedSession']['ended_reason']> | 'unknown'
+export type EndedReason = NonNullable<Schemas['ListedSession']['ended_reason']> | 'unknown'
 
 /** A problem of the server (RFC 9457), in part. */
 export interface ProblemDocument {

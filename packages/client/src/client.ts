@@ -68,15 +68,15 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
 
   /** Calls in the name of the user. */
   async function act<Answer = void>(method: string, path: string, body?: unknown): Promise<Answer> {
+    let bearer = await session.accessToken()
     for (let isAgain = false; ; isAgain = true) {
-      const bearer = await session.accessToken(ENOUGH_SECONDS)
       try {
         return await call<Answer>(method, path, { body, bearer })
       } catch (error) {
         if (!(error instanceof ClientError)) throw error
         if (error.code === 'session_ended') await session.end(error.problem?.reason)
         if (isAgain || !STALE.includes(error.code)) throw error
-        await session.renew()
+        bearer = await session.replaceAccessToken(bearer)
       }
     }
   }
@@ -89,8 +89,9 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
   }
 
   async function enter(path: string, body: object): Promise<SignIn> {
+    // Kept in body transport only.
     const { device } = await store.read()
-    const known = transport === 'body' ? { ...(device ? { device_token: device } : {}) } : {}
+    const known = device ? { device_token: device } : {}
     try {
       const answer = await call<TokenResponse>('POST', path, { body: { ...body, ...known } })
       if (transport === 'cookie') await requireCookie(answer.access_token)
@@ -155,7 +156,7 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
 
     /** Ends every session of the account, on all devices. */
     async signOutEverywhere(): Promise<void> {
-      const bearer = await session.accessToken(ENOUGH_SECONDS)
+      const bearer = await session.accessToken()
       await leave('/auth/logout-all', { bearer })
     },
 
@@ -169,7 +170,7 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
     },
 
     /** An access token for an API, valid for `minTtl` seconds at least (30 by default). @throws {ClientError} */
-    getAccessToken: ({ minTtl = ENOUGH_SECONDS }: { minTtl?: number } = {}) => session.accessToken(minTtl),
+    getAccessToken: ({ minTtl }: { minTtl?: number } = {}) => session.accessToken(minTtl),
 
     /** `fetch` with the access token, for requests to the server and to `apiOrigins`; others are left as they are. */
     fetch: authorizedFetch(fetch, session, [new URL(options.baseUrl).origin, ...apiOrigins]),
@@ -187,6 +188,5 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
   }
 }
 
-const ENOUGH_SECONDS = 30
 /** Another access token helps. */
 const STALE = ['access_token_expired', 'access_token_invalid']

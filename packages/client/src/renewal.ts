@@ -10,7 +10,7 @@ const PAUSE_MS = 250
 
 /**
  * Exchanges the refresh token for its successor. Before the request leaves, an `Idempotency-Key` is kept beside the token:
- * whoever asks again with both, also after a reload, is given the same successor.
+ * a client that asks again with both, also after a reload, is given the same successor.
  * @param isWanted whether the answer is still wanted when it comes. @throws {ClientError}
  */
 export async function exchange(

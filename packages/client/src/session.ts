@@ -20,6 +20,8 @@ type Message =
   | { about: 'user'; user: User }
   | { about: 'end'; reason: EndedReason | undefined }
 
+/** Seconds for which an access token is valid at least when it is used. */
+const ENOUGH_SECONDS = 30
 /** Longer than a message between two tabs of a busy machine takes. */
 const HEARD_MS = 1_000
 
@@ -175,23 +177,29 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
     return starting
   }
 
+  async function accessToken(minTtl = ENOUGH_SECONDS): Promise<string> {
+    await start()
+    if (snapshot.status === 'signed_out') throw new ClientError('signed_out')
+    const enough = Math.min(minTtl, (held?.lifetime ?? 0) / 2)
+    if (held && secondsLeft() > enough) return held.accessToken
+    try {
+      return (await renew()).accessToken
+    } catch (error) {
+      if (held && secondsLeft() > 0) return held.accessToken
+      throw error
+    }
+  }
+
   return {
     start,
     end,
-    renew,
     snapshot: () => snapshot,
     /** An access token that may be used for `minTtl` seconds, or for as long as the server gives it. */
-    async accessToken(minTtl: number): Promise<string> {
-      await start()
-      if (snapshot.status === 'signed_out') throw new ClientError('signed_out')
-      const enough = Math.min(minTtl, (held?.lifetime ?? 0) / 2)
-      if (held && secondsLeft() > enough) return held.accessToken
-      try {
-        return (await renew()).accessToken
-      } catch (error) {
-        if (held && secondsLeft() > 0) return held.accessToken
-        throw error
-      }
+    accessToken,
+    /** Another one, for one that was refused: what another caller has got by now, or a new one. */
+    async replaceAccessToken(refused: string): Promise<string> {
+      const current = await accessToken()
+      return current === refused ? (await renew()).accessToken : current
     },
     /** A sign-in has succeeded. */
     async begin(answer: TokenResponse): Promise<User> {

@@ -1,6 +1,5 @@
-import type { components } from './openapi.ts'
+import type { Schemas } from './schemas.ts'
 
-type Schemas = components['schemas']
 export type User = Schemas['User']
 export type Session = Schemas['Session']
 export type TokenResponse = Schemas['TokenResponse']

@@ -2,6 +2,7 @@ import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { startBrowser } from '../../../test/support/browser.ts'
 import { makeCertificates } from '../../../test/support/certificates.ts'
+import { deferred } from '../../../test/support/deferred.ts'
 import { startHttpsFront } from '../../../test/support/https-front.ts'
 import { startServer } from '../../../test/support/server.ts'
 import type { AuthClient, createAuthClient } from '../src/index.ts'
@@ -59,6 +60,20 @@ export async function openApp(t: Test, host: string, env: Record<string, string>
         globalThis.shown.push(JSON.stringify(globalThis.auth.getSnapshot()))
       })
     }, auth)
+  /** Starts a refresh in this tab and resolves when the server has answered; the tab never gets the answer. */
+  async function leaveRefreshing(page: Page): Promise<void> {
+    const pass = front.answering
+    const answered = deferred()
+    front.answering = async (request) => {
+      if (request.url !== '/auth/refresh') return 'send'
+      answered.resolve()
+      return new Promise(() => {})
+    }
+    void tokenOf(page, TTL).catch(() => {})
+    await answered.promise
+    front.answering = pass
+  }
+
   const account = await server.createAccount()
   return {
     server,
@@ -68,6 +83,7 @@ export async function openApp(t: Test, host: string, env: Record<string, string>
     refreshes,
     openTab,
     begin,
+    leaveRefreshing,
     signIn: (page: Page) => page.evaluate((account) => globalThis.auth.signIn(account), account),
   }
 }

@@ -33,24 +33,12 @@ for (const [site, host] of Object.entries(HOSTS)) {
 }
 
 t.test('a tab that is closed in the middle of a refresh holds up nobody', { skip }, async (t) => {
-  const { server, front, openTab, signIn } = await openApp(t, HOSTS.same)
+  const { server, openTab, signIn, leaveRefreshing } = await openApp(t, HOSTS.same)
   const first = await openTab()
   await signIn(first)
   const second = await openTab()
   await userOf(second)
-  let isAsked: () => void = () => {}
-  const asked = new Promise<void>((resolve) => {
-    isAsked = resolve
-  })
-  const pass = front.answering
-  front.answering = async () => {
-    isAsked()
-    // Until the connection is gone.
-    return new Promise(() => {})
-  }
-  void tokenOf(first, TTL).catch(() => {})
-  await asked
-  front.answering = pass
+  await leaveRefreshing(first)
   await first.close()
   await server.age(60_000)
   t.match(await tokenOf(second, TTL), /^ey/)
@@ -58,7 +46,7 @@ t.test('a tab that is closed in the middle of a refresh holds up nobody', { skip
 })
 
 t.test('an answer that is lost, and a reload in the middle, cost nothing', { skip }, async (t) => {
-  const { server, front, account, openTab, begin, signIn } = await openApp(t, HOSTS.same)
+  const { server, front, account, openTab, begin, signIn, leaveRefreshing } = await openApp(t, HOSTS.same)
   const page = await openTab()
   await signIn(page)
   const pass = front.answering
@@ -69,18 +57,7 @@ t.test('an answer that is lost, and a reload in the middle, cost nothing', { ski
   await server.age(60_000)
   t.match(await tokenOf(page), /^ey/)
 
-  let isAsked: () => void = () => {}
-  const asked = new Promise<void>((resolve) => {
-    isAsked = resolve
-  })
-  front.answering = async (request) => {
-    if (request.url !== '/auth/refresh') return 'send'
-    isAsked()
-    return new Promise(() => {})
-  }
-  void tokenOf(page, TTL).catch(() => {})
-  await asked
-  front.answering = pass
+  await leaveRefreshing(page)
   await page.reload()
   await server.age(60_000)
   await begin(page)

@@ -66,7 +66,10 @@ t.test(
     const next = await app.refresh(tokens.refresh_token)
     await server.age(3_600_000)
     const headers = { origin: ORIGIN, cookie: `ratchet-dev=${tokens.refresh_token}; ${cookie}` }
-    t.ok((await server.call('GET', '/auth/session', { headers })).body, 'the own one is found beside it')
+    t.ok(
+      (await server.call('GET', '/auth/session', { headers })).body,
+      "the user's own token is found beside it",
+    )
     t.match(await logout({ refresh_token: tokens.refresh_token }), REFRESH_TOKEN)
     t.ok(await isSignedIn())
     t.equal((await app.refresh(next.body.refresh_token)).status, 200)
