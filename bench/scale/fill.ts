@@ -1,5 +1,15 @@
 import pg from 'pg'
-import { accounts, events, FUNCTIONS, leftovers, type Planted, type Step, sessions } from './rows.ts'
+import {
+  accounts,
+  events,
+  FUNCTIONS,
+  leftovers,
+  type Planted,
+  registrations,
+  type Step,
+  sessions,
+  thirdParties,
+} from './rows.ts'
 
 // Secondary indexes are dropped and created again: filling them row by row takes several times as long.
 const TABLES = [
@@ -13,6 +23,12 @@ const TABLES = [
   'recovery_codes',
   'passkeys',
   'spent_tickets',
+  'grants',
+  'used_codes',
+  'device_authorizations',
+  'registrations',
+  'registration_mails',
+  'used_tokens',
 ]
 
 /** Grows a migrated database from one number of sessions to another, with everything that accounts leave behind. */
@@ -29,7 +45,7 @@ export async function fill(url: string, step: Step, planted: Planted): Promise<v
     const indexes = await dropIndexes(one)
     await Promise.all([
       inTurn(one, [...accounts(step, planted), events(step)]),
-      inTurn(two, [sessions(step), ...leftovers(step)]),
+      inTurn(two, [sessions(step), ...leftovers(step), ...registrations(step), ...thirdParties(step)]),
     ])
     await Promise.all([
       inTurn(

@@ -14,7 +14,7 @@ import { SILENT } from './measure.ts'
 import { drawSessions, promote, type Sampled } from './sample.ts'
 import type { Size } from './size.ts'
 import type { Statement, TableCounters } from './statistics.ts'
-import { callEveryRoute, routesWithout } from './tour.ts'
+import { callEveryRoute, routesWithout } from './tour/tour.ts'
 
 export interface Proof {
   /** Calls of routes, and the documented routes that were not among them. */
@@ -44,7 +44,7 @@ export async function proveNoScan(size: Size): Promise<Proof> {
   const before = await statistics.tables()
   await statistics.reset()
   const [target, doomed, offline, ...rest] = others as [Sampled, Sampled, Sampled, ...Sampled[]]
-  const called = await callEveryRoute(size, administrator, target, doomed)
+  const called = await callEveryRoute(size, { administrator, target, doomed })
   await runTheRest(size, offline)
   await runCommands(size, rest)
   await sleep(Math.max(LOOPS_MS, REPORT_MS))

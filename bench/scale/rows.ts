@@ -1,6 +1,7 @@
 // The statements that make the rows. Everything is computed from the number of a row, so that the benchmark can compute
 // it too, and each step of growth only adds rows.
 import pg from 'pg'
+import { FIRST_PARTY_CLIENT } from '../../src/core/clients/clients.ts'
 import { FIRST_NAMES, LAST_NAMES, USER_AGENTS } from './names.ts'
 
 /** The number of accounts among so many sessions. */
@@ -16,6 +17,8 @@ export interface Planted {
   /** The hash of the password of every account. */
   passwordHash: string
 }
+
+const RESOURCE = 'https://api.example.test'
 
 /** The MD5 of this and the number of a session is its family. */
 export const FAMILY_LABEL = 'family:'
@@ -81,7 +84,8 @@ export function accounts(step: Step, { passwordHash }: Planted): string[] {
 
 /**
  * Sessions of 90 days that began within the last 89, or that many days earlier, in the order of their times: a user's
- * five are far apart. A third has ended and been written to Redis; the others were used within the last 13 days.
+ * five are far apart. A third has ended and been written to Redis; the others were used within the last 13 days. A tenth
+ * are those of third parties, each below the session of its user before it.
  */
 export function sessions({ from, to }: Step, daysEarlier = 0): string {
   const users = usersFor(to) - usersFor(from)
@@ -91,20 +95,23 @@ export function sessions({ from, to }: Step, daysEarlier = 0): string {
     `${usersFor(from)} + (n - ${from}) % ${users} AS u`,
     `pg_temp.share('use:' || n) AS share`,
     'n % 3 = 0 AS ended',
+    `n % 10 = 1 AND n - ${from} >= ${users} AS granted`,
   )
+  const before = `${end} - interval '89 days' * (1 - (n - ${from} - ${users}) / ${to - from}::float8)`
   const use = computed(`CASE WHEN ended THEN began + (${end} - began) * share
     ELSE GREATEST(began, ${end} - interval '13 days' * share) END AS used`)
   return `
     INSERT INTO sessions (id, family_hash, user_id, client_id, transport, scope, amr, user_agent, ip, generation,
       rotated_at, attempt, clean, auth_time, created_at, last_used_at, idle_expires_at, absolute_expires_at, ended_at,
-      ended_reason, tombstoned_at)
+      ended_reason, tombstoned_at, resource, parent_id)
     SELECT pg_temp.uuid_at(began, 'session:' || n), sha256(decode(md5('${FAMILY_LABEL}' || n), 'hex')),
-      pg_temp.account(u), 'first-party', CASE WHEN n % 2 = 0 THEN 'body' ELSE 'cookie' END, 'account', '{pwd}',
+      pg_temp.account(u), CASE WHEN granted THEN 'client_' || n % 100 ELSE '${FIRST_PARTY_CLIENT}' END, CASE WHEN n % 2 = 0 THEN 'body' ELSE 'cookie' END, 'account', '{pwd}',
       ${pick(USER_AGENTS, "pg_temp.share('agent:' || n)")}, pg_temp.ip('ip:' || n), (share * 100)::int, used,
       substr(md5('attempt:' || n), 1, 22), (share * 100)::int, began, began, used,
       LEAST(used + interval '14 days', began + interval '90 days'), began + interval '90 days',
       CASE WHEN ended THEN used END, CASE WHEN ended THEN 'logout' END,
-      CASE WHEN ended THEN used + interval '50 milliseconds' END
+      CASE WHEN ended THEN used + interval '50 milliseconds' END, CASE WHEN granted THEN '${RESOURCE}' END,
+      CASE WHEN granted THEN pg_temp.uuid_at(${before}, 'session:' || n - ${users}) END
     FROM generate_series(${from}::bigint, ${to - 1}::bigint) n, ${start} begun, ${use} used_`
 }
 
@@ -124,6 +131,45 @@ export function events({ from, to }: Step): string {
       pg_temp.uuid_at(at, 'of:' || e), pg_temp.ip('event:' || e), ${pick(USER_AGENTS, 'share')},
       pg_temp.uuid_at(at, 'request:' || e)::text
     FROM generate_series(${2 * from}::bigint, ${2 * to - 1}::bigint) e, ${columns} dated, ${kind} of`
+}
+
+/** What third parties leave behind: what users allow them, codes that were used, devices that asked, notices of ends. */
+export function thirdParties(step: Step): string[] {
+  const users = userNumbers(step)
+  const recent = computed("now() - pg_temp.share('asked:' || u) * interval '10 minutes' AS at")
+  return [
+    `INSERT INTO grants (user_id, client_id, resource, scopes, created_at, updated_at)
+     SELECT pg_temp.account(u), 'client_' || u % 100, '${RESOURCE}', '{read}', now(), now()
+     FROM ${users} WHERE u % 2 = 0`,
+    `INSERT INTO used_codes (hash, session_id, expires_at)
+     SELECT pg_temp.hash('code:' || u), pg_temp.uuid_at(now(), 'code:' || u),
+       now() - pg_temp.share('code:' || u) * interval '20 hours' FROM ${users} WHERE u % 10 = 3`,
+    `INSERT INTO device_authorizations (id, client_id, device_code_hash, user_code_hash, resource, scope, network, ip,
+       interval, created_at, expires_at, amr)
+     SELECT pg_temp.uuid_at(at, 'device:' || u), 'client_' || u % 100, pg_temp.hash('device code:' || u),
+       pg_temp.hash('user code:' || u), '${RESOURCE}', 'read', pg_temp.ip('device:' || u), pg_temp.ip('device:' || u), 5, at,
+       at + interval '10 minutes', '{}'
+     FROM ${users}, ${recent} dated WHERE u % 10 = 5`,
+  ]
+}
+
+/** Registrations that nobody finished, their mails, and mailed links that were used. */
+export function registrations(step: Step): string[] {
+  const users = userNumbers(step)
+  const today = computed("now() - pg_temp.share('registered:' || u) * interval '20 hours' AS at")
+  return [
+    `INSERT INTO registrations (id, email, password_hash, token_hash, link_hash, mailed_at, ip, created_at, expires_at)
+     SELECT pg_temp.uuid_at(at, 'registration:' || u), 'new.' || u || '@example.test', 'x',
+       pg_temp.hash('registration:' || u), pg_temp.hash('new link:' || u), at, pg_temp.ip('new:' || u), at,
+       at + interval '1 day'
+     FROM ${users}, ${today} dated WHERE u % 10 = 1`,
+    `INSERT INTO registration_mails (id, email, client, due_at, sent_at)
+     SELECT pg_temp.uuid_at(at, 'due:' || u), 'new.' || u || '@example.test', pg_temp.ip('new:' || u), at, at
+     FROM ${users}, ${today} dated WHERE u % 10 = 1`,
+    `INSERT INTO used_tokens (token_hash, purpose, user_id, expires_at)
+     SELECT pg_temp.hash('used:' || u), 'verify_email', pg_temp.account(u), at + interval '1 day'
+     FROM ${users}, ${today} dated WHERE u % 10 = 1`,
+  ]
 }
 
 /** What sign-ins leave behind besides: counts of wrong guesses, mails that were sent, tickets, addresses that bounced. */

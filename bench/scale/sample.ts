@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { FIRST_PARTY_CLIENT } from '../../src/core/clients/clients.ts'
 import { createRefreshTokenFormat } from '../../src/core/sessions/rotation/token.ts'
 import { createSecrets } from '../../src/platform/secrets.ts'
 import { FAMILY_LABEL } from './rows.ts'
@@ -36,7 +37,7 @@ export async function drawSessions(size: Size, count: number, taken: Set<string>
       `SELECT /* bench */ s.id, s.family_hash, s.generation, s.user_id, u.email, (SELECT count(*) FROM sessions o WHERE o.user_id = u.id),
          (SELECT count(ip) FROM audit_events e WHERE e.user_id = u.id), (SELECT count(*) FROM known_devices d WHERE d.user_id = u.id)
        FROM sessions s JOIN users u ON u.id = s.user_id
-       WHERE s.family_hash = ANY ($1) AND s.ended_at IS NULL AND u.roles = '{}'
+       WHERE s.family_hash = ANY ($1) AND s.ended_at IS NULL AND s.client_id = '${FIRST_PARTY_CLIENT}' AND u.roles = '{}'
          AND LEAST(s.idle_expires_at, s.absolute_expires_at) > $2
          AND NOT EXISTS (SELECT FROM totp_factors t WHERE t.user_id = u.id)
          AND NOT EXISTS (SELECT FROM passkeys p WHERE p.user_id = u.id)`,
@@ -48,7 +49,12 @@ export async function drawSessions(size: Size, count: number, taken: Set<string>
       if (!family || taken.has(row.user_id) || sampled.length >= count) continue
       taken.add(row.user_id)
       const claims = {
-        ...{ sub: row.user_id as string, sid: row.id as string, client_id: 'first-party', scope: 'account' },
+        ...{
+          sub: row.user_id as string,
+          sid: row.id as string,
+          client_id: FIRST_PARTY_CLIENT,
+          scope: 'account',
+        },
         ...{ roles: [], auth_time: Math.floor(Date.now() / 1000), amr: ['pwd', 'otp', 'mfa'] },
       }
       sampled.push({

@@ -16,6 +16,7 @@ import { reportCosts, reportDeletion, reportProof, reportStorage } from './repor
 import { parseSizes, type Size } from './size.ts'
 import { openStatistics } from './statistics.ts'
 import { measureStorage, measureUpdates } from './storage.ts'
+import { TOUR_ENVIRONMENT } from './tour/tour.ts'
 
 /** Expired sessions that the retention deletes beside requests, at most a tenth of the largest size. */
 const EXPIRED = 1_000_000
@@ -69,7 +70,7 @@ export async function measureScale(
     onEnd(() => signer.close())
     const statistics = await openStatistics(url)
     onEnd(() => statistics.close())
-    const app = await startChild('./app.child.ts', own)
+    const app = await startChild('./app.child.ts', { ...own, ...TOUR_ENVIRONMENT })
     onEnd(() => app.stop())
     sizes.push({ name, sessions, env: own, signer, statistics, app })
   }

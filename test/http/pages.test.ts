@@ -4,9 +4,10 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { text as readText } from 'node:stream/consumers'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import type { Answer, CallOptions } from '../support/caller.ts'
 import { eventually } from '../support/eventually.ts'
 import { check } from '../support/property.ts'
-import { type Answer, type CallOptions, startServer } from '../support/server.ts'
+import { startServer } from '../support/server.ts'
 
 const server = await startServer(t, { env: { APP_NAME: 'Tea & <Cake>' } })
 

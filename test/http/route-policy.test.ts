@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
+import type { Answer } from '../support/caller.ts'
 import { eventually } from '../support/eventually.ts'
-import { type Answer, startServer, type TestServer } from '../support/server.ts'
+import { startServer, type TestServer } from '../support/server.ts'
 
 const unlimited = await startServer(t)
 const limited = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { Caller } from './caller.ts'
 import { post, type registrations } from './oauth.ts'
 import type { TestServer } from './server.ts'
 import { createVisitor, parametersOf, titleOf } from './visitor.ts'
@@ -39,7 +40,10 @@ export async function createApp(
 }
 
 /** What a client does that acts for users; a public one without credentials. */
-export function actionsOf(server: TestServer, { id, redirectUri, credentials, state }: ActingClient) {
+export function actionsOf(
+  server: Pick<Caller, 'call'>,
+  { id, redirectUri, credentials, state }: ActingClient,
+) {
   const url = (challenge: string, parameters: Record<string, string> = {}) =>
     `/oauth/authorize?${new URLSearchParams({
       response_type: 'code',

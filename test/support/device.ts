@@ -1,6 +1,7 @@
 import { DEVICE_CODE, GRANT_TYPES } from '../../src/core/clients/clients.ts'
+import type { Answer, Caller } from './caller.ts'
 import { post, type registrations } from './oauth.ts'
-import type { Answer, TestServer } from './server.ts'
+import type { TestServer } from './server.ts'
 import { createVisitor, hidden, titleOf } from './visitor.ts'
 
 /** What a device gets. */
@@ -25,14 +26,17 @@ export async function createDevice(
     ...options,
   })
   const isPublic = (options.authMethod ?? 'none') === 'none'
+  return { ...device, ...actionsOfDevice(server, device.id, isPublic ? undefined : device) }
+}
+
+/** What a client does without a browser of its own; a public one without credentials. */
+export function actionsOfDevice(
+  server: Pick<Caller, 'call'>,
+  id: string,
+  credentials?: Parameters<typeof post>[3],
+) {
   const call = (path: string, parameters: Record<string, string>, headers: Record<string, string> = {}) =>
-    post(
-      server,
-      path,
-      { ...(isPublic ? { client_id: device.id } : {}), ...parameters },
-      isPublic ? undefined : device,
-      headers,
-    )
+    post(server, path, { ...(credentials ? {} : { client_id: id }), ...parameters }, credentials, headers)
   const ask = (parameters: Record<string, string> = {}, headers: Record<string, string> = {}) =>
     call('/oauth/device_authorization', parameters, headers)
 
@@ -48,11 +52,11 @@ export async function createDevice(
     headers = {},
   ) => call('/oauth/token', { grant_type: DEVICE_CODE, device_code, ...more }, headers)
 
-  return { ...device, ask, begin, poll, call }
+  return { ask, begin, poll, call }
 }
 
 /** A person at `/device`, without scripts. */
-export function createDeviceVisitor(server: TestServer) {
+export function createDeviceVisitor(server: Pick<Caller, 'call'>) {
   const visitor = createVisitor(server)
 
   /** The page for the code, after a sign-in if that is needed. */

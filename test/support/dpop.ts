@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
+import type { Answer } from './caller.ts'
 import { post } from './oauth.ts'
-import type { Answer, TestServer } from './server.ts'
+import type { TestServer } from './server.ts'
 
 const ISSUER = 'http://localhost:8080'
 export const TOKEN_URL = `${ISSUER}/oauth/token`

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
+import type { Answer } from './caller.ts'
 import { until } from './eventually.ts'
-import { type Answer, startServer, type TestServer } from './server.ts'
+import { startServer, type TestServer } from './server.ts'
 
 type Login = Awaited<ReturnType<TestServer['login']>>
 

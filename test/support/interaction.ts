@@ -1,5 +1,6 @@
 import { INTERACTION_TTL, type Interaction } from '../../src/core/one-time/one-time.ts'
-import type { CallOptions, TestServer } from './server.ts'
+import type { Caller, CallOptions } from './caller.ts'
+import type { TestServer } from './server.ts'
 
 /** The origin of the pages, as the tests configure the server. */
 export const OWN = 'http://localhost:8080'
@@ -24,12 +25,12 @@ export const issueInteraction = (
   )
 
 /** Opens a page as a browser does. */
-export const openPage = (server: TestServer, path: string, headers: Record<string, string> = {}) =>
+export const openPage = (server: Pick<Caller, 'call'>, path: string, headers: Record<string, string> = {}) =>
   server.call('GET', path, { headers: { accept: ACCEPT, ...headers } })
 
 /** Sends the form of a page as a browser does. */
 export const submitForm = (
-  server: TestServer,
+  server: Pick<Caller, 'call'>,
   path: string,
   fields: Record<string, string>,
   headers: CallOptions['headers'] = {},

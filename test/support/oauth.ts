@@ -7,6 +7,7 @@ import {
   type NewClient,
   type NewResource,
 } from '../../src/core/clients/clients.ts'
+import type { Caller } from './caller.ts'
 import type { startServer } from './server.ts'
 
 type Server = Awaited<ReturnType<typeof startServer>>
@@ -39,7 +40,7 @@ export function registrations({ app }: Server) {
 
 /** Posts a form; `basic` authenticates the client. */
 export function post(
-  server: Pick<Server, 'call'>,
+  server: Pick<Caller, 'call'>,
   path: string,
   parameters: Record<string, string> | string,
   basic?: { id: string; secret: string },

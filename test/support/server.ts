@@ -11,6 +11,7 @@ import { inboxRoutes } from '../../src/dev/inbox/inbox.plugin.ts'
 import type { FetchOptions } from '../../src/platform/document-fetch.ts'
 import { canonicalAddress } from '../../src/platform/email-address.ts'
 import { earlierColumns, earlierFields } from './aging.ts'
+import { createCaller } from './caller.ts'
 import { createTestDatabase } from './database.ts'
 import { documentedAnswers } from './documented.ts'
 import { eventually } from './eventually.ts'
@@ -20,20 +21,6 @@ import { redisUrl } from './redis.ts'
 
 interface Teardown {
   teardown(end: () => Promise<unknown>): void
-}
-
-export interface Answer {
-  status: number
-  headers: Headers
-  // biome-ignore lint/suspicious/noExplicitAny: a test reads any answer of the server
-  body: any
-  text: string
-}
-
-export interface CallOptions {
-  body?: unknown
-  bearer?: string
-  headers?: Record<string, string>
 }
 
 export type TestServer = Awaited<ReturnType<typeof startServer>>
@@ -125,34 +112,7 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     await database?.drop()
   })
 
-  async function call(
-    method: string,
-    path: string,
-    { body, bearer, headers = {} }: CallOptions = {},
-  ): Promise<Answer> {
-    const response = await fetch(url + path, {
-      method,
-      redirect: 'manual',
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-    })
-    const text = await response.text()
-    const json = /json/.test(response.headers.get('content-type') ?? '') && text !== ''
-    const answer: Answer = {
-      status: response.status,
-      headers: response.headers,
-      body: json ? JSON.parse(text) : undefined,
-      text,
-    }
-    checkDocumented(method, path, answer)
-    return answer
-  }
-  const post = (path: string, body: unknown, extra: CallOptions = {}) =>
-    call('POST', path, { body, ...extra })
+  const { call, post } = createCaller(url, checkDocumented)
 
   /** The mails to an address in any spelling, oldest first, after everything queued is sent. */
   async function mailsTo(address: string): Promise<{ subject: string; text: string; html: string }[]> {

@@ -1,8 +1,8 @@
+import type { Answer, Caller } from './caller.ts'
 import { OWN, openPage, submitForm } from './interaction.ts'
-import type { Answer, TestServer } from './server.ts'
 
 /** A person's browser, without scripts: it keeps cookies and follows redirects within the server. */
-export function createVisitor(server: TestServer) {
+export function createVisitor(server: Pick<Caller, 'call'>) {
   const cookies = new Map<string, string>()
   const headers = () => ({ cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') })
 

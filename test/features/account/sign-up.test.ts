@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
 import { noBrowser, startBrowser } from '../../support/browser.ts'
+import type { Answer } from '../../support/caller.ts'
 import { cookiesIn, issueInteraction, OWN, openPage, submitPatiently } from '../../support/interaction.ts'
-import { type Answer, startServer } from '../../support/server.ts'
+import { startServer } from '../../support/server.ts'
 
 const SIGN_UP = '/auth/sign-up'
 const server = await startServer(t)

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { LOCK_FAILURES } from '../../../src/core/lockout/counters.ts'
+import type { Answer } from '../../support/caller.ts'
 import { eventually } from '../../support/eventually.ts'
-import { type Answer, movableClock, startServer, twenty } from '../../support/server.ts'
+import { movableClock, startServer, twenty } from '../../support/server.ts'
 
 const clock = movableClock()
 const server = await startServer(t, { clock })

@@ -1,9 +1,10 @@
 import type { Command } from 'ioredis'
 import t from 'tap'
 import { noBrowser, servePage, startBrowser } from '../../support/browser.ts'
+import type { Answer } from '../../support/caller.ts'
 import { callsOf, statementsOf } from '../../support/costs.ts'
 import { eventually } from '../../support/eventually.ts'
-import { type Answer, startServer, type TestServer } from '../../support/server.ts'
+import { startServer, type TestServer } from '../../support/server.ts'
 
 const APP = 'https://app.example.com'
 const OWN = { 'sec-fetch-site': 'same-origin' }

@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
+import type { Answer } from '../../support/caller.ts'
 import { eventually } from '../../support/eventually.ts'
 import { patiently } from '../../support/patiently.ts'
-import { type Answer, startServer, type TestServer } from '../../support/server.ts'
+import { startServer, type TestServer } from '../../support/server.ts'
 
 const APP = 'https://app.example.com'
 const AFTER_GRACE_MS = 11_000

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
+import type { Answer } from '../../support/caller.ts'
 import { statementsOf } from '../../support/costs.ts'
 import { eventually } from '../../support/eventually.ts'
 import { check } from '../../support/property.ts'
-import { type Answer, startServer } from '../../support/server.ts'
+import { startServer } from '../../support/server.ts'
 
 const skip = process.env.TEST_REDIS_INCARNATION
   ? 'the JavaScript Redis cannot be cut off under open connections: install redis-server'

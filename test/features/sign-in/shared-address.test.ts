@@ -1,8 +1,9 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { createAuthenticator } from '../../support/authenticator.ts'
+import type { Answer } from '../../support/caller.ts'
 import { addPasskey, answerPasskey } from '../../support/passkeys.ts'
-import { type Answer, startServer, type TestServer } from '../../support/server.ts'
+import { startServer, type TestServer } from '../../support/server.ts'
 
 const server = await startServer(t, { env: { RATE_LIMITS: 'true', TRUST_PROXY: '1' } })
 const other = await startServer(t, {

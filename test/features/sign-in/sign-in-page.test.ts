@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { LOCK_FAILURES } from '../../../src/core/lockout/counters.ts'
 import { INTERACTION_TTL } from '../../../src/core/one-time/one-time.ts'
 import { createPerson } from '../../support/administrator.ts'
+import type { Answer } from '../../support/caller.ts'
 import { addTotp } from '../../support/factors.ts'
 import {
   cookiesIn,
@@ -11,7 +12,7 @@ import {
   submitForm,
   submitPatiently,
 } from '../../support/interaction.ts'
-import { type Answer, movableClock, startServer } from '../../support/server.ts'
+import { movableClock, startServer } from '../../support/server.ts'
 import { totpCode } from '../../support/totp.ts'
 
 const SIGN_IN = '/auth/sign-in'

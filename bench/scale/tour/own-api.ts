@@ -1,88 +1,26 @@
 import { randomUUID } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { createAuthenticator } from '../../test/support/authenticator.ts'
-import { totpCode } from '../../test/support/totp.ts'
-import type { Sampled } from './sample.ts'
-import type { Size } from './size.ts'
+import { createAuthenticator } from '../../../test/support/authenticator.ts'
+import { totpCode } from '../../../test/support/totp.ts'
+import type { Sampled } from '../sample.ts'
+import type { Recorder } from './recorder.ts'
 
-export interface Called {
-  method: string
-  path: string
+/** People whose accounts the tour uses, each for one purpose. */
+export interface People {
+  administrator: Sampled
+  /** Is changed by the administrator. */
+  target: Sampled
+  /** Is deleted by the administrator. */
+  doomed: Sampled
 }
-
-interface CallOptions {
-  body?: object
-  bearer?: string
-  /** Sent as a page of the server itself sends it. */
-  cookie?: string
-  /** Whether an answer of another class than 2xx is wanted. */
-  refused?: boolean
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: any answer of the server
-type Answer = any
 
 const PASSWORD = 'a perfectly long passphrase'
 const NEXT_PASSWORD = 'another perfectly long passphrase'
-const MAIL_TRIES = 50
-const MAIL_WAIT_MS = 200
 
-/** Calls every route of a server once or more, as a person and as an administrator. @returns the calls. */
-export async function callEveryRoute(
-  size: Size,
-  administrator: Sampled,
-  target: Sampled,
-  doomed: Sampled,
-): Promise<Called[]> {
-  const called: Called[] = []
-
-  async function call(
-    method: string,
-    path: string,
-    { body, bearer, cookie, refused }: CallOptions = {},
-  ): Promise<Answer> {
-    const response = await fetch(size.app.url + path, {
-      method,
-      redirect: 'manual',
-      headers: {
-        ...(body ? { 'content-type': 'application/json' } : {}),
-        ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
-        ...(cookie ? { cookie, 'sec-fetch-site': 'same-origin' } : {}),
-      },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    })
-    const text = await response.text()
-    called.push({ method, path: new URL(path, 'http://_').pathname })
-    if (response.ok === Boolean(refused))
-      throw new Error(`${method} ${path} answered ${response.status}: ${text}`)
-    return text.startsWith('{') ? JSON.parse(text) : text
-  }
-  const get = (path: string, bearer?: string) => call('GET', path, bearer ? { bearer } : {})
-  const post = (path: string, body: object, bearer?: string) =>
-    call('POST', path, { body, ...(bearer ? { bearer } : {}) })
-
-  /** The token of the newest mail to an address whose text matches. */
-  async function mailed(address: string, about: RegExp): Promise<string> {
-    const folder = size.env.INBOX_DIR as string
-    for (let tries = 0; tries < MAIL_TRIES; tries++) {
-      const files = await readdir(folder).catch(() => [])
-      const texts = await Promise.all(
-        files.map((file) => readFile(join(folder, file), 'utf8').catch(() => '')),
-      )
-      const mails = texts.flatMap((text) => (text.includes(address) ? [JSON.parse(text)] : []))
-      const found = mails
-        .filter(({ to, text }) => to === address && about.test(text))
-        .sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1))
-        .at(-1)
-      const token = found && new RegExp(`${about.source}\\?token=([\\w-]+)`).exec(found.text)?.[1]
-      if (token) return token
-      await sleep(MAIL_WAIT_MS)
-    }
-    throw new Error(`no mail to ${address} with ${about.source}`)
-  }
-
+/** Calls the routes of the server's own apps, as a person and as an administrator. */
+export async function callOwnApi(
+  { call, get, post, mailed }: Recorder,
+  { administrator, target, doomed }: People,
+): Promise<void> {
   const email = `tour-${randomUUID()}@example.test`
   const login = (password: string, address = email) =>
     post('/auth/login', { email: address, password, transport: 'body' })
@@ -235,18 +173,4 @@ export async function callEveryRoute(
   await exportAccount()
   await changeAndRecover()
   await administer()
-  return called
-}
-
-/** The documented routes that no call matches. */
-export async function routesWithout(size: Size, called: readonly Called[]): Promise<string[]> {
-  const response = await fetch(`${size.app.url}/openapi.json`)
-  const { paths } = (await response.json()) as { paths: Record<string, object> }
-  return Object.entries(paths).flatMap(([path, methods]) => {
-    const pattern = new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{[^}]+\}/g, '[^/]+')}$`)
-    return Object.keys(methods)
-      .map((method) => method.toUpperCase())
-      .filter((method) => !called.some((call) => call.method === method && pattern.test(call.path)))
-      .map((method) => `${method} ${path}`)
-  })
 }
