@@ -87,7 +87,7 @@ async function runTheRest({ signer: { db }, env }: Size, offline: Sampled): Prom
   await lift(db, offline.email, new Date(Date.now() + 1))
 }
 
-/** All commands but `mail suppressed`, which prints the whole table and so reads it. */
+/** All commands but `mail suppressed` and `restored`, which read whole tables, and those that need no large one. */
 async function runCommands({ env }: Size, people: readonly Sampled[]): Promise<void> {
   const [one, two, three] = people as [Sampled, Sampled, Sampled]
   const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))

@@ -101,6 +101,10 @@ export const COMMANDS = [
   ],
   ['mail allow <e-mail>', 'sends mail to such an address again'],
   [
+    'restored --backup-of <time> [--all] [--yes] [--json]',
+    'after a restore, before nodes start: ends what the backup cannot vouch for; says what, without --yes',
+  ],
+  [
     'preview <folder>',
     'writes every mail and page in every language to a folder, filled in with sample data',
   ],

@@ -10,6 +10,7 @@ const groups: Record<string, () => Promise<(args: readonly string[]) => Promise<
   mail: async () => (await import('./mail.ts')).mail,
   preview: async () => (await import('./preview.ts')).preview,
   migrate: async () => (await import('./migrate.ts')).migrate,
+  restored: async () => (await import('./restored.ts')).restored,
   users: async () => (await import('./users.ts')).users,
 }
 

@@ -24,6 +24,10 @@ export async function openTestDatabase(t: { teardown(end: () => Promise<void>): 
   return { url, ...opened }
 }
 
+/** A copy of a database that nothing is connected to: a backup of it. */
+export const copyDatabase = (url: string): Promise<TestDatabase> =>
+  createDatabase(new URL(url).pathname.slice(1))
+
 /** A database without any table. */
 export function createEmptyDatabase(): Promise<TestDatabase> {
   return createDatabase('template0')

@@ -23,7 +23,7 @@ export interface components {
             reason: string | null;
             session_id: string | null;
             /** @enum {string} */
-            type: "register" | "verify_email" | "login" | "login_first_step" | "refresh" | "logout" | "session_end" | "password_change" | "password_reset_request" | "password_reset" | "account_update" | "account_delete" | "account_export" | "step_up" | "lock" | "unlock" | "email_change_request" | "email_change" | "totp_enable" | "totp_disable" | "recovery_codes_create" | "passkey_add" | "passkey_use" | "passkey_remove" | "factors_reset_request" | "factors_reset_withdraw" | "factors_reset_stop" | "factors_reset" | "account_disable" | "account_enable" | "account_view" | "account_search" | "account_import" | "accounts_export" | "sessions_end" | "password_reset_require" | "role_grant" | "role_revoke" | "client_authentication" | "client_token" | "grant" | "grant_withdraw" | "client_list" | "client_view" | "client_create" | "client_change" | "client_disable" | "client_enable" | "client_delete" | "client_secret_add" | "client_secrets_end" | "client_block" | "client_unblock" | "client_register" | "client_document" | "resource_list" | "resource_create" | "resource_change" | "resource_delete" | "audit_read";
+            type: "register" | "verify_email" | "login" | "login_first_step" | "refresh" | "logout" | "session_end" | "password_change" | "password_reset_request" | "password_reset" | "account_update" | "account_delete" | "account_export" | "step_up" | "lock" | "unlock" | "email_change_request" | "email_change" | "totp_enable" | "totp_disable" | "recovery_codes_create" | "passkey_add" | "passkey_use" | "passkey_remove" | "factors_reset_request" | "factors_reset_withdraw" | "factors_reset_stop" | "factors_reset" | "account_disable" | "account_enable" | "account_view" | "account_search" | "account_import" | "backup_restore" | "accounts_export" | "sessions_end" | "password_reset_require" | "role_grant" | "role_revoke" | "client_authentication" | "client_token" | "grant" | "grant_withdraw" | "client_list" | "client_view" | "client_create" | "client_change" | "client_disable" | "client_enable" | "client_delete" | "client_secret_add" | "client_secrets_end" | "client_block" | "client_unblock" | "client_register" | "client_document" | "resource_list" | "resource_create" | "resource_change" | "resource_delete" | "audit_read";
             user_agent: string | null;
         };
         /** AddPasskeyResponse */
@@ -81,7 +81,7 @@ export interface components {
             current: boolean;
             ended_at: string | null;
             /** @enum {string|null} */
-            ended_reason: "logout" | "logout_all" | "revoked" | "signed_in_again" | "too_many_sessions" | "password_changed" | "password_reset" | "account_deleted" | "account_disabled" | "ended_by_administrator" | "reset_required" | "role_changed" | "factors_reset" | "grant_withdrawn" | "code_reused" | "token_revoked" | "reuse_detected" | "expired" | null;
+            ended_reason: "logout" | "logout_all" | "revoked" | "signed_in_again" | "too_many_sessions" | "password_changed" | "password_reset" | "account_deleted" | "account_disabled" | "ended_by_administrator" | "reset_required" | "role_changed" | "factors_reset" | "grant_withdrawn" | "code_reused" | "token_revoked" | "reuse_detected" | "backup_restored" | "expired" | null;
             expires_at: string;
             id: string;
             ip: string | null;

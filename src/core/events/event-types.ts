@@ -85,6 +85,7 @@ export const EVENTS = {
   account_view: { success: [NONE], failure: NO_ACCOUNT },
   account_search: { success: [NONE], failure: NO_ADMINISTRATOR },
   account_import: { success: [NONE], failure: [] },
+  backup_restore: { success: [NONE], failure: [] },
   accounts_export: { success: [NONE], failure: [] },
   sessions_end: { success: CHANGED, failure: NO_ACCOUNT },
   password_reset_require: { success: CHANGED, failure: NOT_THIS_ACCOUNT },

@@ -10,7 +10,7 @@ import type { LockedUser, User, Users } from '../users/users.ts'
 import { type CarryOutDeps, carryOutDue } from './carry-out.ts'
 import { hasDueResets, listFactorResets } from './rows.ts'
 
-export { listFactorResets } from './rows.ts'
+export { listFactorResets, withdrawUntil } from './rows.ts'
 export type { FactorReset }
 
 /**

@@ -1,5 +1,6 @@
 import type { Database, Queryable } from '../../platform/database.ts'
 import { type FactorReset, Prisma } from '../../platform/generated/client.ts'
+import type { Transaction } from '../../platform/transact.ts'
 
 /** The pending removals of several accounts, by user id. */
 export async function listFactorResets(
@@ -8,6 +9,12 @@ export async function listFactorResets(
 ): Promise<ReadonlyMap<string, FactorReset>> {
   const rows = await db.factorReset.findMany({ where: { userId: { in: [...userIds] } } })
   return new Map(rows.map((row) => [row.userId, row]))
+}
+
+/** Withdraws the removals that were asked for until a time, without a word to their owners. @returns how many. */
+export async function withdrawUntil(tx: Transaction, until: Date): Promise<number> {
+  const { count } = await tx.factorReset.deleteMany({ where: { requestedAt: { lte: until } } })
+  return count
 }
 
 /** SQL: whether a removal is due. */

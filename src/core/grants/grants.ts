@@ -49,6 +49,14 @@ export async function forgetClient(tx: Transaction, clientId: string): Promise<v
   await tx.grant.deleteMany({ where: { clientId } })
 }
 
+/** Takes everything back that a user allows a client; false if that was nothing. */
+export async function withdrawGrant(tx: Transaction, userId: string, clientId: string): Promise<boolean> {
+  const where = { userId, clientId }
+  // A device that has not come for its tokens yet gets none.
+  await tx.deviceGrant.deleteMany({ where })
+  return (await tx.grant.deleteMany({ where })).count > 0
+}
+
 /** Whether any user allows a client something. */
 export const isAllowedByAnyUser = async (db: Queryable, clientId: string): Promise<boolean> =>
   (await db.grant.findFirst({ where: { clientId }, select: { clientId: true } })) !== null
@@ -83,12 +91,7 @@ export function openGrants(
           scopes = ARRAY(SELECT DISTINCT scope FROM unnest(g.scopes || EXCLUDED.scopes) AS scope ORDER BY scope)`)
     },
     list: listGrants,
-    async withdraw(tx, userId, clientId) {
-      const where = { userId, clientId }
-      // A device that has not come for its tokens yet gets none.
-      await tx.deviceGrant.deleteMany({ where })
-      return (await tx.grant.deleteMany({ where })).count > 0
-    },
+    withdraw: withdrawGrant,
     codes: createCodes({ ...deps, redeem }),
     devices: createDeviceGrants({ ...deps, redeem }),
   }

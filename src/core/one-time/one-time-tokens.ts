@@ -49,6 +49,12 @@ export interface ConsumedToken {
   newEmail: string | null
 }
 
+/** Voids every link that was issued until a time: it may have been used since. @returns how many. */
+export async function voidLinks(tx: Transaction, until: Date): Promise<number> {
+  const { count } = await tx.oneTimeToken.deleteMany({ where: { createdAt: { lte: until } } })
+  return count
+}
+
 export function createOneTimeTokens(deps: {
   clock: Clock
   users: Pick<Users, 'find' | 'lock'>

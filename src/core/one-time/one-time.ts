@@ -10,6 +10,7 @@ export {
   ONE_TIME_TTL,
   type OneTimePurpose,
   type OneTimeTokens,
+  voidLinks,
 } from './one-time-tokens.ts'
 export {
   type AuthorizationCode,

@@ -1,5 +1,6 @@
 import type { Database } from '../../platform/database.ts'
 import { Prisma } from '../../platform/generated/client.ts'
+import type { Transaction } from '../../platform/transact.ts'
 import { IS_WAITING, LEASE_MS, timestamp } from './rows.ts'
 
 /** A message that was given up because its time had ended. */
@@ -19,6 +20,13 @@ const hasExpiredAt = (kinds: readonly string[], now: number) => Prisma.sql`
 /** SQL: whether the time of a waiting message of these kinds has ended. */
 export const hasExpired = (kinds: readonly string[], now: number) => Prisma.sql`EXISTS (
   SELECT FROM outbox_messages WHERE ${hasExpiredAt(kinds, now)})`
+
+/** Gives up every message that was queued until a time and waits. @returns how many. */
+export function giveUpQueued(tx: Transaction, until: Date, reason: string): Promise<number> {
+  return tx.$executeRaw`
+    UPDATE outbox_messages SET gave_up_at = now(), sealed = '', last_error = ${reason}
+    WHERE ${IS_WAITING} AND created_at <= ${until}`
+}
 
 /** Gives up to `limit` messages up whose time has ended, whatever they wait for. */
 export function giveUpExpired(

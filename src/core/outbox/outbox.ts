@@ -7,6 +7,7 @@ import { giveUpExpired, hasExpired } from './expire.ts'
 import type { MessageKind, NewMessage } from './message-kind.ts'
 import { hasDue, oldestAge } from './rows.ts'
 
+export { giveUpQueued } from './expire.ts'
 export { listMessages } from './history.ts'
 export { liftHold } from './holds.ts'
 export { listUnsent, type UnsentMessage } from './list.ts'

@@ -19,6 +19,7 @@ export const ENDED_REASONS = [
   'code_reused',
   'token_revoked',
   'reuse_detected',
+  'backup_restored',
 ] as const
 export type EndedReason = (typeof ENDED_REASONS)[number]
 

@@ -29,6 +29,12 @@ export type { BegunSession, IssuedSession, SessionStart } from './begin.ts'
 export type { SessionClaims } from './claims.ts'
 export { findOwners, isNewPlace, listStored, SESSION_RETENTION, type SessionGrant } from './ledger.ts'
 export { hasLogoutNotices, type LogoutNotice, takeLogoutNotices } from './logout-notices.ts'
+export {
+  endUnvouched,
+  findLaterUse,
+  type KnownEnding,
+  type RestoredSessions,
+} from './restored/restored.ts'
 export type { Revoke } from './revocation.ts'
 export type { Revocation, RevocationScope } from './revocation-rows.ts'
 export type { ClientPresenter, Look, RotationOutcome } from './rotation/refresh.ts'

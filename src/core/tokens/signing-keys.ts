@@ -113,6 +113,29 @@ export async function distrustKey(deps: Changes, kid: string): Promise<SigningKe
   })
 }
 
+/**
+ * Deletes every key that a restored backup holds: one of them may have been distrusted since. New ones sign at once. With
+ * `apply: false` nothing changes. @returns the deleted keys.
+ */
+export async function distrustKeysOf(
+  deps: Changes,
+  backupOf: Date,
+  { apply }: { apply: boolean },
+): Promise<string[]> {
+  return changeKeys(deps, async (tx, now) => {
+    const stored = { createdAt: { lte: backupOf } }
+    const keys = await tx.signingKey.findMany({ where: stored, select: { kid: true } })
+    if (!apply) return keys.map(({ kid }) => kid)
+    await tx.signingKey.deleteMany({ where: stored })
+    const left = await unretired(tx)
+    for (const alg of await askedFor(deps, tx)) {
+      if (left.some((key) => key.alg === alg && key.activatesAt <= now)) continue
+      await publish(deps, tx, alg, now, 0)
+    }
+    return keys.map(({ kid }) => kid)
+  })
+}
+
 /** The algorithms that a key has to exist of; the server's own is the first. */
 export const askedFor = async ({ alg }: Pick<Changes, 'alg'>, db: Queryable) => [
   ...new Set([alg, ...(await askedAlgorithms(db))]),

@@ -10,7 +10,7 @@ export type { AccessTokens } from './access-tokens.ts'
 export type { ClientTokenClaims, ClientTokens } from './client-tokens.ts'
 export type { IdTokenSubject, IdTokens } from './id-tokens.ts'
 export type { KeyRing } from './key-ring.ts'
-export { distrustKey, ensureKey, retireKey, rotateKeys } from './signing-keys.ts'
+export { distrustKey, distrustKeysOf, ensureKey, retireKey, rotateKeys } from './signing-keys.ts'
 
 export interface TokensOptions {
   issuer: string

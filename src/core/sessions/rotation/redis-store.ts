@@ -90,8 +90,8 @@ interface Scripts {
   ratchetInvalidate(key: string): Promise<unknown>
 }
 
-// The braces put all keys of a family into the same Cluster slot.
-const keyOf = (familyHash: string) => `rt:{${familyHash}}`
+/** The key of a family. The braces put all keys of a family into the same Cluster slot. */
+export const keyOf = (familyHash: string) => `rt:{${familyHash}}`
 
 export function createRedisStore(redis: RedisClient): RefreshTokenStore {
   redis.defineCommand('ratchetRotate', { numberOfKeys: 1, lua: ROTATE })

@@ -1,0 +1,155 @@
+import type { UsesPlatform } from '../../../platform/platform.ts'
+import { ENDED_REASONS, type EndedReason, type SessionEndedReason } from '../../reasons/reasons.ts'
+import { parseClaims } from '../claims.ts'
+import { bytes, text } from '../family-hash.ts'
+import { markTombstoned, type Revocation, recordRevocations } from '../revocation-rows.ts'
+import { createRedisStore } from '../rotation/redis-store.ts'
+import { writeRotations } from '../rotation/rotations.ts'
+import { openRedisFamilies, type RedisFamily } from './redis-families.ts'
+
+export interface RestoredOptions {
+  /** The moment of the backup: what the ledger says about later moments began after the restore. */
+  backupOf: Date
+  /** Whether a session that Redis knows to be live stays. */
+  trustsRedis: boolean
+  /** Without it nothing is changed. */
+  apply: boolean
+  /** Replaces the replication id of a Redis that has none; development only. */
+  incarnation: string | undefined
+}
+
+/** What became of the sessions of a restored ledger. */
+export interface RestoredSessions {
+  /** Live, and Redis has known them without a gap. */
+  kept: number
+  /** They ended after the backup, as Redis knows; by reason. */
+  endings: Map<SessionEndedReason, number>
+  /** Of those endings, one for each account, client and reason. */
+  known: KnownEnding[]
+  /** Nobody knows whether they had ended. */
+  unvouched: number
+  /** They began after the backup, so the ledger lacks them. */
+  begunSince: number
+  /** The users of the last two. */
+  people: Set<string>
+}
+
+/** A session that ended after the backup. */
+export interface KnownEnding {
+  userId: string
+  clientId: string
+  reason: SessionEndedReason
+}
+
+type Deps = UsesPlatform<'db' | 'transact' | 'redis'>
+
+interface Row {
+  id: string
+  user_id: string | null
+  client_id: string
+  family_hash: Uint8Array
+}
+
+const BATCH = 1_000
+const REASON = 'backup_restored'
+
+/** The latest moment in the ledger, if it is after that of the backup: then nodes have run since it was restored. */
+export async function findLaterUse({ db }: Pick<Deps, 'db'>, backupOf: Date): Promise<Date | null> {
+  const [row] = await db.$queryRaw<[{ newest: Date | null }]>`
+    SELECT GREATEST((SELECT max(last_used_at) FROM sessions), (SELECT max(at) FROM audit_events)) AS newest`
+  return row.newest && row.newest > backupOf ? row.newest : null
+}
+
+/**
+ * Ends what a restored backup cannot vouch for: the sessions of the backup, unless Redis knows that they are live, and
+ * those in Redis that the ledger lacks. What Redis knows to have ended stays so. It can be repeated.
+ */
+export async function endUnvouched(deps: Deps, options: RestoredOptions): Promise<RestoredSessions> {
+  const { db, transact, redis } = deps
+  const { backupOf, trustsRedis, apply } = options
+  const families = openRedisFamilies(redis, options.incarnation)
+  const store = createRedisStore(redis)
+  const done: RestoredSessions = {
+    ...{ kept: 0, unvouched: 0, begunSince: 0 },
+    ...{ endings: new Map(), known: [], people: new Set() },
+  }
+  const told = new Set<string>()
+
+  function tell(ending: KnownEnding): void {
+    const key = Object.values(ending).join(' ')
+    if (!told.has(key)) done.known.push(ending)
+    told.add(key)
+  }
+
+  async function end(rows: readonly Row[], reason: EndedReason): Promise<void> {
+    if (!apply || rows.length === 0) return
+    const familyHashes = rows.map((row) => text(row.family_hash))
+    const revocations: Revocation[] = await transact((tx) => recordRevocations(tx, { familyHashes }, reason))
+    await store.writeTombstones(revocations)
+    await markTombstoned(db, revocations)
+  }
+
+  /** What Redis knows of the sessions of the backup. */
+  async function judge(rows: readonly Row[]): Promise<void> {
+    const known = await families.inspect(rows.map((row) => text(row.family_hash)))
+    const each = rows.map((row, at) => ({ row, known: known[at] as RedisFamily }))
+    const live = each.flatMap(({ row, known }) =>
+      known.state === 'live' && trustsRedis ? [{ familyHash: text(row.family_hash), ...known.family }] : [],
+    )
+    if (apply && live.length > 0) await writeRotations(db, live)
+    done.kept += live.length
+
+    const byReason = new Map<EndedReason, Row[]>()
+    for (const { row, known } of each) {
+      if (known.state === 'live' && trustsRedis) continue
+      const reason = known.state === 'ended' ? known.reason : REASON
+      byReason.set(endedReason(reason), [...(byReason.get(endedReason(reason)) ?? []), row])
+      if (known.state === 'ended') {
+        done.endings.set(known.reason, (done.endings.get(known.reason) ?? 0) + 1)
+        if (row.user_id) tell({ userId: row.user_id, clientId: row.client_id, reason: known.reason })
+      } else {
+        done.unvouched += 1
+        if (row.user_id) done.people.add(row.user_id)
+      }
+    }
+    for (const [reason, ended] of byReason) await end(ended, reason)
+  }
+
+  for (let last = '00000000-0000-0000-0000-000000000000'; ; ) {
+    const rows = await db.$queryRaw<Row[]>`
+      SELECT id, user_id, client_id, family_hash FROM sessions
+      WHERE id > ${last}::uuid AND ended_at IS NULL AND created_at <= ${backupOf}
+        AND idle_expires_at > ${backupOf} AND absolute_expires_at > now()
+      ORDER BY id LIMIT ${BATCH}::int`
+    if (rows.length > 0) await judge(rows)
+    if (rows.length < BATCH) break
+    last = (rows.at(-1) as Row).id
+  }
+
+  for await (const hashes of families.all()) {
+    const lacking = await unknownTo(deps, hashes)
+    const known = await families.inspect(lacking)
+    const begun = lacking.flatMap((familyHash, at) => {
+      const one = known[at]
+      return one?.state === 'live' || one?.state === 'cold' ? [{ familyHash, ...one.family }] : []
+    })
+    if (apply) await store.writeTombstones(begun.map((family) => ({ ...family, reason: REASON })))
+    done.begunSince += begun.length
+    for (const { claims } of begun) done.people.add(parseClaims(claims).sub)
+  }
+  return done
+}
+
+/** Those of some families that the ledger does not have. */
+async function unknownTo({ db }: Deps, familyHashes: readonly string[]): Promise<string[]> {
+  const rows = await db.session.findMany({
+    where: { familyHash: { in: familyHashes.map(bytes) } },
+    select: { familyHash: true },
+  })
+  const known = new Set(rows.map(({ familyHash }) => text(familyHash)))
+  return [...new Set(familyHashes)].filter((familyHash) => !known.has(familyHash))
+}
+
+/** A reason that the ledger can have: one of a newer release becomes that of the restore. */
+const endedReason = (reason: SessionEndedReason): EndedReason =>
+  ENDED_REASONS.find((each) => each === reason) ?? REASON
