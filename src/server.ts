@@ -1,5 +1,6 @@
 import closeWithGrace from 'close-with-grace'
 import { environment, loadConfig } from './config.ts'
+import { collectGarbageOnce } from './platform/collect-garbage.ts'
 import { explain } from './platform/explain.ts'
 import { surviveClosedOutput } from './platform/log-sink.ts'
 import { requireMigrations } from './platform/migrations.ts'
@@ -27,6 +28,7 @@ async function main(): Promise<void> {
     await migrateDatabase(config.databaseUrl, console.log)
   } else await requireMigrations(config.databaseUrl)
   server = await serve(config)
+  collectGarbageOnce()
 }
 
 main().catch((error: unknown) => {
