@@ -54,7 +54,8 @@ async function bundle(source: string, platform: 'browser' | 'node'): Promise<str
   const { outputFiles } = await build({
     stdin: { contents: source, resolveDir: join(TOOLS, 'apps'), loader: 'ts' },
     bundle: true,
-    format: 'esm',
+    // The script of a page has run when it has been added.
+    format: platform === 'browser' ? 'iife' : 'esm',
     platform,
     conditions: ['module', 'development'],
     // The package as it is published, and what its bindings import.
@@ -129,7 +130,7 @@ for (const name of ['angular', 'solid', 'svelte', 'vue']) {
     const script = await bundle(inBrowser(name), 'browser')
     const load = async () => {
       await page.goto(origin)
-      await page.addScriptTag({ content: script, type: 'module' })
+      await page.addScriptTag({ content: script })
     }
 
     await load()
