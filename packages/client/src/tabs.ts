@@ -9,15 +9,17 @@ export interface Tabs<Message> {
 }
 
 export function createTabs<Message>(name: string, onMessage: (message: Message) => void): Tabs<Message> {
-  const channel = typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel(name)
+  // Only browsers have tabs. Deno would not end while a channel is open.
+  const hasTabs = globalThis.location && typeof BroadcastChannel !== 'undefined'
+  const channel = hasTabs ? new BroadcastChannel(name) : undefined
   if (channel)
     channel.onmessage = ({ data }) => onMessage(data as Message)
-    // Node keeps a process alive for it.
+    // Node, with a page that a test simulates, would not end either.
   ;(channel as { unref?(): void } | undefined)?.unref?.()
   return {
     async alone(action) {
       const locks = globalThis.navigator?.locks
-      if (!locks) return action(false)
+      if (!channel || !locks) return action(false)
       const free = await locks.request(name, { ifAvailable: true }, async (lock) =>
         lock ? { result: await action(false) } : undefined,
       )
