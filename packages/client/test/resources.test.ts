@@ -32,9 +32,18 @@ async function openSignedIn(t: Test, options = {}) {
   return device
 }
 
-t.test('callers of several APIs share one refresh for each', async (t) => {
+t.test('callers of several APIs share one refresh for each, one after the other', async (t) => {
   const { client, net, time } = await openSignedIn(t)
   time.pass(600)
+  // A late answer would bring an old refresh token back.
+  let underWay = 0
+  net.meddle = async (ask) => {
+    underWay += 1
+    t.equal(underWay, 1)
+    const answer = await ask()
+    underWay -= 1
+    return answer
+  }
   const ask = (resource?: string) => Array.from({ length: 5 }, () => client.getAccessToken({ resource }))
   const tokens = await Promise.all([...ask(orders), ...ask(), ...ask(stock)])
   t.strictSame(
