@@ -4,9 +4,10 @@ import { ClientError } from './client-error.ts'
 import { usePasskey } from './passkeys.ts'
 import type { TransportName } from './renewal.ts'
 import type { Schemas } from './schemas.ts'
-import { createSession, type Snapshot } from './session.ts'
+import { createSession } from './session.ts'
+import type { Snapshot } from './snapshot.ts'
 import { createStore, defaultStorage, type Storage } from './storage.ts'
-import { CLOCKS, type Clocks, type TokenResponse, type User } from './tokens.ts'
+import { CLOCKS, type Clocks, OWN, type TokenResponse, type User } from './tokens.ts'
 import { type CallOptions, createCall } from './transport.ts'
 
 export interface ClientOptions {
@@ -20,6 +21,8 @@ export interface ClientOptions {
   fetch?: typeof globalThis.fetch
   /** Origins, besides that of `baseUrl`, to which `fetch` sends the access token. */
   apiOrigins?: readonly string[]
+  /** APIs that have tokens of their own: the resource of each (RFC 8707), by its origin. `fetch` sends them these. */
+  resources?: Readonly<Record<string, string>>
   /** Milliseconds; 20,000 by default. */
   timeoutMs?: number
   /** Replaces the clocks, for tests. */
@@ -61,7 +64,12 @@ export function createAuthClient(options: ClientOptions): AuthClient {
 }
 
 function build(options: ClientOptions, transport: TransportName, name: string) {
-  const { fetch = globalThis.fetch.bind(globalThis), timeoutMs = 20_000, apiOrigins = [] } = options
+  const {
+    fetch = globalThis.fetch.bind(globalThis),
+    timeoutMs = 20_000,
+    apiOrigins = [],
+    resources = {},
+  } = options
   const call = createCall({ baseUrl: options.baseUrl, fetch, timeoutMs })
   const store = createStore(options.storage ?? defaultStorage(), name)
   const session = createSession({ call, store, transport, name, clocks: options.clocks ?? CLOCKS })
@@ -169,11 +177,23 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
       return null
     },
 
-    /** An access token for an API, valid for `minTtl` seconds at least (30 by default). @throws {ClientError} */
-    getAccessToken: ({ minTtl }: { minTtl?: number } = {}) => session.accessToken(minTtl),
+    /**
+     * An access token, valid for `minTtl` seconds at least (30 by default); with `resource` it is for that API only.
+     * @throws {ClientError}
+     */
+    getAccessToken: ({
+      minTtl,
+      resource,
+    }: {
+      minTtl?: number | undefined
+      resource?: string | undefined
+    } = {}) => session.accessToken(minTtl, resource),
 
-    /** `fetch` with the access token, for requests to the server and to `apiOrigins`; others are left as they are. */
-    fetch: authorizedFetch(fetch, session, [new URL(options.baseUrl).origin, ...apiOrigins]),
+    /** `fetch` with an access token, for the server, `apiOrigins` and `resources`; other requests are left as they are. */
+    fetch: authorizedFetch(fetch, session, {
+      ...Object.fromEntries([new URL(options.baseUrl).origin, ...apiOrigins].map((origin) => [origin, OWN])),
+      ...resources,
+    }),
 
     /** Calls the listener whenever `getSnapshot` has changed. @returns a function that ends it. */
     subscribe,

@@ -1,6 +1,6 @@
 export { type AuthClient, type ClientOptions, createAuthClient, type SignIn } from './client.ts'
 export { ClientError, type EndedReason, type ProblemDocument } from './client-error.ts'
 export type { Schemas, StepUp } from './schemas.ts'
-export type { Snapshot } from './session.ts'
+export type { Snapshot } from './snapshot.ts'
 export type { Storage } from './storage.ts'
 export type { Session, User } from './tokens.ts'

@@ -11,13 +11,15 @@ const PAUSE_MS = 250
 /**
  * Exchanges the refresh token for its successor. Before the request leaves, an `Idempotency-Key` is kept beside the token:
  * a client that asks again with both, also after a reload, is given the same successor.
- * @param isWanted whether the answer is still wanted when it comes. @throws {ClientError}
+ * @param isWanted whether the answer is still wanted when it comes. @param resource what the access token is for, if
+ * not for the server. @throws {ClientError}
  */
 export async function exchange(
   call: Call,
   store: Store,
   transport: TransportName,
   isWanted: () => boolean,
+  resource: string,
 ): Promise<TokenResponse> {
   for (let tries = 1; ; tries += 1) {
     const before = await store.read()
@@ -26,7 +28,7 @@ export async function exchange(
     const attempt = before.attempt ?? randomText()
     await store.write({ ...before, attempt })
     try {
-      const body = token ? { refresh_token: token } : {}
+      const body = { ...(token ? { refresh_token: token } : {}), ...(resource ? { resource } : {}) }
       const answer = await call<TokenResponse>('POST', '/auth/refresh', { body, attempt })
       if (isWanted()) await store.write(succeed(await store.read(), answer))
       return answer

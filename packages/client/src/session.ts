@@ -1,29 +1,15 @@
 import { ClientError, type EndedReason } from './client-error.ts'
+import { createQueue } from './queue.ts'
 import { exchange, succeed, type TransportName } from './renewal.ts'
 import { scheduleRenewal } from './schedule.ts'
+import type { Snapshot } from './snapshot.ts'
 import type { Store } from './storage.ts'
-import { createTabs } from './tabs.ts'
-import { type Clocks, type Held, left, type Session, type TokenResponse, type User } from './tokens.ts'
+import { createTabs, type Message } from './tabs.ts'
+import { type Clocks, type Held, left, OWN, type Session, type TokenResponse, type User } from './tokens.ts'
 import type { Call } from './transport.ts'
-
-/** Who is signed in. The same object until something changes. */
-export type Snapshot =
-  /** Not known yet; `problem` says why, while the client goes on trying. */
-  | { status: 'loading'; problem?: ClientError }
-  /** `reason` if a session has ended here. */
-  | { status: 'signed_out'; reason?: EndedReason }
-  | { status: 'signed_in'; user: User; session: Session }
-
-/** What the tabs of one browser tell each other. */
-type Message =
-  | { about: 'tokens'; accessToken: string; seconds: number; user: User; session: Session }
-  | { about: 'user'; user: User }
-  | { about: 'end'; reason: EndedReason | undefined }
 
 /** Seconds for which an access token is valid at least when it is used. */
 const ENOUGH_SECONDS = 30
-/** Longer than a message between two tabs of a busy machine takes. */
-const HEARD_MS = 1_000
 
 export interface SessionDeps {
   call: Call
@@ -37,17 +23,21 @@ export interface SessionDeps {
 /** The session of this browser or device: at most one renewal at a time, shared by every caller and every tab. */
 export function createSession({ call, store, transport, name, clocks }: SessionDeps) {
   let snapshot: Snapshot = { status: 'loading' }
-  let held: Held | undefined
+  // By the API that they are for: the token for this server has no resource.
+  const tokens = new Map<string, Held>()
   let user: User | undefined
   let session: Session | undefined
   // Rises with every sign-in and sign-out: an answer to an earlier question is not wanted any more.
   let epoch = 0
   let starting: Promise<void> | undefined
-  let renewing: Promise<Held> | undefined
-  let onHeard: (() => void) | undefined
+  // Each renewal uses the refresh token up.
+  const renewals = createQueue<Held>()
   const listeners = new Set<() => void>()
-  const tabs = createTabs<Message>(name, receive)
-  const schedule = scheduleRenewal({ isDue, renew: async () => void (await (held ? renew() : start())) })
+  const tabs = createTabs(name, receive)
+  const schedule = scheduleRenewal({
+    isDue,
+    renew: async () => void (await (tokens.has(OWN) ? renew(OWN) : start())),
+  })
 
   function show(next: Snapshot): void {
     snapshot = next
@@ -58,30 +48,50 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
     if (user && session) show({ status: 'signed_in', user, session })
   }
 
-  const secondsLeft = () => (held ? left(held, clocks()) : 0)
-  const hold = (accessToken: string, lifetime: number): Held => ({ accessToken, lifetime, at: clocks() })
+  const secondsLeft = (held: Held) => left(held, clocks())
 
   function isDue(): boolean {
-    return snapshot.status !== 'signed_out' && (!held || secondsLeft() < schedule.ahead(held.lifetime))
+    const held = tokens.get(OWN)
+    return snapshot.status !== 'signed_out' && (!held || secondsLeft(held) < schedule.ahead(held.lifetime))
   }
 
-  function take(answer: TokenResponse): Held {
-    held = hold(answer.access_token, answer.expires_in)
-    session = answer.session
-    user = answer.user ?? user
-    schedule.next(held.lifetime)
+  function keep(resource: string, accessToken: string, lifetime: number): Held {
+    const held: Held = { accessToken, lifetime, at: clocks() }
+    tokens.set(resource, held)
+    if (resource === OWN) schedule.next(lifetime)
     return held
   }
 
+  /** Tokens of another session, which may be another user's, are of no use any more. */
+  function enter(next: Session): void {
+    if (session?.id !== next.id) tokens.clear()
+    session = next
+  }
+
+  function take(resource: string, answer: TokenResponse): Held {
+    enter(answer.session)
+    user = answer.user ?? user
+    return keep(resource, answer.access_token, answer.expires_in)
+  }
+
   /** Tells the other tabs. */
-  function tell(): void {
+  function tell(resource: string): void {
+    const held = tokens.get(resource)
     if (!held || !user || !session) return
-    tabs.send({ about: 'tokens', accessToken: held.accessToken, seconds: secondsLeft(), user, session })
+    tabs.send({
+      about: 'tokens',
+      resource,
+      accessToken: held.accessToken,
+      seconds: secondsLeft(held),
+      user,
+      session,
+    })
   }
 
   function forget(reason: EndedReason | undefined): void {
     epoch += 1
-    held = user = session = undefined
+    tokens.clear()
+    user = session = undefined
     schedule.stop()
     show({ status: 'signed_out', ...(reason ? { reason } : {}) })
   }
@@ -92,21 +102,12 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
       return
     }
     if (message.about === 'tokens') {
-      held = hold(message.accessToken, message.seconds)
-      session = message.session
-      schedule.next(held.lifetime)
+      enter(message.session)
+      keep(message.resource, message.accessToken, message.seconds)
     }
     user = message.user
-    onHeard?.()
     showUser()
   }
-
-  /** Resolves when another tab has told something, or after a while. */
-  const heard = () =>
-    new Promise<void>((resolve) => {
-      onHeard = resolve
-      setTimeout(resolve, HEARD_MS)
-    })
 
   /** The session has ended: this page and the other tabs learn why. */
   async function end(reason: EndedReason | undefined): Promise<void> {
@@ -116,25 +117,27 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
     tabs.send({ about: 'end', reason })
   }
 
-  function renew(): Promise<Held> {
-    renewing ??= renewOnce().finally(() => {
-      renewing = undefined
-    })
-    return renewing
+  function renew(resource: string): Promise<Held> {
+    const asked = { epoch, held: tokens.get(resource) }
+    return renewals.run(resource, () => renewOnce(resource, asked))
   }
 
-  async function renewOnce(): Promise<Held> {
-    const asked = { epoch, held }
+  async function renewOnce(
+    resource: string,
+    asked: { epoch: number; held?: Held | undefined },
+  ): Promise<Held> {
     const isWanted = () => epoch === asked.epoch
     try {
       const renewed = await tabs.alone(async (waited) => {
         // The tab that had its turn before has told the others the result, which may be on its way.
-        if (waited && held === asked.held) await heard()
+        if (waited && tokens.get(resource) === asked.held) await tabs.heard()
+        const held = tokens.get(resource)
         if (held && held !== asked.held) return held
-        const answer = await exchange(call, store, transport, isWanted)
         if (!isWanted()) throw new ClientError('signed_out')
-        const taken = take(answer)
-        tell()
+        const answer = await exchange(call, store, transport, isWanted, resource)
+        if (!isWanted()) throw new ClientError('signed_out')
+        const taken = take(resource, answer)
+        tell(resource)
         return taken
       })
       // Not in there: a listener may ask for a token.
@@ -153,15 +156,15 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
       if (transport === 'cookie') {
         const attempt = kept.attempt ? { attempt: kept.attempt } : {}
         const current = await call<{ user: User } | null>('GET', '/auth/session', attempt)
-        if (epoch !== asked || held) return
+        if (epoch !== asked || tokens.has(OWN)) return
         if (!current) return forget(undefined)
         user = current.user
       } else if (!kept.token) return forget(undefined)
-      const { accessToken } = await renew()
+      const { accessToken } = await renew(OWN)
       if (user || epoch !== asked) return
       user = await call<User>('GET', '/me', { bearer: accessToken })
       if (epoch !== asked) return
-      tell()
+      tell(OWN)
       showUser()
     } catch (error) {
       if (epoch !== asked || snapshot.status !== 'loading') return
@@ -177,15 +180,17 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
     return starting
   }
 
-  async function accessToken(minTtl = ENOUGH_SECONDS): Promise<string> {
+  async function accessToken(minTtl = ENOUGH_SECONDS, resource = OWN): Promise<string> {
     await start()
     if (snapshot.status === 'signed_out') throw new ClientError('signed_out')
+    const held = tokens.get(resource)
     const enough = Math.min(minTtl, (held?.lifetime ?? 0) / 2)
-    if (held && secondsLeft() > enough) return held.accessToken
+    if (held && secondsLeft(held) > enough) return held.accessToken
     try {
-      return (await renew()).accessToken
+      return (await renew(resource)).accessToken
     } catch (error) {
-      if (held && secondsLeft() > 0) return held.accessToken
+      const kept = tokens.get(resource)
+      if (kept && secondsLeft(kept) > 0) return kept.accessToken
       throw error
     }
   }
@@ -194,22 +199,22 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
     start,
     end,
     snapshot: () => snapshot,
-    /** An access token that may be used for `minTtl` seconds, or for as long as the server gives it. */
+    /** An access token that may be used for `minTtl` seconds, or for as long as the server gives it; for an API. */
     accessToken,
     /** Another one, for one that was refused: what another caller has got by now, or a new one. */
-    async replaceAccessToken(refused: string): Promise<string> {
-      const current = await accessToken()
-      return current === refused ? (await renew()).accessToken : current
+    async replaceAccessToken(refused: string, resource = OWN): Promise<string> {
+      const current = await accessToken(ENOUGH_SECONDS, resource)
+      return current === refused ? (await renew(resource)).accessToken : current
     },
     /** A sign-in has succeeded. */
     async begin(answer: TokenResponse): Promise<User> {
       epoch += 1
       user = undefined
       await store.write(succeed(await store.read(), answer))
-      const { accessToken } = take(answer)
+      const { accessToken } = take(OWN, answer)
       user ??= await call<User>('GET', '/me', { bearer: accessToken })
       starting = Promise.resolve()
-      tell()
+      tell(OWN)
       showUser()
       return user
     },
@@ -221,7 +226,7 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
       return changed
     },
     /** Waits until no renewal is under way, so that what is ended is the newest token. */
-    settled: async () => void (await renewing?.catch(() => {})),
+    settled: renewals.settled,
     subscribe(listener: () => void): () => void {
       listeners.add(listener)
       void start()

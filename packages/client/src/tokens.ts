@@ -4,6 +4,9 @@ export type User = Schemas['User']
 export type Session = Schemas['Session']
 export type TokenResponse = Schemas['TokenResponse']
 
+/** Instead of the resource of an access token: it is for the server itself. */
+export const OWN = ''
+
 /** An access token that is held in memory only. Its time is counted from when it came, not by the clock of the device. */
 export interface Held {
   accessToken: string
