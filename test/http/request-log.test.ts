@@ -163,6 +163,35 @@ t.test('an outage is one line at its start and one at its end, however many call
   }
 })
 
+t.test('a request whose client goes before the answer has a line, and is counted', async (t) => {
+  const server = await startServer(t)
+  const account = await server.createAccount()
+  const { id } = await server.db.user.findFirstOrThrow()
+  const body = JSON.stringify({ ...account, transport: 'body' })
+  const requests: [line: Line, bytes: string][] = [
+    [{ status: 200, code: undefined, user_id: id }, body],
+    [
+      { status: 401, code: 'invalid_credentials' },
+      body.replace(account.password, 'a wrong one of some length'),
+    ],
+  ]
+  for (const [line, json] of requests) {
+    const before = requestsOf(server).length
+    const length = `Content-Length: ${Buffer.byteLength(json)}`
+    const arrived = once(server.app.server, 'request')
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+    socket.write(head('POST /auth/login HTTP/1.1', 'Content-Type: application/json', length) + json)
+    await arrived
+    socket.resetAndDestroy()
+    await eventually(() => requestsOf(server).length > before)
+    t.match(last(server), { route: '/auth/login', aborted: true, ip: '127.0.0.1', ...line })
+    const { text } = await server.call('GET', '/metrics')
+    t.match(text, `{method="POST",route="/auth/login",status="${line.status}"} 1`)
+  }
+  await server.login(account)
+  t.notHas(last(server), { aborted: true })
+})
+
 t.test('what is answered before a route is found has a line as well', async (t) => {
   const server = await startServer(t)
   const limits = { requestTimeout: 100, headersTimeout: 100 }
