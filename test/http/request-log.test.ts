@@ -192,6 +192,20 @@ t.test('a request whose client goes before the answer has a line, and is counted
   t.notHas(last(server), { aborted: true })
 })
 
+t.test('a client that goes while it sends its body says nothing about the stores', async (t) => {
+  const server = await startServer(t)
+  for (const path of ['/auth/login', '/auth/refresh']) {
+    const before = requestsOf(server).length
+    const arrived = once(server.app.server, 'request')
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+    socket.write(head(`POST ${path} HTTP/1.1`, 'Content-Type: application/json', 'Content-Length: 99'))
+    await arrived
+    socket.resetAndDestroy()
+    await eventually(() => requestsOf(server).length > before)
+    t.match(last(server), { route: path, status: 400, code: 'validation_failed', aborted: true })
+  }
+})
+
 t.test('what is answered before a route is found has a line as well', async (t) => {
   const server = await startServer(t)
   const limits = { requestTimeout: 100, headersTimeout: 100 }
