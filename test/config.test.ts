@@ -500,6 +500,15 @@ t.test('an app may have a scheme of its own, as an origin and in links', async (
     loadConfig({ ...PRODUCTION, APP_URL: 'https://app.example.com/#/auth' }).appUrl,
     'https://app.example.com/#/auth',
   )
+  const spelt: [value: string, asBrowsersSendIt: string][] = [
+    ['https://bücher.example/konto', 'https://xn--bcher-kva.example/konto'],
+    ['HTTPS://App.Example.COM:443/Konto/', 'https://app.example.com/Konto'],
+    ['https://app.example.com/同意/é', 'https://app.example.com/%E5%90%8C%E6%84%8F/%C3%A9'],
+    ['https://app.example.com/a/../b/#/é', 'https://app.example.com/b/#/%C3%A9'],
+  ]
+  for (const [value, asBrowsersSendIt] of spelt)
+    t.equal(loadConfig({ ...PRODUCTION, APP_URL: value }).appUrl, asBrowsersSendIt)
+  t.match(faultsOf({ ...PRODUCTION, APP_URL: 'https://app.example.com/x?' }), [/^APP_URL must be/])
   const never = [
     'javascript:/x',
     'JavaScript://x',

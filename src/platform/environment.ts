@@ -79,7 +79,7 @@ export function reader(env: Environment) {
     }
     return value
   }
-  /** Without a trailing slash. An origin is returned as browsers send it. */
+  /** Without a trailing slash, and as browsers send it. */
   function checkOrigin(
     name: string,
     value: string,
@@ -90,7 +90,8 @@ export function reader(env: Environment) {
       /^https?:\/\/[^/\\\s]/i.test(trimmed) && URL.canParse(trimmed) ? new URL(trimmed) : undefined
     const isBase =
       parsed &&
-      !parsed.search &&
+      // Also one that is empty: what is added to the base would be part of it.
+      !/^[^#]*\?/.test(trimmed) &&
       (allowHash || !trimmed.includes('#')) &&
       !parsed.username &&
       !parsed.password
@@ -107,7 +108,8 @@ export function reader(env: Environment) {
       if (secure && parsed.protocol === 'http:' && !isThisMachine(parsed.hostname)) {
         fault(`${name} must be https in production, except on this machine`)
       }
-      return allowPath ? trimmed : parsed.origin
+      // As browsers send it in headers: those cannot hold other characters.
+      return allowPath ? parsed.href.replace(/\/$/, '') : parsed.origin
     }
     return 'http://invalid'
   }
