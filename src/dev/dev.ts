@@ -72,7 +72,8 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
 /** Checked before anything is started or changed. The configuration rejects invalid ports later. */
 async function requireFreePorts(first: number, count: number): Promise<void> {
   for (let port = first; port > 0 && port < Math.min(first + count, 65_536); port += 1) {
-    if (await isListening(port))
+    // Browsers go to ::1 first when they open localhost: what listens there would answer instead of this server.
+    if ((await isListening(port)) || (await isListening(port, '::1')))
       throw new Error(`port ${port} is in use: stop what listens there, or set PORT.`)
   }
 }
