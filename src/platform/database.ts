@@ -6,6 +6,7 @@ import { createDatabasePoll, type DatabasePoll } from './database-poll.ts'
 import { clientWith, QUERY_MS, readConnection, servingSettingsOf } from './database-session.ts'
 import { type Prisma, PrismaClient } from './generated/client.ts'
 import { GuardedPool, ping, probeWritable, ReadOnly, type TimedClient } from './guarded-pool.ts'
+import { StoreUnavailable } from './store-unavailable.ts'
 
 export { isStoreUnavailable } from './store-unavailable.ts'
 
@@ -185,8 +186,10 @@ export async function pingDatabase(db: Database): Promise<void> {
 const READ_ONLY = '25006'
 const REFUSING_STATES = /^(25006|53[0-2]00|58030)$/
 
-const stateOf = (cause: unknown) =>
-  cause instanceof ReadOnly ? READ_ONLY : cause instanceof pg.DatabaseError ? cause.code : undefined
+function stateOf(error: unknown): string | undefined {
+  const cause = error instanceof StoreUnavailable ? error.cause : error
+  return cause instanceof ReadOnly ? READ_ONLY : cause instanceof pg.DatabaseError ? cause.code : undefined
+}
 const isRefusal = (cause: unknown) => REFUSING_STATES.test(stateOf(cause) ?? '')
 
 /** Whether Postgres refuses a value, or a row that another one excludes (SQLSTATE classes 22 and 23). */
