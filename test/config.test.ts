@@ -372,6 +372,10 @@ t.test('a parameter of DATABASE_URL is one that has a meaning', async (t) => {
     ['host=/var/run/postgresql', /write localhost before the path/],
     ['user=root', /two values for user/],
     ['password=canary', /two values for password/],
+    ['port=canary', /port must be a port/],
+    ['port=65536', /port must be a port/],
+    ['port=', /port must be a port/],
+    ['ssl=true&sslmode=disable', /contradict each other/],
   ] as const) {
     const found = faults(query)
     t.equal(found.length, 1, `${query}: ${found}`)
@@ -386,6 +390,8 @@ t.test('a parameter of DATABASE_URL is one that has a meaning', async (t) => {
     'postgres://localhost./x',
   ])
     t.strictSame(faults('host=/cloudsql/project:region:instance', start), [], start)
+  t.match(faults('', 'postgres://me:canary@db:0/x'), [/port must be from 1/])
+  t.strictSame(faults('ssl=true&sslmode=require'), [])
   t.strictSame(faults('host=/run&port=5433&user=me&password=canary', 'postgres:///x'), [])
   for (const [name, value, fault] of [
     ['DB_SSLMODE', 'Require', /^DB_SSLMODE must be one of/],
