@@ -56,6 +56,20 @@ t.test('a port in use is reported before anything is started or changed', async 
   }
 })
 
+t.test('a PORT that is none is one fault, before anything is started or changed', async (t) => {
+  const folder = t.testdir()
+  for (const PORT of ['abc', '0', '65536', '80.5', '-1']) {
+    const error = await promisify(execFile)(process.execPath, [...TYPESCRIPT, DEV], {
+      cwd: folder,
+      env: { PATH: process.env.PATH, PORT },
+      timeout: 20_000,
+    }).catch((error) => error)
+    const stderr = 'ratchet dev: PORT must be a whole number from 1 to 65535\n'
+    t.match(error, { code: 1, stdout: '', stderr }, PORT)
+    t.notOk(existsSync(join(folder, '.data')))
+  }
+})
+
 t.test('--nodes 2 starts two processes of one service; both end with the first', async (t) => {
   const [database, folder] = await Promise.all([
     createEmptyDatabase(),
