@@ -31,6 +31,7 @@ import { problemDetails } from './http/problem-details.ts'
 import { requestEnd } from './http/request-end.ts'
 import { createRequestLog } from './http/request-log.ts'
 import { createRequestMetrics } from './http/request-metrics.ts'
+import { rewriteUrl } from './http/request-target.ts'
 import { routePolicy } from './http/route-policy.ts'
 import { createSchemaCompilers } from './http/schema-compilers.ts'
 import { formats } from './http/schemas.ts'
@@ -91,6 +92,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: () => randomUUID(),
+    rewriteUrl,
     bodyLimit: BODY_LIMIT,
     ...TIME_LIMITS,
     keepAliveTimeout: config.keepAliveSeconds * 1_000,
