@@ -75,11 +75,17 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     each.on('connect', (client) => client.on('error', () => {}))
   }
   const monitor = options.monitor ?? SILENT
+  // While all is well, the poll asks whether the server can write. A pooler lends a connection for statements only.
+  const askAlone = () =>
+    target.pooled || !databaseBreaker || databaseBreaker.isOpen ? probeWritable(probe) : ping(probe)
   databaseBreaker = createCircuitBreaker({
     name: 'postgres',
-    // While all is well, the poll asks whether the server can write. A pooler lends a connection for statements only.
     probe: () =>
-      target.pooled || !databaseBreaker || databaseBreaker.isOpen ? probeWritable(probe) : ping(probe),
+      askAlone().catch((error: unknown) => {
+        // None is left for the heartbeat, which says nothing about the connections that requests have.
+        if (stateOf(error) === TOO_MANY_CONNECTIONS && !isOpen()) return probeWritable(pool)
+        throw error
+      }),
     everyMs: HEARTBEAT_MS,
     onOpen(cause) {
       if (!isRefusal(cause)) pool.drop()
@@ -184,6 +190,7 @@ export async function pingDatabase(db: Database): Promise<void> {
 
 // It answers, and cannot serve.
 const READ_ONLY = '25006'
+const TOO_MANY_CONNECTIONS = '53300'
 const REFUSING_STATES = /^(25006|53[0-2]00|58030)$/
 
 function stateOf(error: unknown): string | undefined {
