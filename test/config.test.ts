@@ -547,6 +547,31 @@ t.test('an app may have a scheme of its own, as an origin and in links', async (
   }
 })
 
+t.test('a page of help and a logo can have any address of the web', async (t) => {
+  const SUPPORT_URL = 'https://bücher.example/@shop?a=b#contact'
+  const APP_LOGO_URL = 'https://cdn.example.com/npm/tea@1.2/logo.svg#dark'
+  const { brand } = loadConfig({ ...PRODUCTION, SUPPORT_URL, APP_LOGO_URL })
+  t.match(brand, {
+    support: 'https://xn--bcher-kva.example/@shop?a=b#contact',
+    logoUrl: APP_LOGO_URL,
+  })
+  for (const value of [
+    'https://me:canary@example.com/',
+    'https://canary@example.com',
+    'https:/x',
+    'canary',
+    'https://*',
+  ]) {
+    for (const name of ['SUPPORT_URL', 'APP_LOGO_URL']) {
+      const faults = faultsOf({ ...PRODUCTION, [name]: value })
+      t.match(faults, [new RegExp(`^${name} must be a URL starting with https://`)], value)
+      t.equal(faults.length, 1)
+      t.notMatch(faults.join(), 'canary')
+    }
+  }
+  t.match(faultsOf({ ...PRODUCTION, APP_LOGO_URL: 'http://cdn.example.com/x' }), [/^APP_LOGO_URL must be/])
+})
+
 t.test('an origin is exact: a wildcard is refused, and another spelling is that of browsers', async (t) => {
   for (const wildcard of [
     '*',

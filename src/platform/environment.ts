@@ -79,6 +79,16 @@ export function reader(env: Environment) {
     }
     return value
   }
+  /** The address of a page or a file: any URL of the web but one with a user and password, which everybody would see. */
+  function webUrl(name: Variable, protocols: readonly string[]): string {
+    const value = text(name)
+    const parsed = /^https?:\/\/[^/\\]/i.test(value) && URL.canParse(value) ? new URL(value) : undefined
+    const isShown = parsed && WEB_HOST.test(parsed.hostname) && !parsed.username && !parsed.password
+    if (isShown && protocols.includes(parsed.protocol) && !BLANK.test(value)) return parsed.href
+    const starts = protocols.map((protocol) => `${protocol}//`).join(' or ')
+    fault(`${name} must be a URL starting with ${starts}, without a user and password`)
+    return ''
+  }
   /** Without a trailing slash, and as browsers send it. */
   function checkOrigin(
     name: string,
@@ -126,6 +136,7 @@ export function reader(env: Environment) {
     fault,
     text,
     url,
+    webUrl,
     checkOrigin,
     checkAppUrl,
     origin(name: Variable, fallback?: string, rules?: UrlRules): string {
