@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 
@@ -18,9 +19,23 @@ declare module 'fastify' {
 export const requestEnd = fp(async (app: FastifyInstance, { ends }: { ends: readonly RequestEnd[] }) => {
   app.decorateRequest('progress', 'unanswered')
 
+  /** Answers that wait for those to earlier requests of their connection: Node does not tell these that it has ended. */
+  const queued = new WeakMap<Socket, Set<FastifyReply>>()
+
+  function enqueue(socket: Socket, reply: FastifyReply): void {
+    const known = queued.get(socket)
+    if (known) return void known.add(reply)
+    const replies = new Set([reply])
+    queued.set(socket, replies)
+    socket.once('close', () => {
+      for (const each of replies) end(each.request, each, false)
+    })
+  }
+
   function end(request: FastifyRequest, reply: FastifyReply, isTaken: boolean): void {
     if (request.progress === 'ended') return
     request.progress = 'ended'
+    queued.get(request.raw.socket)?.delete(reply)
     for (const each of ends) each(request, reply, isTaken)
   }
 
@@ -33,7 +48,9 @@ export const requestEnd = fp(async (app: FastifyInstance, { ends }: { ends: read
   })
   app.addHook('onSend', (request, reply, payload, done) => {
     if (request.progress === 'unanswered') request.progress = 'answered'
-    if (request.raw.socket.destroyed) end(request, reply, false)
+    const { socket } = request.raw
+    if (socket.destroyed) end(request, reply, false)
+    else if (reply.raw.socket === null) enqueue(socket, reply)
     done(null, payload)
   })
   app.addHook('onResponse', (request, reply, done) => {

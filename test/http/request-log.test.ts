@@ -192,6 +192,25 @@ t.test('a request whose client goes before the answer has a line, and is counted
   t.notHas(last(server), { aborted: true })
 })
 
+t.test('so has one whose answer waited for that to an earlier request', async (t) => {
+  const server = await startServer(t)
+  const answered = new Promise<void>((resolve) => {
+    server.app.server.prependListener('request', ({ url }, response) => {
+      if (url === '/nope') resolve(eventually(() => response.writableEnded))
+      // The answer to the first one does not end before its client goes.
+      else response.end = () => response
+    })
+  })
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+  for (const path of ['/auth/session', '/nope']) socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
+  await answered
+  socket.resetAndDestroy()
+  await eventually(() => requestsOf(server).length === 2)
+  const line = (path: string) => requestsOf(server).find((each) => (each.path ?? each.route) === path)
+  t.match(line('/nope'), { status: 404, aborted: true })
+  t.match(line('/auth/session'), { status: 200, aborted: true })
+})
+
 t.test('a client that goes while it sends its body says nothing about the stores', async (t) => {
   const server = await startServer(t)
   for (const path of ['/auth/login', '/auth/refresh']) {
