@@ -28,8 +28,10 @@ import { createLimits } from './http/limits.ts'
 import { openapi } from './http/openapi.ts'
 import { builtInPages } from './http/page.ts'
 import { problemDetails } from './http/problem-details.ts'
-import { requestLog } from './http/request-log.ts'
-import { requestMetrics } from './http/request-metrics.ts'
+import { requestEnd } from './http/request-end.ts'
+import { createRequestLog } from './http/request-log.ts'
+import { createRequestMetrics } from './http/request-metrics.ts'
+import { rewriteUrl } from './http/request-target.ts'
 import { routePolicy } from './http/route-policy.ts'
 import { createSchemaCompilers } from './http/schema-compilers.ts'
 import { formats } from './http/schemas.ts'
@@ -90,6 +92,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: () => randomUUID(),
+    rewriteUrl,
     bodyLimit: BODY_LIMIT,
     ...TIME_LIMITS,
     keepAliveTimeout: config.keepAliveSeconds * 1_000,
@@ -119,9 +122,8 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(builtInPages, { brand: config.brand, texts: texts.pages })
   await app.register(securityHeaders, edges)
   if (checkRequest) app.addHook('onRequest', async (request) => checkRequest(request))
-  await app.register(requestLog, { log })
+  await app.register(requestEnd, { ends: [createRequestLog(log), createRequestMetrics(metrics)] })
   await app.register(forwardedHeader, { log, trusts })
-  await app.register(requestMetrics, services)
   await app.register(cors, {
     origin: (origin: string | undefined, done: (error: null, allowed: string | []) => void) =>
       done(null, origin && isListed(origin, allowedOrigins) ? origin : []),

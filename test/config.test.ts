@@ -372,6 +372,10 @@ t.test('a parameter of DATABASE_URL is one that has a meaning', async (t) => {
     ['host=/var/run/postgresql', /write localhost before the path/],
     ['user=root', /two values for user/],
     ['password=canary', /two values for password/],
+    ['port=canary', /port must be a port/],
+    ['port=65536', /port must be a port/],
+    ['port=', /port must be a port/],
+    ['ssl=true&sslmode=disable', /contradict each other/],
   ] as const) {
     const found = faults(query)
     t.equal(found.length, 1, `${query}: ${found}`)
@@ -386,6 +390,8 @@ t.test('a parameter of DATABASE_URL is one that has a meaning', async (t) => {
     'postgres://localhost./x',
   ])
     t.strictSame(faults('host=/cloudsql/project:region:instance', start), [], start)
+  t.match(faults('', 'postgres://me:canary@db:0/x'), [/port must be from 1/])
+  t.strictSame(faults('ssl=true&sslmode=require'), [])
   t.strictSame(faults('host=/run&port=5433&user=me&password=canary', 'postgres:///x'), [])
   for (const [name, value, fault] of [
     ['DB_SSLMODE', 'Require', /^DB_SSLMODE must be one of/],
@@ -500,6 +506,15 @@ t.test('an app may have a scheme of its own, as an origin and in links', async (
     loadConfig({ ...PRODUCTION, APP_URL: 'https://app.example.com/#/auth' }).appUrl,
     'https://app.example.com/#/auth',
   )
+  const spelt: [value: string, asBrowsersSendIt: string][] = [
+    ['https://bücher.example/konto', 'https://xn--bcher-kva.example/konto'],
+    ['HTTPS://App.Example.COM:443/Konto/', 'https://app.example.com/Konto'],
+    ['https://app.example.com/同意/é', 'https://app.example.com/%E5%90%8C%E6%84%8F/%C3%A9'],
+    ['https://app.example.com/a/../b/#/é', 'https://app.example.com/b/#/%C3%A9'],
+  ]
+  for (const [value, asBrowsersSendIt] of spelt)
+    t.equal(loadConfig({ ...PRODUCTION, APP_URL: value }).appUrl, asBrowsersSendIt)
+  t.match(faultsOf({ ...PRODUCTION, APP_URL: 'https://app.example.com/x?' }), [/^APP_URL must be/])
   const never = [
     'javascript:/x',
     'JavaScript://x',
@@ -530,6 +545,31 @@ t.test('an app may have a scheme of its own, as an origin and in links', async (
   for (const value of ['com.example.app:/x', 'app:/', 'capacitor://localhost/x', 'app://']) {
     t.match(faultsOf({ ...PRODUCTION, ALLOWED_ORIGINS: value }), [/^ALLOWED_ORIGINS must be/], value)
   }
+})
+
+t.test('a page of help and a logo can have any address of the web', async (t) => {
+  const SUPPORT_URL = 'https://bücher.example/@shop?a=b#contact'
+  const APP_LOGO_URL = 'https://cdn.example.com/npm/tea@1.2/logo.svg#dark'
+  const { brand } = loadConfig({ ...PRODUCTION, SUPPORT_URL, APP_LOGO_URL })
+  t.match(brand, {
+    support: 'https://xn--bcher-kva.example/@shop?a=b#contact',
+    logoUrl: APP_LOGO_URL,
+  })
+  for (const value of [
+    'https://me:canary@example.com/',
+    'https://canary@example.com',
+    'https:/x',
+    'canary',
+    'https://*',
+  ]) {
+    for (const name of ['SUPPORT_URL', 'APP_LOGO_URL']) {
+      const faults = faultsOf({ ...PRODUCTION, [name]: value })
+      t.match(faults, [new RegExp(`^${name} must be a URL starting with https://`)], value)
+      t.equal(faults.length, 1)
+      t.notMatch(faults.join(), 'canary')
+    }
+  }
+  t.match(faultsOf({ ...PRODUCTION, APP_LOGO_URL: 'http://cdn.example.com/x' }), [/^APP_LOGO_URL must be/])
 })
 
 t.test('an origin is exact: a wildcard is refused, and another spelling is that of browsers', async (t) => {

@@ -69,10 +69,14 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
 `)
 }
 
-/** Checked before anything is started or changed. The configuration rejects invalid ports later. */
+/** Checked before anything is started or changed. */
 async function requireFreePorts(first: number, count: number): Promise<void> {
-  for (let port = first; port > 0 && port < Math.min(first + count, 65_536); port += 1) {
-    if (await isListening(port))
+  // Not 0 either: links in mails and pages have to name the port.
+  if (!Number.isInteger(first) || first < 1 || first > 65_535)
+    throw new Error('PORT must be a whole number from 1 to 65535')
+  for (let port = first; port < Math.min(first + count, 65_536); port += 1) {
+    // Browsers go to ::1 first when they open localhost: what listens there would answer instead of this server.
+    if ((await isListening(port)) || (await isListening(port, '::1')))
       throw new Error(`port ${port} is in use: stop what listens there, or set PORT.`)
   }
 }

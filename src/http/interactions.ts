@@ -62,7 +62,7 @@ export function createInteractions(
     return interaction
   }
   const kept = (request: FastifyRequest) =>
-    origins.cookiesOf(request, continuation).map(tryToOpen).findLast(Boolean) ?? null
+    tryToOpen(tickets.latest('interaction', origins.cookiesOf(request, continuation)))
   const inQuery = ({ query }: FastifyRequest) => (query as { ticket?: unknown } | undefined)?.ticket
 
   async function isSignedIn(request: FastifyRequest): Promise<boolean> {

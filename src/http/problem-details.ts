@@ -133,7 +133,9 @@ export function sendProblem(
 /** The problem that any error is to a client. */
 export function toProblem(error: FastifyError | Problem): Problem {
   if (error instanceof Problem) return error
-  if (isStoreUnavailable(error)) return new Problem('unavailable', { retryAfter: 1 }, { cause: error })
+  // A client that goes while it sends its body fails with the code of a lost connection, too.
+  if (!isOfRequest(error) && isStoreUnavailable(error))
+    return new Problem('unavailable', { retryAfter: 1 }, { cause: error })
   if (error instanceof Overloaded) return new Problem('overloaded', { retryAfter: error.retryAfter })
   if (error.validation) {
     const errors = error.validation.slice(0, MAX_FAULTS).map((fault) => {
@@ -153,11 +155,12 @@ export function toProblem(error: FastifyError | Problem): Problem {
     const members = code === 'validation_failed' ? { detail: 'The body is not valid JSON.' } : {}
     return new Problem(code, members, { cause: error })
   }
-  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
-    return new Problem('validation_failed', {}, { cause: error })
-  }
+  if (isOfRequest(error)) return new Problem('validation_failed', {}, { cause: error })
   return new Problem('internal_error', {}, { cause: error })
 }
+
+/** Whether the framework found the fault in the request. */
+const isOfRequest = ({ statusCode = 500 }: FastifyError) => statusCode >= 400 && statusCode < 500
 
 /** The faults that one answer lists. */
 export const MAX_FAULTS = 20

@@ -1,8 +1,8 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
-import fp from 'fastify-plugin'
+import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Principal } from '../core/principals/principals.ts'
 import type { ProblemCode } from '../core/problems/problems.ts'
+import type { RequestEnd } from './request-end.ts'
 import { createPathNames } from './request-path.ts'
 
 declare module 'fastify' {
@@ -22,12 +22,12 @@ declare module 'fastify' {
  * Logs one line per request. It names the route, never the URL: a query may hold a mailed token. Where there is no route
  * it names the path, without what may be secret.
  */
-export const requestLog = fp(async (app: FastifyInstance, { log }: { log: Logger }) => {
+export function createRequestLog(log: Pick<Logger, 'isLevelEnabled'>): RequestEnd {
   const pathName = createPathNames()
-  app.addHook('onResponse', (request, reply, done) => {
+  return (request, reply, isTaken) => {
     const { url: route, config } = request.routeOptions
     const level = config?.probe ? 'debug' : 'info'
-    if (!log.isLevelEnabled(level)) return done()
+    if (!log.isLevelEnabled(level)) return
     const isServed = route !== undefined && route !== '*'
     request.log[level](
       {
@@ -36,15 +36,15 @@ export const requestLog = fp(async (app: FastifyInstance, { log }: { log: Logger
         ...(isServed ? {} : { path: pathName(request.url) }),
         status: reply.statusCode,
         code: request.problemCode,
+        ...(isTaken ? {} : { aborted: true }),
         ms: Math.round(reply.elapsedTime * 10) / 10,
         ip: request.ip,
         ...whoIs(request),
       },
       'request',
     )
-    done()
-  })
-})
+  }
+}
 
 function whoIs({ principal, concerned }: FastifyRequest): object {
   const who: Partial<Principal> | undefined = principal ?? concerned

@@ -38,8 +38,8 @@ export function readLook(env: Environment, read: Reader): Pick<Brand, 'support' 
   if (email && !/^[^@\s<>"]+@[^@\s<>"]+$/.test(email)) read.fault('SUPPORT_EMAIL must be an e-mail address')
   if (color && !/^#[0-9a-f]{6}$/i.test(color)) read.fault('APP_COLOR must be a colour such as #2456d6')
   return {
-    support: url ? read.url('SUPPORT_URL', ['https:', 'http:']) : email || undefined,
-    logoUrl: env.APP_LOGO_URL ? read.url('APP_LOGO_URL', ['https:']) : undefined,
+    support: url ? read.webUrl('SUPPORT_URL', ['https:', 'http:']) : email || undefined,
+    logoUrl: env.APP_LOGO_URL ? read.webUrl('APP_LOGO_URL', ['https:']) : undefined,
     color: color || undefined,
   }
 }

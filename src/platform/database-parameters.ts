@@ -84,7 +84,10 @@ function checkValue(name: string, value: string, read: Reader, called: string): 
     read.fault(`${called} must be the path of a file that can be read`)
   if (name === 'schema' && (!value || value.includes('\0') || Buffer.byteLength(value) > MAX_SCHEMA_BYTES))
     read.fault(`${called} must be the name of one schema, of 1 to ${MAX_SCHEMA_BYTES} bytes`)
+  if (name === 'port' && !isPort(value)) read.fault(`${called} must be a port, from 1 to 65535`)
 }
+
+const isPort = (text: string) => /^\d{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65_536
 
 /** A parameter wins over what stands before the path, and must not contradict it. */
 function checkServer({ searchParams, hostname, port, username, password }: URL, read: Reader): void {
@@ -96,6 +99,10 @@ function checkServer({ searchParams, hostname, port, username, password }: URL, 
     read.fault(
       'DATABASE_URL names a host and, as host, the folder of a Unix socket: write localhost before the path',
     )
+  if (port === '0') read.fault('DATABASE_URL: its port must be from 1 to 65535')
+  // The driver would go without TLS.
+  if (searchParams.get('sslmode') === 'disable' && !['0', null].includes(searchParams.get('ssl')))
+    read.fault('DATABASE_URL: ssl and sslmode=disable contradict each other: write only sslmode')
   for (const [name, given] of Object.entries({ port, user: username, password })) {
     if (given && searchParams.has(name)) read.fault(`DATABASE_URL has two values for ${name}`)
   }

@@ -6,6 +6,7 @@ import { createDatabasePoll, type DatabasePoll } from './database-poll.ts'
 import { clientWith, QUERY_MS, readConnection, servingSettingsOf } from './database-session.ts'
 import { type Prisma, PrismaClient } from './generated/client.ts'
 import { GuardedPool, ping, probeWritable, ReadOnly, type TimedClient } from './guarded-pool.ts'
+import { StoreUnavailable } from './store-unavailable.ts'
 
 export { isStoreUnavailable } from './store-unavailable.ts'
 
@@ -74,11 +75,17 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     each.on('connect', (client) => client.on('error', () => {}))
   }
   const monitor = options.monitor ?? SILENT
+  // While all is well, the poll asks whether the server can write. A pooler lends a connection for statements only.
+  const askAlone = () =>
+    target.pooled || !databaseBreaker || databaseBreaker.isOpen ? probeWritable(probe) : ping(probe)
   databaseBreaker = createCircuitBreaker({
     name: 'postgres',
-    // While all is well, the poll asks whether the server can write. A pooler lends a connection for statements only.
     probe: () =>
-      target.pooled || !databaseBreaker || databaseBreaker.isOpen ? probeWritable(probe) : ping(probe),
+      askAlone().catch((error: unknown) => {
+        // None is left for the heartbeat, which says nothing about the connections that requests have.
+        if (stateOf(error) === TOO_MANY_CONNECTIONS && !isOpen()) return probeWritable(pool)
+        throw error
+      }),
     everyMs: HEARTBEAT_MS,
     onOpen(cause) {
       if (!isRefusal(cause)) pool.drop()
@@ -183,10 +190,13 @@ export async function pingDatabase(db: Database): Promise<void> {
 
 // It answers, and cannot serve.
 const READ_ONLY = '25006'
+const TOO_MANY_CONNECTIONS = '53300'
 const REFUSING_STATES = /^(25006|53[0-2]00|58030)$/
 
-const stateOf = (cause: unknown) =>
-  cause instanceof ReadOnly ? READ_ONLY : cause instanceof pg.DatabaseError ? cause.code : undefined
+function stateOf(error: unknown): string | undefined {
+  const cause = error instanceof StoreUnavailable ? error.cause : error
+  return cause instanceof ReadOnly ? READ_ONLY : cause instanceof pg.DatabaseError ? cause.code : undefined
+}
 const isRefusal = (cause: unknown) => REFUSING_STATES.test(stateOf(cause) ?? '')
 
 /** Whether Postgres refuses a value, or a row that another one excludes (SQLSTATE classes 22 and 23). */

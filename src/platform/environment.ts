@@ -79,7 +79,17 @@ export function reader(env: Environment) {
     }
     return value
   }
-  /** Without a trailing slash. An origin is returned as browsers send it. */
+  /** The address of a page or a file: any URL of the web but one with a user and password, which everybody would see. */
+  function webUrl(name: Variable, protocols: readonly string[]): string {
+    const value = text(name)
+    const parsed = /^https?:\/\/[^/\\]/i.test(value) && URL.canParse(value) ? new URL(value) : undefined
+    const isShown = parsed && WEB_HOST.test(parsed.hostname) && !parsed.username && !parsed.password
+    if (isShown && protocols.includes(parsed.protocol) && !BLANK.test(value)) return parsed.href
+    const starts = protocols.map((protocol) => `${protocol}//`).join(' or ')
+    fault(`${name} must be a URL starting with ${starts}, without a user and password`)
+    return ''
+  }
+  /** Without a trailing slash, and as browsers send it. */
   function checkOrigin(
     name: string,
     value: string,
@@ -90,7 +100,8 @@ export function reader(env: Environment) {
       /^https?:\/\/[^/\\\s]/i.test(trimmed) && URL.canParse(trimmed) ? new URL(trimmed) : undefined
     const isBase =
       parsed &&
-      !parsed.search &&
+      // Also one that is empty: what is added to the base would be part of it.
+      !/^[^#]*\?/.test(trimmed) &&
       (allowHash || !trimmed.includes('#')) &&
       !parsed.username &&
       !parsed.password
@@ -107,7 +118,8 @@ export function reader(env: Environment) {
       if (secure && parsed.protocol === 'http:' && !isThisMachine(parsed.hostname)) {
         fault(`${name} must be https in production, except on this machine`)
       }
-      return allowPath ? trimmed : parsed.origin
+      // As browsers send it in headers: those cannot hold other characters.
+      return allowPath ? parsed.href.replace(/\/$/, '') : parsed.origin
     }
     return 'http://invalid'
   }
@@ -124,6 +136,7 @@ export function reader(env: Environment) {
     fault,
     text,
     url,
+    webUrl,
     checkOrigin,
     checkAppUrl,
     origin(name: Variable, fallback?: string, rules?: UrlRules): string {

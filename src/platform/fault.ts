@@ -69,7 +69,8 @@ const SAID: readonly [pattern: RegExp, fault: string][] = [
 /** The code of a reply and, where the server names what it refuses, that command: `NOPERM hmget`. */
 function replyOf({ message }: Error): string | undefined {
   const [, code] = REPLY.exec(message) ?? []
-  const [, command = /\bscript\b/i.test(message) ? 'script' : ''] = REFUSED_COMMAND.exec(message) ?? []
+  const unnamed = /\bscript\b/i.test(message) ? 'script' : /\bDB index\b/.test(message) ? 'select' : ''
+  const [, command = unnamed] = REFUSED_COMMAND.exec(message) ?? []
   return code && [code, command.toLowerCase()].filter(Boolean).join(' ')
 }
 

@@ -22,11 +22,21 @@ export class GuardedPool extends pg.Pool {
 
   // biome-ignore lint/suspicious/noExplicitAny: a promise or a callback, as the pool itself uses it
   override connect(callback?: any): any {
-    if (!this.#isOpen()) return callback ? super.connect(callback) : super.connect()
-    const error = new StoreUnavailable('postgres')
-    return callback ? void process.nextTick(callback, error) : Promise.reject(error)
+    if (this.#isOpen()) {
+      const error = new StoreUnavailable('postgres')
+      return callback ? void process.nextTick(callback, error) : Promise.reject(error)
+    }
+    if (!callback)
+      return super.connect().catch((error: unknown) => {
+        throw withoutConnection(error)
+      })
+    super.connect((error, client, release) => callback(error && withoutConnection(error), client, release))
   }
 }
+
+/** Whatever the reason, such as a password that was changed: without a connection, no query is at fault. */
+const withoutConnection = (error: unknown) =>
+  error instanceof StoreUnavailable ? error : new StoreUnavailable('postgres', error)
 
 /** Closes a connection whose query timed out: no other query can use it. */
 export class TimedClient extends pg.Client {

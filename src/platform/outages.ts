@@ -75,7 +75,7 @@ export function createOutages(options: OutagesOptions): Outages {
 
   function tellOf(code: string, current: Refusals): void {
     const { requests, cause } = current
-    if (requests === 0 || (outages.size > 0 && code !== 'overloaded')) return void refusals.delete(code)
+    if (requests === 0) return void refusals.delete(code)
     const advice = code === 'overloaded' ? OVERLOADED : REFUSED
     log.warn(
       { event: 'requests_refused', code, requests, reason: faultOf(cause), advice },
@@ -89,6 +89,11 @@ export function createOutages(options: OutagesOptions): Outages {
     begin(store, cause) {
       metrics.setStoreAvailable(store, false)
       if (outages.has(store)) return
+      for (const [code, { timer }] of refusals) {
+        if (!isExplainedByOutage(code)) continue
+        clearTimeout(timer)
+        refusals.delete(code)
+      }
       const event = 'store_unavailable'
       const fault = faultOf(cause)
       const advice = ADVICE[store]
@@ -115,6 +120,7 @@ export function createOutages(options: OutagesOptions): Outages {
     explain: (store, cause) => void reasons.set(store, { fault: faultOf(cause), at: performance.now() }),
     countRefused(code, cause) {
       refused += 1
+      if (outages.size > 0 && isExplainedByOutage(code)) return
       const current = refusals.get(code)
       if (current) {
         current.requests += 1
@@ -130,5 +136,7 @@ export function createOutages(options: OutagesOptions): Outages {
     },
   }
 }
+
+const isExplainedByOutage = (code: string) => code !== 'overloaded'
 
 const later = (ms: number, task: () => void) => setTimeout(task, ms).unref()

@@ -92,6 +92,9 @@ const UNKNOWN_SCRIPT = '0'.repeat(40)
  * @throws what Redis answers to the first that it refuses.
  */
 async function checkRights(redis: RedisClient): Promise<void> {
+  const db = redis instanceof Cluster ? 0 : (redis.options.db ?? 0)
+  // The client goes on with database 0 when Redis refuses another one, and says nothing.
+  if (db > 0) await redis.select(db)
   const later = Date.now() + 1_000
   const commands = HASHES.flatMap((key) => [
     redis.del(key),

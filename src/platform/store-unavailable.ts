@@ -27,7 +27,7 @@ const UNAVAILABLE_KINDS = new Set([
 ])
 // The server is shutting down or starting up, only reads, lacks connections, memory or space, or timed out (Postgres,
 // appendix A).
-const UNAVAILABLE_STATES = /^(08|57P0|57014|53|58|25006|55P03|25P03|40)/
+const UNAVAILABLE_STATES = /^(08|57P0|57014|53|58|25006|55P03|25P03|25P04|40)/
 const UNAVAILABLE_MESSAGES =
   /^(Query read timeout|Connection terminated|timeout exceeded when trying to connect|terminating connection)|not queryable$/
 

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -31,20 +31,41 @@ async function ask(port: number, path: string, host: string): Promise<Response> 
 
 t.test('a port in use is reported before anything is started or changed', async (t) => {
   const folder = t.testdir()
-  const taken = createServer().listen(0, '127.0.0.1')
-  await once(taken, 'listening')
-  t.teardown(() => taken.close())
-  const { port } = taken.address() as { port: number }
-  for (const [first, nodes] of [
-    [port, '1'],
-    [port - 1, '2'],
-  ]) {
-    const error = await promisify(execFile)(process.execPath, [...TYPESCRIPT, DEV, '--nodes', `${nodes}`], {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
+  // Some machines have no IPv6.
+  const hosts = ['127.0.0.1', '::1'].filter((host) => addresses.some(({ address }) => address === host))
+  for (const host of hosts) {
+    const taken = createServer().listen(0, host)
+    await once(taken, 'listening')
+    t.teardown(() => taken.close())
+    const { port } = taken.address() as { port: number }
+    for (const [first, nodes] of [
+      [port, '1'],
+      [port - 1, '2'],
+    ]) {
+      const error = await promisify(execFile)(process.execPath, [...TYPESCRIPT, DEV, '--nodes', `${nodes}`], {
+        cwd: folder,
+        env: { PATH: process.env.PATH, PORT: `${first}` },
+        // Without the check it would start, and go on.
+        timeout: 20_000,
+      }).catch((error) => error)
+      const stderr = /^ratchet dev: port \d+ is in use: stop what listens there, or set PORT\.\n$/
+      t.match(error, { code: 1, stdout: '', stderr }, host)
+      t.notOk(existsSync(join(folder, '.data')))
+    }
+  }
+})
+
+t.test('a PORT that is none is one fault, before anything is started or changed', async (t) => {
+  const folder = t.testdir()
+  for (const PORT of ['abc', '0', '65536', '80.5', '-1']) {
+    const error = await promisify(execFile)(process.execPath, [...TYPESCRIPT, DEV], {
       cwd: folder,
-      env: { PATH: process.env.PATH, PORT: `${first}` },
+      env: { PATH: process.env.PATH, PORT },
+      timeout: 20_000,
     }).catch((error) => error)
-    const stderr = /^ratchet dev: port \d+ is in use: stop what listens there, or set PORT\.\n$/
-    t.match(error, { code: 1, stdout: '', stderr })
+    const stderr = 'ratchet dev: PORT must be a whole number from 1 to 65535\n'
+    t.match(error, { code: 1, stdout: '', stderr }, PORT)
     t.notOk(existsSync(join(folder, '.data')))
   }
 })

@@ -163,6 +163,68 @@ t.test('an outage is one line at its start and one at its end, however many call
   }
 })
 
+t.test('a request whose client goes before the answer has a line, and is counted', async (t) => {
+  const server = await startServer(t)
+  const account = await server.createAccount()
+  const { id } = await server.db.user.findFirstOrThrow()
+  const body = JSON.stringify({ ...account, transport: 'body' })
+  const requests: [line: Line, bytes: string][] = [
+    [{ status: 200, code: undefined, user_id: id }, body],
+    [
+      { status: 401, code: 'invalid_credentials' },
+      body.replace(account.password, 'a wrong one of some length'),
+    ],
+  ]
+  for (const [line, json] of requests) {
+    const before = requestsOf(server).length
+    const length = `Content-Length: ${Buffer.byteLength(json)}`
+    const arrived = once(server.app.server, 'request')
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+    socket.write(head('POST /auth/login HTTP/1.1', 'Content-Type: application/json', length) + json)
+    await arrived
+    socket.resetAndDestroy()
+    await eventually(() => requestsOf(server).length > before)
+    t.match(last(server), { route: '/auth/login', aborted: true, ip: '127.0.0.1', ...line })
+    const { text } = await server.call('GET', '/metrics')
+    t.match(text, `{method="POST",route="/auth/login",status="${line.status}"} 1`)
+  }
+  await server.login(account)
+  t.notHas(last(server), { aborted: true })
+})
+
+t.test('so has one whose answer waited for that to an earlier request', async (t) => {
+  const server = await startServer(t)
+  const answered = new Promise<void>((resolve) => {
+    server.app.server.prependListener('request', ({ url }, response) => {
+      if (url === '/nope') resolve(eventually(() => response.writableEnded))
+      // The answer to the first one does not end before its client goes.
+      else response.end = () => response
+    })
+  })
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+  for (const path of ['/auth/session', '/nope']) socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
+  await answered
+  socket.resetAndDestroy()
+  await eventually(() => requestsOf(server).length === 2)
+  const line = (path: string) => requestsOf(server).find((each) => (each.path ?? each.route) === path)
+  t.match(line('/nope'), { status: 404, aborted: true })
+  t.match(line('/auth/session'), { status: 200, aborted: true })
+})
+
+t.test('a client that goes while it sends its body says nothing about the stores', async (t) => {
+  const server = await startServer(t)
+  for (const path of ['/auth/login', '/auth/refresh']) {
+    const before = requestsOf(server).length
+    const arrived = once(server.app.server, 'request')
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+    socket.write(head(`POST ${path} HTTP/1.1`, 'Content-Type: application/json', 'Content-Length: 99'))
+    await arrived
+    socket.resetAndDestroy()
+    await eventually(() => requestsOf(server).length > before)
+    t.match(last(server), { route: path, status: 400, code: 'validation_failed', aborted: true })
+  }
+})
+
 t.test('what is answered before a route is found has a line as well', async (t) => {
   const server = await startServer(t)
   const limits = { requestTimeout: 100, headersTimeout: 100 }

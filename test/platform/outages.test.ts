@@ -78,6 +78,21 @@ t.test('while it lasts there are further lines, with the newest reason', async (
   t.equal(lines.length, length, 'none follows its end')
 })
 
+t.test('what an outage explains is not told of after its end, however short it was', async (t) => {
+  const { outages, lines } = setUp(t, { settleMs: 5 })
+  const told = () => lines.filter(({ message }) => message === 'requests are refused')
+  outages.countRefused('unavailable', refused)
+  outages.begin('postgres', refused)
+  outages.countRefused('unavailable', refused)
+  outages.countRefused('revocation_pending', refused)
+  outages.end('postgres')
+  // Told of after the same time.
+  outages.countRefused('overloaded', undefined)
+  await eventually(() => told().some(({ fields }) => fields.code === 'overloaded'))
+  t.equal(told().length, 1)
+  t.match(lines[1], { fields: { event: 'store_available', refused_requests: 2 } })
+})
+
 t.test('requests that no outage explains are told of, again while it goes on, and no longer', async (t) => {
   const { outages, lines } = setUp(t, { everyMs: 5, settleMs: 5 })
   const late = new Error('Query read timeout')

@@ -54,6 +54,23 @@ t.test('a Redis user', { skip: noRedis }, async (t) => {
     })
   }
 
+  t.test('without select in another database than 0: that one is not used instead', async (t) => {
+    await redis.client.flushall()
+    const REDIS_URL = `${url}/3`
+    const server = await startServer(t, { databaseUrl: first.databaseUrl, env: { ...env, REDIS_URL } })
+    const { refresh_token } = await server.login(account)
+    const token = await isSteadilyDegraded(t, server, redis, refresh_token, /^NOPERM select$/)
+    t.strictSame(await redis.client.keys('rt:*'), [])
+    await redis.client.call('ACL', 'SETUSER', 'ratchet', '+select')
+    await isReadyAgain(t, server, token)
+    t.strictSame(await redis.client.keys('rt:*'), [])
+    await redis.client.select(3)
+    t.not((await redis.client.keys('rt:*')).length, 0)
+    await redis.client.select(0)
+    await redis.client.call('ACL', 'SETUSER', 'ratchet', '-select')
+    await server.close()
+  })
+
   t.test('that loses a right while the server runs', async (t) => {
     const server = await startServer(t, { databaseUrl: first.databaseUrl, env })
     const { refresh_token } = await server.login(account)
@@ -82,6 +99,14 @@ async function worksWithoutInfo(t: Test, server: TestServer, account: { email: s
   t.match(linesOf(server).filter(({ msg }) => /replication id/.test(msg)).length, 1)
   t.strictSame(complaints(server), [])
 }
+
+t.test('a database that Redis does not have', { skip: noRedis }, async (t) => {
+  const redis = await startRedisServer(t)
+  const server = await startServer(t, { env: { REDIS_URL: `${urlOf(redis)}/16` } })
+  const { refresh_token } = await server.login(await server.createAccount())
+  await isSteadilyDegraded(t, server, redis, refresh_token, /^ERR select$/)
+  t.strictSame(await redis.client.keys('rt:*'), [])
+})
 
 t.test('a renamed command', { skip: noRedis }, async (t) => {
   await t.test('INFO', async (t) => {

@@ -81,6 +81,8 @@ export interface Tickets {
   issue<P extends TicketPurpose>(purpose: P, data: TicketData[P], ttl: number): string
   /** Null unless it is a valid ticket for this purpose. */
   open<P extends TicketPurpose>(purpose: P, ticket: string): TicketData[P] | null
+  /** The valid one that works for the longest time, which of one lifetime is the latest; null without a valid one. */
+  latest(purpose: TicketPurpose, tickets: readonly string[]): string | null
   /** False when the ticket was spent before. Call it in the transaction of the action that the ticket allows. */
   spend(tx: Transaction, purpose: TicketPurpose, ticket: string): Promise<boolean>
 }
@@ -106,6 +108,14 @@ export function createTickets({ secrets, clock }: UsesPlatform<'secrets' | 'cloc
       return Buffer.from(secrets.seal('ticket', purpose, text)).toString('base64url')
     },
     open: (purpose, ticket) => read(purpose, ticket)?.data ?? null,
+    latest(purpose, tickets) {
+      let latest = { ticket: null as string | null, expiresAt: Number.NEGATIVE_INFINITY }
+      for (const ticket of tickets) {
+        const { expiresAt } = read(purpose, ticket) ?? latest
+        if (expiresAt > latest.expiresAt) latest = { ticket, expiresAt }
+      }
+      return latest.ticket
+    },
     async spend(tx, purpose, ticket) {
       const valid = read(purpose, ticket)
       if (!valid) return false

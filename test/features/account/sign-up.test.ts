@@ -103,6 +103,23 @@ t.test('the page after the verification leads back, in the browser that began', 
   t.match(buttonOf(straight), /^\/oauth\/authorize\/continue\?ticket=/, 'who is signed in goes straight on')
 })
 
+t.test('of several cookies to continue with, the latest counts, whichever comes first', async (t) => {
+  const asked = async (clientName: string) => {
+    const ticket = issueInteraction(server, { clientName })
+    const answer = await submit('/auth/forgot-password', { email: server.freshEmail(), ticket })
+    return cookiesIn(answer)
+  }
+  const [first, second] = [await asked('Tea Shop'), await asked('Photo Printer')]
+  const nonsense = 'ratchet-continue-dev=x'
+  for (const cookies of [
+    [first, second, nonsense],
+    [nonsense, second, first],
+  ]) {
+    const page = await openPage(server, '/auth/sign-in', { cookie: cookies.join('; ') })
+    t.equal(titleOf(page), 'Sign in to continue to Photo Printer')
+  }
+})
+
 t.test('nobody else can have a browser continue with what they began', async (t) => {
   const ticket = issueInteraction(server)
   for (const headers of [{ origin: 'https://evil.example' }, { origin: 'null' }]) {

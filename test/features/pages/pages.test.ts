@@ -58,3 +58,10 @@ t.test('a password manager is led to the page to change the password', async (t)
   const led = await app.call('GET', path, { headers: { accept } })
   t.equal(led.headers.get('location'), 'https://tea.example.com/accounts/change-password')
 })
+
+t.test('a page of the app can have any letters in its address', async (t) => {
+  const server = await startServer(t, { env: { APP_URL: 'https://app.example.com/同意' } })
+  const response = await fetch(`${server.url}/.well-known/change-password`, { redirect: 'manual' })
+  t.equal(response.status, 302)
+  t.equal(response.headers.get('location'), 'https://app.example.com/%E5%90%8C%E6%84%8F/change-password')
+})
