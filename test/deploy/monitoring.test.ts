@@ -61,6 +61,22 @@ t.test(
   },
 )
 
+t.test('every alert has a chapter that says what to do, in the same order', async (t) => {
+  const guide = await read('docs/operating/alerts.md')
+  const names = [...alerts.matchAll(/^ +- alert: (\w+)$/gm)].map(([, name]) => `${name}`)
+  t.ok(names.length > 10)
+  t.strictSame(
+    [...guide.matchAll(/^## (\w+)$/gm)].map(([, name]) => name),
+    names,
+  )
+  t.strictSame(
+    [...alerts.matchAll(/runbook: docs\/operating\/alerts\.md#(\w+)$/gm)].map(([, name]) => name),
+    names.map((name) => name.toLowerCase()),
+  )
+  const tests = await read('deploy/prometheus/alerts.test.yml')
+  for (const name of names) t.match(tests, `alertname="${name}"`, `${name} is tested`)
+})
+
 const promtool = ['promtool', '/usr/bin/promtool'].find((name) => spawnSync(name, ['--version']).status === 0)
 const noPromtool = promtool ? false : 'promtool is not installed: apt-get install prometheus'
 
