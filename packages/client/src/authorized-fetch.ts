@@ -4,11 +4,11 @@ import type { SessionState } from './session.ts'
 export function authorizedFetch(
   fetch: typeof globalThis.fetch,
   session: Pick<SessionState, 'accessToken' | 'replaceAccessToken'>,
-  origins: readonly string[],
+  origins: () => readonly string[],
 ): typeof globalThis.fetch {
   return async (input, init) => {
     const request = new Request(input, init)
-    if (!origins.includes(new URL(request.url).origin)) return fetch(request)
+    if (!origins().includes(new URL(request.url).origin)) return fetch(request)
     const again = request.clone()
     const token = await session.accessToken()
     const answer = await fetch(bearing(request, token))

@@ -10,7 +10,7 @@ import { CLOCKS, type Clocks, type TokenResponse, type User } from './tokens.ts'
 import { type CallOptions, createCall } from './transport.ts'
 
 export interface ClientOptions {
-  /** Where the server is, such as `https://auth.example.com`; with the path, if something passes calls on to it. */
+  /** Where the server is, such as `https://auth.example.com`; a path, such as `/api/ratchet`, if the page's own site passes calls on. */
   baseUrl: string
   /** `cookie` for pages of a browser, `body` for apps of a device and for servers, which keep the token themselves. */
   transport?: TransportName
@@ -173,7 +173,7 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
     getAccessToken: ({ minTtl }: { minTtl?: number } = {}) => session.accessToken(minTtl),
 
     /** `fetch` with the access token, for requests to the server and to `apiOrigins`; others are left as they are. */
-    fetch: authorizedFetch(fetch, session, [new URL(options.baseUrl).origin, ...apiOrigins]),
+    fetch: authorizedFetch(fetch, session, () => [originOf(options.baseUrl), ...apiOrigins]),
 
     /** Calls the listener whenever `getSnapshot` has changed. @returns a function that ends it. */
     subscribe,
@@ -187,6 +187,9 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
     },
   }
 }
+
+/** Asked for in a page only: where pages are rendered, a path belongs to no origin. */
+const originOf = (baseUrl: string) => new URL(baseUrl, globalThis.location?.href).origin
 
 /** Another access token helps. */
 const STALE = ['access_token_expired', 'access_token_invalid']
