@@ -42,6 +42,8 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
   let session: Session | undefined
   // Rises with every sign-in and sign-out: an answer to an earlier question is not wanted any more.
   let epoch = 0
+  // A page may have created the client without ever using it.
+  let isUsed = false
   let starting: Promise<void> | undefined
   let renewing: Promise<Held> | undefined
   let onHeard: (() => void) | undefined
@@ -62,7 +64,9 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
   const hold = (accessToken: string, lifetime: number): Held => ({ accessToken, lifetime, at: clocks() })
 
   function isDue(): boolean {
-    return snapshot.status !== 'signed_out' && (!held || secondsLeft() < schedule.ahead(held.lifetime))
+    return (
+      isUsed && snapshot.status !== 'signed_out' && (!held || secondsLeft() < schedule.ahead(held.lifetime))
+    )
   }
 
   function take(answer: TokenResponse): Held {
@@ -171,6 +175,7 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
   }
 
   function start(): Promise<void> {
+    isUsed = true
     starting ??= load().finally(() => {
       if (snapshot.status === 'loading') starting = undefined
     })
@@ -204,6 +209,7 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
     /** A sign-in has succeeded. */
     async begin(answer: TokenResponse): Promise<User> {
       epoch += 1
+      isUsed = true
       user = undefined
       await store.write(succeed(await store.read(), answer))
       const { accessToken } = take(answer)

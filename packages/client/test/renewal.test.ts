@@ -236,6 +236,19 @@ t.test('a device that slept past the expiry renews, although its steady clock st
   t.equal(net.refreshes(), 1)
 })
 
+t.test('an app that only creates the client asks nobody when it comes to the front', async (t) => {
+  const { restart, storage, net } = await signedIn(t)
+  const client = restart()
+  const asked = net.passed.length
+  const { getItem } = storage
+  storage.getItem = async () => t.fail('the store is read first, and at once') as never
+  client.resume()
+  storage.getItem = getItem
+  t.equal(net.passed.length, asked)
+  await client.getUser()
+  t.equal(net.refreshes(), 1, 'only the first use does')
+})
+
 t.test('a start without a network is not a sign-out', async (t) => {
   const { restart, net, account } = await signedIn(t)
   net.meddle = async () => {
