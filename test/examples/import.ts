@@ -1,17 +1,21 @@
 import { build } from 'esbuild'
 import { folderOf } from './api.ts'
 
-/** Imports a module of an example, which has packages and settings of its own. `alias` replaces packages by files. */
-export async function importExample(name: string, file: string, alias: Record<string, string> = {}) {
+let imports = 0
+
+/** Imports TypeScript as if it were in the folder of an example, each time anew. `alias` replaces packages by files. */
+export async function importExample(name: string, contents: string, alias: Record<string, string> = {}) {
+  imports += 1
   const { outputFiles } = await build({
     absWorkingDir: folderOf(name),
-    entryPoints: [file],
+    stdin: { contents, resolveDir: folderOf(name), loader: 'ts' },
     bundle: true,
     format: 'esm',
     platform: 'node',
+    footer: { js: `// ${imports}` },
     write: false,
     alias,
   })
-  const [{ contents } = { contents: new Uint8Array() }] = outputFiles
-  return import(`data:text/javascript;base64,${Buffer.from(contents).toString('base64')}`)
+  const [{ contents: code } = { contents: new Uint8Array() }] = outputFiles
+  return import(`data:text/javascript;base64,${Buffer.from(code).toString('base64')}`)
 }

@@ -203,7 +203,7 @@ t.test('a person signs in to the example of Next', { skip: noBrowser || noOpenss
 })
 
 t.test('what a link says is a path of the app, or the start page', async (t) => {
-  const { localPath } = await importExample('next', 'lib/local-path.ts')
+  const { localPath } = await importExample('next', `export * from './lib/local-path.ts'`)
   t.equal(localPath('/teas?kind=green'), '/teas?kind=green')
   for (const to of [
     undefined,

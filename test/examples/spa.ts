@@ -1,39 +1,12 @@
 // Builds the example app and uses it like a person, with the example API: `npm run examples` installs what it needs.
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { extname, join } from 'node:path'
 import { promisify } from 'node:util'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { noBrowser, startBrowser } from '../support/browser.ts'
 import { startServer } from '../support/server.ts'
 import { totpCode } from '../support/totp.ts'
 import { folderOf, startApi } from './api.ts'
-
-const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }
-
-/** Serves the built app. */
-async function serveApp(t: Test, folder: string): Promise<string> {
-  const app = createServer(async (request, response) => {
-    const name = request.url === '/' ? 'index.html' : `${request.url}`.slice(1)
-    try {
-      const content = await readFile(join(folder, name))
-      response.setHeader('content-type', TYPES[extname(name)] ?? 'application/octet-stream')
-      response.end(content)
-    } catch {
-      response.writeHead(404).end()
-    }
-  })
-  app.listen(0, '127.0.0.1')
-  await once(app, 'listening')
-  t.teardown(async () => {
-    app.closeAllConnections()
-    app.close()
-  })
-  return `http://localhost:${(app.address() as AddressInfo).port}`
-}
+import { serveApp } from './serve.ts'
 
 t.test('a person signs up, adds a second factor, and calls the API', { skip: noBrowser }, async (t) => {
   const dist = t.testdir()
