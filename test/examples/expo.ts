@@ -100,7 +100,7 @@ t.test('its screens, in a browser', { skip: noBrowser }, async (t) => {
   await page.getByText(account.email).waitFor()
   await page.getByText('This device').waitFor()
   await press('End')
-  await page.getByText('node', { exact: true }).waitFor({ state: 'detached' })
+  await page.getByText('Another device').waitFor({ state: 'detached' })
   await page.reload()
   await page.getByText(account.email).waitFor()
   await press('Sign out')

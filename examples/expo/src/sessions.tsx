@@ -18,7 +18,7 @@ export function Sessions() {
       {problem && <Notice>{problem}</Notice>}
       {sessions.map(({ id, current, user_agent, ip, last_used_at }) => (
         <Card key={id}>
-          <Strong>{current ? 'This device' : (user_agent?.slice(0, 40) ?? 'An unknown program')}</Strong>
+          <Strong>{current ? 'This device' : deviceOf(user_agent)}</Strong>
           <Quiet>
             {ip}, last used {new Date(last_used_at).toLocaleString()}
           </Quiet>
@@ -30,3 +30,6 @@ export function Sessions() {
     </>
   )
 }
+
+const deviceOf = (userAgent: string | null) =>
+  /iPhone|iPad|Android|Windows|Mac OS|Linux/.exec(userAgent ?? '')?.[0] ?? 'Another device'

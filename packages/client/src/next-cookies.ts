@@ -1,10 +1,12 @@
 /** The part of a request's headers that is read: `Headers`, or what `await headers()` of Next returns. */
 export type ReadableHeaders = Pick<Headers, 'get'>
 
-/** The cookies of one request: those of the server, and two of the app's own that only the app reads. */
+/** The cookies of one request: those of the server, and some of the app's own that only the app reads. */
 export interface RequestCookies {
-  /** Whether the browser has a refresh token. */
-  hasRefreshToken: boolean
+  /** Those of the refresh token; empty if the browser has none. */
+  refreshToken: string
+  /** A hash of the refresh token whose session has ended for certain. */
+  ended: string | undefined
   accessToken: string | undefined
   /** The `Idempotency-Key` of the next refresh. */
   attempt: string | undefined
@@ -24,6 +26,7 @@ const isSecure = (origin: string) => origin.startsWith('https://')
 const nameOf = (origin: string, name: string) => `${isSecure(origin) ? '__Host-' : ''}ratchet-app-${name}`
 const accessName = (origin: string) => nameOf(origin, 'access')
 const attemptName = (origin: string) => nameOf(origin, 'attempt')
+const endedName = (origin: string) => nameOf(origin, 'ended')
 
 const SERVERS = /^(__Host-)?ratchet(?!-app-)[\w.-]*$/
 const REFRESH = /^(__Host-ratchet|ratchet-dev)(\.[\w.-]+)?$/
@@ -39,14 +42,17 @@ function pairsOf(cookie: string): [name: string, value: string][] {
 export function readCookies(headers: ReadableHeaders, origin: string): RequestCookies {
   const pairs = pairsOf(headers.get('cookie') ?? '')
   const find = (name: string) => pairs.find((pair) => pair[0] === name)?.[1] || undefined
+  const textOf = (names: RegExp) =>
+    pairs
+      .filter(([name]) => names.test(name))
+      .map((pair) => pair.join('='))
+      .join('; ')
   return {
-    hasRefreshToken: pairs.some(([name]) => REFRESH.test(name)),
+    refreshToken: textOf(REFRESH),
+    ended: find(endedName(origin)),
     accessToken: find(accessName(origin)),
     attempt: find(attemptName(origin)),
-    forServer: pairs
-      .filter(([name]) => SERVERS.test(name))
-      .map((pair) => pair.join('='))
-      .join('; '),
+    forServer: textOf(SERVERS),
   }
 }
 
@@ -61,7 +67,7 @@ const write = (origin: string, name: string, value: string, attributes: string) 
 export async function cookiesFor(
   { access_token, expires_in }: Tokens,
   answer: Response,
-  { attempt }: RequestCookies,
+  { attempt, ended }: RequestCookies,
   origin: string,
 ): Promise<string[]> {
   const refresh = answer.headers.getSetCookie().findLast((line) => REFRESH.test(line.split('=')[0] ?? ''))
@@ -70,20 +76,27 @@ export async function cookiesFor(
   const lines = [
     write(origin, attemptName(origin), await attemptAfter(attempt), kept ? `; Max-Age=${kept}` : ''),
   ]
+  if (ended) lines.push(write(origin, endedName(origin), '', '; Max-Age=0'))
   if (!opensServer(access_token)) return lines
   const seconds = Math.ceil(expires_in - Math.min(EARLY_SECONDS, expires_in / 2))
   return [...lines, write(origin, accessName(origin), access_token, `; Max-Age=${seconds}`)]
 }
 
-/** The lines of `Set-Cookie` for a session that has ended. */
-export function cookiesAfterEnd(headers: ReadableHeaders, origin: string): string[] {
-  const refresh = pairsOf(headers.get('cookie') ?? '')
-    .map(([name]) => name)
-    .filter((name) => REFRESH.test(name))
-  return [...new Set([...refresh, accessName(origin), attemptName(origin)])].map((name) =>
-    write(origin, name, '', '; Max-Age=0'),
-  )
+/** The lines of `Set-Cookie` after which the app has no tokens of the session. */
+export const cookiesWithoutTokens = (origin: string): string[] =>
+  [accessName(origin), attemptName(origin)].map((name) => write(origin, name, '', '; Max-Age=0'))
+
+/**
+ * The lines of `Set-Cookie` for a session that has ended. The refresh token stays and is marked: a browser that has signed
+ * in meanwhile would lose its new one by an answer that comes late.
+ */
+export async function cookiesAfterEnd({ refreshToken }: RequestCookies, origin: string): Promise<string[]> {
+  return [...cookiesWithoutTokens(origin), write(origin, endedName(origin), await hash(refreshToken), '')]
 }
+
+/** Whether there is a refresh token that may still be good. */
+export const mayRenew = async ({ refreshToken, ended }: RequestCookies): Promise<boolean> =>
+  refreshToken !== '' && (ended === undefined || ended !== (await hash(refreshToken)))
 
 /** The header `Cookie` that a browser would send after an answer with these lines of `Set-Cookie`. */
 export function applyCookies(cookie: string, lines: readonly string[]): string {
@@ -111,8 +124,11 @@ function opensServer(token: string): boolean {
  * the same attempt. The first is random.
  */
 async function attemptAfter(attempt: string | undefined): Promise<string> {
-  const bytes = attempt
-    ? new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(attempt)))
-    : crypto.getRandomValues(new Uint8Array(32))
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return attempt ? hash(attempt) : hexadecimal(crypto.getRandomValues(new Uint8Array(32)))
 }
+
+const hash = async (text: string): Promise<string> =>
+  hexadecimal(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))))
+
+const hexadecimal = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')

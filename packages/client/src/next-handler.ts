@@ -1,4 +1,10 @@
-import { cookiesAfterEnd, cookiesFor, readCookies, type Tokens } from './next-cookies.ts'
+import {
+  cookiesAfterEnd,
+  cookiesFor,
+  cookiesWithoutTokens,
+  readCookies,
+  type Tokens,
+} from './next-cookies.ts'
 import { type NextOptions, serverUrl } from './next-options.ts'
 
 type Handler = (request: Request) => Promise<Response>
@@ -65,9 +71,12 @@ export function createRouteHandler(
     // These pages are of one origin with the app. To any other, the answer is not for reading.
     for (const name of [...passed.keys()]) if (name.startsWith('access-control-')) passed.delete(name)
     const { status } = answer
-    if (isEnd(asked, status)) {
-      for (const line of cookiesAfterEnd(request.headers, origin)) passed.append('set-cookie', line)
-    }
+    const own = isEnd(asked, status)
+      ? await cookiesAfterEnd(cookies, origin)
+      : isSignOut(asked, status)
+        ? cookiesWithoutTokens(origin)
+        : []
+    for (const line of own) passed.append('set-cookie', line)
     if (request.method !== 'POST' || status !== 200)
       return new Response(answer.body, { status, headers: passed })
     const text = await answer.text()
@@ -91,10 +100,11 @@ function tokensIn(answer: Response, text: string): Tokens | undefined {
   return said?.access_token ? (said as Tokens) : undefined
 }
 
-function isEnd(path: string, status: number): boolean {
-  if (status === 204) return path === '/auth/logout' || path === '/auth/logout-all'
-  return status === 401 && (path === '/auth/logout' || path === '/auth/refresh')
-}
+const isEnd = (path: string, status: number) => path === '/auth/refresh' && status === 401
+
+const isSignOut = (path: string, status: number) =>
+  (path === '/auth/logout' && (status === 204 || status === 401)) ||
+  (path === '/auth/logout-all' && status === 204)
 
 const REFUSAL = () =>
   Response.json(

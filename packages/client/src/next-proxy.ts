@@ -1,5 +1,12 @@
 import type { ProblemDocument } from './client-error.ts'
-import { applyCookies, cookiesAfterEnd, cookiesFor, readCookies, type Tokens } from './next-cookies.ts'
+import {
+  applyCookies,
+  cookiesAfterEnd,
+  cookiesFor,
+  mayRenew,
+  readCookies,
+  type Tokens,
+} from './next-cookies.ts'
 import { headersFor, type NextOptions, serverUrl } from './next-options.ts'
 
 type Options = Omit<NextOptions, 'path'>
@@ -45,8 +52,8 @@ export function createProxy<Answer extends { headers: Headers }>(options: Option
   return async (request: { headers: Headers }): Promise<Answer> => {
     const headers = new Headers(request.headers)
     headers.delete(ENDED_HEADER)
-    const { hasRefreshToken, accessToken } = readCookies(headers, origin)
-    if (!hasRefreshToken || accessToken) return next({ request: { headers } })
+    const known = readCookies(headers, origin)
+    if (known.accessToken || !(await mayRenew(known))) return next({ request: { headers } })
     const { cookies, ended } = await renewOnce(headers)
     if (ended) headers.set(ENDED_HEADER, ended)
     headers.set('cookie', applyCookies(headers.get('cookie') ?? '', cookies))
@@ -60,6 +67,7 @@ export function createProxy<Answer extends { headers: Headers }>(options: Option
 
 async function renew(options: Options, request: Headers): Promise<Renewal> {
   const { origin, fetch = globalThis.fetch } = options
+  const known = readCookies(request, origin)
   const headers = headersFor(request, origin)
   headers.set('content-type', 'application/json')
   try {
@@ -73,13 +81,13 @@ async function renew(options: Options, request: Headers): Promise<Renewal> {
     })
     if (answer.status === 200) {
       const tokens = (await answer.json()) as Tokens
-      const own = await cookiesFor(tokens, answer, readCookies(request, origin), origin)
+      const own = await cookiesFor(tokens, answer, known, origin)
       return { cookies: [...answer.headers.getSetCookie(), ...own] }
     }
     if (answer.status !== 401) return { cookies: [] }
     const { code, reason } = (await answer.json()) as ProblemDocument
     if (code !== 'session_ended' && code !== 'refresh_token_invalid') return { cookies: [] }
-    return { cookies: cookiesAfterEnd(request, origin), ended: reason ?? 'unknown' }
+    return { cookies: await cookiesAfterEnd(known, origin), ended: reason ?? 'unknown' }
   } catch {
     // No answer, or that of something else: whether the session has ended is not known.
     return { cookies: [] }

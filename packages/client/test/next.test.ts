@@ -13,6 +13,7 @@ const origin = 'https://app.example.com'
 const path = '/api/ratchet'
 const ACCESS = '__Host-ratchet-app-access'
 const ATTEMPT = '__Host-ratchet-app-attempt'
+const ENDED = '__Host-ratchet-app-ended'
 const REFRESH = 'ratchet-dev'
 
 const server = await startServer(t)
@@ -42,6 +43,7 @@ function openBrowser() {
   return {
     jar,
     written,
+    keep,
     headers: () => new Headers({ cookie: cookie() }),
     fetch: (async (input, init) => {
       const request = new Request(input, init)
@@ -157,7 +159,7 @@ t.test('an answer that is lost signs nobody out', async (t) => {
   t.equal(await endedReason(), 'logout', 'not a theft')
 })
 
-t.test('a session that has ended says why, and its cookies go', async (t) => {
+t.test('a session that has ended says why, once', async (t) => {
   const { browser, account } = await signIn(t)
   const { access_token } = await server.login(account)
   await server.call('POST', '/auth/logout-all', { bearer: access_token, body: {} })
@@ -165,16 +167,47 @@ t.test('a session that has ended says why, and its cookies go', async (t) => {
   const { page } = await browser.visit()
   t.equal(readEndedReason(page), 'logout_all')
   t.equal(readAccessToken(options, page), undefined)
-  t.strictSame([...browser.jar.keys()], ['ratchet-device-dev'])
-  t.equal(readEndedReason((await browser.visit()).page), undefined)
+  t.equal(await readSession(options, page), null)
+  t.strictSame([...browser.jar.keys()].sort(), [ENDED, REFRESH, 'ratchet-device-dev'].sort())
+
+  const fetch = () => t.fail('the server is not asked again') as never
+  t.equal(readEndedReason((await browser.visit(createProxy({ ...options, fetch }, next))).page), undefined)
   const forged = await createProxy(options, next)({ headers: new Headers({ 'ratchet-ended': 'revoked' }) })
   t.equal(readEndedReason(forged.page), undefined, 'a browser cannot say so')
 })
 
-t.test('signing out everywhere takes the cookies along', async (t) => {
+t.test('an answer that comes late takes no new session away', async (t) => {
+  const { browser, client, account } = await signIn(t)
+  const { access_token } = await server.login(account)
+  await server.call('POST', '/auth/logout-all', { bearer: access_token, body: {} })
+  browser.jar.delete(ACCESS)
+  const late = await browser.visit(undefined, true)
+  t.equal(readEndedReason(late.page), 'logout_all')
+  await client.signIn(account)
+  browser.keep(late.headers)
+  const { page } = await browser.visit()
+  t.match(await me(page), { email: account.email })
+})
+
+t.test('signing out everywhere takes the tokens of the app along', async (t) => {
   const { browser, client } = await signIn(t)
   await client.signOutEverywhere()
-  t.strictSame([...browser.jar.keys()], ['ratchet-device-dev'])
+  t.equal(browser.jar.has(ACCESS), false)
+  t.equal(readEndedReason((await browser.visit()).page), 'logout_all')
+})
+
+t.test('a page that learns of the end by itself is believed', async (t) => {
+  const { browser, client, account } = await signIn(t)
+  const { access_token } = await server.login(account)
+  await server.call('POST', '/auth/logout-all', { bearer: access_token, body: {} })
+  await browser.fetch(`${origin}${path}/auth/refresh`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  })
+  t.equal(browser.jar.has(ACCESS), false)
+  t.equal(browser.jar.has(ENDED), true)
+  await t.rejects(client.updateUser({ name: 'Ada' }), { code: 'session_ended' })
 })
 
 t.test('while the server cannot be asked, nothing is lost', async (t) => {
