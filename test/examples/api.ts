@@ -7,6 +7,13 @@ import type { Test } from 'tap'
 /** The folder of an example. */
 export const folderOf = (name: string) => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url))
 
+/** The environment of what an example runs, without the loaders of the tests. */
+export const environment = (env: Record<string, string> = {}) => ({
+  ...process.env,
+  NODE_OPTIONS: '',
+  ...env,
+})
+
 export interface ApiOptions {
   /** `PUBLIC_URL` of the server. */
   issuer: string
@@ -23,7 +30,7 @@ export async function startApi(
 ): Promise<string> {
   const api = spawn(process.execPath, ['server.js'], {
     cwd: folderOf('api'),
-    env: { ...process.env, AUTH_URL: issuer, JWKS_ORIGIN: server, APP_ORIGIN: origin, PORT: '0' },
+    env: environment({ AUTH_URL: issuer, JWKS_ORIGIN: server, APP_ORIGIN: origin, PORT: '0' }),
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => api.kill())

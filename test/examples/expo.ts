@@ -8,7 +8,7 @@ import t from 'tap'
 import { noBrowser, startBrowser } from '../support/browser.ts'
 import { eventually } from '../support/eventually.ts'
 import { startServer } from '../support/server.ts'
-import { folderOf } from './api.ts'
+import { environment, folderOf } from './api.ts'
 import { importExample } from './import.ts'
 import { serveApp } from './serve.ts'
 
@@ -21,7 +21,7 @@ async function exportApp(platform: 'android' | 'ios' | 'web', to: string): Promi
   const args = ['expo', 'export', '--clear', '--platform', platform, '--output-dir', to]
   await run('npx', args, {
     cwd: folder,
-    env: { ...process.env, CI: '1', EXPO_OFFLINE: '1', EXPO_NO_TELEMETRY: '1' },
+    env: environment({ CI: '1', EXPO_OFFLINE: '1', EXPO_NO_TELEMETRY: '1' }),
   })
   return readdir(to, { recursive: true })
 }
@@ -37,7 +37,7 @@ const startApp = () =>
   )
 
 t.test('it has no mistake of types, and is bundled for devices', async (t) => {
-  await run('npx', ['tsc'], { cwd: folder })
+  await run('npx', ['tsc'], { cwd: folder, env: environment() })
   for (const platform of ['android', 'ios'] as const) {
     const files = await exportApp(platform, join(t.testdir(), platform))
     t.ok(

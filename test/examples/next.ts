@@ -10,7 +10,7 @@ import { addTotp } from '../support/factors.ts'
 import { startHttpsFront } from '../support/https-front.ts'
 import { startServer } from '../support/server.ts'
 import { totpCode } from '../support/totp.ts'
-import { folderOf, startApi } from './api.ts'
+import { environment, folderOf, startApi } from './api.ts'
 import { importExample } from './import.ts'
 
 const APP = 'app.tea.test'
@@ -25,7 +25,7 @@ async function startApp(t: Test, env: Record<string, string>): Promise<string> {
   const args = [...NEXT, 'start', '--hostname', '127.0.0.1', '--port', '0']
   const app = spawn(process.execPath, args, {
     cwd: folderOf('next'),
-    env: { ...process.env, ...env },
+    env: environment(env),
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => app.kill())
@@ -51,7 +51,7 @@ async function setUp(t: Test) {
   const env = { NEXT_TELEMETRY_DISABLED: '1', NODE_ENV: 'production' }
   await promisify(execFile)(process.execPath, [...NEXT, 'build'], {
     cwd: folderOf('next'),
-    env: { ...process.env, ...env },
+    env: environment(env),
   })
   front.forwardTo(await startApp(t, { ...env, AUTH_URL: server.url, APP_ORIGIN: origin, API_URL: api }))
 

@@ -5,7 +5,7 @@ import t from 'tap'
 import { noBrowser, startBrowser } from '../support/browser.ts'
 import { startServer } from '../support/server.ts'
 import { totpCode } from '../support/totp.ts'
-import { folderOf, startApi } from './api.ts'
+import { environment, folderOf, startApi } from './api.ts'
 import { serveApp } from './serve.ts'
 
 t.test('a person signs up, adds a second factor, and calls the API', { skip: noBrowser }, async (t) => {
@@ -16,7 +16,7 @@ t.test('a person signs up, adds a second factor, and calls the API', { skip: noB
   const authUrl = 'http://localhost:8080'
   const apiUrl = await startApi(t, { issuer: authUrl, server: server.url, origin })
 
-  const env = { ...process.env, VITE_AUTH_URL: authUrl, VITE_API_URL: apiUrl }
+  const env = environment({ VITE_AUTH_URL: authUrl, VITE_API_URL: apiUrl })
   const run = promisify(execFile)
   await run('npx', ['tsc'], { cwd: folderOf('spa'), env })
   await run('npx', ['vite', 'build', '--outDir', dist, '--emptyOutDir'], { cwd: folderOf('spa'), env })
