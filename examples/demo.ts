@@ -1,28 +1,19 @@
-// `npm run demo`: the development server, an API and an app that uses both, each on an origin of its own.
-import { execFileSync, spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+// `npm run demo`: the development server, an API, and two apps that use both, each on an origin of its own.
+import { startParts, URLS } from './parts.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const install = ['ci', '--no-audit', '--no-fund', '--ignore-scripts']
-
-for (const example of ['spa', 'api']) {
-  execFileSync('npm', [...install, '--prefix', `examples/${example}`], { cwd: root, stdio: 'inherit' })
-}
-execFileSync('npm', ['run', 'build', '--workspace', 'packages/client'], { cwd: root, stdio: 'inherit' })
-
-const children = [
-  spawn('npm', ['run', 'dev'], { cwd: root, stdio: 'inherit' }),
-  spawn(process.execPath, ['server.js'], { cwd: `${root}examples/api`, stdio: 'inherit' }),
-  spawn(process.execPath, ['node_modules/vite/bin/vite.js'], {
-    cwd: `${root}examples/spa`,
-    stdio: 'inherit',
-  }),
-]
-// Ctrl-C reaches all of them; without one of them the demo is none.
+const demo = startParts(['server', 'api', 'spa', 'next'])
+// Ctrl-C reaches all of them by itself.
 process.on('SIGINT', () => {})
-process.on('SIGTERM', stop)
-for (const child of children) child.on('exit', stop)
+process.on('SIGTERM', demo.stop)
 
-function stop(): void {
-  for (const child of children) child.kill('SIGTERM')
+if (await demo.ready) {
+  console.log(`
+  The demo is ready. Sign in as demo@example.com / correct horse battery
+
+  Single-page app    ${URLS.spa}
+  Next app           ${URLS.next}
+  API                ${URLS.api}/teas
+  Server             ${URLS.server}/docs
+  Expo app           npm ci --prefix examples/expo && npm start --prefix examples/expo
+`)
 }

@@ -7,11 +7,11 @@ import type { SessionState } from './session.ts'
 export function authorizedFetch(
   fetch: typeof globalThis.fetch,
   session: Pick<SessionState, 'accessToken' | 'replaceAccessToken'>,
-  resources: Readonly<Record<string, string>>,
+  resources: () => Readonly<Record<string, string>>,
 ): typeof globalThis.fetch {
   return async (input, init) => {
     const request = new Request(input, init)
-    const resource = resources[new URL(request.url).origin]
+    const resource = resources()[new URL(request.url).origin]
     if (resource === undefined) return fetch(request)
     const again = request.clone()
     const token = await session.accessToken(undefined, resource)

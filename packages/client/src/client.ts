@@ -11,7 +11,7 @@ import { CLOCKS, type Clocks, OWN, type TokenResponse, type User } from './token
 import { type CallOptions, createCall } from './transport.ts'
 
 export interface ClientOptions {
-  /** Where the server is, such as `https://auth.example.com`; with the path, if something passes calls on to it. */
+  /** Where the server is, such as `https://auth.example.com`; a path, such as `/api/ratchet`, if the page's own site passes calls on. */
   baseUrl: string
   /** `cookie` for pages of a browser, `body` for apps of a device and for servers, which keep the token themselves. */
   transport?: TransportName
@@ -190,10 +190,10 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
     } = {}) => session.accessToken(minTtl, resource),
 
     /** `fetch` with an access token, for the server, `apiOrigins` and `resources`; other requests are left as they are. */
-    fetch: authorizedFetch(fetch, session, {
-      ...Object.fromEntries([new URL(options.baseUrl).origin, ...apiOrigins].map((origin) => [origin, OWN])),
+    fetch: authorizedFetch(fetch, session, () => ({
+      ...Object.fromEntries([originOf(options.baseUrl), ...apiOrigins].map((origin) => [origin, OWN])),
       ...resources,
-    }),
+    })),
 
     /** Calls the listener whenever `getSnapshot` has changed. @returns a function that ends it. */
     subscribe,
@@ -207,6 +207,9 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
     },
   }
 }
+
+/** Asked for in a page only: where pages are rendered, a path belongs to no origin. */
+const originOf = (baseUrl: string) => new URL(baseUrl, globalThis.location?.href).origin
 
 /** Another access token helps. */
 const STALE = ['access_token_expired', 'access_token_invalid']

@@ -1,70 +1,38 @@
+import { type ReadableHeaders, readCookies } from './next-cookies.ts'
+import { headersFor, type NextOptions, serverUrl } from './next-options.ts'
+import { ENDED_HEADER } from './next-proxy.ts'
 import type { Schemas } from './schemas.ts'
 
-export interface NextOptions {
-  /** Where the server is. It has the origin of the app in its `ALLOWED_ORIGINS`. */
-  baseUrl: string
-  /** The path of the route handler, such as `/api/ratchet` for `app/api/ratchet/[...path]/route.ts`. */
-  path: string
-  fetch?: typeof globalThis.fetch
-}
-
-type Handler = (request: Request) => Promise<Response>
-
-/** Headers of one connection (RFC 9110 §7.6.1), and those that `fetch` sets itself. */
-const OWN_HEADERS = [
-  'connection',
-  'content-encoding',
-  'content-length',
-  'host',
-  'keep-alive',
-  'transfer-encoding',
-]
-
-function passOn(headers: Headers): Headers {
-  const passed = new Headers(headers)
-  for (const name of OWN_HEADERS) passed.delete(name)
-  return passed
-}
+export { createRouteHandler } from './next-handler.ts'
+export type { NextOptions } from './next-options.ts'
+export { createProxy } from './next-proxy.ts'
 
 /**
- * Passes the calls of a browser on to the server, so that its cookies are those of the app's own site. A page then uses
- * `createAuthClient({ baseUrl: location.origin + path })`.
- *
- * @example
- * export const { GET, POST, PATCH, DELETE } = createRouteHandler({ baseUrl, path: '/api/ratchet' })
+ * The access token of the person for whom a server component renders, as the route handler or the proxy got it; undefined
+ * for a visitor, and while the server could not be asked: `readSession` tells which.
+ * @param headers `await headers()`
  */
-export function createRouteHandler({
-  baseUrl,
-  path,
-  fetch = globalThis.fetch,
-}: NextOptions): Record<'GET' | 'POST' | 'PATCH' | 'DELETE', Handler> {
-  const handle: Handler = async (request) => {
-    const { pathname, search } = new URL(request.url)
-    if (!pathname.startsWith(`${path}/`)) return new Response(null, { status: 404 })
-    // What follows begins with a slash, so no other host can be named.
-    const asked = baseUrl.replace(/\/+$/, '') + pathname.slice(path.length) + search
-    const answer = await fetch(asked, {
-      method: request.method,
-      headers: passOn(request.headers),
-      redirect: 'manual',
-      ...(request.method === 'GET' ? {} : { body: await request.arrayBuffer() }),
-    })
-    return new Response(answer.body, { status: answer.status, headers: passOn(answer.headers) })
-  }
-  return { GET: handle, POST: handle, PATCH: handle, DELETE: handle }
-}
+export const readAccessToken = (
+  { origin }: Pick<NextOptions, 'origin'>,
+  headers: ReadableHeaders,
+): string | undefined => readCookies(headers, origin).accessToken
+
+/** Why the session of this browser has ended, if the proxy has found that out for this request. */
+export const readEndedReason = (headers: ReadableHeaders): string | undefined =>
+  headers.get(ENDED_HEADER) ?? undefined
 
 /**
  * Who is signed in, for a server component: `null` for a visitor. It looks and changes nothing, because a server component
  * cannot set the cookie that a refresh would need.
- * @param cookie the header `Cookie` of the request, such as `(await cookies()).toString()`.
+ * @param headers `await headers()`. @throws {Error} while it cannot be known.
  */
 export async function readSession(
-  { baseUrl, fetch = globalThis.fetch }: Pick<NextOptions, 'baseUrl' | 'fetch'>,
-  cookie: string,
+  options: Omit<NextOptions, 'path'>,
+  headers: ReadableHeaders,
 ): Promise<Schemas['CurrentSession'] | null> {
-  const answer = await fetch(`${baseUrl.replace(/\/+$/, '')}/auth/session`, {
-    headers: { cookie, 'sec-fetch-site': 'same-origin' },
+  const { origin, fetch = globalThis.fetch } = options
+  const answer = await fetch(serverUrl(options, '/auth/session'), {
+    headers: headersFor(headers, origin),
     cache: 'no-store',
   })
   if (!answer.ok) throw new Error(`the session cannot be read: ${answer.status}`)

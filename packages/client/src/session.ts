@@ -29,6 +29,8 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
   let session: Session | undefined
   // Rises with every sign-in and sign-out: an answer to an earlier question is not wanted any more.
   let epoch = 0
+  // A page may have created the client without ever using it.
+  let isUsed = false
   let starting: Promise<void> | undefined
   // Each renewal uses the refresh token up.
   const renewals = createQueue<Held>()
@@ -52,7 +54,11 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
 
   function isDue(): boolean {
     const held = tokens.get(OWN)
-    return snapshot.status !== 'signed_out' && (!held || secondsLeft(held) < schedule.ahead(held.lifetime))
+    return (
+      isUsed &&
+      snapshot.status !== 'signed_out' &&
+      (!held || secondsLeft(held) < schedule.ahead(held.lifetime))
+    )
   }
 
   function keep(resource: string, accessToken: string, lifetime: number): Held {
@@ -174,6 +180,7 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
   }
 
   function start(): Promise<void> {
+    isUsed = true
     starting ??= load().finally(() => {
       if (snapshot.status === 'loading') starting = undefined
     })
@@ -209,6 +216,7 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
     /** A sign-in has succeeded. */
     async begin(answer: TokenResponse): Promise<User> {
       epoch += 1
+      isUsed = true
       user = undefined
       await store.write(succeed(await store.read(), answer))
       const { accessToken } = take(OWN, answer)

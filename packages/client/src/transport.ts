@@ -21,6 +21,9 @@ export function createCall({ baseUrl, fetch, timeoutMs }: TransportOptions): Cal
   return async <Answer>(method: string, path: string, { body, bearer, attempt }: CallOptions = {}) => {
     let response: Response
     let text: string
+    // React Native has no `AbortSignal.timeout`.
+    const patience = new AbortController()
+    const timer = setTimeout(() => patience.abort(), timeoutMs)
     try {
       response = await fetch(baseUrl + path, {
         method,
@@ -28,7 +31,7 @@ export function createCall({ baseUrl, fetch, timeoutMs }: TransportOptions): Cal
         // A page of a network that wants to be paid first would otherwise be taken for the answer.
         redirect: 'manual',
         cache: 'no-store',
-        signal: AbortSignal.timeout(timeoutMs),
+        signal: patience.signal,
         headers: {
           accept: 'application/json',
           ...(method === 'GET' ? {} : { 'content-type': 'application/json' }),
@@ -40,6 +43,8 @@ export function createCall({ baseUrl, fetch, timeoutMs }: TransportOptions): Cal
       text = await response.text()
     } catch (cause) {
       throw new ClientError('offline', { cause })
+    } finally {
+      clearTimeout(timer)
     }
     if (response.status === 204) return undefined as Answer
     const said = read(response, text)

@@ -236,6 +236,38 @@ t.test('a device that slept past the expiry renews, although its steady clock st
   t.equal(net.refreshes(), 1)
 })
 
+t.test('a server that does not answer is offline, also without AbortSignal.timeout', async (t) => {
+  const { client, net } = await signedIn(t)
+  const { timeout } = AbortSignal
+  // As in React Native.
+  Reflect.deleteProperty(AbortSignal, 'timeout')
+  t.teardown(async () => Object.assign(AbortSignal, { timeout }))
+  t.match(await client.getFactors(), { totp: false })
+  const impatient = openDevice(t, server, {
+    baseUrl: 'https://silent.example.com',
+    timeoutMs: 1,
+    fetch: (_input, init) =>
+      new Promise((_resolve, reject) => {
+        init?.signal?.addEventListener('abort', () => reject(init.signal?.reason))
+      }),
+  })
+  await t.rejects(impatient.client.signIn({ email: 'a@example.com', password: 'b' }), { code: 'offline' })
+  t.equal(net.refreshes(), 0)
+})
+
+t.test('an app that only creates the client asks nobody when it comes to the front', async (t) => {
+  const { restart, storage, net } = await signedIn(t)
+  const client = restart()
+  const asked = net.passed.length
+  const { getItem } = storage
+  storage.getItem = async () => t.fail('the store is read first, and at once') as never
+  client.resume()
+  storage.getItem = getItem
+  t.equal(net.passed.length, asked)
+  await client.getUser()
+  t.equal(net.refreshes(), 1, 'only the first use does')
+})
+
 t.test('a start without a network is not a sign-out', async (t) => {
   const { restart, net, account } = await signedIn(t)
   net.meddle = async () => {

@@ -1,41 +1,12 @@
 // Builds the example app and uses it like a person, with the example API: `npm run examples` installs what it needs.
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { extname, join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import t, { type Test } from 'tap'
-import { noBrowser, startBrowser } from './support/browser.ts'
-import { startServer } from './support/server.ts'
-import { totpCode } from './support/totp.ts'
-
-const EXAMPLES = fileURLToPath(new URL('../examples/', import.meta.url))
-const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }
-
-/** Serves the built app. */
-async function serveApp(t: Test, folder: string): Promise<string> {
-  const app = createServer(async (request, response) => {
-    const name = request.url === '/' ? 'index.html' : `${request.url}`.slice(1)
-    try {
-      const content = await readFile(join(folder, name))
-      response.setHeader('content-type', TYPES[extname(name)] ?? 'application/octet-stream')
-      response.end(content)
-    } catch {
-      response.writeHead(404).end()
-    }
-  })
-  app.listen(0, '127.0.0.1')
-  await once(app, 'listening')
-  t.teardown(async () => {
-    app.closeAllConnections()
-    app.close()
-  })
-  return `http://localhost:${(app.address() as AddressInfo).port}`
-}
+import t from 'tap'
+import { noBrowser, startBrowser } from '../support/browser.ts'
+import { startServer } from '../support/server.ts'
+import { totpCode } from '../support/totp.ts'
+import { environment, folderOf, startApi } from './api.ts'
+import { serveApp } from './serve.ts'
 
 t.test('a person signs up, adds a second factor, and calls the API', { skip: noBrowser }, async (t) => {
   const dist = t.testdir()
@@ -43,19 +14,12 @@ t.test('a person signs up, adds a second factor, and calls the API', { skip: noB
   const server = await startServer(t, { env: { ALLOWED_ORIGINS: origin } })
   // As the tests configure it; the browser finds the server there.
   const authUrl = 'http://localhost:8080'
-  const api = spawn(process.execPath, ['server.js'], {
-    cwd: join(EXAMPLES, 'api'),
-    env: { ...process.env, AUTH_URL: authUrl, JWKS_ORIGIN: server.url, APP_ORIGIN: origin, PORT: '0' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  t.teardown(async () => void api.kill())
-  const [line] = await once(createInterface({ input: api.stdout }), 'line')
-  const apiUrl = new URL(String(line).replace('API: ', '')).origin
+  const apiUrl = await startApi(t, { issuer: authUrl, server: server.url, origin })
 
-  const env = { ...process.env, VITE_AUTH_URL: authUrl, VITE_API_URL: apiUrl }
+  const env = environment({ VITE_AUTH_URL: authUrl, VITE_API_URL: apiUrl })
   const run = promisify(execFile)
-  await run('npx', ['tsc'], { cwd: join(EXAMPLES, 'spa'), env })
-  await run('npx', ['vite', 'build', '--outDir', dist, '--emptyOutDir'], { cwd: join(EXAMPLES, 'spa'), env })
+  await run('npx', ['tsc'], { cwd: folderOf('spa'), env })
+  await run('npx', ['vite', 'build', '--outDir', dist, '--emptyOutDir'], { cwd: folderOf('spa'), env })
 
   const page = await (await startBrowser(t, { serves: server.url })).newPage()
   const errors: string[] = []
