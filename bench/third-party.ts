@@ -19,6 +19,8 @@ const REDIRECT_URI = 'https://shop.example.com/callback'
 const TOKEN = '/oauth/token'
 const OWN_TOKEN = { grant_type: 'client_credentials', scope: SCOPE }
 const DAY_MS = 86_400_000
+// A grant keeps the times of its refreshes within half an hour: with few grants each would have as many as it can keep.
+const GRANTS_EACH = 64
 
 /** A client of an API that somebody else runs, and the requests of both. */
 export interface ThirdParty {
@@ -28,7 +30,7 @@ export interface ThirdParty {
   introspection(): Promise<string>
   /** Redeems a code of another user with each call. */
   redemption(): string
-  /** Clients that each rotate the tokens of a user of their own; they continue from round to round. */
+  /** Clients that each rotate the tokens of some grants in turn; they continue from round to round. */
   rotating(clients: number): Promise<Client[]>
   /** Clients that ask for tokens for themselves, each time with a new proof (DPoP) of the same key. */
   proving(clients: number): Promise<Client[]>
@@ -158,16 +160,25 @@ export async function createThirdParty(config: Config, url: string): Promise<Thi
     introspection: async () =>
       postForm('/oauth/introspect', { token: (await tokensOf(clientCredentials)).access_token }, as(api)),
     async rotating(clients) {
-      const first = await Promise.all(Array.from({ length: clients }, () => tokensOf(redemption())))
-      return first.map(({ refresh_token }) => {
-        let token = refresh_token
+      const rotateInTurn = async (): Promise<Client> => {
+        const tokens: string[] = []
+        for (let grant = 0; grant < GRANTS_EACH; grant++)
+          tokens.push((await tokensOf(redemption())).refresh_token)
+        let turn = 0
         return {
-          next: () => postForm(TOKEN, { grant_type: 'refresh_token', refresh_token: token }, as(client)),
+          next: () =>
+            postForm(
+              TOKEN,
+              { grant_type: 'refresh_token', refresh_token: tokens[turn] as string },
+              as(client),
+            ),
           onAnswer({ body }) {
-            token = JSON.parse(body).refresh_token
+            tokens[turn] = JSON.parse(body).refresh_token
+            turn = (turn + 1) % tokens.length
           },
         }
-      })
+      }
+      return Promise.all(Array.from({ length: clients }, rotateInTurn))
     },
     async proving(clients) {
       const prove = createProver(config.publicUrl + TOKEN)

@@ -50,14 +50,29 @@ interface Row {
   family_hash: Uint8Array
 }
 
+interface Part {
+  newest: Date | null
+  last: string | null
+}
+
+const FIRST = '00000000-0000-0000-0000-000000000000'
+const PART = 20_000
 const BATCH = 1_000
 const REASON = 'backup_restored'
 
 /** The latest moment in the ledger, if it is after that of the backup: then nodes have run since it was restored. */
 export async function findLaterUse({ db }: Pick<Deps, 'db'>, backupOf: Date): Promise<Date | null> {
-  const [row] = await db.$queryRaw<[{ newest: Date | null }]>`
-    SELECT GREATEST((SELECT max(last_used_at) FROM sessions), (SELECT max(at) FROM audit_events)) AS newest`
-  return row.newest && row.newest > backupOf ? row.newest : null
+  const [event] = await db.auditEvent.findMany({ orderBy: { at: 'desc' }, take: 1, select: { at: true } })
+  let newest = event?.at ?? null
+  // In parts, because one statement over a large table would reach the limit of time.
+  for (let last: string | null = FIRST; last !== null; ) {
+    const [part]: Part[] = await db.$queryRaw<Part[]>`
+      SELECT max(last_used_at) AS newest, (array_agg(id ORDER BY id DESC))[1] AS last
+      FROM (SELECT id, last_used_at FROM sessions WHERE id > ${last}::uuid ORDER BY id LIMIT ${PART}::int) AS part`
+    if (part?.newest && (!newest || part.newest > newest)) newest = part.newest
+    last = part?.last ?? null
+  }
+  return newest && newest > backupOf ? newest : null
 }
 
 /**
@@ -115,7 +130,7 @@ export async function endUnvouched(deps: Deps, options: RestoredOptions): Promis
     for (const [reason, ended] of byReason) await end(ended, reason)
   }
 
-  for (let last = '00000000-0000-0000-0000-000000000000'; ; ) {
+  for (let last = FIRST; ; ) {
     const rows = await db.$queryRaw<Row[]>`
       SELECT id, user_id, client_id, family_hash FROM sessions
       WHERE id > ${last}::uuid AND ended_at IS NULL AND created_at <= ${backupOf}
