@@ -801,6 +801,16 @@ t.test('contradictions and weak settings are refused', async (t) => {
     ['any origin', { ...DEVELOPMENT, ALLOWED_ORIGINS: '*' }, /^ALLOWED_ORIGINS/],
     ['a URL and parts', { ...DEVELOPMENT, ...PARTS }, /^DATABASE_URL, DB_HOST and DB_SECRET_JSON/],
     ['a URL and JSON', { ...DEVELOPMENT, DB_SECRET_JSON: '{}' }, /^DATABASE_URL, DB_HOST and DB_SECRET_JSON/],
+    [
+      'JSON twice',
+      { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{}', DB_SECRET_FILE: 'x' },
+      /^DB_SECRET_JSON and DB_SECRET_FILE/,
+    ],
+    [
+      'no such file',
+      { ...WITHOUT_DATABASE, DB_SECRET_FILE: '/no/such/file' },
+      /^DB_SECRET_FILE must be the path/,
+    ],
     ['broken JSON', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{' }, /^DB_SECRET_JSON is not JSON/],
     ['JSON with gaps', { ...WITHOUT_DATABASE, DB_SECRET_JSON: '{"host":"db"}' }, /^DB_NAME is missing/],
     ['parts with gaps', { ...WITHOUT_DATABASE, DB_HOST: 'db' }, /^DB_NAME is missing/],

@@ -8,8 +8,15 @@ export const DEV_ENVIRONMENT = resolve('.data/environment')
 
 /** Without a configured database, uses that of the development server that runs in this folder, if there is one. */
 export function findEnvironment(): void {
-  const { NODE_ENV, DATABASE_URL, DB_HOST, DB_SECRET_JSON } = environment()
-  if (NODE_ENV === 'production' || DATABASE_URL || DB_HOST || DB_SECRET_JSON || !existsSync(DEV_ENVIRONMENT))
+  const { NODE_ENV, DATABASE_URL, DB_HOST, DB_SECRET_JSON, DB_SECRET_FILE } = environment()
+  if (
+    NODE_ENV === 'production' ||
+    DATABASE_URL ||
+    DB_HOST ||
+    DB_SECRET_JSON ||
+    DB_SECRET_FILE ||
+    !existsSync(DEV_ENVIRONMENT)
+  )
     return
   completeEnvironment(parseEnv(readFileSync(DEV_ENVIRONMENT, 'utf8')))
   console.error('using the development server of this folder')

@@ -105,7 +105,7 @@ async function startOthers(settings: Environment, port: number, count: number, l
 }
 
 async function provideDatabase(env: Environment, lifetime: Lifetime) {
-  const given = env.DATABASE_URL ?? env.DB_HOST ?? env.DB_SECRET_JSON
+  const given = env.DATABASE_URL ?? env.DB_HOST ?? env.DB_SECRET_JSON ?? env.DB_SECRET_FILE
   if (given) {
     const where = URL.canParse(given) ? databaseHost(given) : (env.DB_HOST ?? 'DB_SECRET_JSON')
     return { env: {}, description: `configured, ${where}`, embedded: false }

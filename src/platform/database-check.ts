@@ -54,7 +54,7 @@ export async function connected<T>(
   use: (client: pg.Client) => Promise<T>,
   log?: (line: string) => void,
 ): Promise<T> {
-  const Client = clientWith(settings)
+  const Client = clientWith(settings, readConnection(url))
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000 })
   // A lost connection fails the next query. Without a listener its error would end the process.
   client.on('error', () => {})

@@ -10,6 +10,7 @@ const EFFECTIVE = [
   'sslkey',
   'schema',
   'pgbouncer',
+  'secretfile',
   'options',
   'application_name',
   'host',
@@ -49,7 +50,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   uselibpqcompat: ['true', 'false'],
   client_encoding: ['utf8', 'UTF8', 'utf-8', 'UTF-8'],
 }
-const FILES = ['sslrootcert', 'sslcert', 'sslkey']
+const FILES = ['sslrootcert', 'sslcert', 'sslkey', 'secretfile']
 const MAX_SCHEMA_BYTES = 63
 
 /**

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { TimedClient } from './guarded-pool.ts'
 
@@ -34,15 +35,18 @@ export interface DatabaseConnection {
   pooled: boolean
   /** The schema that the URL names. Without it, the first one of the search path is used. */
   schema: string | undefined
+  /** A file with the user and password, which replace those of the URL in each new connection. */
+  secretFile: string | undefined
 }
 
-/** Reads `schema` and `pgbouncer=true`, which Prisma defines, from a database URL. */
+/** Reads `schema` and `pgbouncer=true`, which Prisma defines, and `secretfile` from a database URL. */
 export function readConnection(url: string): DatabaseConnection {
   const { searchParams } = new URL(url)
   return {
     connectionString: url,
     pooled: searchParams.get('pgbouncer') === 'true',
     schema: searchParams.get('schema') || undefined,
+    secretFile: searchParams.get('secretfile') || undefined,
   }
 }
 
@@ -66,12 +70,32 @@ export function servingSettingsOf(
   return connection.pooled ? settings : { ...settings, ...LIMITS, ...limits }
 }
 
-/** A client that opens its connection with these settings. */
-export const clientWith = (settings: Settings): typeof TimedClient =>
+/** A client that opens its connection with these settings, as whoever the secret file names by then. */
+export const clientWith = (
+  settings: Settings,
+  { secretFile }: Pick<DatabaseConnection, 'secretFile'>,
+): typeof TimedClient =>
   class extends TimedClient {
+    constructor(config: pg.ClientConfig) {
+      super(secretFile ? withLogin(config, secretFile) : config)
+    }
+
     // `pg` calls it to build the startup message; its types do not say so.
     getStartupConf(): Settings {
       const { getStartupConf } = TimedClient.prototype as unknown as { getStartupConf(): Settings }
       return { ...getStartupConf.call(this), ...settings }
     }
   }
+
+/** A password may have been replaced since the start. While the file cannot be read, the last known one is tried. */
+function withLogin(config: pg.ClientConfig, secretFile: string): pg.ClientConfig {
+  try {
+    const { username, password } = JSON.parse(readFileSync(secretFile, 'utf8'))
+    const url = new URL(config.connectionString as string)
+    url.username = encodeURIComponent(String(username))
+    url.password = encodeURIComponent(String(password))
+    return { ...config, connectionString: url.href }
+  } catch {
+    return config
+  }
+}

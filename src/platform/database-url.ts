@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { checkParameters } from './database-parameters.ts'
 import type { Environment, Reader } from './environment.ts'
@@ -8,10 +9,12 @@ const PARTS = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD'] as con
 /** The variables that set parameters of the URL. */
 const PARAMETERS = { sslmode: 'DB_SSLMODE', schema: 'DB_SCHEMA', pgbouncer: 'DB_PGBOUNCER' } as const
 
-/** Builds one database URL from any of its three forms: a URL, separate parts, or a secret manager's JSON. */
+/** Builds one database URL from any of its forms: a URL, separate parts, or a secret manager's JSON, also in a file. */
 export function readDatabaseUrl(env: Environment, read: Reader): string {
-  const forms = [env.DATABASE_URL, env.DB_SECRET_JSON, env.DB_HOST].filter(Boolean).length
-  if (forms > 1 && (env.DATABASE_URL || !env.DB_SECRET_JSON)) {
+  const secrets = [env.DB_SECRET_JSON, env.DB_SECRET_FILE].filter(Boolean).length
+  const forms = [env.DATABASE_URL, env.DB_HOST].filter(Boolean).length + secrets
+  if (secrets > 1) read.fault('DB_SECRET_JSON and DB_SECRET_FILE contradict each other: set one')
+  else if (forms > 1 && (env.DATABASE_URL || secrets === 0)) {
     read.fault('DATABASE_URL, DB_HOST and DB_SECRET_JSON contradict each other: set one')
   }
   if (!env.DATABASE_URL && forms > 0) return readParts(env, read)
@@ -22,11 +25,13 @@ export function readDatabaseUrl(env: Environment, read: Reader): string {
 }
 
 function readParts(env: Environment, read: Reader): string {
-  const secret = env.DB_SECRET_JSON ? readSecret(env.DB_SECRET_JSON, read) : {}
+  const text = env.DB_SECRET_FILE ? readSecretFile(env.DB_SECRET_FILE, read) : env.DB_SECRET_JSON
+  const source = env.DB_SECRET_FILE ? 'DB_SECRET_FILE' : 'DB_SECRET_JSON'
+  const secret = text === undefined ? {} : readSecret(text, read, source)
   if (!secret) return ''
   const given = Object.fromEntries(PARTS.map((name) => [name, secret[name] ?? env[name] ?? '']))
   for (const name of ['DB_HOST', 'DB_NAME', 'DB_USER', 'DB_PASSWORD']) {
-    if (!given[name]) read.fault(`${name} is missing${env.DB_SECRET_JSON ? ' (also in DB_SECRET_JSON)' : ''}`)
+    if (!given[name]) read.fault(`${name} is missing${text === undefined ? '' : ` (also in ${source})`}`)
   }
   const { DB_HOST = '', DB_PORT, DB_NAME = '', DB_USER = '', DB_PASSWORD = '' } = given
   const port = DB_PORT || '5432'
@@ -35,6 +40,7 @@ function readParts(env: Environment, read: Reader): string {
     const value = env[name]
     if (value) query.set(parameter, value)
   }
+  if (env.DB_SECRET_FILE) query.set('secretfile', env.DB_SECRET_FILE)
   // A URL has an IPv6 address in brackets.
   const host = isIPv6(DB_HOST) ? `[${DB_HOST}]` : DB_HOST
   const login = `${encodeURIComponent(DB_USER)}:${encodeURIComponent(DB_PASSWORD)}`
@@ -48,16 +54,26 @@ function readParts(env: Environment, read: Reader): string {
   return url
 }
 
+function readSecretFile(path: string, read: Reader): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    read.fault('DB_SECRET_FILE must be the path of a file that can be read')
+    return '{}'
+  }
+}
+
 /** What the JSON of a secret manager names; null if it cannot be read. */
 function readSecret(
   text: string,
   read: Reader,
+  source: string,
 ): Partial<Record<(typeof PARTS)[number], string | undefined>> | null {
   let secret: Readonly<Record<string, unknown>> | null = null
   try {
     secret = Object(JSON.parse(text))
   } catch {
-    read.fault('DB_SECRET_JSON is not JSON')
+    read.fault(`${source} is not JSON`)
     return null
   }
   const { host, port, dbname, username, password } = secret ?? {}
@@ -67,7 +83,7 @@ function readSecret(
       (value) => !['undefined', 'string', 'number'].includes(typeof (value ?? undefined)),
     )
   ) {
-    read.fault('DB_SECRET_JSON: host, port, dbname, username and password must be texts or numbers')
+    read.fault(`${source}: host, port, dbname, username and password must be texts or numbers`)
     return null
   }
   return Object.fromEntries(

@@ -54,19 +54,19 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
       max: options.poolSize ?? 10,
       connectionTimeoutMillis: 1_000,
       query_timeout: QUERY_MS,
-      Client: clientWith(servingSettingsOf(target)),
+      Client: clientWith(servingSettingsOf(target), target),
     },
     isOpen,
   )
   // A separate connection, so that a busy pool does not look like a dead server.
   const single = { ...connection, max: 1, connectionTimeoutMillis: POLL_MS }
-  const probe = new GuardedPool({ ...single, Client: clientWith(servingSettingsOf(target)) })
+  const probe = new GuardedPool({ ...single, Client: clientWith(servingSettingsOf(target), target) })
   // A question does not wait for a table that is locked for long, as by a migration: the others are asked meanwhile.
   const limits = { lock_timeout: '100', statement_timeout: String(POLL_MS) }
   const polling = new GuardedPool({
     ...single,
     query_timeout: POLL_MS,
-    Client: clientWith(servingSettingsOf(target, limits)),
+    Client: clientWith(servingSettingsOf(target, limits), target),
   })
   const pools = [pool, probe, polling]
   for (const each of pools) {

@@ -33,6 +33,7 @@ export const VARIABLES = [
   'DB_SCHEMA',
   'DB_PGBOUNCER',
   'DB_SECRET_JSON',
+  'DB_SECRET_FILE',
   'RUN_MIGRATIONS',
   'REDIS_URL',
   'REDIS_CA',
