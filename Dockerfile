@@ -20,6 +20,7 @@ FROM ${NODE_IMAGE} AS root
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --ignore-scripts
+COPY --from=build /app/dist/packages.json dist/
 COPY deploy/image/ /tools/
 RUN node /tools/root.mjs /root-of-image
 

@@ -5,6 +5,7 @@ import { chmodSync, copyFileSync, mkdirSync, realpathSync, writeFileSync } from 
 import { dirname, join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { installedLibraries } from './libraries.mjs'
+import { createSbom } from './sbom.mjs'
 
 const NODE = '/usr/local/bin/node'
 const MAIN = '/app/dist/cli/main.js'
@@ -36,3 +37,4 @@ write('/etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files dns\n')
 write('/etc/ssl/certs/ca-certificates.crt', `${rootCertificates.join('\n')}\n`)
 // The kernel starts Node for it: there is neither a shell nor `env`.
 write('/usr/local/bin/ratchet', `#!${NODE}\nimport('${MAIN}')\n`, 0o755)
+write('/app/sbom.json', `${JSON.stringify(createSbom(libraries), null, 1)}\n`)
