@@ -1,4 +1,4 @@
-# The base of every stage; .ci/run tests what is built on this version of Node. A tag can be moved, a digest cannot:
+# The base of the stages that build, and where Node and its libraries are from; .ci/run tests this version of Node. A tag can be moved, a digest cannot:
 # `docker buildx imagetools inspect node:22.23.3-slim` shows it, and it is pinned behind the tag, in this line or by
 # `docker build --build-arg NODE_IMAGE=node:22.23.3-slim@sha256:<digest> .`
 ARG NODE_IMAGE=node:22.23.3-slim
@@ -39,7 +39,7 @@ COPY --from=build /app/dist/ dist/
 USER 1000
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "http.get({ port: process.env.PORT || 8080, path: '/healthz' }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
+  CMD ["node", "-e", "http.get({ host: '127.0.0.1', port: process.env.PORT || 8080, path: '/healthz' }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 # Node itself, not npm: signals must arrive. `ratchet <command>` instead of it runs a command.
 # A roomier young generation: with the default, a third of the time of a busy server goes into collecting it.
 CMD ["node", "--max-semi-space-size=32", "dist/server.js"]
