@@ -54,3 +54,14 @@ const { metafile } = await build({
 })
 const development = Object.keys(metafile.inputs).filter((file) => file.startsWith('src/dev/'))
 if (development.length > 0) throw new Error(`dist/ must not contain ${development.join(', ')}`)
+
+// The packages in the bundle, for a bill of materials: nothing else says which they are.
+const bundled = Object.values(metafile.outputs)
+  .flatMap(({ inputs }) => Object.keys(inputs))
+  .flatMap(
+    (file) => /(?:^|\/)(node_modules\/(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? [],
+  )
+await writeFile(
+  join(ROOT, 'dist/packages.json'),
+  `${JSON.stringify([...new Set(bundled)].sort(), null, 1)}\n`,
+)

@@ -94,6 +94,32 @@ t.test('.env.example names the actual defaults', async (t) => {
   t.strictSame(loadConfig({ ...parts, DB_PORT }), loadConfig(parts))
 })
 
+t.test('deploy/compose.yaml configures the server', async (t) => {
+  const text = readFileSync(new URL('../deploy/compose.yaml', import.meta.url), 'utf8')
+  const service = /^ {2}ratchet:\n((?: {4}.*\n)+)/m.exec(text)?.[1] ?? ''
+  const env = Object.fromEntries(
+    [...service.matchAll(/^ {6}([A-Z][A-Z0-9_]*): (.+)$/gm)].map(([, name = '', value = '']) => [
+      name,
+      value
+        .replace(/^"(.*)"$/, '$1')
+        .replace(/^\$\{\w+:-(.*)\}$/, '$1')
+        .replace(/^\$\{\w+:\?.*\}$/, ''),
+    ]),
+  )
+  t.strictSame(
+    Object.keys(env).filter((name) => !VARIABLES.some((known) => known === name)),
+    [],
+  )
+  t.throws(() => loadConfig(env), /APP_SECRETS/, 'no secret that everybody knows')
+  const { APP_SECRETS } = PRODUCTION
+  t.match(loadConfig({ ...env, APP_SECRETS }), {
+    production: true,
+    publicUrl: 'http://localhost:8080',
+    runMigrations: true,
+    mail: { kind: 'smtp' },
+  })
+})
+
 t.test('defaults', async (t) => {
   t.match(loadConfig(DEVELOPMENT), {
     production: false,
