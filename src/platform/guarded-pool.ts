@@ -1,5 +1,7 @@
+import { AsyncResource } from 'node:async_hooks'
 import { type EventEmitter, once } from 'node:events'
 import pg from 'pg'
+import { isFollowed, publishStatement } from './statement-channel.ts'
 import { StoreUnavailable } from './store-unavailable.ts'
 import { withTimeout } from './timeout.ts'
 
@@ -30,7 +32,9 @@ export class GuardedPool extends pg.Pool {
       return super.connect().catch((error: unknown) => {
         throw withoutConnection(error)
       })
-    super.connect((error, client, release) => callback(error && withoutConnection(error), client, release))
+    // The pool calls it while it serves another request, the one that has released the connection.
+    const waiting = isFollowed() ? AsyncResource.bind(callback) : callback
+    super.connect((error, client, release) => waiting(error && withoutConnection(error), client, release))
   }
 }
 
@@ -47,7 +51,8 @@ export class TimedClient extends pg.Client {
 
   // biome-ignore lint/suspicious/noExplicitAny: eight overloads, all passed on
   override query(...args: any[]): any {
-    const ask = () => Reflect.apply(super.query, this, args)
+    const ask = () =>
+      isFollowed() ? publishStatement(this, super.query, args) : Reflect.apply(super.query, this, args)
     // Prisma loads several relations at once, also in a transaction; `pg` is about to refuse that.
     const answer = this.#last ? this.#last.then(ask) : ask()
     if (answer instanceof Promise) this.#follow(answer)
