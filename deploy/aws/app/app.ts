@@ -1,13 +1,21 @@
 import { type App, Tags, Validations } from 'aws-cdk-lib'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import type { Settings } from './settings.ts'
+import { AppRunnerStack } from './stacks/app-runner.ts'
+import { BeanstalkStack } from './stacks/beanstalk.ts'
 import { DeliveryStack } from './stacks/delivery.ts'
+import { ExpressStack } from './stacks/express.ts'
 import { FargateStack } from './stacks/fargate.ts'
+import { LambdaStack } from './stacks/lambda.ts'
 
 /** Every stack by its name: the registry first, then one for each target, of which you deploy one. */
 const STACKS = {
   RatchetDelivery: DeliveryStack,
+  RatchetExpress: ExpressStack,
   RatchetFargate: FargateStack,
+  RatchetBeanstalk: BeanstalkStack,
+  RatchetAppRunner: AppRunnerStack,
+  RatchetLambda: LambdaStack,
 } as const
 
 /** Adds all stacks to an app, and the rules of cdk-nag. They need neither credentials nor the network. */

@@ -8,6 +8,8 @@ export interface Settings {
   hostedZone?: { id: string; name: string }
   /** A certificate of ACM for `domainName`, in the region of the stack, instead of one that the stack makes. */
   certificateArn?: string
+  /** The host of the account's registry, such as `123456789012.dkr.ecr.eu-central-1.amazonaws.com`. */
+  registry: string
   /** The repository of ECR, which the stack RatchetDelivery makes. */
   repositoryName: string
   /** A tag, or better a digest (`sha256:…`). */
@@ -40,6 +42,7 @@ export interface Settings {
 
 const NEEDED = [
   'domainName',
+  'registry',
   'repositoryName',
   'imageTag',
   'lambdaImageTag',

@@ -11,6 +11,8 @@ export const SIZES = {
     databaseDisk: 20,
     cache: 'cache.t4g.micro',
     instance: 't4g.small',
+    /** Each environment of Lambda is a node with ten connections: db.t4g.small allows about 190. */
+    lambdaConcurrency: 15,
   },
   /** About a million live sessions. */
   large: {
@@ -23,6 +25,7 @@ export const SIZES = {
     databaseDisk: 100,
     cache: 'cache.t4g.medium',
     instance: 'm7g.medium',
+    lambdaConcurrency: 60,
   },
 } as const
 

@@ -2,6 +2,9 @@ import { aws_ec2 as ec2, aws_logs as logs, RemovalPolicy } from 'aws-cdk-lib'
 import { Construct } from 'constructs'
 import { acknowledge } from './acknowledge.ts'
 
+/** The addresses of the network. */
+export const CIDR = '10.84.0.0/16'
+
 export interface NetworkProps {
   /** 0 puts nodes into public subnets: they have public addresses, and security groups alone keep others out. */
   natGateways: number
@@ -12,27 +15,30 @@ export class Network extends Construct {
   readonly vpc: ec2.Vpc
   /** Where nodes run. */
   readonly nodeSubnets: ec2.SubnetSelection
+  /** Whether nodes reach the internet by NAT, and not by addresses of their own. */
+  readonly hasNat: boolean
   readonly storeSubnets: ec2.SubnetSelection = { subnetType: ec2.SubnetType.PRIVATE_ISOLATED }
   /** What nodes have; stores let it in. */
   readonly nodes: ec2.SecurityGroup
 
   constructor(scope: Construct, id: string, props: NetworkProps) {
     super(scope, id)
+    this.hasNat = props.natGateways > 0
     const subnets: ec2.SubnetConfiguration[] = [
       { name: 'public', subnetType: ec2.SubnetType.PUBLIC, cidrMask: 24 },
       { name: 'stores', subnetType: ec2.SubnetType.PRIVATE_ISOLATED, cidrMask: 24 },
     ]
-    if (props.natGateways > 0)
+    if (this.hasNat)
       subnets.push({ name: 'nodes', subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS, cidrMask: 22 })
     this.nodeSubnets = {
-      subnetType: props.natGateways > 0 ? ec2.SubnetType.PRIVATE_WITH_EGRESS : ec2.SubnetType.PUBLIC,
+      subnetType: this.hasNat ? ec2.SubnetType.PRIVATE_WITH_EGRESS : ec2.SubnetType.PUBLIC,
     }
     const flowLog = new logs.LogGroup(this, 'FlowLog', {
       retention: logs.RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     })
     this.vpc = new ec2.Vpc(this, 'Vpc', {
-      ipAddresses: ec2.IpAddresses.cidr('10.84.0.0/16'),
+      ipAddresses: ec2.IpAddresses.cidr(CIDR),
       maxAzs: 2,
       natGateways: props.natGateways,
       subnetConfiguration: subnets,

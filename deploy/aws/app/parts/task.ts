@@ -1,7 +1,6 @@
 import { Duration, aws_ecr as ecr, aws_ecs as ecs, aws_iam as iam, type aws_logs as logs } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
 import type { Settings } from '../settings.ts'
-import type { Size } from '../sizes.ts'
 import { acknowledge } from './acknowledge.ts'
 import { LIVENESS, SERVER_PORT, type Server, STOP_SECONDS } from './server.ts'
 
@@ -9,7 +8,7 @@ export interface TaskProps {
   settings: Settings
   server: Server
   log: logs.ILogGroup
-  size: Pick<Size, 'cpu' | 'memory'>
+  size: { cpu: number; memory: number }
   /** How many proxies are between a browser and the node. */
   proxies: number
   /** Instead of the server: a command of `ratchet`. */

@@ -13,6 +13,7 @@ import {
 import type { Construct } from 'constructs'
 import { acknowledge } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
+import { commandTask } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
 import { addMetricsAgent, addMetricsAlarms, METRICS_PORT } from '../parts/metrics-agent.ts'
 import { Network } from '../parts/network.ts'
@@ -64,7 +65,7 @@ export class FargateStack extends Stack {
     // Nodes that start without their stores would only end again.
     service.node.addDependency(server)
 
-    const commands = serverTask(this, 'Command', { ...common, command: ['--help'] })
+    commandTask(this, cluster, network, common)
 
     const balancer = this.balancer(network, name, service)
     const scaling = service.autoScaleTaskCount({ minCapacity: size.minNodes, maxCapacity: size.maxNodes })
@@ -108,12 +109,6 @@ export class FargateStack extends Stack {
       iamResource: service.serviceArn,
     })
 
-    const subnets = network.vpc.selectSubnets(network.nodeSubnets).subnetIds
-    new CfnOutput(this, 'ClusterName', { value: cluster.clusterName })
-    new CfnOutput(this, 'ServiceName', { value: service.serviceName })
-    new CfnOutput(this, 'CommandTask', { value: commands.family })
-    new CfnOutput(this, 'CommandSubnets', { value: subnets.join(',') })
-    new CfnOutput(this, 'CommandSecurityGroup', { value: network.nodes.securityGroupId })
     new CfnOutput(this, 'LoadBalancerName', { value: balancer.loadBalancerDnsName })
   }
 
