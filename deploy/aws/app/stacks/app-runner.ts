@@ -106,12 +106,15 @@ export class AppRunnerStack extends Stack {
       logGroupName,
       retention: logs.RetentionDays.THREE_MONTHS,
     })
-    const provider = this.node.children.find((child) => child.node.id.startsWith('LogRetention') && child !== retention)
+    const provider = this.node.children.find(
+      (child) => child.node.id.startsWith('LogRetention') && child !== retention,
+    )
     if (provider)
       acknowledge(provider, {
         'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]':
           'The function of the CDK that sets the retention.',
-        'IAM5[Resource::*]': 'The function of the CDK that sets the retention; it runs during deployments alone.',
+        'IAM5[Resource::*]':
+          'The function of the CDK that sets the retention; it runs during deployments alone.',
         L1: 'The CDK chooses the runtime.',
       })
     const log = logs.LogGroup.fromLogGroupName(this, 'Log', logGroupName)

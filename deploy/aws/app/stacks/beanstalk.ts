@@ -124,7 +124,10 @@ export class BeanstalkStack extends Stack {
         BreachDuration: '2',
       },
       'aws:elasticbeanstalk:command': { DeploymentPolicy: 'Immutable' },
-      'aws:autoscaling:updatepolicy:rollingupdate': { RollingUpdateEnabled: 'true', RollingUpdateType: 'Immutable' },
+      'aws:autoscaling:updatepolicy:rollingupdate': {
+        RollingUpdateEnabled: 'true',
+        RollingUpdateType: 'Immutable',
+      },
       'aws:elasticbeanstalk:healthreporting:system': { SystemType: 'enhanced' },
       'aws:elasticbeanstalk:managedactions': {
         ManagedActionsEnabled: 'true',

@@ -95,7 +95,9 @@ export class LambdaStack extends Stack {
         AWS_LWA_READINESS_CHECK_PATH: LIVENESS,
         // Names of secrets: the image reads their values when an environment starts.
         VALUES_FROM_SECRETS: Stack.of(this).toJsonString(
-          Object.fromEntries(Object.entries(server.secrets).map(([name, { secretArn }]) => [name, secretArn])),
+          Object.fromEntries(
+            Object.entries(server.secrets).map(([name, { secretArn }]) => [name, secretArn]),
+          ),
         ),
       },
     })
@@ -137,7 +139,9 @@ export class LambdaStack extends Stack {
       createDefaultStage: false,
       defaultIntegration: new integrations.HttpLambdaIntegration('Node', node),
     })
-    acknowledge(api, { APIG4: 'The server itself says who may call what; people sign in without being known.' })
+    acknowledge(api, {
+      APIG4: 'The server itself says who may call what; people sign in without being known.',
+    })
     const stage = new apigateway.HttpStage(this, 'Stage', {
       httpApi: api,
       autoDeploy: true,
@@ -160,7 +164,10 @@ export class LambdaStack extends Stack {
     })
     name.leadTo(
       route53.RecordTarget.fromAlias(
-        new route53Targets.ApiGatewayv2DomainProperties(domain.regionalDomainName, domain.regionalHostedZoneId),
+        new route53Targets.ApiGatewayv2DomainProperties(
+          domain.regionalDomainName,
+          domain.regionalHostedZoneId,
+        ),
       ),
     )
     new CfnOutput(this, 'DomainTarget', { value: domain.regionalDomainName })
