@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command of `ratchet` as a task of ECS, and ends with its exit code: run-command.sh STACK IMAGE COMMAND…
 # IMAGE is the image to run, or `-` for the deployed one. It needs the AWS CLI and jq.
-# A stack that is not deployed yet, or has no task for commands, is no fault: nodes migrate when they start.
+# A stack that is not deployed yet is no fault: its nodes migrate when they start.
 set -euo pipefail
 stack=$1 image=$2
 shift 2
@@ -13,10 +13,7 @@ if ! outputs=$(aws cloudformation describe-stacks --stack-name "$stack" --query 
 fi
 output() { jq -r --arg name "$1" '.[] | select(.OutputKey == $name) | .OutputValue' <<<"$outputs"; }
 task=$(output CommandTask)
-if [ -z "$task" ]; then
-  echo "$stack has no task for commands"
-  exit 0
-fi
+[ -n "$task" ] || { echo "$stack has no task for commands" >&2; exit 1; }
 
 if [ "$image" != - ]; then
   # A new revision with the new image. CloudFormation makes one of its own afterwards.

@@ -14,7 +14,7 @@ export const SIZES = {
     /** Each environment of Lambda is a node with ten connections: db.t4g.small allows about 190. */
     lambdaConcurrency: 15,
   },
-  /** About a million live sessions. */
+  /** One to two million live sessions. */
   large: {
     cpu: 1024,
     memory: 2048,
@@ -23,7 +23,7 @@ export const SIZES = {
     natGateways: 2,
     database: 'db.m7g.large',
     databaseDisk: 100,
-    cache: 'cache.t4g.medium',
+    cache: 'cache.m7g.large',
     instance: 'm7g.medium',
     lambdaConcurrency: 60,
   },

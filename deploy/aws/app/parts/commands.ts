@@ -1,7 +1,15 @@
-import { CfnOutput, type aws_ecs as ecs } from 'aws-cdk-lib'
+import { CfnOutput, aws_ecs as ecs } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
 import type { Network } from './network.ts'
 import { serverTask, type TaskProps } from './task.ts'
+
+/** A cluster of ECS; it costs nothing until tasks run in it. */
+export const nodeCluster = (scope: Construct, network: Network, props: Partial<ecs.ClusterProps> = {}) =>
+  new ecs.Cluster(scope, 'Cluster', {
+    vpc: network.vpc,
+    containerInsightsV2: ecs.ContainerInsights.ENABLED,
+    ...props,
+  })
 
 /** A task that runs a command of `ratchet`, such as `migrate`, and the outputs that `aws ecs run-task` needs. */
 export function commandTask(

@@ -11,6 +11,8 @@ import {
 import type { Construct } from 'constructs'
 import { acknowledge } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
+import { commandTask, nodeCluster } from '../parts/commands.ts'
+import { nodeLog } from '../parts/log.ts'
 import { Network } from '../parts/network.ts'
 import { RestartOnRotation } from '../parts/restart.ts'
 import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
@@ -83,6 +85,13 @@ export class AppRunnerStack extends Stack {
     })
     service.node.addDependency(server, access, instance)
 
+    commandTask(this, nodeCluster(this, network), network, {
+      settings,
+      server,
+      log: nodeLog(this, 'CommandLog'),
+      size,
+      proxies: PROXIES,
+    })
     const alarms = new Alarms(this, 'Alarms', this.log(service), server, settings)
     new RestartOnRotation(this, 'Restart', alarms, server, {
       service: 'apprunner',

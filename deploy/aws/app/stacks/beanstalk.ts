@@ -16,6 +16,8 @@ import {
 import type { Construct } from 'constructs'
 import { acknowledge } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
+import { commandTask, nodeCluster } from '../parts/commands.ts'
+import { nodeLog } from '../parts/log.ts'
 import { Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
 import { RestartOnRotation } from '../parts/restart.ts'
@@ -163,6 +165,13 @@ export class BeanstalkStack extends Stack {
         '/var/log/eb-docker/containers/eb-current-app/stdouterr.log',
       ]),
     )
+    commandTask(this, nodeCluster(this, network), network, {
+      settings,
+      server,
+      log: nodeLog(this, 'CommandLog'),
+      size,
+      proxies: PROXIES,
+    })
     const alarms = new Alarms(this, 'Alarms', log, server, settings)
     new RestartOnRotation(this, 'Restart', alarms, server, {
       service: 'elasticbeanstalk',

@@ -11,7 +11,7 @@ import {
 import type { Construct } from 'constructs'
 import { acknowledge } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
-import { commandTask } from '../parts/commands.ts'
+import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
 import { CIDR, Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
@@ -41,11 +41,7 @@ export class ExpressStack extends Stack {
       ec2.Port.tcp(SERVER_PORT),
       'Load balancer of Express Mode',
     )
-    const cluster = new ecs.Cluster(this, 'Cluster', {
-      vpc: network.vpc,
-      containerInsightsV2: ecs.ContainerInsights.ENABLED,
-      enableFargateCapacityProviders: true,
-    })
+    const cluster = nodeCluster(this, network, { enableFargateCapacityProviders: true })
 
     const execution = new iam.Role(this, 'Execution', role('ecs-tasks.amazonaws.com'))
     acknowledge(execution, { 'IAM5[Resource::*]': 'ecr:GetAuthorizationToken knows no resource.' })

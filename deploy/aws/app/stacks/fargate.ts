@@ -13,7 +13,7 @@ import {
 import type { Construct } from 'constructs'
 import { acknowledge } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
-import { commandTask } from '../parts/commands.ts'
+import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
 import { addMetricsAgent, addMetricsAlarms, METRICS_PORT } from '../parts/metrics-agent.ts'
 import { Network } from '../parts/network.ts'
@@ -38,10 +38,7 @@ export class FargateStack extends Stack {
     const log = nodeLog(this)
     const metricsLog = nodeLog(this, 'MetricsLog')
 
-    const cluster = new ecs.Cluster(this, 'Cluster', {
-      vpc: network.vpc,
-      containerInsightsV2: ecs.ContainerInsights.ENABLED,
-    })
+    const cluster = nodeCluster(this, network)
     const common = { settings, server, log, size, proxies: PROXIES }
     const task = serverTask(this, 'Node', {
       ...common,

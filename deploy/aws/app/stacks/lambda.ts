@@ -17,7 +17,7 @@ import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway'
 import type { Construct } from 'constructs'
 import { acknowledge } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
-import { commandTask } from '../parts/commands.ts'
+import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
 import { Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
@@ -43,10 +43,7 @@ export class LambdaStack extends Stack {
     const server = new Server(this, 'Server', network, settings)
     const log = nodeLog(this)
 
-    const cluster = new ecs.Cluster(this, 'Cluster', {
-      vpc: network.vpc,
-      containerInsightsV2: ecs.ContainerInsights.ENABLED,
-    })
+    const cluster = nodeCluster(this, network)
     const common = { settings, server, log, proxies: 0 }
     const background = new ecs.FargateService(this, 'Background', {
       cluster,
