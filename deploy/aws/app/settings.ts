@@ -37,6 +37,8 @@ export interface Settings {
     repositoryId?: string
     /** The environment of GitHub that the job runs in: its rules decide who may deploy. */
     environment: string
+    /** The provider of `token.actions.githubusercontent.com`, if the account has it already. */
+    providerArn?: string
   }
 }
 

@@ -57,6 +57,18 @@ test('the role of the workflow is believed for one subject and one audience, wit
   })
 })
 
+test('a provider of GitHub that the account has already is not made again', () => {
+  const { github } = exampleSettings
+  assert.ok(github)
+  const providerArn = 'arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com'
+  const template = synthesise({ ...exampleSettings, github: { ...github, providerArn } }).template(
+    'RatchetDelivery',
+  )
+  assert.equal(ofType(template, 'AWS::IAM::OIDCProvider').length, 0)
+  const [role] = ofType(template, 'AWS::IAM::Role')
+  assert.equal(role?.AssumeRolePolicyDocument.Statement[0].Principal.Federated, providerArn)
+})
+
 test('the rights in Redis are those of its documentation', () => {
   const documented = text('docs/redis.md')
     .match(/^ACL SETUSER ratchet on >password (.*)$/m)?.[1]

@@ -92,7 +92,10 @@ export class AppRunnerStack extends Stack {
       size,
       proxies: PROXIES,
     })
-    const alarms = new Alarms(this, 'Alarms', this.log(service), server, settings)
+    const { log, retention } = this.log(service)
+    const alarms = new Alarms(this, 'Alarms', log, server, settings)
+    // Filters need the group, which may not be there before.
+    alarms.node.addDependency(retention)
     new RestartOnRotation(this, 'Restart', alarms, server, {
       service: 'apprunner',
       action: 'startDeployment',
@@ -108,7 +111,7 @@ export class AppRunnerStack extends Stack {
   }
 
   /** App Runner makes the group by itself, under a name with the service's id, and keeps lines for ever. */
-  private log(service: apprunner.CfnService): logs.ILogGroup {
+  private log(service: apprunner.CfnService) {
     const name = Fn.select(1, Fn.split(':service', service.attrServiceArn))
     const logGroupName = Fn.join('', ['/aws/apprunner', name, '/application'])
     const retention = new logs.LogRetention(this, 'LogRetention', {
@@ -126,9 +129,7 @@ export class AppRunnerStack extends Stack {
           'The function of the CDK that sets the retention; it runs during deployments alone.',
         L1: 'The CDK chooses the runtime.',
       })
-    const log = logs.LogGroup.fromLogGroupName(this, 'Log', logGroupName)
-    log.node.addDependency(retention)
-    return log
+    return { log: logs.LogGroup.fromLogGroupName(this, 'Log', logGroupName), retention }
   }
 }
 

@@ -48,14 +48,16 @@ export class DeliveryStack extends Stack {
   }
 
   private deployer(repository: ecr.Repository, github: NonNullable<Settings['github']>): void {
-    const provider = new iam.CfnOIDCProvider(this, 'GitHub', {
-      url: `https://${ISSUER}`,
-      clientIdList: ['sts.amazonaws.com'],
-    })
+    const providerArn =
+      github.providerArn ??
+      new iam.CfnOIDCProvider(this, 'GitHub', {
+        url: `https://${ISSUER}`,
+        clientIdList: ['sts.amazonaws.com'],
+      }).attrArn
     const role = new iam.Role(this, 'Deployer', {
       description: 'Pushes images of Ratchet and deploys its stacks',
       maxSessionDuration: Duration.hours(1),
-      assumedBy: new iam.WebIdentityPrincipal(provider.attrArn, {
+      assumedBy: new iam.WebIdentityPrincipal(providerArn, {
         StringEquals: {
           [`${ISSUER}:aud`]: 'sts.amazonaws.com',
           [`${ISSUER}:sub`]: subjects(github),
