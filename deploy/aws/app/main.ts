@@ -1,0 +1,7 @@
+import { App } from 'aws-cdk-lib'
+import { addStacks } from './app.ts'
+import { readSettings } from './settings.ts'
+
+const app = new App()
+addStacks(app, readSettings(app.node.tryGetContext('settings') ?? 'settings.example.json'))
+app.synth()

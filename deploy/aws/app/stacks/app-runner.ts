@@ -1,0 +1,139 @@
+import {
+  aws_apprunner as apprunner,
+  CfnOutput,
+  aws_ecr as ecr,
+  Fn,
+  aws_iam as iam,
+  aws_logs as logs,
+  Stack,
+  type StackProps,
+} from 'aws-cdk-lib'
+import type { Construct } from 'constructs'
+import { acknowledge } from '../parts/acknowledge.ts'
+import { Alarms } from '../parts/alarms.ts'
+import { commandTask, nodeCluster } from '../parts/commands.ts'
+import { nodeLog } from '../parts/log.ts'
+import { Network } from '../parts/network.ts'
+import { RestartOnRotation } from '../parts/restart.ts'
+import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
+import type { Settings } from '../settings.ts'
+import { SIZES } from '../sizes.ts'
+
+/** App Runner's own proxy. */
+const PROXIES = 1
+
+/** App Runner, which AWS has closed to new customers: for accounts that have it. */
+export class AppRunnerStack extends Stack {
+  constructor(scope: Construct, id: string, settings: Settings, props?: StackProps) {
+    super(scope, id, props)
+    const size = SIZES[settings.size]
+    const network = new Network(this, 'Network', { natGateways: size.natGateways })
+    const server = new Server(this, 'Server', network, settings)
+    const images = ecr.Repository.fromRepositoryName(this, 'Images', settings.repositoryName)
+    const access = new iam.Role(this, 'Access', role('build.apprunner.amazonaws.com'))
+    images.grantPull(access)
+    acknowledge(access, { 'IAM5[Resource::*]': 'ecr:GetAuthorizationToken knows no resource.' })
+    const instance = new iam.Role(this, 'Instance', role('tasks.apprunner.amazonaws.com'))
+
+    const connector = new apprunner.CfnVpcConnector(this, 'Connector', {
+      subnets: network.vpc.selectSubnets(network.nodeSubnets).subnetIds,
+      securityGroups: [network.nodes.securityGroupId],
+    })
+    const scaling = new apprunner.CfnAutoScalingConfiguration(this, 'Scaling', {
+      minSize: size.minNodes,
+      maxSize: size.maxNodes,
+      // Requests at once on a node: sign-ins take a core for 10 ms each.
+      maxConcurrency: 80,
+    })
+    const pairs = (values: Record<string, string>) =>
+      Object.entries(values).map(([name, value]) => ({ name, value }))
+    const service = new apprunner.CfnService(this, 'Service', {
+      sourceConfiguration: {
+        authenticationConfiguration: { accessRoleArn: access.roleArn },
+        autoDeploymentsEnabled: false,
+        imageRepository: {
+          imageIdentifier: images.repositoryUriForTagOrDigest(settings.imageTag),
+          imageRepositoryType: 'ECR',
+          imageConfiguration: {
+            port: String(SERVER_PORT),
+            runtimeEnvironmentVariables: pairs(server.environment(PROXIES)),
+            runtimeEnvironmentSecrets: Object.entries(server.secrets).map(([name, secret]) => {
+              secret.grantRead(instance)
+              return { name, value: secret.secretArn }
+            }),
+          },
+        },
+      },
+      instanceConfiguration: {
+        cpu: String(size.cpu),
+        memory: String(size.memory),
+        instanceRoleArn: instance.roleArn,
+      },
+      autoScalingConfigurationArn: scaling.attrAutoScalingConfigurationArn,
+      healthCheckConfiguration: {
+        protocol: 'HTTP',
+        path: READINESS,
+        interval: 10,
+        timeout: 5,
+        healthyThreshold: 1,
+        unhealthyThreshold: 3,
+      },
+      networkConfiguration: {
+        egressConfiguration: { egressType: 'VPC', vpcConnectorArn: connector.attrVpcConnectorArn },
+        ingressConfiguration: { isPubliclyAccessible: true },
+      },
+    })
+    service.node.addDependency(server, access, instance)
+
+    commandTask(this, nodeCluster(this, network), network, {
+      settings,
+      server,
+      log: nodeLog(this, 'CommandLog'),
+      size,
+      proxies: PROXIES,
+    })
+    const { log, retention } = this.log(service)
+    const alarms = new Alarms(this, 'Alarms', log, server, settings)
+    // Filters need the group, which may not be there before.
+    alarms.node.addDependency(retention)
+    new RestartOnRotation(this, 'Restart', alarms, server, {
+      service: 'apprunner',
+      action: 'startDeployment',
+      parameters: { ServiceArn: service.attrServiceArn },
+      iamAction: 'apprunner:StartDeployment',
+      iamResource: service.attrServiceArn,
+    })
+    new CfnOutput(this, 'ServiceArn', {
+      description: 'For `aws apprunner associate-custom-domain`, which CloudFormation cannot do',
+      value: service.attrServiceArn,
+    })
+    new CfnOutput(this, 'Endpoint', { value: service.attrServiceUrl })
+  }
+
+  /** App Runner makes the group by itself, under a name with the service's id, and keeps lines for ever. */
+  private log(service: apprunner.CfnService) {
+    const name = Fn.select(1, Fn.split(':service', service.attrServiceArn))
+    const logGroupName = Fn.join('', ['/aws/apprunner', name, '/application'])
+    const retention = new logs.LogRetention(this, 'LogRetention', {
+      logGroupName,
+      retention: logs.RetentionDays.THREE_MONTHS,
+    })
+    const provider = this.node.children.find(
+      (child) => child.node.id.startsWith('LogRetention') && child !== retention,
+    )
+    if (provider)
+      acknowledge(provider, {
+        'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]':
+          'The function of the CDK that sets the retention.',
+        'IAM5[Resource::*]':
+          'The function of the CDK that sets the retention; it runs during deployments alone.',
+        L1: 'The CDK chooses the runtime.',
+      })
+    return { log: logs.LogGroup.fromLogGroupName(this, 'Log', logGroupName), retention }
+  }
+}
+
+const role = (service: string): iam.RoleProps => ({
+  assumedBy: new iam.ServicePrincipal(service),
+  path: '/ratchet/',
+})

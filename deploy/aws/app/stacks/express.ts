@@ -1,0 +1,120 @@
+import {
+  CfnOutput,
+  aws_ec2 as ec2,
+  aws_ecr as ecr,
+  aws_ecs as ecs,
+  aws_elasticloadbalancingv2 as elb,
+  aws_iam as iam,
+  Stack,
+  type StackProps,
+} from 'aws-cdk-lib'
+import type { Construct } from 'constructs'
+import { acknowledge } from '../parts/acknowledge.ts'
+import { Alarms } from '../parts/alarms.ts'
+import { commandTask, nodeCluster } from '../parts/commands.ts'
+import { nodeLog } from '../parts/log.ts'
+import { CIDR, Network } from '../parts/network.ts'
+import { PublicName } from '../parts/public-name.ts'
+import { RestartOnRotation } from '../parts/restart.ts'
+import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
+import type { Settings } from '../settings.ts'
+import { SIZES } from '../sizes.ts'
+
+/** The load balancer that Express Mode makes is the only proxy. */
+const PROXIES = 1
+
+/**
+ * ECS Express Mode: AWS makes load balancer, scaling and deployments from one resource. Nodes are in public subnets,
+ * because the load balancer is made in theirs; that also saves NAT.
+ */
+export class ExpressStack extends Stack {
+  constructor(scope: Construct, id: string, settings: Settings, props?: StackProps) {
+    super(scope, id, props)
+    const size = SIZES[settings.size]
+    const network = new Network(this, 'Network', { natGateways: 0 })
+    const server = new Server(this, 'Server', network, settings)
+    const name = new PublicName(this, 'PublicName', settings)
+    const log = nodeLog(this)
+    // The load balancer's group is not known before it is made, and nothing else of this network makes requests.
+    network.nodes.addIngressRule(
+      ec2.Peer.ipv4(CIDR),
+      ec2.Port.tcp(SERVER_PORT),
+      'Load balancer of Express Mode',
+    )
+    const cluster = nodeCluster(this, network, { enableFargateCapacityProviders: true })
+
+    const execution = new iam.Role(this, 'Execution', role('ecs-tasks.amazonaws.com'))
+    acknowledge(execution, { 'IAM5[Resource::*]': 'ecr:GetAuthorizationToken knows no resource.' })
+    const images = ecr.Repository.fromRepositoryName(this, 'Images', settings.repositoryName)
+    images.grantPull(execution)
+    log.grantWrite(execution)
+    const infrastructure = new iam.Role(this, 'Infrastructure', {
+      ...role('ecs.amazonaws.com'),
+      managedPolicies: [
+        iam.ManagedPolicy.fromAwsManagedPolicyName(
+          'service-role/AmazonECSInfrastructureRoleforExpressGatewayServices',
+        ),
+      ],
+    })
+    acknowledge(infrastructure, {
+      'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonECSInfrastructureRoleforExpressGatewayServices]':
+        'Express Mode names this policy, and AWS changes it when Express Mode needs more.',
+    })
+
+    const service = new ecs.CfnExpressGatewayService(this, 'Service', {
+      cluster: cluster.clusterName,
+      cpu: String(size.cpu),
+      memory: String(size.memory),
+      executionRoleArn: execution.roleArn,
+      infrastructureRoleArn: infrastructure.roleArn,
+      taskRoleArn: new iam.Role(this, 'Role', role('ecs-tasks.amazonaws.com')).roleArn,
+      healthCheckPath: READINESS,
+      primaryContainer: {
+        image: images.repositoryUriForTagOrDigest(settings.imageTag),
+        containerPort: SERVER_PORT,
+        environment: Object.entries(server.environment(PROXIES)).map(([name, value]) => ({ name, value })),
+        secrets: Object.entries(server.secrets).map(([name, secret]) => {
+          secret.grantRead(execution)
+          return { name, valueFrom: secret.secretArn }
+        }),
+        awsLogsConfiguration: { logGroup: log.logGroupName, logStreamPrefix: 'node' },
+      },
+      networkConfiguration: {
+        subnets: network.vpc.selectSubnets(network.nodeSubnets).subnetIds,
+        securityGroups: [network.nodes.securityGroupId],
+      },
+      scalingTarget: {
+        minTaskCount: size.minNodes,
+        maxTaskCount: size.maxNodes,
+        autoScalingMetric: 'AVERAGE_CPU',
+        autoScalingTargetValue: 50,
+      },
+    })
+    service.node.addDependency(server, execution, infrastructure)
+    new elb.CfnListenerCertificate(this, 'Certificate', {
+      listenerArn: service.attrEcsManagedResourceArnsIngressPathListenerArn,
+      certificates: [{ certificateArn: name.certificate.certificateArn }],
+    })
+    name.leadToName(service.attrEndpoint)
+
+    commandTask(this, cluster, network, { settings, server, log, size, proxies: PROXIES })
+    const alarms = new Alarms(this, 'Alarms', log, server, settings)
+    new RestartOnRotation(this, 'Restart', alarms, server, {
+      service: 'ecs',
+      action: 'updateService',
+      parameters: { Cluster: cluster.clusterArn, Service: service.attrServiceArn, ForceNewDeployment: true },
+      iamAction: 'ecs:UpdateService',
+      iamResource: service.attrServiceArn,
+    })
+    new CfnOutput(this, 'Endpoint', { value: service.attrEndpoint })
+    new CfnOutput(this, 'ListenerRule', {
+      description: 'Has to know the domain: docs/operating/aws.md',
+      value: service.attrEcsManagedResourceArnsIngressPathListenerRuleArn,
+    })
+  }
+}
+
+const role = (service: string): iam.RoleProps => ({
+  assumedBy: new iam.ServicePrincipal(service),
+  path: '/ratchet/',
+})
