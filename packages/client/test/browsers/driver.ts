@@ -15,7 +15,7 @@ export interface Tab {
   close(): Promise<unknown>
 }
 
-/** What a browser may keep: all that it does by default, nothing of a page's foreign servers, or nothing at all. */
+/** Which cookies a browser keeps: what it does by default, all, none of other sites, or none at all. */
 export type Cookies = 'default' | 'allowed' | 'first-party' | 'blocked'
 
 export interface RunningBrowser {
