@@ -47,16 +47,10 @@ export function scheduleRenewal({ isDue, renew, restored }: Renewals) {
     check()
   }
 
-  const page = globalThis.document
-  const listened = [
-    [page, 'visibilitychange'],
-    [page, 'resume'],
-    [globalThis.window, 'online'],
-    [globalThis.window, 'pageshow'],
-    [globalThis.window, 'focus'],
-  ] as const
-  // React Native has a `window` without events.
-  for (const [target, event] of listened) target?.addEventListener?.(event, notice)
+  // That of the document bubbles up to here. React Native has a `window` without events.
+  const page = globalThis.window
+  const events = ['visibilitychange', 'online', 'pageshow', 'focus']
+  for (const event of events) page?.addEventListener?.(event, notice)
 
   return {
     ahead,
@@ -68,7 +62,7 @@ export function scheduleRenewal({ isDue, renew, restored }: Renewals) {
     },
     stop: () => clearTimeout(timer),
     close(): void {
-      for (const [target, event] of listened) target?.removeEventListener?.(event, notice)
+      for (const event of events) page?.removeEventListener?.(event, notice)
     },
   }
 }

@@ -82,7 +82,7 @@ export function interruptionCases(driver: Driver, skip: string | false): void {
     t.match(await tokenOf(tab), /^ey/)
   })
 
-  t.test('a page that slept past the expiry renews when it wakes', { skip }, async (t) => {
+  t.test('a page that slept past the expiry renews when it is used again', { skip }, async (t) => {
     const { openTab, refreshes, signIn } = await openApp(t, { driver })
     const tab = await openTab()
     await signIn(tab)
