@@ -231,6 +231,7 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
       await take(OWN, answer)
       starting = Promise.resolve()
       showUser()
+      // `take` has set it.
       return user as unknown as User
     },
     /** The account was changed. */

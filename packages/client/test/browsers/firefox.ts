@@ -20,6 +20,8 @@ const require = createRequire(new URL('../../../../.ci/browsers/', import.meta.u
 const executablePath = findProgram(['firefox-esr', 'firefox'])
 
 function missing(): string | false {
+  // What its processes do is read in `/proc`.
+  if (process.platform !== 'linux') return 'it is driven on Linux only'
   if (!executablePath) return 'no firefox-esr or firefox on the PATH'
   try {
     require.resolve('puppeteer-core')

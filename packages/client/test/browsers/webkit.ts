@@ -14,6 +14,9 @@ import { startSession } from './webdriver.ts'
 const driver = findProgram(['WebKitWebDriver'])
 const xvfb = findProgram(['Xvfb'])
 const miniBrowser = findMiniBrowser()
+const absent = Object.entries({ WebKitWebDriver: driver, Xvfb: xvfb, MiniBrowser: miniBrowser })
+  .filter(([, path]) => !path)
+  .map(([name]) => name)
 
 /** The browser that comes with the engine; it is not on the `PATH`. */
 function findMiniBrowser(): string | undefined {
@@ -89,7 +92,7 @@ async function startDriver(t: Teardown): Promise<string> {
 
 export const webkit: Driver = {
   name: 'WebKit',
-  missing: driver && xvfb && miniBrowser ? false : 'no WebKitWebDriver, MiniBrowser or Xvfb',
+  missing: absent.length > 0 && `not installed: ${absent.join(', ')}`,
   keepsForOtherSites: 'allowed',
   signsIn: { default: ['same'], allowed: ['same', 'other'], 'first-party': ['same'], blocked: [] },
   async start(t: Teardown, cookies: Cookies) {
