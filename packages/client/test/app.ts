@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Test } from 'tap'
-import { makeCertificates } from '../../../test/support/certificates.ts'
+import { makeCertificates, noOpenssl } from '../../../test/support/certificates.ts'
 import { deferred } from '../../../test/support/deferred.ts'
 import { type Outcome, startHttpsFront } from '../../../test/support/https-front.ts'
 import { startServer } from '../../../test/support/server.ts'
@@ -28,6 +28,9 @@ ${script.replace(/export\s*\{(.*?)\};?\s*$/, (_, names: string) => {
   return `globalThis.create = ${name};`
 })}
 </script>`
+
+/** Why tests in this browser are skipped; false if they are not. */
+export const skipIn = (driver: Driver) => driver.missing || noOpenssl
 
 export type App = Awaited<ReturnType<typeof openApp>>
 

@@ -1,4 +1,6 @@
-import { testIn } from './browsers/cases/cases.ts'
+import { interruptionCases } from './browsers/cases/interruptions.ts'
+import { sessionCases } from './browsers/cases/sessions.ts'
 import { chromium } from './browsers/chromium.ts'
 
-testIn(chromium)
+sessionCases(chromium)
+interruptionCases(chromium)

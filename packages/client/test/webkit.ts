@@ -1,13 +1,12 @@
 // `npm run browsers` runs this.
 import t from 'tap'
-import { noOpenssl } from '../../../test/support/certificates.ts'
-import { openApp, snapshotOf } from './app.ts'
+import { openApp, skipIn, snapshotOf } from './app.ts'
 import { testIn } from './browsers/cases/cases.ts'
 import { webkit } from './browsers/webkit.ts'
 
 testIn(webkit)
 
-t.test('a browser that has no passkeys uses none', { skip: webkit.missing || noOpenssl }, async (t) => {
+t.test('a browser that has no passkeys uses none', { skip: skipIn(webkit) }, async (t) => {
   const { openTab } = await openApp(t, { driver: webkit, env: { PASSKEY_RP_ID: 'example.com' } })
   const tab = await openTab()
   const code = await tab.evaluate(() => globalThis.auth.signInWithPasskey().catch((error) => error.code))

@@ -1,8 +1,10 @@
 import t from 'tap'
-import { openApp, snapshotOf, trySignIn, userOf } from '../../app.ts'
+import { openApp, skipIn, snapshotOf, trySignIn, userOf } from '../../app.ts'
 import type { Cookies, Driver } from '../driver.ts'
 
-export function cookieCases(driver: Driver, skip: string | false): void {
+export function cookieCases(driver: Driver): void {
+  const skip = skipIn(driver)
+
   for (const cookies of ['default', 'allowed', 'first-party', 'blocked'] as const satisfies Cookies[]) {
     const sites = driver.signsIn[cookies]
 

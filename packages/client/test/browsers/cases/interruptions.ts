@@ -1,11 +1,13 @@
 import t from 'tap'
 import { eventually } from '../../../../../test/support/eventually.ts'
-import { openApp, snapshotOf, TTL, tokenOf, userOf } from '../../app.ts'
+import { openApp, skipIn, snapshotOf, TTL, tokenOf, userOf } from '../../app.ts'
 import type { Driver, Tab } from '../driver.ts'
 
 const locksHeld = (tab: Tab) => tab.evaluate(async () => (await navigator.locks.query()).held?.length)
 
-export function interruptionCases(driver: Driver, skip: string | false): void {
+export function interruptionCases(driver: Driver): void {
+  const skip = skipIn(driver)
+
   t.test('a tab that is closed while it holds the lock holds up nobody', { skip }, async (t) => {
     const { server, openTab, signIn, leaveRefreshing } = await openApp(t, { driver })
     const first = await openTab()

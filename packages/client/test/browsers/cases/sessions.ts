@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { eventually } from '../../../../../test/support/eventually.ts'
-import { type App, openApp, snapshotOf, TTL, tokenOf, userOf } from '../../app.ts'
+import { type App, openApp, skipIn, snapshotOf, TTL, tokenOf, userOf } from '../../app.ts'
 import type { Driver, Tab } from '../driver.ts'
 import { HOSTS } from '../hosts.ts'
 
@@ -51,7 +51,9 @@ async function fromSignUpToSignOut(t: Test, { server, openTab }: App, site: Site
 
 type Site = keyof typeof HOSTS
 
-export function sessionCases(driver: Driver, skip: string | false): void {
+export function sessionCases(driver: Driver): void {
+  const skip = skipIn(driver)
+
   for (const site of Object.keys(HOSTS) as Site[]) {
     const options =
       site === 'same'
