@@ -1,42 +1,28 @@
-import { accessSync, constants } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { delimiter, join } from 'node:path'
 import { type BrowserContext, chromium } from 'playwright-core'
+import { findProgram } from './find-program.ts'
 
 interface Teardown {
   teardown(end: () => Promise<unknown>): void
 }
 
-const executable = find(['chromium', 'chromium-browser', 'google-chrome'])
+const executable = findProgram(['chromium', 'chromium-browser', 'google-chrome'])
 
 /** Why tests that need a browser are skipped; false if they are not. */
 export const noBrowser = executable ? false : 'no chromium, chromium-browser or google-chrome on the PATH'
 
-function find(names: readonly string[]): string | undefined {
-  const folders = (process.env.PATH ?? '').split(delimiter)
-  return names
-    .flatMap((name) => folders.map((folder) => join(folder, name)))
-    .find((path) => {
-      try {
-        accessSync(path, constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    })
-}
-
 /**
  * The installed Chromium, with an empty profile. With `serves`, its requests to `PUBLIC_URL` as the tests configure it
- * go to this URL. With `isHttps`, every host below `.test` is this machine, and certificates are not checked.
+ * go to this URL. With `isHttps`, hosts below `.test` and `example.*` are this machine, and certificates are not checked. With
+ * `profile`, a folder, its settings apply, and pages that are left are kept for the way back, as people have it.
  */
 export async function startBrowser(
   t: Teardown,
-  { serves, isHttps = false }: { serves?: string; isHttps?: boolean } = {},
+  { serves, isHttps = false, profile }: { serves?: string; isHttps?: boolean; profile?: string } = {},
 ): Promise<BrowserContext> {
   if (!executable) throw new Error(String(noBrowser))
-  const browser = await chromium.launch({
+  const options = {
     executablePath: executable,
     args: [
       '--headless',
@@ -48,9 +34,19 @@ export async function startBrowser(
       '--disable-component-update',
       '--disable-sync',
       ...(serves ? [`--host-resolver-rules=MAP localhost:8080 ${new URL(serves).host}`] : []),
-      ...(isHttps ? ['--host-resolver-rules=MAP *.test 127.0.0.1'] : []),
+      ...(isHttps ? ['--host-resolver-rules=MAP *.test 127.0.0.1,MAP *.example.* 127.0.0.1'] : []),
     ],
-  })
+  }
+  if (profile) {
+    const context = await chromium.launchPersistentContext(profile, {
+      ...options,
+      ignoreDefaultArgs: ['--disable-back-forward-cache'],
+      ignoreHTTPSErrors: isHttps,
+    })
+    t.teardown(() => context.close())
+    return context
+  }
+  const browser = await chromium.launch(options)
   t.teardown(() => browser.close())
   return browser.newContext({ ignoreHTTPSErrors: isHttps })
 }

@@ -9,12 +9,15 @@ interface Teardown {
   teardown(end: () => Promise<unknown>): void
 }
 
+/** What the client gets: the answer of the server, none, or another one. */
+export type Outcome = 'send' | 'lose' | { status: number; headers: Record<string, string>; body: string }
+
 export interface HttpsFront {
   port: number
   /** Answers requests from now on by forwarding them to this URL. */
   forwardTo(url: string): void
-  /** Asked once the server has answered: whether and when the client gets the answer. */
-  answering: ((request: IncomingMessage) => Promise<'send' | 'lose'>) | undefined
+  /** Asked once the server has answered: what the client gets, and when. */
+  answering: ((request: IncomingMessage) => Promise<Outcome>) | undefined
 }
 
 /** A proxy that ends TLS, in front of a server that can be replaced. Requests for other hosts get a page. */
@@ -30,10 +33,10 @@ export async function startHttpsFront(
     const { method, headers, url: path } = request
     const to = { host: target?.hostname, port: target?.port, method, headers, path }
     const onward = ask(to, async (answer) => {
-      if ((await front.answering?.(request)) === 'lose') {
-        answer.resume()
-        return request.socket.destroy()
-      }
+      const outcome = (await front.answering?.(request)) ?? 'send'
+      if (outcome !== 'send') answer.resume()
+      if (outcome === 'lose') return request.socket.destroy()
+      if (outcome !== 'send') return response.writeHead(outcome.status, outcome.headers).end(outcome.body)
       response.writeHead(answer.statusCode ?? 502, answer.headers)
       answer.pipe(response)
     })

@@ -39,9 +39,15 @@ export class ClientError extends Error {
       problem,
       retryAfter,
       cause,
-    }: { problem?: ProblemDocument | undefined; retryAfter?: number | undefined; cause?: unknown } = {},
+      message = code,
+    }: {
+      problem?: ProblemDocument | undefined
+      retryAfter?: number | undefined
+      cause?: unknown
+      message?: string
+    } = {},
   ) {
-    super(problem?.detail ?? problem?.title ?? code, { cause })
+    super(problem?.detail ?? problem?.title ?? message, { cause })
     this.code = code
     this.problem = problem
     this.retryAfter = retryAfter

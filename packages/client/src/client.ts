@@ -93,7 +93,7 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
   async function requireCookie(bearer: string): Promise<void> {
     if (await call<unknown>('GET', '/auth/session')) return
     await call('POST', '/auth/logout', { bearer })
-    throw new ClientError('cookies_blocked')
+    throw new ClientError('cookies_blocked', { message: 'The browser kept no cookie of the server.' })
   }
 
   async function enter(path: string, body: object): Promise<SignIn> {

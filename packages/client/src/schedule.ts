@@ -9,10 +9,12 @@ export interface Renewals {
   /** Whether a token is missing or about to expire. */
   isDue(): boolean
   renew(): Promise<void>
+  /** The page is shown again as the browser has kept it: it has not heard what other tabs told meanwhile. */
+  restored(): void
 }
 
 /** Renews shortly before the token expires, when the page or the network is back, and after failures with pauses. */
-export function scheduleRenewal({ isDue, renew }: Renewals) {
+export function scheduleRenewal({ isDue, renew, restored }: Renewals) {
   let timer: ReturnType<typeof setTimeout> | undefined
   let failures = 0
 
@@ -26,7 +28,7 @@ export function scheduleRenewal({ isDue, renew }: Renewals) {
     ;(timer as { unref?(): void }).unref?.()
   }
 
-  function again(error: unknown): void {
+  function again(error?: unknown): void {
     failures += 1
     const named = error instanceof ClientError ? error.retryAfter : undefined
     after(named ?? Math.min(2 ** (failures - 1), LONGEST_PAUSE_SECONDS) * (0.75 + Math.random() / 2))
@@ -40,16 +42,15 @@ export function scheduleRenewal({ isDue, renew }: Renewals) {
     })
   }
 
-  const page = globalThis.document
-  const listened = [
-    [page, 'visibilitychange'],
-    [page, 'resume'],
-    [globalThis.window, 'online'],
-    [globalThis.window, 'pageshow'],
-    [globalThis.window, 'focus'],
-  ] as const
-  // React Native has a `window` without events.
-  for (const [target, event] of listened) target?.addEventListener?.(event, check)
+  function notice(event: Event): void {
+    if ((event as PageTransitionEvent).persisted) restored()
+    check()
+  }
+
+  // That of the document bubbles up to here. React Native has a `window` without events.
+  const page = globalThis.window
+  const events = ['visibilitychange', 'online', 'pageshow', 'focus']
+  for (const event of events) page?.addEventListener?.(event, notice)
 
   return {
     ahead,
@@ -61,7 +62,7 @@ export function scheduleRenewal({ isDue, renew }: Renewals) {
     },
     stop: () => clearTimeout(timer),
     close(): void {
-      for (const [target, event] of listened) target?.removeEventListener?.(event, check)
+      for (const event of events) page?.removeEventListener?.(event, notice)
     },
   }
 }

@@ -38,7 +38,11 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
   const tabs = createTabs(name, receive)
   const schedule = scheduleRenewal({
     isDue,
-    renew: async () => void (await (tokens.has(OWN) ? renew(OWN) : start())),
+    async renew() {
+      await start()
+      if (starting && isDue()) await renew(OWN)
+    },
+    restored: invalidate,
   })
 
   function show(next: Snapshot): void {
@@ -53,6 +57,7 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
   const secondsLeft = (held: Held) => left(held, clocks())
 
   function isDue(): boolean {
+    if (!starting) return true
     const held = tokens.get(OWN)
     return (
       isUsed &&
@@ -61,23 +66,43 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
     )
   }
 
-  function keep(resource: string, accessToken: string, lifetime: number): Held {
-    const held: Held = { accessToken, lifetime, at: clocks() }
+  /** Who is signed in may have changed, and has to be asked again. */
+  function invalidate(): void {
+    tokens.clear()
+    starting = undefined
+    schedule.again()
+  }
+
+  function keep(resource: string, accessToken: string, lifetime: number, at = clocks()): Held {
+    const held: Held = { accessToken, lifetime, at }
     tokens.set(resource, held)
     if (resource === OWN) schedule.next(lifetime)
     return held
   }
 
-  /** Tokens of another session, which may be another user's, are of no use any more. */
+  /** Another session may be another user's: what belongs to the one before is of no use any more. */
   function enter(next: Session): void {
-    if (session?.id !== next.id) tokens.clear()
+    if (session && session.id !== next.id) {
+      invalidate()
+      user = undefined
+    }
     session = next
   }
 
-  function take(resource: string, answer: TokenResponse): Held {
+  /** Takes over an answer, and tells the other tabs. The token for this server is kept only with its user. */
+  async function take(resource: string, answer: TokenResponse): Promise<Held> {
+    const asked = epoch
+    const at = clocks()
     enter(answer.session)
     user = answer.user ?? user
-    return keep(resource, answer.access_token, answer.expires_in)
+    if (!user && resource === OWN) {
+      const found = await call<User>('GET', '/me', { bearer: answer.access_token })
+      if (epoch !== asked) throw new ClientError('signed_out')
+      user = found
+    }
+    const held = keep(resource, answer.access_token, answer.expires_in, at)
+    tell(resource)
+    return held
   }
 
   /** Tells the other tabs. */
@@ -142,9 +167,7 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
         if (!isWanted()) throw new ClientError('signed_out')
         const answer = await exchange(call, store, transport, isWanted, resource)
         if (!isWanted()) throw new ClientError('signed_out')
-        const taken = take(resource, answer)
-        tell(resource)
-        return taken
+        return take(resource, answer)
       })
       // Not in there: a listener may ask for a token.
       showUser()
@@ -166,24 +189,18 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
         if (!current) return forget(undefined)
         user = current.user
       } else if (!kept.token) return forget(undefined)
-      const { accessToken } = await renew(OWN)
-      if (user || epoch !== asked) return
-      user = await call<User>('GET', '/me', { bearer: accessToken })
-      if (epoch !== asked) return
-      tell(OWN)
-      showUser()
+      await renew(OWN)
     } catch (error) {
-      if (epoch !== asked || snapshot.status !== 'loading') return
-      show({ status: 'loading', problem: error as ClientError })
+      if (epoch !== asked) return
+      starting = undefined
+      if (snapshot.status === 'loading') show({ status: 'loading', problem: error as ClientError })
       schedule.again(error)
     }
   }
 
   function start(): Promise<void> {
     isUsed = true
-    starting ??= load().finally(() => {
-      if (snapshot.status === 'loading') starting = undefined
-    })
+    starting ??= load()
     return starting
   }
 
@@ -219,12 +236,11 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
       isUsed = true
       user = undefined
       await store.write(succeed(await store.read(), answer))
-      const { accessToken } = take(OWN, answer)
-      user ??= await call<User>('GET', '/me', { bearer: accessToken })
+      await take(OWN, answer)
       starting = Promise.resolve()
-      tell(OWN)
       showUser()
-      return user
+      // `take` has set it.
+      return user as unknown as User
     },
     /** The account was changed. */
     update(changed: User): User {

@@ -23,10 +23,7 @@ export interface Tabs {
 
 export function createTabs(name: string, onMessage: (message: Message) => void): Tabs {
   // Only browsers have tabs. Deno would not end while a channel is open.
-  const hasTabs = globalThis.location && typeof BroadcastChannel !== 'undefined'
-  const channel: (BroadcastChannel & { unref?(): void }) | undefined = hasTabs
-    ? new BroadcastChannel(name)
-    : undefined
+  const channel = globalThis.location && openChannel(name)
   // Node, with a page that a test simulates, would not end either.
   channel?.unref?.()
   let onHeard: (() => void) | undefined
@@ -40,23 +37,22 @@ export function createTabs(name: string, onMessage: (message: Message) => void):
     async alone(action) {
       const locks = globalThis.navigator?.locks
       if (!channel || !locks) return action(false)
-      const free = await locks.request(name, { ifAvailable: true }, async (lock) =>
-        lock ? { result: await action(false) } : undefined,
-      )
-      if (free) return free.result
-      const patience = new AbortController()
-      const timer = setTimeout(() => patience.abort(), LOCK_MS)
       let isRunning = false
-      const run = () => {
+      const run = (waited: boolean) => {
         isRunning = true
-        clearTimeout(timer)
-        return action(true)
+        return action(waited)
       }
       try {
-        return await locks.request(name, { signal: patience.signal }, run)
+        const free = await locks.request(
+          name,
+          { ifAvailable: true },
+          async (lock) => lock && { result: await run(false) },
+        )
+        if (free) return free.result
+        return await locks.request(name, { signal: AbortSignal.timeout(LOCK_MS) }, () => run(true))
       } catch (error) {
         if (isRunning) throw error
-        return run()
+        return run(true)
       }
     },
     send: (message) => channel?.postMessage(message),
@@ -66,5 +62,14 @@ export function createTabs(name: string, onMessage: (message: Message) => void):
         setTimeout(resolve, HEARD_MS)
       }),
     close: () => channel?.close(),
+  }
+}
+
+/** Firefox lets a site whose cookies are blocked have none. */
+function openChannel(name: string): (BroadcastChannel & { unref?(): void }) | undefined {
+  try {
+    return new BroadcastChannel(name)
+  } catch {
+    return
   }
 }

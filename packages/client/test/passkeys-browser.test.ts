@@ -1,14 +1,14 @@
 import t from 'tap'
 import { noBrowser, PLATFORM } from '../../../test/support/browser.ts'
 import { noOpenssl } from '../../../test/support/certificates.ts'
-import { HOSTS, openApp, snapshotOf } from './app.ts'
+import { openChromium, snapshotOf } from './app.ts'
 
 const skip = noBrowser || noOpenssl
 
 t.test('a passkey is added, and signs in without a password', { skip }, async (t) => {
-  const { account, context, openTab, signIn } = await openApp(t, HOSTS.same, { PASSKEY_RP_ID: 'tea.test' })
+  const { account, browser, openTab, signIn } = await openChromium(t, { PASSKEY_RP_ID: 'example.com' })
   const page = await openTab()
-  const cdp = await context.newCDPSession(page)
+  const cdp = await browser.cdp(page)
   await cdp.send('WebAuthn.enable')
   const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', { options: PLATFORM })
   await signIn(page)

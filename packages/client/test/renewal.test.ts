@@ -280,6 +280,30 @@ t.test('a start without a network is not a sign-out', async (t) => {
   t.match(await again.getUser(), { email: account.email })
 })
 
+t.test('a token that is got after such a start also tells who is signed in', async (t) => {
+  const { restart, net, account } = await signedIn(t)
+  let isFirst = true
+  net.meddle = async (ask) => {
+    if (!isFirst) return ask()
+    isFirst = false
+    throw new TypeError('fetch failed')
+  }
+  const again = restart()
+  t.type(await again.getAccessToken(), 'string')
+  t.match(again.getSnapshot(), { status: 'signed_in', user: { email: account.email } })
+})
+
+t.test('another session, of which this client has not heard, is shown with its user', async (t) => {
+  const { client, storage, time } = await signedIn(t)
+  const next = await server.createAccount()
+  const { refresh_token: token } = await server.login(next)
+  const [key = ''] = [...storage.items.keys()]
+  storage.items.set(key, JSON.stringify({ token }))
+  time.pass(TTL)
+  t.type(await client.getAccessToken(), 'string')
+  t.match(client.getSnapshot(), { status: 'signed_in', user: { email: next.email } })
+})
+
 t.test('there is one client for a server, however often it is created', async (t) => {
   const { client, restart } = await signedIn(t)
   const { client: same } = openDevice(t, server)

@@ -2,14 +2,14 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { decodeJwt } from 'jose'
-import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { noBrowser } from '../../../test/support/browser.ts'
 import { noOpenssl } from '../../../test/support/certificates.ts'
 import { eventually } from '../../../test/support/eventually.ts'
 import { registrations } from '../../../test/support/oauth.ts'
 import { startServer } from '../../../test/support/server.ts'
-import { HOSTS, openApp, TTL, tokenOf, userOf } from './app.ts'
+import { openChromium, TTL, tokenOf, userOf } from './app.ts'
+import type { Tab } from './browsers/driver.ts'
 import { openDevice } from './support.ts'
 
 const server = await startServer(t)
@@ -105,14 +105,13 @@ t.test('a token is not kept for whom it is not', async (t) => {
 })
 
 t.test('tabs tell each other', { skip: noBrowser || noOpenssl }, async (t) => {
-  const { server, account, refreshes, openTab, signIn } = await openApp(t, HOSTS.same)
+  const { server, account, refreshes, openTab, signIn } = await openChromium(t)
   const resource = await registrations(server).resource('read', { appScopes: ['read'] })
   const first = await openTab()
   const tabs = [first, await openTab(), await openTab()]
   await signIn(first)
   for (const tab of tabs) await eventually(async () => (await userOf(tab)) === account.email)
-  const ask = (tab: Page) =>
-    tab.evaluate((resource) => globalThis.auth.getAccessToken({ resource }), resource)
+  const ask = (tab: Tab) => tab.evaluate((resource) => globalThis.auth.getAccessToken({ resource }), resource)
   await eventually(() => ask(first).then(Boolean, () => false))
   for (const tab of tabs) await tokenOf(tab, TTL)
   refreshes.length = 0
