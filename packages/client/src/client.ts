@@ -141,12 +141,7 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
     /** Signs in with a passkey; with `mfaToken` it is the second step. `passkey_not_used` if the person declines. */
     async signInWithPasskey(mfaToken?: string): Promise<SignIn> {
       const body = mfaToken ? { mfa_token: mfaToken } : {}
-      const { challenge_token, options } = await call<Schemas['PasskeyChallenge']>(
-        'POST',
-        '/auth/login/passkey/options',
-        { body },
-      )
-      const passkey = { challenge_token, credential: await usePasskey(options) }
+      const passkey = await usePasskey(await call('POST', '/auth/login/passkey/options', { body }))
       return mfaToken
         ? enter('/auth/login/mfa', { ...body, passkey })
         : enter('/auth/login/passkey', { ...passkey, ...signInTransport })
