@@ -29,24 +29,39 @@ export interface Parts {
 
 /** Starts parts of the demo. Without one of them the others end, too. `dataFolder` is where the server keeps `.data`. */
 export function startParts(names: readonly Part[], dataFolder = ROOT): Parts {
-  // The Next app calls the server for the people at its pages, and says from where.
-  const env = { TRUST_PROXY: 'loopback', NEXT_TELEMETRY_DISABLED: '1', ...process.env }
+  // The Next app calls the server for the people at its pages, and says from where. A `PORT` would be that of all parts.
+  const env = { TRUST_PROXY: 'loopback', NEXT_TELEMETRY_DISABLED: '1', ...process.env, PORT: undefined }
   const children = names.map((name): ChildProcess => {
     const cwd = name === 'server' ? dataFolder : `${ROOT}examples/${name}`
     return spawn(process.execPath, COMMANDS[name], { cwd, env, stdio: 'inherit' })
   })
-  let hasEnded = false
+  const ending = new AbortController()
+  const { signal } = ending
   function stop(): void {
-    hasEnded = true
+    ending.abort()
     for (const child of children) child.kill('SIGTERM')
   }
-  for (const child of children) child.on('exit', stop)
+  children.forEach((child, index) => {
+    child.on('exit', (code) => {
+      const name = names[index] as Part
+      // Without a code it was stopped, as by Ctrl-C.
+      if (code && !signal.aborted) {
+        console.error(
+          `${name} has ended with ${code}: is ${URLS[name]} in use? Nothing else may listen there.`,
+        )
+        process.exitCode = 1
+      }
+      stop()
+    })
+  })
 
   async function answer(): Promise<boolean> {
     for (const name of names) {
-      while (!hasEnded && !(await fetch(URLS[name]).catch(() => undefined))) await sleep(100)
+      // What listens there instead may never answer.
+      while (!signal.aborted && !(await fetch(URLS[name], { signal }).catch(() => undefined)))
+        await sleep(100)
     }
-    return !hasEnded
+    return !signal.aborted
   }
   return { ready: answer(), stop }
 }

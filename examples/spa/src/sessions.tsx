@@ -14,7 +14,7 @@ export function Sessions() {
         {sessions.map((session) => (
           <li key={session.id} className={session.ended_at ? 'ended' : ''}>
             <div>
-              <b>{deviceOf(session.user_agent)}</b>
+              <b>{deviceOf(session.user_agent)}</b>{' '}
               {session.current && <span className="badge">this device</span>}
               <p className="quiet">
                 {session.ip}, since {time(session.created_at)}, last used {time(session.last_used_at)}

@@ -1,4 +1,4 @@
-import { createPasskey } from './passkeys.ts'
+import { createPasskey, usePasskey } from './passkeys.ts'
 import type { Schemas, StepUp } from './schemas.ts'
 import type { User } from './tokens.ts'
 import type { Call } from './transport.ts'
@@ -49,13 +49,12 @@ export const accountCalls = (call: Call, act: Act, update: (user: User) => User)
     act<Schemas['RecoveryCodes']>('POST', '/auth/mfa/recovery-codes', proof),
   listPasskeys: async () => (await act<Schemas['ListPasskeysResponse']>('GET', '/auth/passkeys')).passkeys,
   async addPasskey(proof: StepUp, name?: string): Promise<Schemas['AddPasskeyResponse']> {
-    const { challenge_token, options } = await act<Schemas['PasskeyCreation']>(
-      'POST',
-      '/auth/passkeys/options',
-      proof,
-    )
-    const credential = await createPasskey(options)
-    return act('POST', '/auth/passkeys', { challenge_token, credential, ...(name ? { name } : {}) })
+    const created = await createPasskey(await act('POST', '/auth/passkeys/options', proof))
+    return act('POST', '/auth/passkeys', { ...created, name })
   },
+  /** The second factor of a proof, by a passkey: give it with the password. `passkey_not_used` if the person declines. */
+  proveByPasskey: async () => ({
+    passkey: await usePasskey(await act('POST', '/auth/passkeys/challenge', {})),
+  }),
   removePasskey: (id: string, proof: StepUp) => act('DELETE', `/auth/passkeys/${segment(id)}`, proof),
 })

@@ -93,15 +93,14 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
   async function requireCookie(bearer: string): Promise<void> {
     if (await call<unknown>('GET', '/auth/session')) return
     await call('POST', '/auth/logout', { bearer })
-    throw new ClientError('cookies_blocked', { message: 'The browser kept no cookie of the server.' })
+    throw new ClientError('cookies_blocked', { message: 'The browser kept no cookie.' })
   }
 
   async function enter(path: string, body: object): Promise<SignIn> {
-    // Kept in body transport only.
+    // Kept in body transport only. What is undefined is not sent, here and below.
     const { device } = await store.read()
-    const known = device ? { device_token: device } : {}
     try {
-      const answer = await call<TokenResponse>('POST', path, { body: { ...body, ...known } })
+      const answer = await call<TokenResponse>('POST', path, { body: { ...body, device_token: device } })
       if (transport === 'cookie') await requireCookie(answer.access_token)
       return { status: 'signed_in', user: await session.begin(answer) }
     } catch (error) {
@@ -140,13 +139,8 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
 
     /** Signs in with a passkey; with `mfaToken` it is the second step. `passkey_not_used` if the person declines. */
     async signInWithPasskey(mfaToken?: string): Promise<SignIn> {
-      const body = mfaToken ? { mfa_token: mfaToken } : {}
-      const { challenge_token, options } = await call<Schemas['PasskeyChallenge']>(
-        'POST',
-        '/auth/login/passkey/options',
-        { body },
-      )
-      const passkey = { challenge_token, credential: await usePasskey(options) }
+      const body = { mfa_token: mfaToken }
+      const passkey = await usePasskey(await call('POST', '/auth/login/passkey/options', { body }))
       return mfaToken
         ? enter('/auth/login/mfa', { ...body, passkey })
         : enter('/auth/login/passkey', { ...passkey, ...signInTransport })
@@ -156,10 +150,7 @@ function build(options: ClientOptions, transport: TransportName, name: string) {
     async signOut(): Promise<void> {
       await session.settled()
       const { token, attempt } = await store.read()
-      await leave('/auth/logout', {
-        body: token ? { refresh_token: token } : {},
-        ...(attempt ? { attempt } : {}),
-      })
+      await leave('/auth/logout', { body: { refresh_token: token }, attempt })
     },
 
     /** Ends every session of the account, on all devices. */

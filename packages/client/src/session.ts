@@ -183,8 +183,8 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
     const kept = await store.read()
     try {
       if (transport === 'cookie') {
-        const attempt = kept.attempt ? { attempt: kept.attempt } : {}
-        const current = await call<{ user: User } | null>('GET', '/auth/session', attempt)
+        const { attempt } = kept
+        const current = await call<{ user: User } | null>('GET', '/auth/session', { attempt })
         if (epoch !== asked || tokens.has(OWN)) return
         if (!current) return forget(undefined)
         user = current.user

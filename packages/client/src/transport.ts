@@ -4,7 +4,7 @@ export interface CallOptions {
   body?: unknown
   bearer?: string | undefined
   /** `Idempotency-Key`. */
-  attempt?: string
+  attempt?: string | undefined
 }
 
 /** Calls the server. @throws {ClientError} */
@@ -38,7 +38,7 @@ export function createCall({ baseUrl, fetch, timeoutMs }: TransportOptions): Cal
           ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
           ...(attempt ? { 'idempotency-key': attempt } : {}),
         },
-        ...(method === 'GET' ? {} : { body: JSON.stringify(body ?? {}) }),
+        body: method === 'GET' ? null : JSON.stringify(body ?? {}),
       })
       text = await response.text()
     } catch (cause) {
@@ -53,10 +53,10 @@ export function createCall({ baseUrl, fetch, timeoutMs }: TransportOptions): Cal
     if (typeof problem?.code !== 'string' || problem.status !== response.status) {
       throw new ClientError('bad_response', { cause: `${response.status} ${response.type}` })
     }
-    const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN)
     throw new ClientError(problem.code, {
       problem: problem as ProblemDocument,
-      retryAfter: Number.isFinite(retryAfter) ? retryAfter : undefined,
+      // A date, which the server never sends, is no number.
+      retryAfter: Number(response.headers.get('retry-after')) || undefined,
     })
   }
 }

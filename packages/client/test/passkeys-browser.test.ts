@@ -31,6 +31,17 @@ t.test('a passkey is added, and signs in without a password', { skip }, async (t
   const { mfaToken } = first as { mfaToken: string }
   const second = await page.evaluate((token) => globalThis.auth.signInWithPasskey(token), mfaToken)
   t.match(second, { status: 'signed_in' })
+
+  const replaced = await page.evaluate(
+    async ({ password }) =>
+      globalThis.auth.replaceRecoveryCodes({ password, ...(await globalThis.auth.proveByPasskey()) }),
+    account,
+  )
+  t.match(
+    replaced,
+    { recovery_codes: { length: 10 } },
+    'it is also a second factor for a change of the account',
+  )
   await page.evaluate(() => globalThis.auth.signOut())
 
   await cdp.send('WebAuthn.clearCredentials', { authenticatorId })

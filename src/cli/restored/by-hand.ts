@@ -16,14 +16,14 @@ const TOLD: Partial<Record<SessionEndedReason, [happened: string, command: strin
   reuse_detected: ['a stolen refresh token was used', 'require-reset'],
 }
 
-/** What Redis cannot tell: each is a request, or a command, that was answered after the backup. */
+/** What Redis cannot tell: each is a request that was answered after the backup, or a command, which is in no log. */
 const FROM_THE_LOG = [
-  'accounts that were deleted: DELETE /me, DELETE /admin/users/:id, users delete',
+  'accounts that were deleted: DELETE /me, DELETE /admin/users/:id; or by the command users delete',
   'passwords and addresses that were changed: /auth/change-password, /auth/reset-password, /auth/confirm-email-change',
-  'second factors that were removed: DELETE /auth/mfa/totp, DELETE /auth/passkeys/:id, users reset-factors',
-  'accounts that were disabled, and roles: /admin/users/:id/disable, users disable, users grant-admin, users revoke-admin',
+  'second factors that were removed: DELETE /auth/mfa/totp, DELETE /auth/passkeys/:id; or by the command users reset-factors',
+  'accounts that were disabled, and roles: /admin/users/:id/disable; or by the commands users disable, users grant-admin, users revoke-admin',
   'what users took back from clients: DELETE /auth/grants',
-  'clients and resources that were changed, disabled, blocked or deleted, and their secrets: /admin/clients, /admin/resources, clients, resources',
+  'clients and resources that were changed, disabled, blocked or deleted, and their secrets: /admin/clients, /admin/resources; or by the commands clients, resources',
 ]
 
 /** Sentences for the operator: about accounts of which Redis tells something, and where to look for the rest. */

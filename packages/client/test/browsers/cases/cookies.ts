@@ -35,7 +35,7 @@ export function cookieCases(driver: Driver): void {
       (account) => globalThis.auth.signIn(account).catch(({ code, message }) => ({ code, message })),
       account,
     )
-    t.strictSame(said, { code: 'cookies_blocked', message: 'The browser kept no cookie of the server.' })
+    t.strictSame(said, { code: 'cookies_blocked', message: 'The browser kept no cookie.' })
     t.match(await snapshotOf(tab), { status: 'signed_out' })
   })
 }
