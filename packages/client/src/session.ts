@@ -57,13 +57,9 @@ export function createSession({ call, store, transport, name, clocks }: SessionD
   const secondsLeft = (held: Held) => left(held, clocks())
 
   function isDue(): boolean {
-    if (!starting) return true
+    if (!starting) return isUsed
     const held = tokens.get(OWN)
-    return (
-      isUsed &&
-      snapshot.status !== 'signed_out' &&
-      (!held || secondsLeft(held) < schedule.ahead(held.lifetime))
-    )
+    return snapshot.status !== 'signed_out' && (!held || secondsLeft(held) < schedule.ahead(held.lifetime))
   }
 
   /** Who is signed in may have changed, and has to be asked again. */
