@@ -13,6 +13,7 @@ import { readDatabaseUrl } from './platform/database-url.ts'
 import { type AllVariables, type Environment, type Reader, reader, trimmed } from './platform/environment.ts'
 import { type MailSettings, readMail } from './platform/mail-settings.ts'
 import { type MisspeltVariable, misspeltVariables } from './platform/misspelt-variables.ts'
+import { parseUrl } from './platform/parse-url.ts'
 import { type RedisServers, readRedis } from './platform/redis-url.ts'
 import { type RouteBudgets, readBudgets } from './platform/route-budgets.ts'
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from './platform/signing-algorithms.ts'
@@ -239,7 +240,8 @@ function readConsentUrl(
   const name = 'OAUTH_CONSENT_URL'
   if (!env[name]) return undefined
   const url = read.checkOrigin(name, env[name], { allowPath: true, secure })
-  if (URL.canParse(url) && ![publicUrl, ...allowedOrigins].includes(new URL(url).origin))
+  const origin = parseUrl(url)?.origin
+  if (origin !== undefined && ![publicUrl, ...allowedOrigins].includes(origin))
     read.fault(`${name} must be a page of PUBLIC_URL or of an origin in ALLOWED_ORIGINS`)
   return url
 }

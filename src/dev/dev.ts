@@ -7,6 +7,7 @@ import { migrateDatabase } from '../cli/migrate.ts'
 import { type Config, environment, loadConfig } from '../config.ts'
 import { databaseHost, isDatabaseLocal } from '../platform/database-url.ts'
 import { explain } from '../platform/explain.ts'
+import { parseUrl } from '../platform/parse-url.ts'
 import { serve } from '../serve.ts'
 import { developmentOptions } from './app-options.ts'
 import { cookieNameSuffix, readOrCreateAppSecret } from './app-secret.ts'
@@ -107,7 +108,7 @@ async function startOthers(settings: Environment, port: number, count: number, l
 async function provideDatabase(env: Environment, lifetime: Lifetime) {
   const given = env.DATABASE_URL ?? env.DB_HOST ?? env.DB_SECRET_JSON ?? env.DB_SECRET_FILE
   if (given) {
-    const where = URL.canParse(given) ? databaseHost(given) : (env.DB_HOST ?? 'DB_SECRET_JSON')
+    const where = parseUrl(given) ? databaseHost(given) : (env.DB_HOST ?? 'DB_SECRET_JSON')
     return { env: {}, description: `configured, ${where}`, embedded: false }
   }
   const postgres = await startPostgres({ dir: join(DATA, 'postgres') })
@@ -117,7 +118,7 @@ async function provideDatabase(env: Environment, lifetime: Lifetime) {
 
 async function provideRedis(env: Environment, lifetime: Lifetime) {
   if (env.REDIS_URL) {
-    const where = URL.canParse(env.REDIS_URL) ? new URL(env.REDIS_URL).host : 'REDIS_URL'
+    const where = parseUrl(env.REDIS_URL)?.host ?? 'REDIS_URL'
     return { env: {}, description: `configured, ${where}` }
   }
   const { url, incarnation, ...redis } = await startRedis()

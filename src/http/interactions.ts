@@ -4,6 +4,7 @@ import { INTERACTION_TTL, type Interaction } from '../core/one-time/one-time.ts'
 import { Problem } from '../core/problems/problems.ts'
 import type { Uses } from '../core/uses.ts'
 import { directionOf } from '../platform/locale.ts'
+import { parseUrl } from '../platform/parse-url.ts'
 import { linkButton, type PageContent, type PageWriter, pageWriter, signInButton } from './page.ts'
 import { contextOf } from './request-context.ts'
 import type { SessionCookies } from './session-cookies.ts'
@@ -133,8 +134,8 @@ export function formTargetsOf({ query, redirectUri }: Pick<Interaction, 'query' 
   const target = redirectUri ?? new URLSearchParams(query).get('redirect_uri')
   // It is the one that is registered. In CSP `http:` includes https.
   if (!target) return ['http:']
-  const protocol = URL.canParse(target) ? new URL(target).protocol : ''
-  return protocol === '' || protocol === 'javascript:' ? [] : [protocol]
+  const protocol = parseUrl(target)?.protocol
+  return protocol === undefined || protocol === 'javascript:' ? [] : [protocol]
 }
 
 /** The page of an interaction that has expired, or was never begun. */

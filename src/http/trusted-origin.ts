@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Problem } from '../core/problems/problems.ts'
 import { isLoopback } from '../platform/loopback.ts'
+import { parseUrl } from '../platform/parse-url.ts'
 import type { ServerCookie } from './session-cookies.ts'
 
 /** Checks whether an `Origin` is this server's or an allowed one; the match is exact, and `null` never matches. */
@@ -28,9 +29,8 @@ export interface TrustedOrigins {
 
 /** Whether it is the origin of a page of this machine, on any port: those are allowed by the development server. */
 export function isLocalOrigin(origin: string): boolean {
-  if (!URL.canParse(origin)) return false
-  const url = new URL(origin)
-  return url.protocol === 'http:' && url.origin === origin && isLoopback(url.hostname)
+  const url = parseUrl(origin)
+  return url?.protocol === 'http:' && url.origin === origin && isLoopback(url.hostname)
 }
 
 /** Origins, each exactly as browsers send it, or what decides about one. */

@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net'
 import { checkParameters } from './database-parameters.ts'
 import type { Environment, Reader } from './environment.ts'
 import { isLoopback } from './loopback.ts'
+import { parseUrl } from './parse-url.ts'
 
 const PROTOCOLS = ['postgres:', 'postgresql:']
 const PARTS = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD'] as const
@@ -48,7 +49,7 @@ function readParts(env: Environment, read: Reader): string {
   const url = `postgresql://${login}@${host}:${port}/${encodeURIComponent(DB_NAME)}${parameters && `?${parameters}`}`
   const isPort = /^\d{1,5}$/.test(port) && Number(port) > 0 && Number(port) < 65_536
   if (!isPort) read.fault('DB_PORT must be a port, from 1 to 65535')
-  else if (/[/?#@\\\s]/.test(DB_HOST) || !URL.canParse(url))
+  else if (/[/?#@\\\s]/.test(DB_HOST) || !parseUrl(url))
     read.fault('DB_HOST must be the name or address of a server, without a scheme or a port')
   else checkParameters(url, read, (name) => PARAMETERS[name as keyof typeof PARAMETERS])
   return url

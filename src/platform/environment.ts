@@ -1,4 +1,5 @@
 import { isThisMachine } from './loopback.ts'
+import { parseUrl } from './parse-url.ts'
 import type { Variable } from './variables.ts'
 
 /** The environment of a process: variables of this server and of others. */
@@ -33,8 +34,9 @@ const BLANK = /[\s\p{Cc}]/u
 
 /** Whether a URL names a server and, maybe, a user and password: they must not be taken for the server's name. */
 function isConnectionUrl(text: string, protocols: readonly string[], needsHost: boolean): boolean {
-  if (!URL.canParse(text) || text.includes('#') || BLANK.test(text)) return false
-  const { protocol, username, password, hostname, pathname, search } = new URL(text)
+  const url = parseUrl(text)
+  if (!url || text.includes('#') || BLANK.test(text)) return false
+  const { protocol, username, password, hostname, pathname, search } = url
   // An @ behind the host: what was taken for the host and its port is the beginning of a user and password.
   return (
     protocols.includes(protocol) &&
@@ -82,7 +84,7 @@ export function reader(env: Environment) {
   /** The address of a page or a file: any URL of the web but one with a user and password, which everybody would see. */
   function webUrl(name: Variable, protocols: readonly string[]): string {
     const value = text(name)
-    const parsed = /^https?:\/\/[^/\\]/i.test(value) && URL.canParse(value) ? new URL(value) : undefined
+    const parsed = /^https?:\/\/[^/\\]/i.test(value) ? parseUrl(value) : null
     const isShown = parsed && WEB_HOST.test(parsed.hostname) && !parsed.username && !parsed.password
     if (isShown && protocols.includes(parsed.protocol) && !BLANK.test(value)) return parsed.href
     const starts = protocols.map((protocol) => `${protocol}//`).join(' or ')
@@ -96,8 +98,7 @@ export function reader(env: Environment) {
     { allowPath = false, allowHash = false, secure = false }: UrlRules = {},
   ): string {
     const trimmed = value.replace(/\/$/, '')
-    const parsed =
-      /^https?:\/\/[^/\\\s]/i.test(trimmed) && URL.canParse(trimmed) ? new URL(trimmed) : undefined
+    const parsed = /^https?:\/\/[^/\\\s]/i.test(trimmed) ? parseUrl(trimmed) : null
     const isBase =
       parsed &&
       // Also one that is empty: what is added to the base would be part of it.

@@ -1,3 +1,5 @@
+import { parseUrl } from '../../platform/parse-url.ts'
+
 // What RFC 3986 §2 allows, but for the fragment and the asterisk, which some would read as a wildcard.
 const CHARACTERS = /^(?:[A-Za-z0-9\-._~:/?[\]@!$&'()+,;=]|%[0-9A-Fa-f]{2})+$/
 // Also what a server behind the client's proxy could decode to one, or decode twice.
@@ -60,7 +62,7 @@ function uriFault(text: string): string | null {
 }
 
 function webFault(text: string): string | null {
-  const url = URL.canParse(text) ? new URL(text) : null
+  const url = parseUrl(text)
   if (!url || !/^https?:\/\//i.test(text) || url.hostname === '')
     return 'must be an absolute URI, such as https://app.example.com/callback'
   // Servers read other spellings in different ways.

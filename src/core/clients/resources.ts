@@ -1,6 +1,7 @@
 import { ACCESS_TOKEN_TTL } from '../../platform/access-token-times.ts'
 import type { Queryable } from '../../platform/database.ts'
 import { isName } from '../../platform/name.ts'
+import { parseUrl } from '../../platform/parse-url.ts'
 import type { SigningAlgorithm } from '../../platform/signing-algorithms.ts'
 import { ACCOUNT_SCOPE, ADMIN_SCOPES, OPENID_SCOPES, type TokenType } from './client.ts'
 import { type Fault, NAME_FAULT } from './client-faults.ts'
@@ -69,10 +70,10 @@ export function resourceFaults(
 
 /** RFC 8707 §2 */
 const isIdentifier = (text: string) =>
-  URL.canParse(text) &&
   text.length <= LONGEST_IDENTIFIER &&
   /^[\x21-\x7e]+$/.test(text) &&
-  !/[#"\\]/.test(text)
+  !/[#"\\]/.test(text) &&
+  parseUrl(text) !== null
 
 const bare = (identifier: string) => identifier.toLowerCase().replace(/\/$/, '')
 

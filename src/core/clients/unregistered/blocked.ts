@@ -1,4 +1,5 @@
 import type { Queryable } from '../../../platform/database.ts'
+import { parseUrl } from '../../../platform/parse-url.ts'
 import { sha256 } from '../../../platform/sha256.ts'
 import type { Transaction } from '../../../platform/transact.ts'
 import { isUrl } from './document-url.ts'
@@ -10,7 +11,7 @@ export interface BlockedClient {
 }
 
 /** The host of a client id that is a URL, whatever the port. */
-const hostOf = (id: string) => (URL.canParse(id) ? new URL(id).hostname : null)
+const hostOf = (id: string) => parseUrl(id)?.hostname ?? null
 
 /** Whether a client is refused: by its id, or by its host. */
 export async function isBlocked(db: Queryable, id: string): Promise<boolean> {

@@ -7,6 +7,7 @@ import {
   FetchError,
   type FetchOptions,
 } from '../../../platform/document-fetch.ts'
+import { parseUrl } from '../../../platform/parse-url.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
 import { type Description, readMetadata, requireUsable, UnusableMetadata } from './metadata.ts'
 
@@ -96,9 +97,9 @@ export function createDocuments(
   }
 
   async function fetchKeys(jwksUri: string, budgetOf: (url: URL) => string, signal: AbortSignal) {
-    if (!URL.canParse(jwksUri) || new URL(jwksUri).username !== '')
+    const url = parseUrl(jwksUri)
+    if (url?.username !== '')
       throw new UnusableDocument('invalid_metadata', { detail: 'jwks_uri must be a URL' })
-    const url = new URL(jwksUri)
     await spend(budgets, budgetOf(url), origin)
     const { json, maxAge } = await fetchDocument(url, { types: KEY_TYPES, signal })
     return { jwks: json as NonNullable<Description['jwks']>, maxAge }

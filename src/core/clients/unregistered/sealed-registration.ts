@@ -1,4 +1,5 @@
 import type { JSONWebKeySet } from 'jose'
+import { parseUrl } from '../../../platform/parse-url.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
 import { type Description, readMetadata, requireUsable, UnusableMetadata } from './metadata.ts'
 
@@ -96,6 +97,6 @@ export function createSealedRegistrations({
 
 /** A client without a name has that of where it leads. */
 function nameOf([uri = '']: readonly string[]): string {
-  const { host, protocol } = URL.canParse(uri) ? new URL(uri) : { host: '', protocol: uri }
+  const { host, protocol } = parseUrl(uri) ?? { host: '', protocol: uri }
   return (host || protocol).slice(0, 100)
 }
