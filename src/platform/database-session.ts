@@ -70,7 +70,7 @@ export function servingSettingsOf(
   return connection.pooled ? settings : { ...settings, ...LIMITS, ...limits }
 }
 
-/** A client that opens its connection with these settings, as whoever the secret file names by then. */
+/** A client that opens its connection with these settings, as the user whom the secret file names by then. */
 export const clientWith = (
   settings: Settings,
   { secretFile }: Pick<DatabaseConnection, 'secretFile'>,
@@ -92,8 +92,9 @@ function withLogin(config: pg.ClientConfig, secretFile: string): pg.ClientConfig
   try {
     const { username, password } = JSON.parse(readFileSync(secretFile, 'utf8'))
     const url = new URL(config.connectionString as string)
-    url.username = encodeURIComponent(String(username))
-    url.password = encodeURIComponent(String(password))
+    // What the file leaves out is set elsewhere, as at the start.
+    if (username != null) url.username = encodeURIComponent(String(username))
+    if (password != null) url.password = encodeURIComponent(String(password))
     return { ...config, connectionString: url.href }
   } catch {
     return config

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import t from 'tap'
 import { loadConfig } from '../../src/config.ts'
+import { openDatabase } from '../../src/platform/database.ts'
 import { openTestDatabase } from '../support/database.ts'
 import { becomes } from '../support/eventually.ts'
 import { startServer } from '../support/server.ts'
@@ -68,4 +69,25 @@ t.test('a password, and a user, are replaced while a node runs', async (t) => {
   )
   const told = server.logs.join('')
   for (const secret of [...PASSWORDS, one, two]) t.notMatch(told, secret)
+})
+
+t.test('a file may hold the password alone', async (t) => {
+  const { username, password, hostname, port, pathname } = new URL((await openTestDatabase(t)).url)
+  const file = join(t.testdir(), 'secret.json')
+  await writeFile(file, JSON.stringify({ password: decodeURIComponent(password) }))
+  const { databaseUrl: url } = loadConfig({
+    NODE_ENV: 'development',
+    APP_SECRETS: 'x'.repeat(32),
+    REDIS_URL: 'redis://localhost',
+    ...{
+      DB_SECRET_FILE: file,
+      DB_USER: username,
+      DB_HOST: hostname,
+      DB_PORT: port,
+      DB_NAME: pathname.slice(1),
+    },
+  })
+  const { db, close } = openDatabase({ url })
+  t.teardown(close)
+  t.match(await db.$queryRaw`SELECT current_user::text AS name`, [{ name: username }])
 })
