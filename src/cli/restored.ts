@@ -25,14 +25,15 @@ export async function restored(args: readonly string[]): Promise<void> {
 
 async function run(context: OperatorDatabase, { flags }: Call, backupOf: Date): Promise<void> {
   const apply = flags.has('yes')
-  const later = await findLaterUse(context, backupOf)
-  if (later && !flags.has('all')) {
+  const trustsRedis = !flags.has('all')
+  const later = trustsRedis ? await findLaterUse(context, backupOf) : null
+  if (later) {
     throw new Error(
       `the newest entry is of ${later.toISOString()}. If no node has run since the restore, the backup is of that time ` +
         'or later: name it. If one has, what Redis knows may come from the backup: run this again with --all',
     )
   }
-  const done = await restore(context, { backupOf, trustsRedis: !flags.has('all'), apply })
+  const done = await restore(context, { backupOf, trustsRedis, apply })
   console.log(flags.has('json') ? JSON.stringify(presentRestored(done)) : describeRestored(done))
   if (!apply) throw new Error('nothing was changed; confirm with --yes')
 }

@@ -184,7 +184,7 @@ t.test('what Redis knows stays true; what nobody knows ends', async (t) => {
       t.match(answer.body, { status: 401, code: 'session_ended', reason }, what)
     }
     t.equal(await server.db.grant.count(), 0)
-    const reset = { token: before.link, password: 'a password of whoever has the mail' }
+    const reset = { token: before.link, password: 'a password of a reader of the mail' }
     t.match((await server.post('/auth/reset-password', reset)).body, { code: 'token_invalid' })
     t.equal(await server.db.factorReset.count(), 0)
     t.match(await server.db.auditEvent.findMany({ where: { type: 'backup_restore' } }), [

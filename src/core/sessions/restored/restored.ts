@@ -4,7 +4,7 @@ import { parseClaims } from '../claims.ts'
 import { bytes, text } from '../family-hash.ts'
 import { markTombstoned, type Revocation, recordRevocations } from '../revocation-rows.ts'
 import { createRedisStore } from '../rotation/redis-store.ts'
-import { writeRotations } from '../rotation/rotations.ts'
+import { type Rotation, writeRotations } from '../rotation/rotations.ts'
 import { openRedisFamilies, type RedisFamily } from './redis-families.ts'
 
 export interface RestoredOptions {
@@ -104,30 +104,30 @@ export async function endUnvouched(deps: Deps, options: RestoredOptions): Promis
     await markTombstoned(db, revocations)
   }
 
-  /** What Redis knows of the sessions of the backup. */
+  /** Decides by what Redis knows of some sessions of the backup. */
   async function judge(rows: readonly Row[]): Promise<void> {
     const known = await families.inspect(rows.map((row) => text(row.family_hash)))
-    const each = rows.map((row, at) => ({ row, known: known[at] as RedisFamily }))
-    const live = each.flatMap(({ row, known }) =>
-      known.state === 'live' && trustsRedis ? [{ familyHash: text(row.family_hash), ...known.family }] : [],
-    )
-    if (apply && live.length > 0) await writeRotations(db, live)
-    done.kept += live.length
-
-    const byReason = new Map<EndedReason, Row[]>()
-    for (const { row, known } of each) {
-      if (known.state === 'live' && trustsRedis) continue
-      const reason = known.state === 'ended' ? known.reason : REASON
-      byReason.set(endedReason(reason), [...(byReason.get(endedReason(reason)) ?? []), row])
-      if (known.state === 'ended') {
-        done.endings.set(known.reason, (done.endings.get(known.reason) ?? 0) + 1)
-        if (row.user_id) tell({ userId: row.user_id, clientId: row.client_id, reason: known.reason })
+    const live: Rotation[] = []
+    const ended = new Map<EndedReason, Row[]>()
+    for (const [at, row] of rows.entries()) {
+      const family = known[at] as RedisFamily
+      if (family.state === 'live' && trustsRedis) {
+        live.push({ familyHash: text(row.family_hash), ...family.family })
+        continue
+      }
+      const reason = family.state === 'ended' ? endedReason(family.reason) : REASON
+      ended.set(reason, [...(ended.get(reason) ?? []), row])
+      if (family.state === 'ended') {
+        done.endings.set(family.reason, (done.endings.get(family.reason) ?? 0) + 1)
+        if (row.user_id) tell({ userId: row.user_id, clientId: row.client_id, reason: family.reason })
       } else {
         done.unvouched += 1
         if (row.user_id) done.people.add(row.user_id)
       }
     }
-    for (const [reason, ended] of byReason) await end(ended, reason)
+    done.kept += live.length
+    if (apply && live.length > 0) await writeRotations(db, live)
+    for (const [reason, some] of ended) await end(some, reason)
   }
 
   for (let last = FIRST; ; ) {
