@@ -1,9 +1,8 @@
 // Replaces three nodes one after the other while clients refresh and call the API, behind a load balancer that probes
 // every 1, 5 and 10 s: no request may fail, and no session may end. `npm run rolling` replaces them by nodes of the same
 // build; `npm run rolling -- <folder>` begins with the build in that folder and its schema, goes on to this one, and back.
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -14,6 +13,7 @@ import { freePort } from '../src/dev/embedded/port.ts'
 import { startPostgres } from '../src/dev/embedded/postgres.ts'
 import { startRedis } from '../src/dev/embedded/redis.ts'
 import { systemClock } from '../src/platform/clock.ts'
+import { startBuiltServer } from './support/built-server.ts'
 import { eventually } from './support/eventually.ts'
 import { startProbingProxy } from './support/probing-proxy.ts'
 
@@ -78,18 +78,22 @@ async function roll(postgresUrl: string, seconds: number) {
   migrate(first, env)
   const emails = await createAccounts(databaseUrl)
   const ports = await Promise.all(Array.from({ length: NODES }, freePort))
+  // Together, because each of them drains.
+  const ends: (() => Promise<unknown>)[] = []
+  closers.push(() => Promise.all(ends.map((end) => end())))
+  const teardown = (end: () => Promise<unknown>) => void ends.push(end)
+  const start = (folder: string, port: number) => startBuiltServer({ teardown }, env, { folder, port })
   const nodes = new Map(
-    await Promise.all(ports.map(async (port) => [port, await start(first, port, env)] as const)),
+    await Promise.all(ports.map(async (port) => [port, await start(first, port)] as const)),
   )
-  closers.push(() => Promise.all([...nodes.values()].map(stop)))
   const proxy = await startProbingProxy(ports, seconds * 1_000)
   closers.push(async () => proxy.close())
   const load = await startClients(proxy.url, emails)
   for (const build of next) {
     migrate(build, env)
     for (const port of ports) {
-      await stop(nodes.get(port) as Process)
-      nodes.set(port, await start(build, port, env))
+      await nodes.get(port)?.stop()
+      nodes.set(port, await start(build, port))
       await eventually(() => proxy.uses(port), START_MS)
     }
   }
@@ -127,28 +131,6 @@ function migrate(build: string, env: Record<string, string>): void {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
-}
-
-type Process = Awaited<ReturnType<typeof start>>
-
-async function start(build: string, port: number, env: Record<string, string>) {
-  const node = spawn(process.execPath, ['--max-semi-space-size=32', 'dist/server.js'], {
-    cwd: build,
-    env: { PATH: process.env.PATH, ...env, PORT: `${port}` },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
-  const ended = once(node, 'exit')
-  await eventually(async () => {
-    if (node.exitCode !== null) throw new Error(`a node of ${build} ended with code ${node.exitCode}`)
-    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
-    return answer?.status === 200
-  }, START_MS)
-  return { node, ended }
-}
-
-async function stop({ node, ended }: Process): Promise<void> {
-  node.kill('SIGTERM')
-  await ended
 }
 
 /** Clients that each continue one session until the end; whatever is not 200 is a failure. */

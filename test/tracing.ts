@@ -67,7 +67,7 @@ t.test('a request is a trace, from HTTP to Redis to Postgres', async (t) => {
       // Later than the end of the test: what arrives was sent when the server stopped.
       OTEL_BSP_SCHEDULE_DELAY: '600000',
     },
-    TRACING,
+    { nodeOptions: TRACING },
   )
   const secrets = new Set<string>([env.APP_SECRETS, account.email, account.password])
   const traces: Record<string, ReturnType<typeof callerTrace>> = {}
@@ -239,7 +239,7 @@ t.test('a failure is marked, without its text', async (t) => {
   const server = await startBuiltServer(
     t,
     { ...env, DATABASE_URL: postgres.url, REDIS_URL: redisUrl, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url },
-    TRACING,
+    { nodeOptions: TRACING },
   )
   postgres.cut()
   const answer = await server.post('/auth/login', { ...account, transport: 'body' })
@@ -262,7 +262,7 @@ t.test('without a collector, the server serves, says so once, and stops', async 
       OTEL_EXPORTER_OTLP_TIMEOUT: '100',
       OTEL_BSP_SCHEDULE_DELAY: '50',
     },
-    TRACING,
+    { nodeOptions: TRACING },
   )
   const lost = () => server.lines().filter(({ event }) => event === 'spans_lost')
   await until('the loss is said', async () => {

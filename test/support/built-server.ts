@@ -15,16 +15,26 @@ export interface BuiltServer extends Caller {
   stop(): Promise<number | null>
 }
 
+interface BuiltServerOptions {
+  nodeOptions?: readonly string[]
+  /** Has `dist/`; this project by default. */
+  folder?: string
+  port?: number
+}
+
+// On a busy machine, and beside others that start.
+const START_MS = 60_000
+
 /** `dist/server.js` in a process of its own, as `npm run build` left it. */
 export async function startBuiltServer(
   t: { teardown(end: () => Promise<unknown>): void },
   env: Record<string, string>,
-  nodeOptions: readonly string[] = [],
+  { nodeOptions = [], folder = ROOT, ...options }: BuiltServerOptions = {},
 ): Promise<BuiltServer> {
-  const port = await freePort()
+  const port = options.port ?? (await freePort())
   const url = `http://127.0.0.1:${port}`
   const server = spawn(process.execPath, ['--max-semi-space-size=32', ...nodeOptions, 'dist/server.js'], {
-    cwd: ROOT,
+    cwd: folder,
     env: {
       NODE_ENV: 'test',
       HOST: '127.0.0.1',
@@ -50,7 +60,7 @@ export async function startBuiltServer(
     if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}: ${log}`)
     return (await caller.call('GET', '/readyz').catch(() => undefined))?.status === 200
   }
-  await eventually(ready)
+  await eventually(ready, START_MS)
   return {
     ...caller,
     url,

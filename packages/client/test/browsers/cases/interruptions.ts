@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { eventually } from '../../../../../test/support/eventually.ts'
 import { openApp, skipIn, snapshotOf, TTL, tokenOf, userOf } from '../../app.ts'
 import type { Driver, Tab } from '../driver.ts'
@@ -8,14 +8,20 @@ const locksHeld = (tab: Tab) => tab.evaluate(async () => (await navigator.locks.
 export function interruptionCases(driver: Driver): void {
   const skip = skipIn(driver)
 
-  t.test('a tab that is closed while it holds the lock holds up nobody', { skip }, async (t) => {
-    const { server, openTab, signIn, leaveRefreshing } = await openApp(t, { driver })
-    const first = await openTab()
-    await signIn(first)
-    const second = await openTab()
+  /** Two tabs, of which the first holds the lock and waits for its refresh. */
+  async function openTwo(t: Test) {
+    const app = await openApp(t, { driver })
+    const first = await app.openTab()
+    await app.signIn(first)
+    const second = await app.openTab()
     await userOf(second)
-    await leaveRefreshing(first)
+    await app.leaveRefreshing(first)
     t.equal(await locksHeld(second), 1)
+    return { ...app, first, second }
+  }
+
+  t.test('a tab that is closed while it holds the lock holds up nobody', { skip }, async (t) => {
+    const { server, first, second } = await openTwo(t)
     await first.close()
     // Later than the window in which the server forgives an old token.
     await server.age(60_000)
@@ -24,13 +30,7 @@ export function interruptionCases(driver: Driver): void {
   })
 
   t.test('neither does one that is killed', { skip }, async (t) => {
-    const { server, browser, network, openTab, signIn, leaveRefreshing } = await openApp(t, { driver })
-    const first = await openTab()
-    await signIn(first)
-    const second = await openTab()
-    await userOf(second)
-    await leaveRefreshing(first)
-    t.equal(await locksHeld(second), 1)
+    const { server, browser, network, first, second } = await openTwo(t)
     await server.age(60_000)
     const shown = new Promise<string>((resolve) => {
       network.meddle = ({ url, headers }) => {
