@@ -44,7 +44,7 @@ export const ofType = (template: Template, type: string) =>
     .map(({ Properties }) => Properties ?? {})
 
 export interface NodeEnvironment {
-  /** Variables that whoever may read the stack sees. */
+  /** Variables that everybody sees who may read the stack. */
   plain: Record<string, unknown>
   /** Variables that are references to secrets. */
   secret: Record<string, unknown>

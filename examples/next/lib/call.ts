@@ -5,7 +5,7 @@ import { ratchet } from './ratchet.ts'
 
 /**
  * Asks an API for the person for whom the page at `path` is rendered. It never refreshes: the proxy has done that.
- * Whoever is not signed in gets to the sign-in page.
+ * A visitor gets to the sign-in page.
  */
 export async function call<Answer>(url: string, path: string): Promise<Answer> {
   const asked = await headers()
