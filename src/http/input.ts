@@ -1,9 +1,10 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../core/problems/problems.ts'
 
 // A lenient decoder would turn different passwords into the same one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const COMPRESSED = { detail: 'The body is compressed, which is not supported.' }
 const NOTHING = { type: 'object', additionalProperties: false, properties: {} }
 
 /** Accepts only JSON, and only query parameters that a schema declares. */
@@ -11,6 +12,7 @@ export const input = fp(async (app: FastifyInstance) => {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
+    if (isCompressed(request)) return done(new Problem('unsupported_media_type', COMPRESSED), undefined)
     let body: string
     try {
       body = utf8.decode(bytes as Buffer)
@@ -30,3 +32,12 @@ export const input = fp(async (app: FastifyInstance) => {
     if (route.schema && !route.schema.querystring) route.schema.querystring = NOTHING
   })
 })
+
+/** By its own coding (RFC 9110 §8.4), or by one of the transfer (RFC 9112 §7). */
+function isCompressed({ headers }: FastifyRequest): boolean {
+  const { 'content-encoding': content, 'transfer-encoding': transfer } = headers
+  return (
+    (content !== undefined && content.toLowerCase() !== 'identity') ||
+    (transfer !== undefined && transfer.toLowerCase() !== 'chunked')
+  )
+}

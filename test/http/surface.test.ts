@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { problems } from '../../src/core/problems/problems.ts'
 import { startServer } from '../support/server.ts'
@@ -123,6 +124,36 @@ t.test('bytes that are not UTF-8 are refused, not replaced', async (t) => {
   })
   t.equal(response.status, 400)
   t.match(await response.json(), { code: 'validation_failed' })
+})
+
+t.test('a compressed body is refused as what it is', async (t) => {
+  const body = Buffer.from('{"email":"a@example.com","password":"a password"}')
+  const post = (coding: string, bytes: Buffer) =>
+    fetch(`${server.url}/auth/login`, {
+      method: 'POST',
+      body: bytes,
+      headers: { 'content-type': 'application/json', 'content-encoding': coding },
+    })
+  for (const [coding, bytes] of [
+    ['gzip', gzipSync(body)],
+    ['br', brotliCompressSync(body)],
+    ['Deflate', deflateSync(body)],
+    ['identity, gzip', gzipSync(body)],
+  ] as const) {
+    const refused = await post(coding, bytes)
+    t.equal(refused.status, 415, coding)
+    t.match(await refused.json(), { code: 'unsupported_media_type', detail: /compressed/ }, coding)
+  }
+  t.equal((await post('Identity', body)).status, 401)
+  const { hostname, port } = new URL(server.url)
+  const socket = connect(Number(port), hostname)
+  socket.write(
+    'POST /auth/login HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n' +
+      'transfer-encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n',
+  )
+  let answer = ''
+  for await (const chunk of socket) answer += chunk
+  t.match(answer, /^HTTP\/1\.1 415 .*"code":"unsupported_media_type"/s)
 })
 
 t.test('the API serves OpenAPI 3.1 made from the schemas that validate', async (t) => {
