@@ -17,11 +17,11 @@ import { parseUrl } from './platform/parse-url.ts'
 import { type RedisServers, readRedis } from './platform/redis-url.ts'
 import { type RouteBudgets, readBudgets } from './platform/route-budgets.ts'
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from './platform/signing-algorithms.ts'
+import { STORE_TIMEOUT_MS } from './platform/store-unavailable.ts'
 import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.ts'
 import { readUnregisteredClients, type UnregisteredClientSettings } from './platform/unregistered-clients.ts'
 
 /** Configuration, from the environment only. It is checked at start, and all faults are reported together, by name. */
-
 export interface Config extends BrowserSettings {
   readonly production: boolean
   readonly host: string
@@ -48,6 +48,8 @@ export interface Config extends BrowserSettings {
   readonly redisCa: string | undefined
   /** Replaces the replication id of a Redis that has none; development only. */
   readonly redisIncarnation: string | undefined
+  /** Milliseconds after which a store that does not answer counts as unavailable. */
+  readonly storeTimeoutMs: number
   /** Newest first. */
   readonly appSecrets: readonly string[]
   readonly runMigrations: boolean
@@ -178,6 +180,7 @@ export function loadConfig(environment: AllVariables): Config {
       grace: read.integer('REFRESH_GRACE', 10, 0, 60),
     },
     maxSessionsPerAccount: read.integer('MAX_SESSIONS_PER_ACCOUNT', 100, 1, 10_000),
+    storeTimeoutMs: read.integer('STORE_TIMEOUT_MS', STORE_TIMEOUT_MS, 200, 10_000),
     ledgerFlushMs: read.integer('LEDGER_FLUSH_MS', 500, 50, 60_000),
     ...readBrowserSettings(env, read, { publicUrl, allowedOrigins, secure }),
     passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),

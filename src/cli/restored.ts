@@ -44,7 +44,7 @@ async function restore(
 ): Promise<Restored> {
   const { backupOf, apply } = options
   const { db } = database
-  const { redis, close } = openRedis(config.redis, { warn() {}, explain() {} }, config.redisCa)
+  const { redis, close } = openRedis(config.redis, { warn() {}, explain() {} }, { ca: config.redisCa })
   try {
     await firstContact(redis)
     await redis.ping().catch((cause) => {

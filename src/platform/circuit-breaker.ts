@@ -1,7 +1,7 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { type BackgroundMonitor, repeat } from './background.ts'
 import type { Outages } from './outages.ts'
-import { StoreUnavailable } from './store-unavailable.ts'
+import { STORE_TIMEOUT_MS, StoreUnavailable } from './store-unavailable.ts'
 
 export { StoreUnavailable }
 
@@ -39,7 +39,7 @@ export interface CircuitBreakerOptions {
   monitor: StoreMonitor
   /** Milliseconds between two heartbeats. */
   everyMs?: number
-  /** Milliseconds after which a silent store counts as unavailable. With `everyMs`, within a second. */
+  /** Milliseconds after which a silent store counts as unavailable. With `everyMs`, within a second by default. */
   timeoutMs?: number
 }
 
@@ -50,7 +50,7 @@ const FIRST_HOLD_MS = 1_000
 const LONGEST_HOLD_MS = 30_000
 
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
-  const { name, probe, onOpen, isRefusal, monitor, everyMs = 200, timeoutMs = 700 } = options
+  const { name, probe, onOpen, isRefusal, monitor, everyMs = 200, timeoutMs = STORE_TIMEOUT_MS } = options
   const { outages } = monitor
   const tasks: (() => Promise<void>)[] = []
   let closed = false
@@ -96,7 +96,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     if (!closed && performance.now() < heldUntil) return
     const sent = performance.now()
     try {
-      await answered(probe(), closed ? timeoutMs : CLOSING_TIMEOUT_MS, signal)
+      await answered(probe(), closed ? timeoutMs : Math.max(timeoutMs, CLOSING_TIMEOUT_MS), signal)
       if (!closed) {
         for (const task of tasks) await task()
         closed = true

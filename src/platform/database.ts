@@ -6,7 +6,7 @@ import { createDatabasePoll, type DatabasePoll } from './database-poll.ts'
 import { clientWith, QUERY_MS, readConnection, servingSettingsOf } from './database-session.ts'
 import { type Prisma, PrismaClient } from './generated/client.ts'
 import { GuardedPool, ping, probeWritable, ReadOnly, type TimedClient } from './guarded-pool.ts'
-import { StoreUnavailable } from './store-unavailable.ts'
+import { STORE_TIMEOUT_MS, StoreUnavailable } from './store-unavailable.ts'
 
 export { isStoreUnavailable } from './store-unavailable.ts'
 
@@ -24,6 +24,8 @@ export interface DatabaseOptions {
   url: string
   /** Connections this process may hold. */
   poolSize?: number
+  /** Milliseconds after which a silent server counts as unavailable. */
+  timeoutMs?: number
   /** Where outages are reported. By default they are not. */
   monitor?: StoreMonitor
 }
@@ -37,14 +39,14 @@ export interface OpenDatabase {
   close(): Promise<void>
 }
 
-// Together within a second: the longest time for which a silent server goes unnoticed.
+// With the usual timeout within a second: the longest time for which a silent server goes unnoticed.
 const HEARTBEAT_MS = 260
-const PROBE_MS = 700
 const POLL_MS = 1_500
 
 /** A Prisma client over a bounded pool that gives up on a silent server instead of hanging. */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
   const target = readConnection(options.url)
+  const { timeoutMs = STORE_TIMEOUT_MS } = options
   const connection = { connectionString: target.connectionString, keepAlive: true }
   let databaseBreaker: CircuitBreaker | undefined
   const isOpen = () => databaseBreaker?.isOpen ?? false
@@ -52,14 +54,14 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     {
       ...connection,
       max: options.poolSize ?? 10,
-      connectionTimeoutMillis: 1_000,
+      connectionTimeoutMillis: timeoutMs + 300,
       query_timeout: QUERY_MS,
       Client: clientWith(servingSettingsOf(target), target),
     },
     isOpen,
   )
   // A separate connection, so that a busy pool does not look like a dead server.
-  const single = { ...connection, max: 1, connectionTimeoutMillis: POLL_MS }
+  const single = { ...connection, max: 1, connectionTimeoutMillis: Math.max(timeoutMs, POLL_MS) }
   const probe = new GuardedPool({ ...single, Client: clientWith(servingSettingsOf(target), target) })
   // A question does not wait for a table that is locked for long, as by a migration: the others are asked meanwhile.
   const limits = { lock_timeout: '100', statement_timeout: String(POLL_MS) }
@@ -94,7 +96,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     },
     isRefusal,
     monitor,
-    timeoutMs: PROBE_MS,
+    timeoutMs,
   })
   const recordAnswer = (error?: Error) => {
     if (!error) databaseBreaker?.recordSuccess()

@@ -47,6 +47,8 @@ export interface PlatformOptions {
   redisCa: string | undefined
   /** Replaces the replication id of a Redis that has none; development only. */
   redisIncarnation: string | undefined
+  /** Milliseconds after which a silent store counts as unavailable. */
+  storeTimeoutMs: number
   /** Newest first. */
   appSecrets: readonly string[]
 }
@@ -69,9 +71,10 @@ export function openPlatform(
   clock: Clock | undefined,
   { log, metrics }: Pick<Platform, 'log' | 'metrics'>,
 ): OpenPlatform {
+  const { storeTimeoutMs: timeoutMs } = options
   const outages = createOutages({ log, metrics })
   const monitor = { log, metrics, outages }
-  const { close, ...database } = openDatabase({ url: options.databaseUrl, monitor })
+  const { close, ...database } = openDatabase({ url: options.databaseUrl, timeoutMs, monitor })
   // Of a cluster, one server can be unavailable by itself.
   const isCluster = options.redis.kind === 'cluster'
   const report: ConnectionReport = {
@@ -80,9 +83,13 @@ export function openPlatform(
     },
     explain: (cause) => outages.explain('redis', cause),
   }
-  const connection = openRedis(options.redis, report, options.redisCa)
+  const redisOptions = { ca: options.redisCa, timeoutMs }
+  const connection = openRedis(options.redis, report, redisOptions)
   const { redis } = connection
-  const redisBreaker = createRedisBreaker(redis, monitor, options.redisIncarnation)
+  const redisBreaker = createRedisBreaker(redis, monitor, {
+    incarnation: options.redisIncarnation,
+    timeoutMs,
+  })
   const retryQueue = createRetryQueue(monitor)
   return {
     platform: {
@@ -97,7 +104,7 @@ export function openPlatform(
       retryQueue,
       outages,
       // Both connections fail together; logging one is enough.
-      connectRedis: () => openRedis(options.redis, SILENT, options.redisCa),
+      connectRedis: () => openRedis(options.redis, SILENT, redisOptions),
     },
     async start() {
       await firstContact(redis)

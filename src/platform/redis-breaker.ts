@@ -1,7 +1,8 @@
 import { Cluster } from 'ioredis'
 import { type CircuitBreaker, createCircuitBreaker, type StoreMonitor } from './circuit-breaker.ts'
 import { INCARNATION } from './incarnation.lua.ts'
-import { COMMAND_MS, type RedisClient } from './redis.ts'
+import type { RedisClient } from './redis.ts'
+import { STORE_TIMEOUT_MS } from './store-unavailable.ts'
 
 /** A circuit breaker that also reads Redis's clock. */
 export interface RedisBreaker extends CircuitBreaker {
@@ -17,11 +18,17 @@ const READ_INCARNATION = `${INCARNATION} return incarnation('')`
 
 const RECONNECT_MS = 1_000
 
-/** @param incarnation replaces the replication id of a server that has none. */
+export interface RedisBreakerOptions {
+  /** Replaces the replication id of a server that has none. */
+  incarnation?: string | undefined
+  /** Milliseconds until a command without an answer fails. */
+  timeoutMs?: number
+}
+
 export function createRedisBreaker(
   redis: RedisClient,
   monitor: StoreMonitor,
-  incarnation?: string,
+  { incarnation, timeoutMs = STORE_TIMEOUT_MS }: RedisBreakerOptions = {},
 ): RedisBreaker {
   const keys = redis instanceof Cluster ? HEARTBEAT_KEYS : HEARTBEAT_KEYS.slice(0, 1)
   /** Redis's clock minus this process's monotonic clock, in milliseconds. */
@@ -64,6 +71,7 @@ export function createRedisBreaker(
     },
     isRefusal,
     monitor,
+    timeoutMs,
   })
   redis.on('close', () => redisBreaker.recordFailure(new Error('the connection was closed')))
   redisBreaker.beforeClosing(async () => {
@@ -74,7 +82,7 @@ export function createRedisBreaker(
   })
   return Object.assign(redisBreaker, {
     deadline: () =>
-      offset === undefined ? Number.MAX_SAFE_INTEGER : Math.floor(performance.now() + offset + COMMAND_MS),
+      offset === undefined ? Number.MAX_SAFE_INTEGER : Math.floor(performance.now() + offset + timeoutMs),
   })
 }
 

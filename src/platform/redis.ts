@@ -3,6 +3,7 @@ import { Cluster, Redis } from 'ioredis'
 import { faultOf } from './fault.ts'
 import type { Log } from './log.ts'
 import type { RedisServers } from './redis-url.ts'
+import { STORE_TIMEOUT_MS } from './store-unavailable.ts'
 
 /** A connection to one master, found directly or through sentinels, or to a cluster. */
 export type RedisClient = Redis | Cluster
@@ -13,6 +14,13 @@ export interface RedisConnection {
   close(): void
 }
 
+export interface RedisOptions {
+  /** PEM of the authorities to trust instead of the public ones. Certificates are always verified. */
+  ca?: string | undefined
+  /** Milliseconds until a command without an answer fails. */
+  timeoutMs?: number
+}
+
 export interface ConnectionReport extends Pick<Log, 'warn'> {
   /** Called with each reason why there is no connection. */
   explain(cause: Error): void
@@ -20,15 +28,12 @@ export interface ConnectionReport extends Pick<Log, 'warn'> {
 
 const retry = (times: number) => Math.min(times * 50, 1_000)
 
-/** Milliseconds until a command without an answer fails. */
-export const COMMAND_MS = 700
-
 // Commands fail fast when the server is unavailable, and ioredis must not resend them after a reconnect.
-const FAIL_FAST = {
-  connectTimeout: 1_000,
-  commandTimeout: COMMAND_MS,
+const failFast = (timeoutMs: number) => ({
+  connectTimeout: timeoutMs + 300,
+  commandTimeout: timeoutMs,
   // A connection that is silent for this long is dropped: another server may have replaced the one behind it.
-  socketTimeout: 2_000,
+  socketTimeout: timeoutMs + 1_300,
   disconnectTimeout: 500,
   // When a connection is lost, its commands in flight fail at once, not after their timeout.
   maxRetriesPerRequest: 0,
@@ -36,7 +41,7 @@ const FAIL_FAST = {
   autoResendUnfulfilledCommands: false,
   // CLIENT SETINFO is a right that nothing else needs.
   disableClientInfo: true,
-}
+})
 
 const ONE_SERVER = {
   retryStrategy: retry,
@@ -48,13 +53,16 @@ const ONE_SERVER = {
 
 /**
  * A client that fails fast. A command that failed may have run; whether to repeat it is up to the caller.
- * `ca` is the PEM of the authorities to trust instead of the public ones; certificates are always verified.
  */
-export function openRedis(servers: RedisServers, log: ConnectionReport, ca?: string): RedisConnection {
+export function openRedis(
+  servers: RedisServers,
+  log: ConnectionReport,
+  { ca, timeoutMs = STORE_TIMEOUT_MS }: RedisOptions = {},
+): RedisConnection {
   const { username, password, db, masterName, sentinelPassword } = servers
   const nodes = servers.nodes.map((node) => ({ ...node }))
   const tls = servers.tls ? { rejectUnauthorized: true, ...(ca ? { ca } : {}) } : undefined
-  const node = { ...FAIL_FAST, username, password, ...(tls ? { tls } : {}) }
+  const node = { ...failFast(timeoutMs), username, password, ...(tls ? { tls } : {}) }
   switch (servers.kind) {
     case 'cluster':
       return openCluster(nodes, node, log)
@@ -67,7 +75,7 @@ export function openRedis(servers: RedisServers, log: ConnectionReport, ca?: str
           sentinels: nodes,
           name: masterName,
           sentinelPassword,
-          sentinelCommandTimeout: 1_000,
+          sentinelCommandTimeout: timeoutMs + 300,
           sentinelRetryStrategy: retry,
           // For the sentinel connections that announce failovers: ioredis prints each failed attempt to stderr.
           sentinelReconnectStrategy: () => 30_000,
@@ -126,7 +134,7 @@ function openCluster(
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,
     clusterRetryStrategy: retry,
-    slotsRefreshTimeout: 1_000,
+    slotsRefreshTimeout: Math.max(1_000, redisOptions.commandTimeout ?? 0),
     // It asks for CLUSTER INFO, as above.
     enableReadyCheck: false,
     // Host names are not resolved here, so that certificates can be verified against them.

@@ -1,5 +1,8 @@
 import pg from 'pg'
 
+/** Milliseconds: how long a store may be silent before it counts as unavailable, unless STORE_TIMEOUT_MS says otherwise. */
+export const STORE_TIMEOUT_MS = 700
+
 /** A store cannot be used; the cause says how that was detected. */
 export class StoreUnavailable extends Error {
   /** The store's name. */
