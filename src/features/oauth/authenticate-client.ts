@@ -122,6 +122,7 @@ function readBasic(authorization: string): { clientId: string; secret: string } 
 
 /** Some libraries do not encode, and our ids and secrets need no encoding. */
 function decode(text: string): string {
+  if (!/[+%]/.test(text)) return text
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
