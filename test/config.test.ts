@@ -637,6 +637,20 @@ t.test('an origin is exact: a wildcard is refused, and another spelling is that 
   }
 })
 
+t.test('passkeys belong to a domain that browsers accept', async (t) => {
+  const of = (PUBLIC_URL: string, PASSKEY_RP_ID: string) =>
+    loadConfig({ ...PRODUCTION, PUBLIC_URL, PASSKEY_RP_ID }).passkeys.rpId
+  t.equal(of('https://auth.example.com', ''), 'auth.example.com')
+  t.equal(of('https://auth.example.com', 'example.com'), 'example.com')
+  t.equal(of('https://intranet', ''), 'intranet')
+  for (const PASSKEY_RP_ID of ['com', 'ample.com', 'www.auth.example.com', 'https://example.com', '.com'])
+    t.match(
+      faultsOf({ ...PRODUCTION, PUBLIC_URL: 'https://auth.example.com', PASSKEY_RP_ID }),
+      [/^PASSKEY_RP_ID must be/],
+      PASSKEY_RP_ID,
+    )
+})
+
 t.test('hosts can be IPv6 addresses', async (t) => {
   for (const PUBLIC_URL of ['http://[::1]:8080', 'https://[2001:db8::1]']) {
     const config = loadConfig({ ...PRODUCTION, PUBLIC_URL })

@@ -68,8 +68,10 @@ function readPasskeys(
   const isOf = (host: string) => host === rpId || host.endsWith(`.${rpId}`)
   // An IP address has no passkeys, but is no fault.
   const isAddress = rpId === hostname && isIP(hostname.replace(/^\[|\]$/g, '')) !== 0
-  if (!isAddress && (!/^[a-z0-9.-]+$/.test(rpId) || !isOf(hostname))) {
-    read.fault('PASSKEY_RP_ID must be the host of PUBLIC_URL or a domain above it')
+  // Browsers refuse a top-level domain. Of those with several parts, such as co.uk, only they have the list.
+  const isTopLevel = rpId !== hostname && !rpId.includes('.')
+  if (!isAddress && (!/^[a-z0-9.-]+$/.test(rpId) || !isOf(hostname) || isTopLevel)) {
+    read.fault('PASSKEY_RP_ID must be the host of PUBLIC_URL or a domain above it, but not a top-level domain')
   }
   // Allowed origins on other domains, and those of apps, are left out: browsers bind passkeys to the domain.
   const ofOurs = [publicUrl, ...allowedOrigins].filter(
