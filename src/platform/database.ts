@@ -42,6 +42,8 @@ export interface OpenDatabase {
 // With the usual timeout within a second: the longest time for which a silent server goes unnoticed.
 const HEARTBEAT_MS = 260
 const POLL_MS = 1_500
+/** Until the first heartbeat is answered. A process that starts has no requests that wait. */
+const STARTING_MS = 10_000
 
 /** A Prisma client over a bounded pool that gives up on a silent server instead of hanging. */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
@@ -54,7 +56,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     {
       ...connection,
       max: options.poolSize ?? 10,
-      connectionTimeoutMillis: timeoutMs + 300,
+      connectionTimeoutMillis: STARTING_MS,
       query_timeout: QUERY_MS,
       Client: clientWith(servingSettingsOf(target), target),
     },
@@ -97,6 +99,9 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     isRefusal,
     monitor,
     timeoutMs,
+  })
+  databaseBreaker.beforeClosing(async () => {
+    pool.options.connectionTimeoutMillis = timeoutMs + 300
   })
   const recordAnswer = (error?: Error) => {
     if (!error) databaseBreaker?.recordSuccess()

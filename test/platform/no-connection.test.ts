@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { openDatabase, pingDatabase } from '../../src/platform/database.ts'
 import { openTestDatabase } from '../support/database.ts'
 import { becomes } from '../support/eventually.ts'
 import { refresh } from '../support/failover.ts'
+import { createFaultProxy } from '../support/fault-proxy.ts'
 import { startServer } from '../support/server.ts'
 
 const POOL = `usename = $1 AND query NOT LIKE 'SHOW %'`
@@ -93,6 +95,16 @@ t.test('without a connection left for the heartbeat, those that requests have ar
   )
   t.equal((await server.call('GET', '/readyz')).body.status, 'ready')
   await run('ALTER ROLE CONNECTION LIMIT -1')
+})
+
+t.test('a process that starts waits longer for a connection than a request does', async (t) => {
+  const { url } = await openTestDatabase(t)
+  const proxy = await createFaultProxy({ target: url })
+  t.teardown(() => proxy.close())
+  proxy.delay(400)
+  const { db, close } = openDatabase({ url: proxy.url, timeoutMs: 200 })
+  t.teardown(close)
+  await t.resolves(pingDatabase(db))
 })
 
 t.test('a transaction that takes longer than the server allows', async (t) => {

@@ -8,7 +8,7 @@ import { startServer, type TestServer } from '../support/server.ts'
 t.test('Redis Cluster', { skip: noRedis }, async (t) => {
   const cluster = await startCluster(t, { replicas: true })
   const env = { REDIS_URL: cluster.url }
-  const server = await startServer(t, { env })
+  const server = await startServer(t, { storesFail: true, env })
   const account = await server.createAccount()
   const masters = cluster.nodes.slice(0, 3)
 
@@ -62,6 +62,7 @@ t.test('Redis Cluster', { skip: noRedis }, async (t) => {
     await rotate(server, await rotate(server, stolen))
     await server.app.services.sessions.flush()
     const strict = await startServer(t, {
+      storesFail: true,
       databaseUrl: server.databaseUrl,
       env: { ...env, REFRESH_GRACE: '0' },
     })
@@ -105,7 +106,7 @@ t.test('Redis Cluster', { skip: noRedis }, async (t) => {
     await Promise.all(cluster.nodes.map((node) => node.kill()))
     t.equal((await server.call('GET', '/readyz')).body.status, 'degraded')
     t.equal((await server.call('GET', '/me', { bearer: session.access_token })).status, 200)
-    const starting = startServer(t, { databaseUrl: server.databaseUrl, env })
+    const starting = startServer(t, { storesFail: true, databaseUrl: server.databaseUrl, env })
     await Promise.all(cluster.nodes.map((node) => node.start()))
     t.equal((await insist(server, token)).status, 200)
     const late = await starting

@@ -21,7 +21,7 @@ const isLoading = (error: Error) => error.message.startsWith('LOADING')
 t.test('a Redis that answers and cannot serve', { skip: noRedis }, async (t) => {
   async function setUp(t: Test, settings: string[] = []) {
     const redis = await startRedisServer(t, { settings })
-    const server = await startServer(t, { env: { REDIS_URL: urlOf(redis) } })
+    const server = await startServer(t, { storesFail: true, env: { REDIS_URL: urlOf(redis) } })
     const { refresh_token } = await server.login(await server.createAccount())
     t.equal(await readiness(server), 'ready')
     return { redis, server, refresh_token }
@@ -50,7 +50,7 @@ t.test('a Redis that answers and cannot serve', { skip: noRedis }, async (t) => 
     const [old, next] = await Promise.all([startRedisServer(t), startRedisServer(t)])
     const proxy = await createFaultProxy({ target: urlOf(old) })
     t.teardown(() => proxy.close())
-    const server = await startServer(t, { env: { REDIS_URL: urlOf(proxy) } })
+    const server = await startServer(t, { storesFail: true, env: { REDIS_URL: urlOf(proxy) } })
     const { refresh_token } = await server.login(await server.createAccount())
     await old.client.replicaof('127.0.0.1', next.port)
     const token = await isSteadilyDegraded(t, server, old, refresh_token, /READONLY/)
@@ -69,7 +69,7 @@ t.test('a Redis that answers and cannot serve', { skip: noRedis }, async (t) => 
     impatient.on('error', () => {})
     t.teardown(async () => impatient.disconnect())
     await until('it loads', () => impatient.get('key:1').then(() => false, isLoading))
-    const server = await startServer(t, { env: { REDIS_URL: urlOf(redis) } })
+    const server = await startServer(t, { storesFail: true, env: { REDIS_URL: urlOf(redis) } })
     const { refresh_token } = await server.login(await server.createAccount())
     await restarted
     await isReadyAgain(t, server, (await insist(server, refresh_token)).body.refresh_token)

@@ -7,7 +7,7 @@ import { startServer } from '../support/server.ts'
 
 t.test('Redis Sentinel', { skip: noRedis }, async (t) => {
   const set = await startSentinels(t, { replicas: 1, sentinels: 3 })
-  const server = await startServer(t, { env: { REDIS_URL: set.url } })
+  const server = await startServer(t, { storesFail: true, env: { REDIS_URL: set.url } })
   const account = await server.createAccount()
   const login = () => Promise.all(Array.from({ length: 5 }, () => server.login(account)))
   async function pair() {

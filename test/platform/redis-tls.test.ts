@@ -27,7 +27,7 @@ t.test('Redis with TLS and a password', { skip: noRedis || noOpenssl }, async (t
 
   /** The server runs, Redis is unreachable, and the log says why: once, and without the password. */
   async function refuses(t: Test, env: Record<string, string>, reason: RegExp) {
-    const server = await startServer(t, { env: { RATE_LIMITS: 'true', STORE_TIMEOUT_MS: '700', ...env } })
+    const server = await startServer(t, { storesFail: true, env: { RATE_LIMITS: 'true', ...env } })
     const { access_token, refresh_token } = await server.login(await server.createAccount())
     t.equal((await server.call('GET', '/me', { bearer: access_token })).status, 200)
     t.equal((await server.call('GET', '/readyz')).body.status, 'degraded')

@@ -22,7 +22,7 @@ t.test('a master that comes back as a standby, and another one behind the same n
   await applyMigrations(postgres.url, MIGRATIONS)
   const proxy = await createFaultProxy({ target: postgres.url })
   t.teardown(() => proxy.close())
-  const server = await startServer(t, { databaseUrl: proxy.url })
+  const server = await startServer(t, { storesFail: true, databaseUrl: proxy.url })
   const account = await server.createAccount()
   await server.login(account)
 

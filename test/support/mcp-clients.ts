@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import * as sdk2 from '@modelcontextprotocol/client'
 import { Client as Client1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as Transport1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
@@ -70,9 +71,21 @@ const NAME = { name: 'agent', version: '1.0.0' }
 export function createMcpClient(version: keyof typeof SDKS, options: McpClientOptions) {
   const provider = createProvider(options)
   const sdk = SDKS[version]
-  let { client, transport } = sdk(options, provider)
+  let stream: Promise<unknown> | undefined
+  const settings: McpClientOptions = {
+    ...options,
+    fetch(input, init) {
+      const answer = options.fetch(input, init)
+      if (init?.method === 'GET' && String(input) === options.url) stream = answer.catch(() => {})
+      return answer
+    },
+  }
+  let { client, transport } = sdk(settings, provider)
   const connect = async () => {
     await client.connect(transport as never)
+    // The SDK asks for a stream of events in the background. While that is unanswered, it may use the token once more.
+    await nextTurn()
+    await stream
     return client
   }
   return {
@@ -95,7 +108,7 @@ export function createMcpClient(version: keyof typeof SDKS, options: McpClientOp
       if (callback.get('state') !== provider.kept.state) throw new Error('not the state that was sent')
       if (version === 'version2') await transport.finishAuth(callback as never)
       else await transport.finishAuth(callback.get('code') as string)
-      ;({ client, transport } = sdk(options, provider))
+      ;({ client, transport } = sdk(settings, provider))
       await connect()
     },
     /** Calls the tool: the `sub` of the token as the server saw it. */

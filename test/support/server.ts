@@ -45,6 +45,8 @@ export interface StartOptions {
   documentFetch?: Partial<FetchOptions>
   /** Puts a fault proxy in front of each store. */
   proxies?: boolean
+  /** Whether the test makes a store fail, so that its usual timeout holds. With `proxies` it does. */
+  storesFail?: boolean
 }
 
 const inboxes = new Map<string, string>()
@@ -82,8 +84,8 @@ export async function startServer(t: Teardown, options: StartOptions = {}) {
     ARGON2_MEMORY_KIB: '1024',
     ARGON2_ITERATIONS: '1',
     RATE_LIMITS: 'false',
-    // Stores of a busy machine answer late. Where a test makes them fail, the usual time holds.
-    ...(proxies ? {} : { STORE_TIMEOUT_MS: '10000' }),
+    // The stores of a busy machine answer late.
+    ...(proxies || options.storesFail ? {} : { STORE_TIMEOUT_MS: '10000' }),
     BREACHED_PASSWORDS_URL: 'off',
     INBOX_DIR: inboxDir,
     ...options.env,

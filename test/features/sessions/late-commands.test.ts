@@ -16,8 +16,12 @@ const env = { REFRESH_GRACE: '1' }
 async function setUp(t: Test) {
   const proxy = await createFaultProxy({ target: redisUrl })
   t.teardown(() => proxy.close())
-  const near = await startServer(t, { env })
-  const far = await startServer(t, { env: { ...env, REDIS_URL: proxy.url }, databaseUrl: near.databaseUrl })
+  const near = await startServer(t, { storesFail: true, env })
+  const far = await startServer(t, {
+    storesFail: true,
+    env: { ...env, REDIS_URL: proxy.url },
+    databaseUrl: near.databaseUrl,
+  })
   const session = await near.login(await near.createAccount())
   const refresh = (server: typeof near, refresh_token: string, key?: string) =>
     server.post('/auth/refresh', { refresh_token }, { headers: key ? { 'idempotency-key': key } : {} })
@@ -80,8 +84,12 @@ t.test('the same with an Idempotency-Key, after the client has refreshed twice',
 t.test('a mark that reaches Redis late does not restore an ended session', async (t) => {
   const proxy = await createFaultProxy({ target: redisUrl })
   t.teardown(() => proxy.close())
-  const near = await startServer(t)
-  const far = await startServer(t, { env: { REDIS_URL: proxy.url }, databaseUrl: near.databaseUrl })
+  const near = await startServer(t, { storesFail: true })
+  const far = await startServer(t, {
+    storesFail: true,
+    env: { REDIS_URL: proxy.url },
+    databaseUrl: near.databaseUrl,
+  })
   const account = await near.createAccount()
   await far.login(account)
   proxy.delay(250)
