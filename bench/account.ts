@@ -50,7 +50,7 @@ export async function createAccounts(
   emails: readonly string[],
   passwordHash: string | null,
 ): Promise<void> {
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const { db, close } = openDatabase({ ...config.database, poolSize: 1 })
   const emailVerifiedAt = new Date()
   try {
     await db.user.createMany({

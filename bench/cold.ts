@@ -27,7 +27,7 @@ export async function createColdFamilies(
   redisUrl: string,
   clients: number,
 ): Promise<ColdFamilies> {
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const { db, close } = openDatabase({ ...config.database, poolSize: 1 })
   const format = createRefreshTokenFormat(createSecrets(config.appSecrets))
   const families = Array.from({ length: clients * FAMILIES_PER_CLIENT }, () => format.newFamily())
   const emails = addressesOf('cold', Math.ceil(families.length / FAMILIES_PER_ACCOUNT))

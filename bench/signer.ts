@@ -16,7 +16,7 @@ export interface Signer {
 
 /** Opens the database of a server and the keys in it; creates the first key, as the server does. */
 export async function openSigner(config: Config): Promise<Signer> {
-  const { db, poll, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const { db, poll, close } = openDatabase({ ...config.database, poolSize: 1 })
   try {
     const { ttl, alg, audience } = config.accessToken
     const clock = systemClock

@@ -38,7 +38,7 @@ export interface ThirdParty {
 
 /** Registers a client and an API, and users who have a session each, in which they allow the client something. */
 export async function createThirdParty(config: Config, url: string): Promise<ThirdParty> {
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const { db, close } = openDatabase({ ...config.database, poolSize: 1 })
   const emails = addressesOf('customer', USERS)
   await createAccounts(config, emails, null)
   const now = new Date()

@@ -9,13 +9,15 @@ import {
   type TextSettings,
 } from './platform/brand-settings.ts'
 import { type BrowserSettings, readBrowserSettings } from './platform/browser-settings.ts'
-import { readDatabaseUrl } from './platform/database-url.ts'
+import { readConsentUrl } from './platform/consent-url.ts'
+import type { DatabaseTarget } from './platform/database-login.ts'
+import { readDatabase } from './platform/database-url.ts'
 import { type AllVariables, type Environment, type Reader, reader, trimmed } from './platform/environment.ts'
 import { type MailSettings, readMail } from './platform/mail-settings.ts'
 import { type MisspeltVariable, misspeltVariables } from './platform/misspelt-variables.ts'
-import { parseUrl } from './platform/parse-url.ts'
 import { type RedisServers, readRedis } from './platform/redis-url.ts'
 import { type RouteBudgets, readBudgets } from './platform/route-budgets.ts'
+import { addSecrets, readSecretsAgain } from './platform/secrets-command.ts'
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from './platform/signing-algorithms.ts'
 import { STORE_TIMEOUT_MS } from './platform/store-unavailable.ts'
 import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.ts'
@@ -42,7 +44,7 @@ export interface Config extends BrowserSettings {
   readonly texts: TextSettings
   readonly allowedOrigins: readonly string[]
   readonly trustProxy: TrustedProxies
-  readonly databaseUrl: string
+  readonly database: DatabaseTarget
   readonly redis: RedisServers
   /** PEM of the authorities that signed Redis's certificates; the public ones without it. */
   readonly redisCa: string | undefined
@@ -104,17 +106,29 @@ function requireNoFaults({ faults }: Reader, env: Environment): void {
 export const environment = (): AllVariables => process.env
 
 /** Sets variables of the process's environment that are missing or empty. */
-export function completeEnvironment(values: AllVariables): void {
+export function setMissing(values: AllVariables): void {
   for (const [name, value] of Object.entries(values)) process.env[name] ||= value
 }
 
-/** Reads the database's URL, for commands that need nothing else. @throws {ConfigError} */
-export function loadDatabaseUrl(): string {
-  const env = trimmed(environment())
+/** The process's environment with what its SECRETS_COMMAND prints. @throws {ConfigError} */
+export async function completeEnvironment(): Promise<AllVariables> {
+  const env = environment()
   const read = reader(env)
-  const url = readDatabaseUrl(env, read)
+  const complete = await addSecrets(env, read)
   requireNoFaults(read, env)
-  return url
+  return complete
+}
+
+/** The configuration of this process. @throws {ConfigError} */
+export const loadOwnConfig = async (): Promise<Config> => loadConfig(await completeEnvironment())
+
+/** Reads where the database is, for commands that need nothing else. @throws {ConfigError} */
+export async function loadDatabase(): Promise<DatabaseTarget> {
+  const env = trimmed(await completeEnvironment())
+  const read = reader(env)
+  const database = readDatabase(env, read, readSecretsAgain(env, read))
+  requireNoFaults(read, env)
+  return database
 }
 
 /** Reads how mails look, for commands that need nothing else. @throws {ConfigError} */
@@ -149,6 +163,7 @@ export function loadConfig(environment: AllVariables): Config {
     ? read.checkAppUrl('SIGN_IN_URL', env.SIGN_IN_URL, { allowPath: true, secure })
     : (appUrl ?? allowedOrigins.find((origin) => /^https?:/.test(origin)))
   const appName = readAppName(read, publicUrl)
+  const again = readSecretsAgain(env, read)
   const config: Config = {
     production,
     host: readHost(read, production ? '0.0.0.0' : '127.0.0.1'),
@@ -163,8 +178,8 @@ export function loadConfig(environment: AllVariables): Config {
     texts: readTextSettings(env, read),
     allowedOrigins,
     trustProxy: readTrustProxy(read, production),
-    databaseUrl: readDatabaseUrl(env, read),
-    ...readRedis(env, read),
+    database: readDatabase(env, read, again),
+    ...readRedis(env, read, again),
     redisIncarnation: production ? undefined : env.REDIS_INCARNATION || undefined,
     appSecrets: readAppSecrets(read, production),
     runMigrations: read.flag('RUN_MIGRATIONS', false),
@@ -228,23 +243,4 @@ function readBreachedPasswordsUrl(read: Reader, secure: boolean): string | undef
   const url = read.text('BREACHED_PASSWORDS_URL', 'https://api.pwnedpasswords.com')
   const rules = { allowPath: true, secure }
   return url === 'off' ? undefined : read.checkOrigin('BREACHED_PASSWORDS_URL', url, rules)
-}
-
-/** The page calls this server, so its origin has to be allowed. */
-function readConsentUrl(
-  env: Environment,
-  read: Reader,
-  {
-    publicUrl,
-    allowedOrigins,
-    secure,
-  }: { publicUrl: string; allowedOrigins: readonly string[]; secure: boolean },
-): string | undefined {
-  const name = 'OAUTH_CONSENT_URL'
-  if (!env[name]) return undefined
-  const url = read.checkOrigin(name, env[name], { allowPath: true, secure })
-  const origin = parseUrl(url)?.origin
-  if (origin !== undefined && ![publicUrl, ...allowedOrigins].includes(origin))
-    read.fault(`${name} must be a page of PUBLIC_URL or of an origin in ALLOWED_ORIGINS`)
-  return url
 }

@@ -30,7 +30,7 @@ export async function serve(
     {
       version: VERSION,
       public_url: config.publicUrl,
-      postgres: databaseHost(config.databaseUrl),
+      postgres: databaseHost(config.database.url),
       redis: `${config.redis.kind} ${config.redis.nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`,
       metrics_port: config.metricsPort,
     },

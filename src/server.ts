@@ -1,5 +1,5 @@
 import closeWithGrace from 'close-with-grace'
-import { environment, loadConfig } from './config.ts'
+import { loadOwnConfig } from './config.ts'
 import { collectGarbageOnce } from './platform/collect-garbage.ts'
 import { explain } from './platform/explain.ts'
 import { surviveClosedOutput } from './platform/log-sink.ts'
@@ -14,9 +14,13 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
 /** Runs the server until a signal ends it. */
 async function main(): Promise<void> {
   surviveClosedOutput()
-  const config = loadConfig(environment())
+  // The first process of a container ignores signals that it does not listen to.
+  const end = () => process.exit(0)
+  for (const signal of SIGNALS) process.on(signal, end)
+  const config = await loadOwnConfig()
+  for (const signal of SIGNALS) process.off(signal, end)
   let server: Server | undefined
-  // Before the start: the first process of a container ignores signals that it does not listen to.
+  // Before the start, which may take a while.
   closeWithGrace({ delay: config.drainSeconds * 1_000 + FINISH_MS + STOP_MS }, async ({ err }) => {
     // A second signal must not cut the requests of the drain: a terminal and npm both pass on Ctrl-C.
     for (const signal of SIGNALS) process.removeAllListeners(signal).on(signal, () => {})
@@ -25,8 +29,8 @@ async function main(): Promise<void> {
   })
   if (config.runMigrations) {
     const { migrateDatabase } = await import('./cli/migrate.ts')
-    await migrateDatabase(config.databaseUrl, console.log)
-  } else await requireMigrations(config.databaseUrl)
+    await migrateDatabase(config.database, console.log)
+  } else await requireMigrations(config.database)
   server = await serve(config)
   collectGarbageOnce()
 }

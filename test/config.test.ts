@@ -208,7 +208,7 @@ t.test('blanks and line breaks around a value mean nothing', async (t) => {
       loadConfig({
         ...WITHOUT_DATABASE,
         ...Object.fromEntries(parts.map(([name, value]) => [name, around(value ?? '')])),
-      }).databaseUrl,
+      }).database.url,
       'postgresql://u:p@db:7000/ratchet?sslmode=verify-full',
     )
     t.strictSame(
@@ -432,7 +432,7 @@ t.test('a parameter of DATABASE_URL is one that has a meaning', async (t) => {
     t.match(faultsOf({ ...WITHOUT_DATABASE, ...PARTS, [name]: value }), [fault], `${name} ${value}`)
   t.equal(
     new URL(
-      loadConfig({ ...WITHOUT_DATABASE, ...PARTS, DB_SCHEMA: 'a b&c=d%22"e' }).databaseUrl,
+      loadConfig({ ...WITHOUT_DATABASE, ...PARTS, DB_SCHEMA: 'a b&c=d%22"e' }).database.url,
     ).searchParams.get('schema'),
     'a b&c=d%22"e',
   )
@@ -667,7 +667,7 @@ t.test('hosts can be IPv6 addresses', async (t) => {
   )
   for (const HOST of ['::1', '[::1]']) t.equal(loadConfig({ ...DEVELOPMENT, HOST }).host, '::1')
   for (const DB_HOST of ['::1', '[::1]']) {
-    const { databaseUrl } = loadConfig({ ...WITHOUT_DATABASE, ...PARTS, DB_HOST })
+    const { url: databaseUrl } = loadConfig({ ...WITHOUT_DATABASE, ...PARTS, DB_HOST }).database
     t.equal(new URL(databaseUrl).hostname, '[::1]')
   }
   const DB_SECRET_JSON = JSON.stringify({
@@ -678,7 +678,7 @@ t.test('hosts can be IPv6 addresses', async (t) => {
     password: 'p',
   })
   t.equal(
-    loadConfig({ ...WITHOUT_DATABASE, DB_SECRET_JSON }).databaseUrl,
+    loadConfig({ ...WITHOUT_DATABASE, DB_SECRET_JSON }).database.url,
     'postgresql://u:p@[2001:db8::5]:5433/d',
   )
   t.match(faultsOf({ ...WITHOUT_DATABASE, ...PARTS, DB_HOST: '::1::' }), [/^DB_HOST must be/])
@@ -882,7 +882,7 @@ t.test('contradictions and weak settings are refused', async (t) => {
 })
 
 t.test('the database is configured by a URL, by parts or by the JSON of a secret manager', async (t) => {
-  const url = (env: Environment) => loadConfig({ ...WITHOUT_DATABASE, ...env }).databaseUrl
+  const url = (env: Environment) => loadConfig({ ...WITHOUT_DATABASE, ...env }).database.url
   t.equal(url({ DATABASE_URL: 'postgres://db/x' }), 'postgres://db/x')
   t.equal(
     url({ ...PARTS, DB_PASSWORD: 'p@ss/w:rd', DB_SSLMODE: 'verify-full' }),

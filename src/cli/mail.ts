@@ -1,4 +1,4 @@
-import { loadDatabaseUrl } from '../config.ts'
+import { loadDatabase } from '../config.ts'
 import { lift, listSuppressed, listUnsentMails, resumeMail } from '../core/mail/mail.ts'
 import { type Database, openDatabase } from '../platform/database.ts'
 import { canonicalAddress, shownAddress } from '../platform/email-address.ts'
@@ -12,9 +12,9 @@ export async function mail(args: readonly string[]): Promise<void> {
   const { limit = '50' } = values
   if (!/^[1-9][0-9]{0,3}$/.test(limit)) throw new UsageError('--limit must be a number from 1 to 9999')
   const json = flags.has('json')
-  const url = loadDatabaseUrl()
-  await requireMigrations(url)
-  const { db, close } = openDatabase({ url, poolSize: 1 })
+  const database = await loadDatabase()
+  await requireMigrations(database)
+  const { db, close } = openDatabase({ ...database, poolSize: 1 })
   try {
     if (action === 'list') await list(db, json, Number(limit))
     else if (action === 'resume') await resume(db)

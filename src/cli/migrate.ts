@@ -1,4 +1,5 @@
-import { loadDatabaseUrl } from '../config.ts'
+import { loadDatabase } from '../config.ts'
+import type { DatabaseTarget } from '../platform/database-login.ts'
 import { applyMigrations, MIGRATIONS, pendingMigrations } from '../platform/migrations.ts'
 import { parseCall } from './commands.ts'
 import { EXIT } from './exit.ts'
@@ -8,15 +9,15 @@ import { respellStored } from './users/respell.ts'
 export async function migrate(args: readonly string[]): Promise<void> {
   const { flags } = parseCall('migrate', args)
   const json = flags.has('json')
-  const databaseUrl = loadDatabaseUrl()
+  const database = await loadDatabase()
   if (flags.has('check')) {
-    const pending = await pendingMigrations(databaseUrl, MIGRATIONS)
+    const pending = await pendingMigrations(database, MIGRATIONS)
     if (json) printNames(pending)
     else console.log(pending.length > 0 ? `pending: ${pending.join(', ')}` : 'the database is up to date')
     if (pending.length > 0) process.exitCode = EXIT.notDone
     return
   }
-  const applied = await migrateDatabase(databaseUrl, json ? console.error : console.log)
+  const applied = await migrateDatabase(database, json ? console.error : console.log)
   if (json) printNames(applied)
   else if (applied.length === 0) console.log('the database is up to date')
 }
@@ -29,8 +30,11 @@ function printNames(migrations: readonly string[]): void {
  * Applies pending migrations, and then what takes more than SQL. Safe in several processes at once.
  * @returns the names of the migrations applied by this call.
  */
-export async function migrateDatabase(databaseUrl: string, log: (line: string) => void): Promise<string[]> {
-  const applied = await applyMigrations(databaseUrl, MIGRATIONS, log)
-  await respellStored(databaseUrl, log)
+export async function migrateDatabase(
+  database: DatabaseTarget,
+  log: (line: string) => void,
+): Promise<string[]> {
+  const applied = await applyMigrations(database, MIGRATIONS, log)
+  await respellStored(database, log)
   return applied
 }

@@ -1,4 +1,4 @@
-import { type Config, environment, loadConfig } from '../config.ts'
+import { type Config, loadOwnConfig } from '../config.ts'
 import type { CircuitBreaker } from '../platform/circuit-breaker.ts'
 import { type Database, openDatabase } from '../platform/database.ts'
 import { requireMigrations } from '../platform/migrations.ts'
@@ -14,9 +14,9 @@ export interface OperatorDatabase {
 
 /** Runs a command with the migrated database of the configuration, and closes it. */
 export async function withDatabase(run: (context: OperatorDatabase) => Promise<void>): Promise<void> {
-  const config = loadConfig(environment())
-  await requireMigrations(config.databaseUrl)
-  const { db, databaseBreaker, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const config = await loadOwnConfig()
+  await requireMigrations(config.database)
+  const { db, databaseBreaker, close } = openDatabase({ ...config.database, poolSize: 1 })
   try {
     await run({ config, db, databaseBreaker, transact: createTransact(db) })
   } finally {

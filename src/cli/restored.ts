@@ -9,6 +9,7 @@ import { openUsers } from '../core/users/users.ts'
 import { systemClock } from '../platform/clock.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { firstContact, openRedis } from '../platform/redis.ts'
+import { createRedisLogins } from '../platform/redis-login.ts'
 import { createSecrets } from '../platform/secrets.ts'
 import { type Call, parseCall, UsageError } from './commands.ts'
 import { OPERATOR_CONTEXT, operatorName } from './operator.ts'
@@ -44,7 +45,9 @@ async function restore(
 ): Promise<Restored> {
   const { backupOf, apply } = options
   const { db } = database
-  const { redis, close } = openRedis(config.redis, { warn() {}, explain() {} }, { ca: config.redisCa })
+  const silent = { info() {}, warn() {}, explain() {} }
+  const logins = createRedisLogins(config.redis, silent)
+  const { redis, close } = openRedis(config.redis, silent, { ca: config.redisCa, logins })
   try {
     await firstContact(redis)
     await redis.ping().catch((cause) => {

@@ -1,4 +1,4 @@
-import { loadDatabaseUrl } from '../config.ts'
+import { loadDatabase } from '../config.ts'
 import { Problem, type ProblemCode, problems } from '../core/problems/problems.ts'
 import { canonicalEmail } from '../http/schemas.ts'
 import { shownAddress } from '../platform/email-address.ts'
@@ -24,9 +24,9 @@ export async function users(args: readonly string[]): Promise<void> {
   if (!/^[1-9][0-9]{0,4}$/.test(limit)) throw new UsageError('--limit must be a number from 1 to 99999')
   const read = readings[action]
   const change = changes[action]
-  const url = loadDatabaseUrl()
-  await requireMigrations(url)
-  const context = openAdminContext(url)
+  const database = await loadDatabase()
+  await requireMigrations(database)
+  const context = openAdminContext(database)
   try {
     const json = flags.has('json')
     const options = { yes: flags.has('yes'), now: flags.has('now') }

@@ -4,7 +4,7 @@ import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { migrateDatabase } from '../cli/migrate.ts'
-import { type Config, environment, loadConfig } from '../config.ts'
+import { type Config, completeEnvironment, loadConfig } from '../config.ts'
 import { databaseHost, isDatabaseLocal } from '../platform/database-url.ts'
 import { explain } from '../platform/explain.ts'
 import { parseUrl } from '../platform/parse-url.ts'
@@ -30,7 +30,7 @@ export async function dev(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...args], options: { nodes: { type: 'string', default: '1' } } })
   const nodes = Number(values.nodes)
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > 16) throw new Error('--nodes is a number from 1 to 16')
-  const env = withoutEmpty(environment())
+  const env = withoutEmpty(await completeEnvironment())
   if (env.NODE_ENV === 'production') {
     throw new Error('this command is for development: with NODE_ENV=production, use "npm start"')
   }
@@ -50,7 +50,7 @@ async function start(env: Environment, nodes: number, lifetime: Lifetime): Promi
   const redis = await provideRedis(env, lifetime)
   const settings = { ...(await developmentDefaults(env)), ...env, ...database.env, ...redis.env }
   const config = loadConfig(settings)
-  await migrateDatabase(config.databaseUrl, console.log)
+  await migrateDatabase(config.database, console.log)
   const demo = isOurs(config, database.embedded) ? await seedDemoUser(config) : undefined
   lifetime.onEnd(await writeEnvironmentFile(settings))
   const server = await serve(config, developmentOptions(config))
@@ -145,7 +145,7 @@ async function developmentDefaults(env: Environment): Promise<Environment> {
 
 /** The demo account's password is public, so it must not be created in a database that others use. */
 function isOurs(config: Config, embedded: boolean): boolean {
-  return embedded || isDatabaseLocal(config.databaseUrl)
+  return embedded || isDatabaseLocal(config.database.url)
 }
 
 const withoutEmpty = (env: Readonly<Environment>): Environment =>

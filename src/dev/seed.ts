@@ -9,7 +9,7 @@ const DEMO = { email: 'demo@example.com', password: 'correct horse battery' }
 
 /** Creates the demo account of a development database, unless it exists. */
 export async function seedDemoUser(config: Config): Promise<typeof DEMO> {
-  const { db, close } = openDatabase({ url: config.databaseUrl, poolSize: 1 })
+  const { db, close } = openDatabase({ ...config.database, poolSize: 1 })
   const users = openUsers({ clock: systemClock })
   try {
     const { email, password } = DEMO

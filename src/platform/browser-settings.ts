@@ -71,7 +71,9 @@ function readPasskeys(
   // Browsers refuse a top-level domain. Of those with several parts, such as co.uk, only they have the list.
   const isTopLevel = rpId !== hostname && !rpId.includes('.')
   if (!isAddress && (!/^[a-z0-9.-]+$/.test(rpId) || !isOf(hostname) || isTopLevel)) {
-    read.fault('PASSKEY_RP_ID must be the host of PUBLIC_URL or a domain above it, but not a top-level domain')
+    read.fault(
+      'PASSKEY_RP_ID must be the host of PUBLIC_URL or a domain above it, but not a top-level domain',
+    )
   }
   // Allowed origins on other domains, and those of apps, are left out: browsers bind passkeys to the domain.
   const ofOurs = [publicUrl, ...allowedOrigins].filter(

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { called } from './command.ts'
+import { createDatabaseLogins, type DatabaseTarget, LoginRefused } from './database-login.ts'
 import {
   clientWith,
   type DatabaseConnection,
@@ -34,39 +35,54 @@ export class DatabaseMisconfigured extends Error {
 }
 
 /** @throws {DatabaseUnusable} {DatabaseMisconfigured} */
-export async function requireUsable(url: string, { createSchema = false } = {}): Promise<void> {
-  const target = readConnection(url)
-  await connected(url, servingSettingsOf(target), async (client) => {
+export async function requireUsable(
+  database: string | DatabaseTarget,
+  { createSchema = false } = {},
+): Promise<void> {
+  const target = readConnection(database)
+  await connected(target, servingSettingsOf(target), async (client) => {
     const { schema } = target
     if (createSchema && schema !== undefined) {
       const { rows } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema])
       if (rows.length === 0) await client.query(`CREATE SCHEMA ${pg.escapeIdentifier(schema)}`)
     }
     const fault = (await settingsFault(client, target)) ?? (await schemaFault(client, target))
-    if (fault) throw new DatabaseMisconfigured(`Postgres at ${databaseHost(url)}: ${fault}`)
+    if (fault) throw new DatabaseMisconfigured(`Postgres at ${databaseHost(target.url)}: ${fault}`)
   })
 }
 
 /** Connects with these settings while `use` runs. @throws {DatabaseUnusable} */
 export async function connected<T>(
-  url: string,
+  target: DatabaseConnection,
   settings: Settings,
   use: (client: pg.Client) => Promise<T>,
   log?: (line: string) => void,
 ): Promise<T> {
-  const Client = clientWith(settings, readConnection(url))
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000 })
-  // A lost connection fails the next query. Without a listener its error would end the process.
-  client.on('error', () => {})
+  const client = await connect(target, settings)
   if (log)
     client.on('notice', ({ severity, message }) => severity === 'WARNING' && log(`warning: ${message}`))
-  await client.connect().catch((cause) => {
-    throw new DatabaseUnusable(url, cause)
-  })
   try {
     return await use(client)
   } finally {
     await client.end()
+  }
+}
+
+async function connect(target: DatabaseConnection, settings: Settings): Promise<pg.Client> {
+  const logins = createDatabaseLogins(target, { info() {}, warn() {} })
+  const Client = clientWith(settings, logins)
+  for (;;) {
+    const client = new Client({ connectionString: target.url, connectionTimeoutMillis: 10_000 })
+    // A lost connection fails the next query. Without a listener its error would end the process.
+    client.on('error', () => {})
+    try {
+      await client.connect()
+      return client
+    } catch (error) {
+      const isRefused = error instanceof LoginRefused
+      if (isRefused && (await logins?.renew(error.login))) continue
+      throw new DatabaseUnusable(target.url, (isRefused ? error.cause : error) as Error)
+    }
   }
 }
 

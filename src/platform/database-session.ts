@@ -1,6 +1,13 @@
-import { readFileSync } from 'node:fs'
 import pg from 'pg'
+import {
+  type DatabaseLogin,
+  type DatabaseTarget,
+  isLoginRefused,
+  LoginRefused,
+  withLogin,
+} from './database-login.ts'
 import { TimedClient } from './guarded-pool.ts'
+import type { Logins } from './logins.ts'
 
 /** Milliseconds: the longest that a statement, or a pause within a transaction, may take. */
 export const QUERY_MS = 3_000
@@ -29,8 +36,7 @@ export const isMet = (name: string, setting: string): boolean =>
 export type Settings = Readonly<Record<string, string>>
 
 /** How to connect to a database. */
-export interface DatabaseConnection {
-  connectionString: string
+export interface DatabaseConnection extends DatabaseTarget {
   /** Whether a pooler lends connections per transaction: then nothing may depend on the session. */
   pooled: boolean
   /** The schema that the URL names. Without it, the first one of the search path is used. */
@@ -40,10 +46,11 @@ export interface DatabaseConnection {
 }
 
 /** Reads `schema` and `pgbouncer=true`, which Prisma defines, and `secretfile` from a database URL. */
-export function readConnection(url: string): DatabaseConnection {
-  const { searchParams } = new URL(url)
+export function readConnection(database: string | DatabaseTarget): DatabaseConnection {
+  const target = typeof database === 'string' ? { url: database } : database
+  const { searchParams } = new URL(target.url)
   return {
-    connectionString: url,
+    ...target,
     pooled: searchParams.get('pgbouncer') === 'true',
     schema: searchParams.get('schema') || undefined,
     secretFile: searchParams.get('secretfile') || undefined,
@@ -70,14 +77,29 @@ export function servingSettingsOf(
   return connection.pooled ? settings : { ...settings, ...LIMITS, ...limits }
 }
 
-/** A client that opens its connection with these settings, as the user whom the secret file names by then. */
+/** A client that opens its connection with these settings, as the user of the time. @throws {LoginRefused} in `connect` */
 export const clientWith = (
   settings: Settings,
-  { secretFile }: Pick<DatabaseConnection, 'secretFile'>,
+  logins: Logins<DatabaseLogin> | undefined,
 ): typeof TimedClient =>
   class extends TimedClient {
+    readonly #login: DatabaseLogin | undefined
+
     constructor(config: pg.ClientConfig) {
-      super(secretFile ? withLogin(config, secretFile) : config)
+      const login = logins?.current()
+      const { connectionString = '' } = config
+      super(login ? { ...config, connectionString: withLogin(connectionString, login) } : config)
+      this.#login = login
+    }
+
+    // biome-ignore lint/suspicious/noExplicitAny: a promise or a callback, as the pool uses it
+    override connect(callback?: any): any {
+      const refusal = (error: Error) =>
+        this.#login && isLoginRefused(error) ? new LoginRefused(this.#login, error) : error
+      if (callback) return super.connect((error: Error) => callback(error && refusal(error)))
+      return super.connect().catch((error) => {
+        throw refusal(error)
+      })
     }
 
     // `pg` calls it to build the startup message; its types do not say so.
@@ -86,17 +108,3 @@ export const clientWith = (
       return { ...getStartupConf.call(this), ...settings }
     }
   }
-
-/** A password may have been replaced since the start. While the file cannot be read, the last known one is tried. */
-function withLogin(config: pg.ClientConfig, secretFile: string): pg.ClientConfig {
-  try {
-    const { username, password } = JSON.parse(readFileSync(secretFile, 'utf8'))
-    const url = new URL(config.connectionString as string)
-    // What the file leaves out is set elsewhere, as at the start.
-    if (username != null) url.username = encodeURIComponent(String(username))
-    if (password != null) url.password = encodeURIComponent(String(password))
-    return { ...config, connectionString: url.href }
-  } catch {
-    return config
-  }
-}

@@ -1,17 +1,25 @@
 import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
+import type { DatabaseTarget } from './database-login.ts'
 import { checkParameters } from './database-parameters.ts'
 import type { Environment, Reader } from './environment.ts'
 import { isLoopback } from './loopback.ts'
 import { parseUrl } from './parse-url.ts'
+import { type ReadAgain, readWith } from './secrets-command.ts'
 
 const PROTOCOLS = ['postgres:', 'postgresql:']
 const PARTS = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD'] as const
 /** The variables that set parameters of the URL. */
 const PARAMETERS = { sslmode: 'DB_SSLMODE', schema: 'DB_SCHEMA', pgbouncer: 'DB_PGBOUNCER' } as const
 
+/** Reads where the database is and, with `again`, how to read its login again. */
+export function readDatabase(env: Environment, read: Reader, again?: ReadAgain): DatabaseTarget {
+  const url = readDatabaseUrl(env, read)
+  return again ? { url, readAgain: async () => readWith(await again(), readDatabaseUrl) } : { url }
+}
+
 /** Builds one database URL from any of its forms: a URL, separate parts, or a secret manager's JSON, also in a file. */
-export function readDatabaseUrl(env: Environment, read: Reader): string {
+function readDatabaseUrl(env: Environment, read: Reader): string {
   const secrets = [env.DB_SECRET_JSON, env.DB_SECRET_FILE].filter(Boolean).length
   const forms = [env.DATABASE_URL, env.DB_HOST].filter(Boolean).length + secrets
   if (secrets > 1) read.fault('DB_SECRET_JSON and DB_SECRET_FILE contradict each other: set one')

@@ -2,10 +2,12 @@ import { hash } from 'node:crypto'
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { type CircuitBreaker, createCircuitBreaker, type StoreMonitor } from './circuit-breaker.ts'
+import { createDatabaseLogins, type DatabaseTarget } from './database-login.ts'
 import { createDatabasePoll, type DatabasePoll } from './database-poll.ts'
 import { clientWith, QUERY_MS, readConnection, servingSettingsOf } from './database-session.ts'
 import { type Prisma, PrismaClient } from './generated/client.ts'
 import { GuardedPool, ping, probeWritable, ReadOnly, type TimedClient } from './guarded-pool.ts'
+import { HOLD_MS } from './logins.ts'
 import { STORE_TIMEOUT_MS, StoreUnavailable } from './store-unavailable.ts'
 
 export { isStoreUnavailable } from './store-unavailable.ts'
@@ -20,8 +22,7 @@ export type Queryable = Parameters<Parameters<PrismaClient['$transaction']>[0]>[
  */
 export type Query = <Row>(sql: Prisma.Sql) => Promise<Row[]>
 
-export interface DatabaseOptions {
-  url: string
+export interface DatabaseOptions extends DatabaseTarget {
   /** Connections this process may hold. */
   poolSize?: number
   /** Milliseconds after which a silent server counts as unavailable. */
@@ -47,38 +48,40 @@ const STARTING_MS = 10_000
 
 /** A Prisma client over a bounded pool that gives up on a silent server instead of hanging. */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
-  const target = readConnection(options.url)
-  const { timeoutMs = STORE_TIMEOUT_MS } = options
-  const connection = { connectionString: target.connectionString, keepAlive: true }
+  const target = readConnection(options)
+  const { timeoutMs = STORE_TIMEOUT_MS, monitor = SILENT } = options
+  const connectMs = timeoutMs + 300
+  const logins = createDatabaseLogins(target, monitor.log)
+  const connection = { connectionString: target.url, keepAlive: true }
   let databaseBreaker: CircuitBreaker | undefined
   const isOpen = () => databaseBreaker?.isOpen ?? false
+  // While a login is read again, heartbeats wait like everybody else: that is no outage yet.
+  const guard = { logins, onRefusal: () => databaseBreaker?.recordSuccess() }
   const pool = new GuardedPool(
     {
       ...connection,
       max: options.poolSize ?? 10,
       connectionTimeoutMillis: STARTING_MS,
       query_timeout: QUERY_MS,
-      Client: clientWith(servingSettingsOf(target), target),
+      Client: clientWith(servingSettingsOf(target), logins),
     },
-    isOpen,
+    { ...guard, isOpen },
   )
   // A separate connection, so that a busy pool does not look like a dead server.
   const single = { ...connection, max: 1, connectionTimeoutMillis: Math.max(timeoutMs, POLL_MS) }
-  const probe = new GuardedPool({ ...single, Client: clientWith(servingSettingsOf(target), target) })
+  const probe = new GuardedPool({ ...single, Client: clientWith(servingSettingsOf(target), logins) }, guard)
   // A question does not wait for a table that is locked for long, as by a migration: the others are asked meanwhile.
   const limits = { lock_timeout: '100', statement_timeout: String(POLL_MS) }
-  const polling = new GuardedPool({
-    ...single,
-    query_timeout: POLL_MS,
-    Client: clientWith(servingSettingsOf(target, limits), target),
-  })
+  const polling = new GuardedPool(
+    { ...single, query_timeout: POLL_MS, Client: clientWith(servingSettingsOf(target, limits), logins) },
+    guard,
+  )
   const pools = [pool, probe, polling]
   for (const each of pools) {
     // The pool replaces an idle connection that fails. Without a listener the error would end the process.
     each.on('error', () => {})
     each.on('connect', (client) => client.on('error', () => {}))
   }
-  const monitor = options.monitor ?? SILENT
   // While all is well, the poll asks whether the server can write. A pooler lends a connection for statements only.
   const askAlone = () =>
     target.pooled || !databaseBreaker || databaseBreaker.isOpen ? probeWritable(probe) : ping(probe)
@@ -101,7 +104,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     timeoutMs,
   })
   databaseBreaker.beforeClosing(async () => {
-    pool.options.connectionTimeoutMillis = timeoutMs + 300
+    pool.options.connectionTimeoutMillis = connectMs
   })
   const recordAnswer = (error?: Error) => {
     if (!error) databaseBreaker?.recordSuccess()
@@ -115,7 +118,9 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     isDown: isOpen,
     isReadOnly: () => databaseBreaker?.recordFailure(new ReadOnly()),
   })
-  const db = new PrismaClient({ adapter: adapterOf(pool) })
+  // A transaction waits for its connection as long as any other statement.
+  const maxWait = HOLD_MS + 2 * connectMs
+  const db = new PrismaClient({ adapter: adapterOf(pool), transactionOptions: { maxWait } })
   return {
     db,
     query: createQuery(pool, target.pooled),

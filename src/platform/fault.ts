@@ -12,6 +12,7 @@ const OURS = new Set([
   'DatabaseMisconfigured',
   'MigrationError',
   'Overloaded',
+  'SecretsCommandFault',
 ])
 const OF_THE_LANGUAGE = new Set(['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError'])
 const REFUSED_COMMAND = /\b(?:the|command),? ['`]([A-Za-z|]{2,20})['`]/

@@ -1,18 +1,32 @@
 import { AsyncResource } from 'node:async_hooks'
 import { type EventEmitter, once } from 'node:events'
 import pg from 'pg'
+import { type DatabaseLogin, LoginRefused } from './database-login.ts'
+import type { Logins } from './logins.ts'
 import { isFollowed, publishStatement } from './statement-channel.ts'
 import { StoreUnavailable } from './store-unavailable.ts'
 import { withTimeout } from './timeout.ts'
 
-/** A pool that can drop its connections, and refuses at once while the server is known to be unavailable. */
+export interface Guard {
+  /** Whether the server is known to be unavailable. */
+  isOpen?(): boolean
+  /** Where there may be another login for a connection whose login the server refuses. */
+  logins?: Logins<DatabaseLogin> | undefined
+  /** Called with each such refusal: the server answers. */
+  onRefusal?(): void
+}
+
+/**
+ * A pool that can drop its connections, refuses at once while the server is known to be unavailable, and opens a
+ * connection once more when its login was replaced.
+ */
 export class GuardedPool extends pg.Pool {
-  readonly #isOpen: () => boolean
+  readonly #guard: Guard
   readonly #clients = new Set<pg.PoolClient>()
 
-  constructor(config: pg.PoolConfig, isOpen: () => boolean = () => false) {
+  constructor(config: pg.PoolConfig, guard: Guard = {}) {
     super(config)
-    this.#isOpen = isOpen
+    this.#guard = guard
     this.on('connect', (client) => this.#clients.add(client))
     this.on('remove', (client) => this.#clients.delete(client))
   }
@@ -24,17 +38,39 @@ export class GuardedPool extends pg.Pool {
 
   // biome-ignore lint/suspicious/noExplicitAny: a promise or a callback, as the pool itself uses it
   override connect(callback?: any): any {
-    if (this.#isOpen()) {
+    if (this.#guard.isOpen?.()) {
       const error = new StoreUnavailable('postgres')
       return callback ? void process.nextTick(callback, error) : Promise.reject(error)
     }
-    if (!callback)
-      return super.connect().catch((error: unknown) => {
-        throw withoutConnection(error)
-      })
+    if (!callback) return this.#connect()
     // The pool calls it while it serves another request, the one that has released the connection.
     const waiting = isFollowed() ? AsyncResource.bind(callback) : callback
-    super.connect((error, client, release) => waiting(error && withoutConnection(error), client, release))
+    super.connect((error, client, release) => {
+      if (!(error instanceof LoginRefused)) return waiting(error && withoutConnection(error), client, release)
+      this.#renewed(error)
+        .then(() => this.#connect())
+        .then(
+          (client) => waiting(undefined, client, client.release),
+          (error) => waiting(error),
+        )
+    })
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    for (;;) {
+      try {
+        return await super.connect()
+      } catch (error) {
+        await this.#renewed(error)
+      }
+    }
+  }
+
+  /** @throws {StoreUnavailable} unless the connection failed because of a login that was replaced. */
+  async #renewed(error: unknown): Promise<void> {
+    if (!(error instanceof LoginRefused)) throw withoutConnection(error)
+    this.#guard.onRefusal?.()
+    if (!(await this.#guard.logins?.renew(error.login))) throw withoutConnection(error.cause)
   }
 }
 

@@ -6,6 +6,7 @@ import type pg from 'pg'
 import { called } from './command.ts'
 import type { Database } from './database.ts'
 import { connected, DatabaseUnusable, requireUsable } from './database-check.ts'
+import type { DatabaseTarget } from './database-login.ts'
 import { readConnection, settingsOf } from './database-session.ts'
 import {
   createHistory,
@@ -29,13 +30,13 @@ const LOCK = 72_707_369
  * @throws {MigrationError} when one fails, or had failed before and was not resolved. {DatabaseUnusable}
  */
 export async function applyMigrations(
-  databaseUrl: string,
+  database: string | DatabaseTarget,
   folder: string,
   log: (line: string) => void = () => {},
 ): Promise<string[]> {
   const migrations = await readMigrations(folder)
-  await requireUsable(databaseUrl, { createSchema: true })
-  return withClient(databaseUrl, log, async (client) => {
+  await requireUsable(database, { createSchema: true })
+  return withClient(database, log, async (client) => {
     const applied: string[] = []
     // Nothing is written, and no lock taken, if nothing is to be done: the database may be read-only.
     for (let warn = log; unapplied(migrations, await readHistory(client), warn).length > 0; warn = () => {}) {
@@ -49,26 +50,32 @@ export async function applyMigrations(
 }
 
 /** Names of the migrations that {@link applyMigrations} would apply; changes nothing. */
-export async function pendingMigrations(databaseUrl: string, folder: string): Promise<string[]> {
+export async function pendingMigrations(
+  database: string | DatabaseTarget,
+  folder: string,
+): Promise<string[]> {
   const migrations = await readMigrations(folder)
-  return withClient(databaseUrl, undefined, async (client) =>
+  return withClient(database, undefined, async (client) =>
     unapplied(migrations, await readHistory(client)).map((migration) => migration.name),
   )
 }
 
-const withClient = <T>(
-  url: string,
+function withClient<T>(
+  database: string | DatabaseTarget,
   log: ((line: string) => void) | undefined,
   use: (client: pg.Client) => Promise<T>,
-) => connected(url, settingsOf(readConnection(url)), use, log)
+): Promise<T> {
+  const target = readConnection(database)
+  return connected(target, settingsOf(target), use, log)
+}
 
 /**
  * Checks that the server can use the database, and that it has all of this project's migrations.
  * @throws {MigrationError} {DatabaseUnusable} {DatabaseMisconfigured}
  */
-export async function requireMigrations(databaseUrl: string): Promise<void> {
-  await requireUsable(databaseUrl)
-  const pending = await pendingMigrations(databaseUrl, MIGRATIONS).catch((error) => {
+export async function requireMigrations(database: string | DatabaseTarget): Promise<void> {
+  await requireUsable(database)
+  const pending = await pendingMigrations(database, MIGRATIONS).catch((error) => {
     if (error instanceof DatabaseUnusable) throw error
     // This user may lack the right to read the history, or a failure in it is already being handled.
     return []

@@ -1,6 +1,7 @@
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { type Clock, createHeldClock, systemClock } from './clock.ts'
 import { type Database, openDatabase, type Query } from './database.ts'
+import type { DatabaseTarget } from './database-login.ts'
 import type { DatabasePoll } from './database-poll.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -13,6 +14,7 @@ import {
   type RedisConnection,
 } from './redis.ts'
 import { createRedisBreaker, type RedisBreaker } from './redis-breaker.ts'
+import { createRedisLogins } from './redis-login.ts'
 import type { RedisServers } from './redis-url.ts'
 import { createRetryQueue, type RetryQueue } from './retry-queue.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
@@ -41,7 +43,7 @@ export interface Platform {
 export type UsesPlatform<Part extends keyof Platform> = Pick<Platform, Part>
 
 export interface PlatformOptions {
-  databaseUrl: string
+  database: DatabaseTarget
   redis: RedisServers
   /** PEM of the authorities that signed Redis's certificates; the public ones without it. */
   redisCa: string | undefined
@@ -74,7 +76,7 @@ export function openPlatform(
   const { storeTimeoutMs: timeoutMs } = options
   const outages = createOutages({ log, metrics })
   const monitor = { log, metrics, outages }
-  const { close, ...database } = openDatabase({ url: options.databaseUrl, timeoutMs, monitor })
+  const { close, ...database } = openDatabase({ ...options.database, timeoutMs, monitor })
   // Of a cluster, one server can be unavailable by itself.
   const isCluster = options.redis.kind === 'cluster'
   const report: ConnectionReport = {
@@ -83,7 +85,11 @@ export function openPlatform(
     },
     explain: (cause) => outages.explain('redis', cause),
   }
-  const redisOptions = { ca: options.redisCa, timeoutMs }
+  const redisOptions = {
+    ca: options.redisCa,
+    timeoutMs,
+    logins: createRedisLogins(options.redis, log),
+  }
   const connection = openRedis(options.redis, report, redisOptions)
   const { redis } = connection
   const redisBreaker = createRedisBreaker(redis, monitor, {

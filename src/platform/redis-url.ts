@@ -1,5 +1,6 @@
 import { readCertificates } from './certificates.ts'
 import type { Environment, Reader } from './environment.ts'
+import { type ReadAgain, readWith } from './secrets-command.ts'
 
 /** The addresses of Redis and its credentials, as parsed from `REDIS_URL`. */
 export interface RedisServers {
@@ -13,6 +14,8 @@ export interface RedisServers {
   /** The sentinels' name for the master; empty without sentinels. */
   readonly masterName: string
   readonly sentinelPassword: string | undefined
+  /** Reads the same from where the secrets are, with the login of the time. */
+  readonly readAgain?: () => Promise<RedisServers>
 }
 
 const REDIS_URL_FORMS = [
@@ -39,14 +42,22 @@ const REST = {
 export function readRedis(
   env: Environment,
   read: Reader,
+  again?: ReadAgain,
 ): { redis: RedisServers; redisCa: string | undefined } {
-  const url = read.text('REDIS_URL')
-  const redis = parseRedisUrl(url)
-  if (url && !redis) read.fault(`REDIS_URL must be ${REDIS_URL_FORMS.join(' or ')}; rediss… for TLS`)
+  const redis = readServers(read)
   const redisCa = env.REDIS_CA ? readCertificates(env.REDIS_CA) : undefined
   if (env.REDIS_CA && !redisCa) read.fault('REDIS_CA must be the path of a PEM file with certificates')
   if (env.REDIS_CA && redis?.tls === false) read.fault('REDIS_CA needs a REDIS_URL that begins with rediss')
-  return { redis: redis as RedisServers, redisCa }
+  const readAgain =
+    again && (async () => readWith(await again(), (_, reader) => readServers(reader)) as RedisServers)
+  return { redis: { ...(redis as RedisServers), ...(readAgain && { readAgain }) }, redisCa }
+}
+
+function readServers(read: Reader): RedisServers | undefined {
+  const url = read.text('REDIS_URL')
+  const redis = parseRedisUrl(url)
+  if (url && !redis) read.fault(`REDIS_URL must be ${REDIS_URL_FORMS.join(' or ')}; rediss… for TLS`)
+  return redis
 }
 
 /** Undefined unless the text is exactly one of the forms, with or without the `s` for TLS. */

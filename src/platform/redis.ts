@@ -2,6 +2,8 @@ import type { Socket } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
 import { faultOf } from './fault.ts'
 import type { Log } from './log.ts'
+import type { Logins } from './logins.ts'
+import { type RedisLogin, renewLogin, useLogin } from './redis-login.ts'
 import type { RedisServers } from './redis-url.ts'
 import { STORE_TIMEOUT_MS } from './store-unavailable.ts'
 
@@ -19,6 +21,8 @@ export interface RedisOptions {
   ca?: string | undefined
   /** Milliseconds until a command without an answer fails. */
   timeoutMs?: number
+  /** The user and password, where they can be replaced. */
+  logins?: Logins<RedisLogin> | undefined
 }
 
 export interface ConnectionReport extends Pick<Log, 'warn'> {
@@ -57,15 +61,16 @@ const ONE_SERVER = {
 export function openRedis(
   servers: RedisServers,
   log: ConnectionReport,
-  { ca, timeoutMs = STORE_TIMEOUT_MS }: RedisOptions = {},
+  { ca, timeoutMs = STORE_TIMEOUT_MS, logins }: RedisOptions = {},
 ): RedisConnection {
-  const { username, password, db, masterName, sentinelPassword } = servers
+  const { db, masterName } = servers
+  const { username, password, sentinelPassword } = logins?.current() ?? servers
   const nodes = servers.nodes.map((node) => ({ ...node }))
   const tls = servers.tls ? { rejectUnauthorized: true, ...(ca ? { ca } : {}) } : undefined
   const node = { ...failFast(timeoutMs), username, password, ...(tls ? { tls } : {}) }
   switch (servers.kind) {
     case 'cluster':
-      return openCluster(nodes, node, log)
+      return openCluster(nodes, node, log, logins)
     case 'sentinel':
       return supervise(
         new Redis({
@@ -85,12 +90,14 @@ export function openRedis(
         }),
         masterName,
         log,
+        logins,
       )
     case 'single':
       return supervise(
         new Redis({ ...node, ...ONE_SERVER, ...nodes[0], db }),
         nodes.map(addressOf).join(),
         log,
+        logins,
       )
   }
 }
@@ -98,10 +105,18 @@ export function openRedis(
 const addressOf = ({ host, port }: { host?: string | undefined; port?: number | undefined }) =>
   `${host}:${port}`
 
-function supervise(redis: Redis, name: string, log: ConnectionReport): RedisConnection {
+function supervise(
+  redis: Redis,
+  name: string,
+  log: ConnectionReport,
+  logins: Logins<RedisLogin> | undefined,
+): RedisConnection {
   prepareSockets(redis)
   const outages = createOutages(log)
-  redis.on('error', (error: Error) => outages.begin(name, error))
+  redis.on('error', (error: Error) => {
+    outages.begin(name, error)
+    if (logins) void renewLogin(redis.options, error, logins).then(() => useLogin(redis, logins))
+  })
   redis.on('ready', () => outages.end(name))
   let closed = false
   // ioredis stops reconnecting if a failover is announced while it asks a sentinel for the master.
@@ -124,6 +139,7 @@ function openCluster(
   nodes: { host: string; port: number }[],
   redisOptions: NodeOptions,
   log: ConnectionReport,
+  logins: Logins<RedisLogin> | undefined,
 ): RedisConnection {
   const cluster = new Cluster(nodes, {
     redisOptions,
@@ -142,7 +158,15 @@ function openCluster(
   })
   const outages = createOutages(log)
   cluster.on('error', () => {})
-  cluster.on('node error', (error: Error, node: string) => outages.begin(node, error))
+  cluster.on('node error', (error: Error, address: string) => {
+    outages.begin(address, error)
+    if (!logins) return
+    const node = cluster.nodes().find(({ options }) => addressOf(options) === address)
+    void renewLogin(node?.options ?? logins.current(), error, logins).then(() => {
+      // Also those that are connected: their options serve for the connections that ask for slots.
+      for (const each of cluster.nodes()) useLogin(each, logins)
+    })
+  })
   cluster.on('reconnecting', () => outages.begin('cluster', new Error('no node serves all slots')))
   cluster.on('ready', () => {
     outages.end('cluster')
@@ -150,6 +174,7 @@ function openCluster(
   })
   cluster.on('+node', (node: Redis) => {
     prepareSockets(node)
+    if (logins) useLogin(node, logins)
     node.on('ready', () => outages.end(addressOf(node.options)))
     if (cluster.status === 'ready') setImmediate(warm, node)
   })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import t from 'tap'
-import { loadDatabaseUrl } from '../../src/config.ts'
+import { loadDatabase } from '../../src/config.ts'
 import { openDatabase } from '../../src/platform/database.ts'
 import { createTestDatabase } from '../support/database.ts'
 
@@ -32,7 +32,7 @@ t.test('DB_HOST can be an IPv6 address', async (t) => {
       DB_USER: decodeURIComponent(username),
       DB_PASSWORD: decodeURIComponent(password) || 'unused',
     }
-    const { db, close } = openDatabase({ url: loadDatabaseUrl() })
+    const { db, close } = openDatabase(await loadDatabase())
     t.strictSame(await db.$queryRaw`SELECT 1 AS one`, [{ one: 1 }], DB_HOST)
     await close()
   }

@@ -35,12 +35,12 @@ t.test('a password, and a user, are replaced while a node runs', async (t) => {
   const file = join(t.testdir(), 'secret.json')
   await writeFile(file, secretOf(one, PASSWORDS[0] as string))
   const { hostname, port, pathname } = new URL(url)
-  const { databaseUrl } = loadConfig({
+  const { url: databaseUrl } = loadConfig({
     NODE_ENV: 'development',
     APP_SECRETS: 'x'.repeat(32),
     REDIS_URL: 'redis://localhost',
     ...{ DB_SECRET_FILE: file, DB_HOST: hostname, DB_PORT: port, DB_NAME: pathname.slice(1) },
-  })
+  }).database
   const server = await startServer(t, { databaseUrl })
   const state = async () => (await server.call('GET', '/readyz')).body.status
   const signsUp = async () =>
@@ -75,7 +75,7 @@ t.test('a file may hold the password alone', async (t) => {
   const { username, password, hostname, port, pathname } = new URL((await openTestDatabase(t)).url)
   const file = join(t.testdir(), 'secret.json')
   await writeFile(file, JSON.stringify({ password: decodeURIComponent(password) }))
-  const { databaseUrl: url } = loadConfig({
+  const { url } = loadConfig({
     NODE_ENV: 'development',
     APP_SECRETS: 'x'.repeat(32),
     REDIS_URL: 'redis://localhost',
@@ -86,7 +86,7 @@ t.test('a file may hold the password alone', async (t) => {
       DB_PORT: port,
       DB_NAME: pathname.slice(1),
     },
-  })
+  }).database
   const { db, close } = openDatabase({ url })
   t.teardown(close)
   t.match(await db.$queryRaw`SELECT current_user::text AS name`, [{ name: username }])

@@ -6,6 +6,7 @@ import { findOwners, openSessionLedger } from '../../core/sessions/sessions.ts'
 import { openUsers } from '../../core/users/users.ts'
 import { systemClock } from '../../platform/clock.ts'
 import { openDatabase } from '../../platform/database.ts'
+import type { DatabaseTarget } from '../../platform/database-login.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { createTransact } from '../../platform/transact.ts'
 import { OPERATOR_CONTEXT, operatorName } from '../operator.ts'
@@ -13,8 +14,8 @@ import { OPERATOR_CONTEXT, operatorName } from '../operator.ts'
 export type AdminContext = ReturnType<typeof openAdminContext>
 
 /** Opens the services that the administrators' use cases need, with Postgres alone. */
-export function openAdminContext(url: string) {
-  const { db, poll, databaseBreaker, close } = openDatabase({ url, poolSize: 1 })
+export function openAdminContext(database: DatabaseTarget) {
+  const { db, poll, databaseBreaker, close } = openDatabase({ ...database, poolSize: 1 })
   const clock = systemClock
   const log = console
   const users = openUsers({ clock })

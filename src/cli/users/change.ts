@@ -1,4 +1,4 @@
-import { environment, loadConfig } from '../../config.ts'
+import { loadOwnConfig } from '../../config.ts'
 import { createFactorResets } from '../../core/factor-resets/factor-resets.ts'
 import { createLinks, openMail } from '../../core/mail/mail.ts'
 import { openOutbox } from '../../core/outbox/outbox.ts'
@@ -105,7 +105,7 @@ async function describeDeletion(context: AdminContext, account: Account): Promis
 
 /** The context with an outbox: this process queues mail, and running nodes send it. */
 async function withMail(context: AdminContext) {
-  const config = loadConfig(environment())
+  const config = await loadOwnConfig()
   const { appSecrets, publicUrl, appUrl, brand } = config
   const platform = { ...context, secrets: createSecrets(appSecrets), log: console, metrics: createMetrics() }
   const mailer = { name: 'none', send: () => Promise.reject(new Error('only running nodes send mail')) }

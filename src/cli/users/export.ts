@@ -1,7 +1,7 @@
 import { open, rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { environment, loadConfig } from '../../config.ts'
+import { loadOwnConfig } from '../../config.ts'
 import { readFactorSecrets } from '../../core/factors/factors.ts'
 import { pageOfUsers, readMetadata } from '../../core/users/users.ts'
 import { requireMigrations } from '../../platform/migrations.ts'
@@ -16,9 +16,9 @@ const PAGE = 500
  * the ids. A file is created for its owner alone, and must not exist.
  */
 export async function exportUsers(output: string | undefined): Promise<void> {
-  const config = loadConfig(environment())
-  await requireMigrations(config.databaseUrl)
-  const context = openAdminContext(config.databaseUrl)
+  const config = await loadOwnConfig()
+  await requireMigrations(config.database)
+  const context = openAdminContext(config.database)
   try {
     const event = { type: 'accounts_export', outcome: 'success', actor: context.actor } as const
     await context.events.record(context.db, event, context.requestContext)

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { environment, loadConfig } from '../../config.ts'
+import { loadOwnConfig } from '../../config.ts'
 import { requireMigrations } from '../../platform/migrations.ts'
 import { createSecrets } from '../../platform/secrets.ts'
 import { UsageError } from '../commands.ts'
@@ -23,12 +23,12 @@ interface ImportCall {
 
 /** Imports accounts from a file with one JSON object per line; `docs/import.md` describes it. */
 export async function importUsers({ file, flags, report: reportFile }: ImportCall): Promise<void> {
-  const config = loadConfig(environment())
-  await requireMigrations(config.databaseUrl)
+  const config = await loadOwnConfig()
+  await requireMigrations(config.database)
   // Opened before anything is written, so that a wrong name changes nothing.
   const input = file === '-' ? process.stdin : (await openInput(file)).createReadStream()
   const report = await openReport(reportFile)
-  const context = openAdminContext(config.databaseUrl)
+  const context = openAdminContext(config.database)
   const secrets = createSecrets(config.appSecrets)
   const options = {
     context,

@@ -3,6 +3,7 @@ import { openUsers } from '../../core/users/users.ts'
 import { systemClock } from '../../platform/clock.ts'
 import { called } from '../../platform/command.ts'
 import { openDatabase } from '../../platform/database.ts'
+import type { DatabaseTarget } from '../../platform/database-login.ts'
 import { createTransact } from '../../platform/transact.ts'
 import { EXIT } from '../exit.ts'
 import { isRead, line } from '../output.ts'
@@ -23,8 +24,8 @@ export async function respell(uses: RespellingUses, { json }: { json: boolean })
 }
 
 /** The same as a step of the migration, which a few accounts must not stop: it only says how many there are. */
-export async function respellStored(databaseUrl: string, log: (line: string) => void): Promise<void> {
-  const { db, close } = openDatabase({ url: databaseUrl, poolSize: 1 })
+export async function respellStored(database: DatabaseTarget, log: (line: string) => void): Promise<void> {
+  const { db, close } = openDatabase({ ...database, poolSize: 1 })
   const uses = { db, transact: createTransact(db), users: openUsers({ clock: systemClock }) }
   try {
     const changed = await respellAddresses(uses)

@@ -1,0 +1,89 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { faultOf } from './fault.ts'
+import type { Log } from './log.ts'
+import { withTimeout } from './timeout.ts'
+
+/** With which user and password a store is entered. They may be replaced while this process runs. */
+export interface Logins<Login> {
+  /** For the next connection. */
+  current(): Login
+  /**
+   * Whether there is another login by now than the one that the store has refused; never rejects. Others that ask
+   * meanwhile wait for the same answer.
+   */
+  renew(refused: Login): Promise<boolean>
+}
+
+export interface LoginsOptions<Login> {
+  store: string
+  initial: Login
+  /** Reads the login anew. */
+  read(): Promise<Login>
+  /** The same, where it takes no time: before each connection. */
+  readNow?(): Login
+  log: Pick<Log, 'info' | 'warn'>
+}
+
+// The store may have the new password a moment before the secret manager has it.
+const TRIES_MS = [0, 500, 1_000]
+/** Milliseconds for which a connection waits for a login: nobody waits longer for an answer. */
+export const HOLD_MS = 5_000
+// A password that stays wrong is read again less and less.
+const SHORTEST_PAUSE_MS = 1_000
+const LONGEST_PAUSE_MS = 60_000
+
+export function createLogins<Login>(options: LoginsOptions<Login>): Logins<Login> {
+  const { store, read, readNow, log } = options
+  let login = options.initial
+  let renewal: Promise<void> | undefined
+  let pauseMs = 0
+  let endedAt = Number.NEGATIVE_INFINITY
+
+  function adopt(next: Login): void {
+    if (isDeepStrictEqual(next, login)) return
+    login = next
+    log.info({ event: 'login_replaced', store }, 'a store has a new login')
+  }
+
+  function current(): Login {
+    if (readNow) adopt(readNow())
+    return login
+  }
+
+  async function readUntilOther(refused: Login, triesMs: readonly number[]): Promise<void> {
+    try {
+      for (const ms of triesMs) {
+        await delay(ms)
+        adopt(await read())
+        if (!isDeepStrictEqual(login, refused)) return
+      }
+    } catch (error) {
+      const message = 'the login of a store cannot be read again'
+      log.warn({ event: 'login_not_read', store, reason: faultOf(error) }, message)
+    } finally {
+      endedAt = performance.now()
+      renewal = undefined
+    }
+  }
+
+  /** Undefined while the last one was too short a time ago. */
+  function beginRenewal(refused: Login): Promise<void> | undefined {
+    const since = performance.now() - endedAt
+    if (since < pauseMs) return
+    const isRepeated = since < 2 * pauseMs
+    pauseMs = isRepeated ? Math.min(2 * pauseMs, LONGEST_PAUSE_MS) : SHORTEST_PAUSE_MS
+    return readUntilOther(refused, isRepeated ? [0] : TRIES_MS)
+  }
+
+  return {
+    current,
+    async renew(refused) {
+      if (!isDeepStrictEqual(current(), refused)) return true
+      renewal ??= beginRenewal(refused)
+      if (!renewal) return false
+      await withTimeout(HOLD_MS, renewal, 'no login in time').catch(() => {})
+      return !isDeepStrictEqual(login, refused)
+    },
+  }
+}

@@ -1,0 +1,49 @@
+import type { Redis } from 'ioredis'
+import type { Log } from './log.ts'
+import { createLogins, type Logins } from './logins.ts'
+import type { RedisServers } from './redis-url.ts'
+
+export type RedisLogin = Pick<RedisServers, 'username' | 'password' | 'sentinelPassword'>
+
+/** Undefined if the login cannot be read again. */
+export function createRedisLogins(
+  servers: RedisServers,
+  log: Pick<Log, 'info' | 'warn'>,
+): Logins<RedisLogin> | undefined {
+  const { readAgain } = servers
+  const read = async () => loginOf(await (readAgain as () => Promise<RedisServers>)())
+  return readAgain && createLogins({ store: 'redis', initial: loginOf(servers), read, log })
+}
+
+const loginOf = ({ username, password, sentinelPassword }: RedisLogin): RedisLogin => ({
+  username,
+  password,
+  sentinelPassword,
+})
+
+// Of Redis and, before version 6, without a code; sentinels' answers are part of a longer message.
+const REFUSED = /\b(?:WRONGPASS|NOAUTH|ERR invalid password)\b/
+
+type LoginOptions = Pick<Redis['options'], 'username' | 'password' | 'sentinelPassword'>
+
+/** Lets the next connection of a client have the login of the time. */
+export function useLogin(redis: Redis, logins: Logins<RedisLogin>): void {
+  Object.assign(redis.options, logins.current())
+}
+
+/**
+ * Reads the login again after an error of a client, if the error says that its login was refused.
+ * @returns whether there is another one now.
+ */
+export async function renewLogin(
+  { username, password, sentinelPassword }: LoginOptions,
+  error: Error,
+  logins: Logins<RedisLogin>,
+): Promise<boolean> {
+  if (!REFUSED.test(error.message)) return false
+  return logins.renew({
+    username: username ?? undefined,
+    password: password ?? undefined,
+    sentinelPassword: sentinelPassword ?? undefined,
+  })
+}
