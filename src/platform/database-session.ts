@@ -94,12 +94,20 @@ export const clientWith = (
 
     // biome-ignore lint/suspicious/noExplicitAny: a promise or a callback, as the pool uses it
     override connect(callback?: any): any {
-      const refusal = (error: Error) =>
-        this.#login && isLoginRefused(error) ? new LoginRefused(this.#login, error) : error
-      if (callback) return super.connect((error: Error) => callback(error && refusal(error)))
-      return super.connect().catch((error) => {
-        throw refusal(error)
-      })
+      const login = this.#login
+      if (!login) return super.connect(callback)
+      const refusal = (error: Error) => (isLoginRefused(error) ? new LoginRefused(login, error) : error)
+      if (callback)
+        return super.connect((error?: Error) => {
+          if (!error) logins?.confirm(login)
+          callback(error && refusal(error))
+        })
+      return super.connect().then(
+        () => logins?.confirm(login),
+        (error) => {
+          throw refusal(error)
+        },
+      )
     }
 
     // `pg` calls it to build the startup message; its types do not say so.

@@ -13,6 +13,8 @@ export interface Logins<Login> {
    * meanwhile wait for the same answer.
    */
   renew(refused: Login): Promise<boolean>
+  /** The store has accepted this login: the next one that is refused is read again at once. */
+  confirm(accepted: Login): void
 }
 
 export interface LoginsOptions<Login> {
@@ -37,12 +39,15 @@ export function createLogins<Login>(options: LoginsOptions<Login>): Logins<Login
   const { store, read, readNow, log } = options
   let login = options.initial
   let renewal: Promise<void> | undefined
+  /** The login was refused, maybe by one server of several. */
+  let isRefused = false
   let pauseMs = 0
   let endedAt = Number.NEGATIVE_INFINITY
 
   function adopt(next: Login): void {
     if (isDeepStrictEqual(next, login)) return
     login = next
+    isRefused = false
     log.info({ event: 'login_replaced', store }, 'a store has a new login')
   }
 
@@ -69,11 +74,11 @@ export function createLogins<Login>(options: LoginsOptions<Login>): Logins<Login
 
   /** Undefined while the last one was too short a time ago. */
   function beginRenewal(refused: Login): Promise<void> | undefined {
-    const since = performance.now() - endedAt
-    if (since < pauseMs) return
-    const isRepeated = since < 2 * pauseMs
-    pauseMs = isRepeated ? Math.min(2 * pauseMs, LONGEST_PAUSE_MS) : SHORTEST_PAUSE_MS
-    return readUntilOther(refused, isRepeated ? [0] : TRIES_MS)
+    isRefused = true
+    if (performance.now() - endedAt < pauseMs) return
+    const triesMs = pauseMs === 0 ? TRIES_MS : [0]
+    pauseMs = Math.min(Math.max(2 * pauseMs, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)
+    return readUntilOther(refused, triesMs)
   }
 
   return {
@@ -84,6 +89,9 @@ export function createLogins<Login>(options: LoginsOptions<Login>): Logins<Login
       if (!renewal) return false
       await withTimeout(HOLD_MS, renewal, 'no login in time').catch(() => {})
       return !isDeepStrictEqual(login, refused)
+    },
+    confirm(accepted) {
+      if (!isRefused && isDeepStrictEqual(accepted, login)) pauseMs = 0
     },
   }
 }

@@ -15,16 +15,16 @@ export function createRedisLogins(
   return readAgain && createLogins({ store: 'redis', initial: loginOf(servers), read, log })
 }
 
-const loginOf = ({ username, password, sentinelPassword }: RedisLogin): RedisLogin => ({
-  username,
-  password,
-  sentinelPassword,
+type LoginOptions = Pick<Redis['options'], 'username' | 'password' | 'sentinelPassword'>
+
+const loginOf = ({ username, password, sentinelPassword }: LoginOptions): RedisLogin => ({
+  username: username ?? undefined,
+  password: password ?? undefined,
+  sentinelPassword: sentinelPassword ?? undefined,
 })
 
 // Of Redis and, before version 6, without a code; sentinels' answers are part of a longer message.
 const REFUSED = /\b(?:WRONGPASS|NOAUTH|ERR invalid password)\b/
-
-type LoginOptions = Pick<Redis['options'], 'username' | 'password' | 'sentinelPassword'>
 
 /** Lets the next connection of a client have the login of the time. */
 export function useLogin(redis: Redis, logins: Logins<RedisLogin>): void {
@@ -36,14 +36,14 @@ export function useLogin(redis: Redis, logins: Logins<RedisLogin>): void {
  * @returns whether there is another one now.
  */
 export async function renewLogin(
-  { username, password, sentinelPassword }: LoginOptions,
+  options: LoginOptions,
   error: Error,
   logins: Logins<RedisLogin>,
 ): Promise<boolean> {
-  if (!REFUSED.test(error.message)) return false
-  return logins.renew({
-    username: username ?? undefined,
-    password: password ?? undefined,
-    sentinelPassword: sentinelPassword ?? undefined,
-  })
+  return REFUSED.test(error.message) && logins.renew(loginOf(options))
+}
+
+/** Says that a client is connected. */
+export function confirmLogin({ options }: Redis, logins: Logins<RedisLogin>): void {
+  logins.confirm(loginOf(options))
 }

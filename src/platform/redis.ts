@@ -3,7 +3,7 @@ import { Cluster, Redis } from 'ioredis'
 import { faultOf } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Logins } from './logins.ts'
-import { type RedisLogin, renewLogin, useLogin } from './redis-login.ts'
+import { confirmLogin, type RedisLogin, renewLogin, useLogin } from './redis-login.ts'
 import type { RedisServers } from './redis-url.ts'
 import { STORE_TIMEOUT_MS } from './store-unavailable.ts'
 
@@ -117,7 +117,10 @@ function supervise(
     outages.begin(name, error)
     if (logins) void renewLogin(redis.options, error, logins).then(() => useLogin(redis, logins))
   })
-  redis.on('ready', () => outages.end(name))
+  redis.on('ready', () => {
+    outages.end(name)
+    if (logins) confirmLogin(redis, logins)
+  })
   let closed = false
   // ioredis stops reconnecting if a failover is announced while it asks a sentinel for the master.
   redis.on('end', () => {
@@ -175,7 +178,10 @@ function openCluster(
   cluster.on('+node', (node: Redis) => {
     prepareSockets(node)
     if (logins) useLogin(node, logins)
-    node.on('ready', () => outages.end(addressOf(node.options)))
+    node.on('ready', () => {
+      outages.end(addressOf(node.options))
+      if (logins) confirmLogin(node, logins)
+    })
     if (cluster.status === 'ready') setImmediate(warm, node)
   })
   return { redis: cluster, close: () => cluster.disconnect() }
