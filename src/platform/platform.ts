@@ -6,15 +6,10 @@ import type { DatabasePoll } from './database-poll.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { createOutages, type Outages } from './outages.ts'
-import {
-  type ConnectionReport,
-  firstContact,
-  openRedis,
-  type RedisClient,
-  type RedisConnection,
-} from './redis.ts'
+import { firstContact, openRedis, type RedisClient, type RedisConnection } from './redis.ts'
 import { createRedisBreaker, type RedisBreaker } from './redis-breaker.ts'
 import { createRedisLogins } from './redis-login.ts'
+import type { ConnectionReport } from './redis-outages.ts'
 import type { RedisServers } from './redis-url.ts'
 import { createRetryQueue, type RetryQueue } from './retry-queue.ts'
 import { createSecrets, type Secrets } from './secrets.ts'

@@ -1,9 +1,8 @@
 import type { Socket } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
-import { faultOf } from './fault.ts'
-import type { Log } from './log.ts'
 import type { Logins } from './logins.ts'
 import { confirmLogin, type RedisLogin, renewLogin, useLogin } from './redis-login.ts'
+import { type ConnectionReport, createOutages } from './redis-outages.ts'
 import type { RedisServers } from './redis-url.ts'
 import { STORE_TIMEOUT_MS } from './store-unavailable.ts'
 
@@ -23,11 +22,6 @@ export interface RedisOptions {
   timeoutMs?: number
   /** The user and password, where they can be replaced. */
   logins?: Logins<RedisLogin> | undefined
-}
-
-export interface ConnectionReport extends Pick<Log, 'warn'> {
-  /** Called with each reason why there is no connection. */
-  explain(cause: Error): void
 }
 
 const retry = (times: number) => Math.min(times * 50, 1_000)
@@ -213,21 +207,6 @@ function batchWrites(socket: Socket): void {
 
 // ioredis connects to a node at its first command and rejects further commands until it is connected.
 const warm = (node: Redis) => void node.ping().catch(() => {})
-
-/** Logs once when a server becomes unavailable, not at every attempt to reach it. */
-function createOutages({ warn, explain }: ConnectionReport) {
-  const unavailable = new Set<string>()
-  return {
-    begin(server: string, error: Error) {
-      explain(error)
-      if (unavailable.has(server)) return
-      unavailable.add(server)
-      const event = 'redis_server_unavailable'
-      warn({ event, server, reason: faultOf(error) }, 'a Redis server is unavailable')
-    },
-    end: (server: string) => void unavailable.delete(server),
-  }
-}
 
 /** Resolves when the first connections are open, or after `timeoutMs`: the server starts without Redis too. */
 export async function firstContact(redis: RedisClient, timeoutMs = 2_000): Promise<void> {

@@ -17,7 +17,7 @@ async function startRotated(t: Parameters<typeof startServer>[0] & Parameters<ty
   const manager = createSecretManager(t, { DATABASE_URL: role.urlWith(FIRST) })
   const server = await startServer(t, {
     databaseUrl: role.urlWith(FIRST),
-    env: { SECRETS_COMMAND: manager.command },
+    env: { SECRETS_COMMAND: manager.command, STORE_TIMEOUT_MS: '700' },
   })
   const signUp = async () =>
     (await server.post('/auth/register', { email: server.freshEmail(), password: server.password })).status
