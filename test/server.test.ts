@@ -13,6 +13,7 @@ import { TYPESCRIPT } from './support/compiled/typescript.ts'
 import { createEmptyDatabase, createTestDatabase } from './support/database.ts'
 import { eventually } from './support/eventually.ts'
 import { redisUrl } from './support/redis.ts'
+import { createRole, createSecretManager } from './support/secrets-command.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const PRODUCTION = {
@@ -149,6 +150,54 @@ t.test('an unavailable store or a port in use is reported in one line', async (t
     const [code] = await once(child, 'close')
     t.match({ code, output: output.join('') }, { code: 1, output: told }, JSON.stringify(Object.keys(change)))
   }
+})
+
+t.test('secrets come from a command, and a signal ends the server while the command runs', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(() => database.drop())
+  const role = await createRole(t, database.url)
+  await role.setPassword('the first')
+  const { REDIS_URL, APP_SECRETS, ...settings } = PRODUCTION
+  const incarnation = process.env.TEST_REDIS_INCARNATION
+  const manager = createSecretManager(t, { REDIS_URL, APP_SECRETS, DATABASE_URL: role.urlWith('the first') })
+  const port = await freePort()
+  const env = {
+    ...settings,
+    ...(incarnation ? { NODE_ENV: 'test', REDIS_INCARNATION: incarnation } : {}),
+    PORT: String(port),
+    DRAIN_SECONDS: '0',
+    SECRETS_COMMAND: manager.command,
+  }
+  const ready = async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`)
+    return ((await answer.json()) as { status: string }).status === 'ready'
+  }
+
+  const failing = start({ ...env, APP_SECRETS, PUBLIC_URL: '' })
+  t.equal((await once(failing.child, 'exit'))[0], 1)
+  t.match(
+    failing.output.join(''),
+    /^the configuration cannot be used:\n {2}- APP_SECRETS is set in the environment and by SECRETS_COMMAND: .*\n$/,
+  )
+
+  manager.delay(600_000)
+  const early = start(env)
+  await serves(early.child, async () => manager.runs() === 2)
+  early.child.kill('SIGTERM')
+  t.equal((await once(early.child, 'exit'))[0], 0)
+  await eventually(() => !manager.isRunning())
+
+  manager.delay(0)
+  const server = start(env)
+  await serves(server.child, ready)
+  manager.delay(600_000)
+  await role.setPassword('the second')
+  await role.cut('all')
+  await serves(server.child, async () => manager.runs() === 4)
+  server.child.kill('SIGTERM')
+  t.equal((await once(server.child, 'exit'))[0], 0)
+  await eventually(() => !manager.isRunning())
+  t.notMatch(server.output.join(''), /the first|the second/)
 })
 
 t.test('RUN_MIGRATIONS brings stored addresses over to their one spelling', async (t) => {

@@ -8,12 +8,16 @@ interface Teardown {
   teardown(end: () => Promise<unknown>): void
 }
 
-/** Prints a file, notes that it ran, and takes as long as another file says, in milliseconds. */
+/** Prints a file, notes that it ran, takes as long as another file says, and turns to the next values if there are any. */
 const PROGRAM = `
 const fs = require('node:fs')
 const [folder] = process.argv.slice(1)
 fs.appendFileSync(folder + '/runs', 'x')
-setTimeout(() => process.stdout.write(fs.readFileSync(folder + '/values.json')), +fs.readFileSync(folder + '/ms'))`
+fs.writeFileSync(folder + '/pid', String(process.pid))
+setTimeout(() => {
+  process.stdout.write(fs.readFileSync(folder + '/values.json'))
+  if (fs.existsSync(folder + '/next.json')) fs.renameSync(folder + '/next.json', folder + '/values.json')
+}, +fs.readFileSync(folder + '/ms'))`
 
 /** A secret manager that is a file, and the SECRETS_COMMAND that reads it. */
 export function createSecretManager(t: Teardown, values: Record<string, string>) {
@@ -29,14 +33,27 @@ export function createSecretManager(t: Teardown, values: Record<string, string>)
       values = { ...values, ...changed }
       write('values.json', JSON.stringify(values))
     },
+    /** The same, once the command has printed what it has now. */
+    turn(changed: Record<string, string>) {
+      values = { ...values, ...changed }
+      write('next.json', JSON.stringify(values))
+    },
     /** The command takes so many milliseconds. */
     delay: (ms: number) => write('ms', String(ms)),
+    /** Whether the command that was started last runs. */
+    isRunning: () => isRunning(Number(readFileSync(join(folder, 'pid'), 'utf8'))),
     /** How often the command ran. */
     runs: () => (existsSync(join(folder, 'runs')) ? readFileSync(join(folder, 'runs')).length : 0),
   }
   manager.delay(0)
   manager.set({})
   return manager
+}
+
+/** A process that has ended stays as a zombie until its parent, maybe none of ours, asks for its exit code. */
+export function isRunning(pid: number): boolean {
+  const file = `/proc/${pid}/stat`
+  return existsSync(file) && !/\) Z /.test(readFileSync(file, 'utf8'))
 }
 
 /** A role that may do what the tests do in this database, and whose password can be changed. */

@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { runSecretsCommand } from '../../src/platform/secrets-command.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { becomes } from '../support/eventually.ts'
+import { runRatchet, startRatchet } from '../support/ratchet.ts'
+import { createRole, createSecretManager, isRunning } from '../support/secrets-command.ts'
+
+const node = (script: string, ...args: string[]) => JSON.stringify([process.execPath, '-e', script, ...args])
+const printing = (output: unknown) => node(`process.stdout.write(${JSON.stringify(JSON.stringify(output))})`)
+
+t.test('every fault is one line that shows nothing of what was printed', async (t) => {
+  const canary = 'canary-of-a-secret'
+  const cases: [command: string, told: RegExp][] = [
+    ['/no/such/program', /SECRETS_COMMAND cannot be started \(ENOENT\)$/],
+    ['/', /SECRETS_COMMAND cannot be started \(EACCES\)$/],
+    [node('process.exit(3)'), /SECRETS_COMMAND ended with exit code 3$/],
+    [
+      node(
+        "console.log('canary-of-a-secret'); console.error('one\\nAccess\\x1b[2JDenied\\n'); process.exit(4)",
+      ),
+      /SECRETS_COMMAND ended with exit code 4: Access \[2JDenied$/,
+    ],
+    [node("process.kill(process.pid, 'SIGKILL')"), /SECRETS_COMMAND was ended by SIGKILL$/],
+    [node(''), /SECRETS_COMMAND does not print one JSON object$/],
+    [node("console.log('canary-of-a-secret')"), /SECRETS_COMMAND does not print one JSON object$/],
+    [printing([canary]), /SECRETS_COMMAND does not print one JSON object$/],
+    [printing(null), /SECRETS_COMMAND does not print one JSON object$/],
+    [
+      printing({ LOG_LEVEL: 'info', [canary]: 'x' }),
+      /SECRETS_COMMAND prints as name 2 none of this server's variables$/,
+    ],
+    [
+      printing({ __proto__x: 'x', toString: 'x' }),
+      /as name 1 none .*; .*as name 2 none of this server's variables$/,
+    ],
+    [printing({ DATABASE_URI: canary }), /name 1 none of this server's variables: was DATABASE_URL meant\?$/],
+    [printing({ SECRETS_COMMAND: 'x' }), /SECRETS_COMMAND must not be in what it prints$/],
+    [
+      printing({ APP_SECRETS: [canary], DB_PORT: 1, REDIS_URL: null }),
+      /the value of APP_SECRETS must be a text; .*value of DB_PORT must be a text; .*value of REDIS_URL must be a text$/,
+    ],
+    [
+      printing({ DATABASE_URL: `postgres://${canary}/x`, LOG_LEVEL: 'info' }),
+      /DATABASE_URL is set in the environment and by SECRETS_COMMAND: remove one of the two$/,
+    ],
+    [node("process.stdout.write('x'.repeat(1e9))"), /SECRETS_COMMAND prints more than 1 MiB$/],
+    [node("process.stderr.write('canary'.repeat(1e6))"), /SECRETS_COMMAND prints more than 1 MiB$/],
+    ['sh -c "echo 1"', /SECRETS_COMMAND must be a program and its arguments, .* or a JSON list of them$/],
+    ['["node", 1]', /SECRETS_COMMAND must be a program/],
+    ['[]', /SECRETS_COMMAND must be a program/],
+    ['["node"', /SECRETS_COMMAND must be a program/],
+    ['["no\\u0000de"]', /SECRETS_COMMAND must be a program/],
+  ]
+  for (const [SECRETS_COMMAND, told] of cases) {
+    const env = {
+      PATH: process.env.PATH as string,
+      DATABASE_URL: 'postgres://127.0.0.1:1/x',
+      SECRETS_COMMAND,
+    }
+    const { code, stdout, stderr } = await runRatchet(['migrate', '--check'], env).catch((error) => error)
+    t.match(
+      { code, stdout, stderr: stderr.trim() },
+      { code: 2, stdout: '', stderr: told },
+      SECRETS_COMMAND.slice(0, 90),
+    )
+    t.match(stderr, /^ratchet migrate: the configuration cannot be used: [^\n]*\n$/)
+    t.notMatch(stderr, 'canary')
+  }
+})
+
+t.test('a command that hangs is ended with all that it has started', async (t) => {
+  const file = join(t.testdir(), 'pids')
+  const hanging = `
+    const { spawn } = require('node:child_process')
+    process.on('SIGTERM', () => {})
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { stdio: 'inherit' })
+    require('node:fs').writeFileSync(${JSON.stringify(file)}, [process.pid, child.pid].join())
+    setInterval(() => {}, 1e6)`
+  const command = { program: process.execPath, args: ['-e', hanging] }
+  await t.rejects(runSecretsCommand(command, 3_000), {
+    message: 'SECRETS_COMMAND did not end within 3 seconds',
+  })
+  const pids = readFileSync(file, 'utf8').split(',').map(Number)
+  t.equal(pids.length, 2)
+  for (const pid of pids) await becomes(t, () => !isRunning(pid), 'it has ended')
+})
+
+t.test('the command line reads its login from the command, and again when it is refused', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(() => database.drop())
+  const role = await createRole(t, database.url)
+  await role.setPassword('the first')
+  const { hostname, port, pathname } = new URL(database.url)
+  const secret = (password: string) => ({ DB_SECRET_JSON: JSON.stringify({ username: role.name, password }) })
+  const manager = createSecretManager(t, secret('the first'))
+  const env = {
+    PATH: process.env.PATH as string,
+    DB_HOST: hostname,
+    DB_PORT: port,
+    DB_NAME: pathname.slice(1),
+    SECRETS_COMMAND: manager.command,
+  }
+  t.match(await startRatchet(['users', 'list', '--json'], env), { stdout: '', stderr: 'none\n' })
+  t.equal(manager.runs(), 1)
+
+  // The password is replaced while the command line starts: between its reading and its first connection.
+  await role.setPassword('the second')
+  manager.turn(secret('the second'))
+  t.match(await startRatchet(['users', 'list', '--json'], env), { stdout: '', stderr: 'none\n' })
+  t.ok(manager.runs() > 2, 'it ran once more')
+
+  await role.setPassword('the third')
+  const failed = await startRatchet(['users', 'list'], env).catch((error) => error)
+  t.match(failed, {
+    code: 3,
+    stdout: '',
+    stderr: /^ratchet users: Postgres at .* refuses the connection: password/,
+  })
+})
