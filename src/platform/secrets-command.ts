@@ -17,14 +17,14 @@ type Values = Partial<Record<Variable, string>>
 // A program that starts an interpreter on a slow machine and asks a service elsewhere needs a few seconds.
 const TIMEOUT_MS = 20_000
 const MAX_LENGTH = 1_048_576
-const MAX_SHOWN = 300
+const MAX_SHOWN = 1_000
 const KNOWN: ReadonlySet<string> = new Set(VARIABLES)
 
 /** The command failed. No fault shows what it was called with or what it printed. */
 export class SecretsCommandFault extends Error {
   override readonly name = 'SecretsCommandFault'
   readonly faults: readonly string[]
-  /** The last line of its standard error. */
+  /** What it wrote to standard error. */
   readonly said: string
   constructor(faults: readonly string[], said = '') {
     super(faults.join('; '))
@@ -134,7 +134,7 @@ function outputOf(program: string, args: string[], timeoutMs: number): Promise<s
       clearTimeout(timer)
       process.off('exit', kill)
       if (code === 0) resolve(stdout())
-      else refuse(signal ? `was ended by ${signal}` : `ended with exit code ${code}`, lastLine(stderr()))
+      else refuse(signal ? `was ended by ${signal}` : `ended with exit code ${code}`, oneLine(stderr()))
     })
   })
 }
@@ -169,9 +169,12 @@ function collect(stream: Readable, tooMuch: () => void): () => string {
   return () => text
 }
 
-/** For an operator: without the control characters that could change a terminal. */
-const lastLine = (stderr: string): string =>
-  (stderr.trim().split('\n').at(-1) ?? '').replace(/\p{Cc}/gu, ' ').slice(0, MAX_SHOWN)
+/** One line for an operator, without the control characters that could change a terminal. */
+const oneLine = (stderr: string): string =>
+  stderr
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
+    .slice(0, MAX_SHOWN)
 
 function readValues(output: string): Values {
   let values: Readonly<Record<string, unknown>> | undefined
