@@ -9,7 +9,6 @@ import {
   type TextSettings,
 } from './platform/brand-settings.ts'
 import { type BrowserSettings, readBrowserSettings } from './platform/browser-settings.ts'
-import { readConsentUrl } from './platform/consent-url.ts'
 import type { DatabaseTarget } from './platform/database-login.ts'
 import { readDatabase } from './platform/database-url.ts'
 import { type AllVariables, type Environment, type Reader, reader, trimmed } from './platform/environment.ts'
@@ -36,8 +35,6 @@ export interface Config extends BrowserSettings {
   readonly publicUrl: string
   /** The base of links in mails, if they do not lead to the built-in pages. No trailing slash. */
   readonly appUrl: string | undefined
-  /** The operator's own page that asks users what third parties may do. */
-  readonly oauthConsentUrl: string | undefined
   /** The name of the service in mails and pages, authenticator apps and passkeys. */
   readonly appName: string
   readonly brand: Brand
@@ -172,7 +169,6 @@ export function loadConfig(environment: AllVariables): Config {
     keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', 620, 1, 7_200),
     publicUrl,
     appUrl,
-    oauthConsentUrl: readConsentUrl(env, read, { publicUrl, allowedOrigins, secure }),
     appName,
     brand: { ...readLook(env, read), name: appName, url: appUrl ?? publicUrl, signInUrl },
     texts: readTextSettings(env, read),

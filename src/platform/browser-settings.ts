@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { Environment, Reader } from './environment.ts'
 import { isThisMachine } from './loopback.ts'
+import { parseUrl } from './parse-url.ts'
 
 /** What browsers are told, and which pages and passkeys of theirs are trusted. */
 export interface BrowserSettings {
@@ -13,6 +14,8 @@ export interface BrowserSettings {
   readonly hsts: string | undefined
   /** The domain that passkeys belong to (WebAuthn's relying party ID), and the origins that may use them. */
   readonly passkeys: { readonly rpId: string; readonly origins: readonly string[] }
+  /** The operator's own page that asks users what third parties may do. */
+  readonly oauthConsentUrl: string | undefined
 }
 
 interface Pages {
@@ -28,6 +31,7 @@ export function readBrowserSettings(env: Environment, read: Reader, pages: Pages
     cookies: readCookies(env, read, publicUrl),
     hsts: readHsts(read, publicUrl),
     passkeys: readPasskeys(env, read, pages),
+    oauthConsentUrl: readConsentUrl(env, read, pages),
   }
 }
 
@@ -85,4 +89,19 @@ function readPasskeys(
       ORIGIN_OF_APP.test(origin) ? origin : read.checkOrigin('PASSKEY_ORIGINS', origin, { secure }),
     )
   return { rpId, origins: [...new Set([...ofOurs, ...others])] }
+}
+
+/** The page calls this server, so its origin has to be allowed. */
+function readConsentUrl(
+  env: Environment,
+  read: Reader,
+  { publicUrl, allowedOrigins, secure }: Pages,
+): string | undefined {
+  const name = 'OAUTH_CONSENT_URL'
+  if (!env[name]) return undefined
+  const url = read.checkOrigin(name, env[name], { allowPath: true, secure })
+  const origin = parseUrl(url)?.origin
+  if (origin !== undefined && ![publicUrl, ...allowedOrigins].includes(origin))
+    read.fault(`${name} must be a page of PUBLIC_URL or of an origin in ALLOWED_ORIGINS`)
+  return url
 }

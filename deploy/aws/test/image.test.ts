@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { root, text } from './templates.ts'
 
@@ -33,42 +31,55 @@ test('both images have the Node of the root image', () => {
   assert.equal(version('deploy/aws/image/Dockerfile'), version('Dockerfile'))
 })
 
-test('on Lambda, the server starts with the values of the secrets', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'ratchet-'))
-  t.after(() => rm(folder, { recursive: true }))
+/** Secrets Manager, as far as a client of it sees. */
+async function startSecretsManager(t: TestContext) {
   const asked: string[] = []
   const manager = createServer(async (request, response) => {
     const { SecretId } = JSON.parse((await request.toArray()).join(''))
     asked.push(`${request.headers['x-amz-target']} ${SecretId}`)
     response.setHeader('content-type', 'application/x-amz-json-1.1')
-    response.end(JSON.stringify({ ARN: SecretId, Name: 'x', SecretString: `value of ${SecretId}` }))
+    if (SecretId.endsWith(':denied')) {
+      response.statusCode = 400
+      response.end(JSON.stringify({ __type: 'AccessDeniedException', message: 'not authorized' }))
+    } else response.end(JSON.stringify({ ARN: SecretId, Name: 'x', SecretString: `value "of" ${SecretId}=` }))
   })
   await new Promise<void>((resolve) => manager.listen(0, '127.0.0.1', resolve))
   t.after(() => manager.close())
+  const env = {
+    PATH: process.env.PATH,
+    AWS_ACCESS_KEY_ID: 'a',
+    AWS_SECRET_ACCESS_KEY: 'b',
+    // The client warns of a Node that is older than that of the image.
+    NODE_NO_WARNINGS: '1',
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: `http://127.0.0.1:${(manager.address() as AddressInfo).port}`,
+  }
+  return { asked, env }
+}
 
-  // The folders of the image, with a program that shows its environment as the server.
-  await mkdir(join(folder, 'aws'))
-  await mkdir(join(folder, 'dist'))
-  await cp(join(image, 'lambda-start.mjs'), join(folder, 'aws/lambda-start.mjs'))
-  await symlink(join(image, 'node_modules'), join(folder, 'aws/node_modules'))
-  await writeFile(join(folder, 'package.json'), '{"type":"module"}')
-  await writeFile(
-    join(folder, 'dist/server.js'),
-    'const { APP_SECRETS, REDIS_URL } = process.env; console.log(JSON.stringify({ APP_SECRETS, REDIS_URL }))',
-  )
-  const { stdout } = await run(process.execPath, [join(folder, 'aws/lambda-start.mjs')], {
-    env: {
-      PATH: process.env.PATH,
-      AWS_REGION: 'eu-central-1',
-      AWS_ACCESS_KEY_ID: 'a',
-      AWS_SECRET_ACCESS_KEY: 'b',
-      AWS_ENDPOINT_URL_SECRETS_MANAGER: `http://127.0.0.1:${(manager.address() as AddressInfo).port}`,
-      VALUES_FROM_SECRETS: JSON.stringify({ APP_SECRETS: 'arn:one', REDIS_URL: 'arn:two' }),
-    },
+test('the image has a program that prints secrets, in the region of each', async (t) => {
+  const { asked, env } = await startSecretsManager(t)
+  const arn = (name: string) => `arn:aws:secretsmanager:eu-central-1:123456789012:secret:${name}`
+  const names = [`APP_SECRETS=${arn('one')}`, `REDIS_URL=${arn('two')}`]
+  const { stdout, stderr } = await run(process.execPath, [join(image, 'secrets.mjs'), ...names], { env })
+  assert.deepEqual(JSON.parse(stdout), {
+    APP_SECRETS: `value "of" ${arn('one')}=`,
+    REDIS_URL: `value "of" ${arn('two')}=`,
   })
-  assert.deepEqual(JSON.parse(stdout), { APP_SECRETS: 'value of arn:one', REDIS_URL: 'value of arn:two' })
+  assert.equal(stderr, '')
   assert.deepEqual(asked.sort(), [
-    'secretsmanager.GetSecretValue arn:one',
-    'secretsmanager.GetSecretValue arn:two',
+    `secretsmanager.GetSecretValue ${arn('one')}`,
+    `secretsmanager.GetSecretValue ${arn('two')}`,
   ])
+})
+
+test('a secret that cannot be read is named in one line, and nothing is printed', async (t) => {
+  const { env } = await startSecretsManager(t)
+  const arn = (name: string) => `arn:aws:secretsmanager:eu-central-1:123456789012:secret:${name}`
+  const names = [`APP_SECRETS=${arn('one')}`, `REDIS_URL=${arn('denied')}`]
+  const failed = run(process.execPath, [join(image, 'secrets.mjs'), ...names], { env })
+  await assert.rejects(failed, {
+    code: 1,
+    stdout: '',
+    stderr: 'REDIS_URL: AccessDeniedException: not authorized\n',
+  })
 })

@@ -14,6 +14,14 @@ const PROXIES: Record<Target, string[]> = {
   // The node in the background has no proxy, because nobody reaches it.
   RatchetLambda: ['0', '1'],
 }
+/** The roles of nodes, and that of commands. Roles that start nodes read no secret. */
+const READERS: Record<Target, number> = {
+  RatchetExpress: 2,
+  RatchetFargate: 2,
+  RatchetBeanstalk: 2,
+  RatchetAppRunner: 2,
+  RatchetLambda: 3,
+}
 /** Variables of the platform, which the server does not read. */
 const OF_PLATFORM = ['AWS_LWA_HOST', 'AWS_LWA_READINESS_CHECK_PATH']
 const SECRETS = ['APP_SECRETS', 'DB_SECRET_JSON', 'REDIS_URL', 'SMTP_URL']
@@ -132,12 +140,29 @@ for (const target of TARGETS) {
       assert.equal(ofType(template, 'AWS::SNS::Subscription')[0]?.Endpoint, exampleSettings.alarmEmail)
     })
 
-    test('nodes are replaced when their password is refused', () => {
+    test('nodes read a password that is refused again, or are replaced where they cannot', () => {
       const rules = ofType(template, 'AWS::Events::Rule').map(({ EventPattern }) => EventPattern)
-      assert.deepEqual(rules.map((rule) => rule['detail-type'][0]).sort(), [
-        'AWS Service Event via CloudTrail',
-        'CloudWatch Alarm State Change',
-      ])
+      const expected = ['AWS Service Event via CloudTrail', 'CloudWatch Alarm State Change']
+      assert.deepEqual(
+        rules.map((rule) => rule['detail-type'][0]).sort(),
+        target === 'RatchetBeanstalk' ? expected : [],
+      )
+    })
+
+    test('whoever reads secrets reads exactly those of the server', () => {
+      const reading = ofType(template, 'AWS::IAM::Policy')
+        .map(({ PolicyDocument }) =>
+          PolicyDocument.Statement.filter(({ Action }: { Action: string | string[] }) =>
+            [Action].flat().includes('secretsmanager:GetSecretValue'),
+          ).flatMap(({ Resource }: { Resource: unknown }) => [Resource].flat()),
+        )
+        .filter((resources) => resources.length > 0)
+      assert.equal(reading.length, READERS[target])
+      for (const resources of reading) {
+        const named = resources.map((resource: unknown) => JSON.stringify(resource))
+        assert.equal(new Set(named).size, SECRETS.length)
+        assert.doesNotMatch(named.join(), /\*/)
+      }
     })
 
     test('no role may do everything, or pass on roles', () => {

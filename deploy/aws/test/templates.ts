@@ -90,9 +90,13 @@ export function environments(template: Template, target: Target): NodeEnvironmen
   }
   if (target === 'RatchetLambda') {
     const node = ofType(template, 'AWS::Lambda::Function').find(({ PackageType }) => PackageType === 'Image')
-    const { VALUES_FROM_SECRETS, ...plain } = node?.Environment.Variables ?? {}
-    const names = JSON.stringify(VALUES_FROM_SECRETS).matchAll(/\\"([A-Z_]+)\\":/g)
-    found.push({ plain, secret: Object.fromEntries([...names].map(([, name]) => [name, true])) })
+    found.push({ plain: node?.Environment.Variables ?? {}, secret: {} })
   }
-  return found
+  return found.map(withCommand)
+}
+
+/** What SECRETS_COMMAND names are secrets too. */
+function withCommand({ plain: { SECRETS_COMMAND, ...plain }, secret }: NodeEnvironment): NodeEnvironment {
+  const names = JSON.stringify(SECRETS_COMMAND ?? '').matchAll(/ ([A-Z_]+)=/g)
+  return { plain, secret: { ...secret, ...Object.fromEntries([...names].map(([, name]) => [name, true])) } }
 }

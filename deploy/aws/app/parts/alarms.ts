@@ -83,7 +83,7 @@ export class Alarms extends Construct {
       metric: lines('PasswordRefused', 1),
       threshold: 1,
       periods: 1,
-      what: 'A store refuses the password that nodes have: they are restarted (docs/operating/aws.md)',
+      what: 'A store refuses the password that nodes have: docs/operating/aws.md#passwords-that-rotate',
     })
     this.stores(server)
 

@@ -22,8 +22,8 @@ export interface RestartProps {
 }
 
 /**
- * Replaces nodes when a store refuses the password that they have: it was rotated, and nodes read their environment
- * only at their start. It is also done at once after a rotation, if the account has a trail of CloudTrail.
+ * Replaces nodes when a store refuses the password that they have: it was rotated, and they cannot read secrets
+ * themselves. It is also done at once after a rotation, if the account has a trail of CloudTrail.
  */
 export class RestartOnRotation extends Construct {
   constructor(scope: Construct, id: string, alarms: Alarms, server: Server, props: RestartProps) {

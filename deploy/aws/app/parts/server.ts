@@ -1,4 +1,4 @@
-import { RemovalPolicy, aws_secretsmanager as secrets } from 'aws-cdk-lib'
+import { type aws_iam as iam, RemovalPolicy, aws_secretsmanager as secrets } from 'aws-cdk-lib'
 import { Construct } from 'constructs'
 import type { Settings } from '../settings.ts'
 import { SIZES } from '../sizes.ts'
@@ -44,6 +44,15 @@ export class Server extends Construct {
       REDIS_URL: this.cache.url,
       [settings.mail.variable]: secrets.Secret.fromSecretNameV2(this, 'Mail', settings.mail.secretName),
     }
+  }
+
+  /** Lets nodes with this role read the secrets, when they start and when a store refuses their password. */
+  secretsFor(role: iam.IGrantable): Record<string, string> {
+    const names = Object.entries(this.secrets).map(([name, secret]) => {
+      secret.grantRead(role)
+      return `${name}=${secret.secretArn}`
+    })
+    return { SECRETS_COMMAND: ['node aws/secrets.mjs', ...names].join(' ') }
   }
 
   /**

@@ -16,10 +16,11 @@ export interface TaskProps {
   environment?: Record<string, string>
 }
 
-/** A task of Fargate that runs the image, with a role that may do nothing, and one that reads its secrets. */
+/** A task of Fargate that runs the image, with a role that may read its secrets and nothing else. */
 export function serverTask(scope: Construct, id: string, props: TaskProps): ecs.FargateTaskDefinition {
   const { settings, server, log, size, proxies, command, environment } = props
   const executionRole = new iam.Role(scope, `${id}Execution`, taskRole())
+  const role = new iam.Role(scope, `${id}Role`, taskRole())
   acknowledge(executionRole, { 'IAM5[Resource::*]': 'ecr:GetAuthorizationToken knows no resource.' })
   const task = new ecs.FargateTaskDefinition(scope, id, {
     cpu: size.cpu,
@@ -30,15 +31,12 @@ export function serverTask(scope: Construct, id: string, props: TaskProps): ecs.
     },
     // The path lets the workflow pass these roles on and no others.
     executionRole,
-    taskRole: new iam.Role(scope, `${id}Role`, taskRole()),
+    taskRole: role,
   })
   task.addContainer('server', {
     image: serverImage(scope, `${id}Repository`, settings.repositoryName, settings.imageTag),
     logging: ecs.LogDrivers.awsLogs({ logGroup: log, streamPrefix: id.toLowerCase() }),
-    environment: { ...server.environment(proxies), ...environment },
-    secrets: Object.fromEntries(
-      Object.entries(server.secrets).map(([name, secret]) => [name, ecs.Secret.fromSecretsManager(secret)]),
-    ),
+    environment: { ...server.environment(proxies), ...server.secretsFor(role), ...environment },
     readonlyRootFilesystem: true,
     stopTimeout: Duration.seconds(STOP_SECONDS),
     ...(command

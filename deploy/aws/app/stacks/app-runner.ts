@@ -14,7 +14,6 @@ import { Alarms } from '../parts/alarms.ts'
 import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
 import { Network } from '../parts/network.ts'
-import { RestartOnRotation } from '../parts/restart.ts'
 import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
 import type { Settings } from '../settings.ts'
 import { SIZES } from '../sizes.ts'
@@ -56,10 +55,9 @@ export class AppRunnerStack extends Stack {
           imageRepositoryType: 'ECR',
           imageConfiguration: {
             port: String(SERVER_PORT),
-            runtimeEnvironmentVariables: pairs(server.environment(PROXIES)),
-            runtimeEnvironmentSecrets: Object.entries(server.secrets).map(([name, secret]) => {
-              secret.grantRead(instance)
-              return { name, value: secret.secretArn }
+            runtimeEnvironmentVariables: pairs({
+              ...server.environment(PROXIES),
+              ...server.secretsFor(instance),
             }),
           },
         },
@@ -96,13 +94,6 @@ export class AppRunnerStack extends Stack {
     const alarms = new Alarms(this, 'Alarms', log, server, settings)
     // Filters need the group, which may not be there before.
     alarms.node.addDependency(retention)
-    new RestartOnRotation(this, 'Restart', alarms, server, {
-      service: 'apprunner',
-      action: 'startDeployment',
-      parameters: { ServiceArn: service.attrServiceArn },
-      iamAction: 'apprunner:StartDeployment',
-      iamResource: service.attrServiceArn,
-    })
     new CfnOutput(this, 'ServiceArn', {
       description: 'For `aws apprunner associate-custom-domain`, which CloudFormation cannot do',
       value: service.attrServiceArn,

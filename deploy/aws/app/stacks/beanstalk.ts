@@ -173,6 +173,7 @@ export class BeanstalkStack extends Stack {
       proxies: PROXIES,
     })
     const alarms = new Alarms(this, 'Alarms', log, server, settings)
+    // A container does not reach the role of its machine, whose metadata are one hop too far: Beanstalk reads secrets.
     new RestartOnRotation(this, 'Restart', alarms, server, {
       service: 'elasticbeanstalk',
       action: 'restartAppServer',

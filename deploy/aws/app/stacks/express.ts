@@ -15,7 +15,6 @@ import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
 import { CIDR, Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
-import { RestartOnRotation } from '../parts/restart.ts'
 import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
 import type { Settings } from '../settings.ts'
 import { SIZES } from '../sizes.ts'
@@ -61,22 +60,21 @@ export class ExpressStack extends Stack {
         'Express Mode names this policy, and AWS changes it when Express Mode needs more.',
     })
 
+    const node = new iam.Role(this, 'Role', role('ecs-tasks.amazonaws.com'))
     const service = new ecs.CfnExpressGatewayService(this, 'Service', {
       cluster: cluster.clusterName,
       cpu: String(size.cpu),
       memory: String(size.memory),
       executionRoleArn: execution.roleArn,
       infrastructureRoleArn: infrastructure.roleArn,
-      taskRoleArn: new iam.Role(this, 'Role', role('ecs-tasks.amazonaws.com')).roleArn,
+      taskRoleArn: node.roleArn,
       healthCheckPath: READINESS,
       primaryContainer: {
         image: images.repositoryUriForTagOrDigest(settings.imageTag),
         containerPort: SERVER_PORT,
-        environment: Object.entries(server.environment(PROXIES)).map(([name, value]) => ({ name, value })),
-        secrets: Object.entries(server.secrets).map(([name, secret]) => {
-          secret.grantRead(execution)
-          return { name, valueFrom: secret.secretArn }
-        }),
+        environment: Object.entries({ ...server.environment(PROXIES), ...server.secretsFor(node) }).map(
+          ([name, value]) => ({ name, value }),
+        ),
         awsLogsConfiguration: { logGroup: log.logGroupName, logStreamPrefix: 'node' },
       },
       networkConfiguration: {
@@ -90,7 +88,7 @@ export class ExpressStack extends Stack {
         autoScalingTargetValue: 50,
       },
     })
-    service.node.addDependency(server, execution, infrastructure)
+    service.node.addDependency(server, execution, infrastructure, node)
     new elb.CfnListenerCertificate(this, 'Certificate', {
       listenerArn: service.attrEcsManagedResourceArnsIngressPathListenerArn,
       certificates: [{ certificateArn: name.certificate.certificateArn }],
@@ -98,14 +96,7 @@ export class ExpressStack extends Stack {
     name.leadToName(service.attrEndpoint)
 
     commandTask(this, cluster, network, { settings, server, log, size, proxies: PROXIES })
-    const alarms = new Alarms(this, 'Alarms', log, server, settings)
-    new RestartOnRotation(this, 'Restart', alarms, server, {
-      service: 'ecs',
-      action: 'updateService',
-      parameters: { Cluster: cluster.clusterArn, Service: service.attrServiceArn, ForceNewDeployment: true },
-      iamAction: 'ecs:UpdateService',
-      iamResource: service.attrServiceArn,
-    })
+    new Alarms(this, 'Alarms', log, server, settings)
     new CfnOutput(this, 'Endpoint', { value: service.attrEndpoint })
     new CfnOutput(this, 'ListenerRule', {
       description: 'Has to know the domain: docs/operating/aws.md',

@@ -18,7 +18,6 @@ import { nodeLog } from '../parts/log.ts'
 import { addMetricsAgent, addMetricsAlarms, METRICS_PORT } from '../parts/metrics-agent.ts'
 import { Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
-import { RestartOnRotation } from '../parts/restart.ts'
 import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
 import { serverTask } from '../parts/task.ts'
 import type { Settings } from '../settings.ts'
@@ -93,17 +92,6 @@ export class FargateStack extends Stack {
       periods: 2,
       what: 'Fewer nodes run than should',
       missing: cloudwatch.TreatMissingData.BREACHING,
-    })
-    new RestartOnRotation(this, 'Restart', alarms, server, {
-      service: 'ecs',
-      action: 'updateService',
-      parameters: {
-        Cluster: cluster.clusterArn,
-        Service: service.serviceName,
-        ForceNewDeployment: true,
-      },
-      iamAction: 'ecs:UpdateService',
-      iamResource: service.serviceArn,
     })
 
     new CfnOutput(this, 'LoadBalancerName', { value: balancer.loadBalancerDnsName })

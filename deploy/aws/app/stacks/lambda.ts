@@ -11,7 +11,6 @@ import {
   aws_route53_targets as route53Targets,
   Stack,
   type StackProps,
-  aws_stepfunctions as sfn,
 } from 'aws-cdk-lib'
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway'
 import type { Construct } from 'constructs'
@@ -21,7 +20,6 @@ import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
 import { Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
-import { RestartOnRotation } from '../parts/restart.ts'
 import { LIVENESS, Server } from '../parts/server.ts'
 import { serverTask } from '../parts/task.ts'
 import type { Settings } from '../settings.ts'
@@ -84,21 +82,15 @@ export class LambdaStack extends Stack {
       logGroup: log,
       environment: {
         ...server.environment(PROXIES),
+        ...server.secretsFor(role),
         RUN_MIGRATIONS: 'false',
         // A frozen node writes nothing: what is written soon is written before that.
         LEDGER_FLUSH_MS: '50',
         DRAIN_SECONDS: '0',
         AWS_LWA_HOST: '127.0.0.1',
         AWS_LWA_READINESS_CHECK_PATH: LIVENESS,
-        // Names of secrets: the image reads their values when an environment starts.
-        VALUES_FROM_SECRETS: Stack.of(this).toJsonString(
-          Object.fromEntries(
-            Object.entries(server.secrets).map(([name, { secretArn }]) => [name, secretArn]),
-          ),
-        ),
       },
     })
-    for (const secret of Object.values(server.secrets)) secret.grantRead(role)
     // It applies the migrations, without which the function does not start.
     node.node.addDependency(background)
     this.gateway(node, settings)
@@ -109,17 +101,6 @@ export class LambdaStack extends Stack {
       threshold: 1,
       periods: 3,
       what: 'Requests are refused: raise lambdaConcurrency, and what Postgres allows in connections',
-    })
-    new RestartOnRotation(this, 'Restart', alarms, server, {
-      service: 'lambda',
-      action: 'updateFunctionConfiguration',
-      // Any change of the configuration makes new environments, which read the secrets again.
-      parameters: {
-        FunctionName: node.functionName,
-        Description: sfn.JsonPath.format('Restarted at {}', sfn.JsonPath.stringAt('$$.State.EnteredTime')),
-      },
-      iamAction: 'lambda:UpdateFunctionConfiguration',
-      iamResource: node.functionArn,
     })
   }
 
