@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { runSecretsCommand } from '../../src/platform/secrets-command.ts'
+import { reader } from '../../src/platform/environment.ts'
+import { readSecretsCommand, runSecretsCommand } from '../../src/platform/secrets-command.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { becomes } from '../support/eventually.ts'
 import { runRatchet, startRatchet } from '../support/ratchet.ts'
@@ -70,6 +71,30 @@ t.test('every fault is one line that shows nothing of what was printed', async (
     )
     t.match(stderr, /^ratchet migrate: the configuration cannot be used: [^\n]*\n$/)
     t.notMatch(stderr, 'canary')
+  }
+})
+
+t.test('the commands of the documentation read files', async (t) => {
+  const text = readFileSync(new URL('../../docs/operating/secrets.md', import.meta.url), 'utf8')
+  const values = { REDIS_URL: 'redis://a', DB_SECRET_JSON: '{"password":"a \\"quoted\\" one"}' }
+  const folder = t.testdir({
+    'ratchet.json': JSON.stringify(values),
+    // As Kubernetes mounts a Secret.
+    '..of-a-time': values,
+    ratchet: {
+      ...Object.fromEntries(
+        Object.keys(values).map((name) => [name, t.fixture('symlink', `../..of-a-time/${name}`)]),
+      ),
+      '..data': t.fixture('symlink', '../..of-a-time'),
+    },
+  })
+  const commands = [...text.matchAll(/^```json\n(.+)\n```$/gm)].map(([, command = '']) => command)
+  t.equal(commands.length, 2)
+  for (const command of commands) {
+    const SECRETS_COMMAND = command.replace('/run/secrets', folder)
+    const parsed = readSecretsCommand({ SECRETS_COMMAND }, reader({}))
+    t.ok(parsed)
+    if (parsed) t.strictSame(await runSecretsCommand(parsed), values)
   }
 })
 
