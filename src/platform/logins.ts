@@ -64,8 +64,8 @@ export function createLogins<Login>(options: LoginsOptions<Login>): Logins<Login
         if (!isDeepStrictEqual(login, refused)) return
       }
     } catch (error) {
-      const message = 'the login of a store cannot be read again'
-      log.warn({ event: 'login_not_read', store, reason: faultOf(error) }, message)
+      const fields = { event: 'login_not_read', store, reason: faultOf(error) }
+      log.warn(fields, 'the login of a store cannot be read again')
     } finally {
       endedAt = performance.now()
       renewal = undefined
