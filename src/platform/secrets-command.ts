@@ -18,6 +18,7 @@ type Values = Partial<Record<Variable, string>>
 const TIMEOUT_MS = 20_000
 const MAX_LENGTH = 1_048_576
 const MAX_SHOWN = 1_000
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const KNOWN: ReadonlySet<string> = new Set(VARIABLES)
 
 /** The command failed. No fault shows what it was called with or what it printed. */
@@ -124,19 +125,32 @@ function outputOf(program: string, args: string[], timeoutMs: number): Promise<s
       kill()
     }
     const timer = setTimeout(() => stop(`did not end within ${timeoutMs / 1_000} seconds`), timeoutMs)
-    // It must not outlive this process.
-    process.once('exit', kill)
+    const release = outliveNot(kill)
     const tooMuch = () => stop('prints more than 1 MiB')
     const stdout = collect(child.stdout, tooMuch)
     const stderr = collect(child.stderr, tooMuch)
     child.on('error', (error) => refuse(cannotStart(error)))
     child.on('close', (code, signal) => {
       clearTimeout(timer)
-      process.off('exit', kill)
+      release()
       if (code === 0) resolve(stdout())
       else refuse(signal ? `was ended by ${signal}` : `ended with exit code ${code}`, oneLine(stderr()))
     })
   })
+}
+
+/** Kills it when this process ends, also by a signal that nothing else handles. Returns what undoes that. */
+function outliveNot(kill: () => void): () => void {
+  const end = (signal: NodeJS.Signals) => {
+    kill()
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+  }
+  process.once('exit', kill)
+  for (const signal of SIGNALS) process.once(signal, end)
+  return () => {
+    process.off('exit', kill)
+    for (const signal of SIGNALS) process.off(signal, end)
+  }
 }
 
 function start(program: string, args: string[]) {

@@ -58,7 +58,8 @@ t.test('a password of Postgres is replaced, and no request fails', async (t) => 
 t.test('a heartbeat waits for a command that takes longer than it does', async (t) => {
   const { role, manager, server, signUp, linesOf } = await startRotated(t)
   t.equal(await signUp(), 202)
-  manager.delay(1_500)
+  // Longer than Prisma waits for a connection, if it is not told otherwise.
+  manager.delay(2_200)
   for (const password of [SECOND, THIRD, FOURTH, FIFTH]) {
     manager.set({ DATABASE_URL: role.urlWith(password) })
     await role.setPassword(password)

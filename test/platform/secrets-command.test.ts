@@ -115,6 +115,29 @@ t.test('a command that hangs is ended with all that it has started', async (t) =
   for (const pid of pids) await becomes(t, () => !isRunning(pid), 'it has ended')
 })
 
+t.test('what a failing command writes is not part of its fault', async (t) => {
+  const script = "console.log('canary'); console.error('canary'); process.exit(1)"
+  const failing = runSecretsCommand({ program: process.execPath, args: ['-e', script] })
+  await t.rejects(failing, { message: /^SECRETS_COMMAND ended with exit code 1$/, said: 'canary' })
+})
+
+t.test('a signal ends the command line, and the command with it', async (t) => {
+  const manager = createSecretManager(t, { DATABASE_URL: 'postgres://127.0.0.1:1/x' })
+  manager.delay(600_000)
+  const aborted = new AbortController()
+  const running = startRatchet(
+    ['users', 'list'],
+    { SECRETS_COMMAND: manager.command },
+    undefined,
+    aborted.signal,
+  )
+  const ended = running.catch((error) => error)
+  await becomes(t, () => manager.runs() === 1, 'the command runs')
+  aborted.abort()
+  t.match(await ended, { code: 'ABORT_ERR' })
+  await becomes(t, () => !manager.isRunning(), 'it has ended')
+})
+
 t.test('the command line reads its login from the command, and again when it is refused', async (t) => {
   const database = await createTestDatabase()
   t.teardown(() => database.drop())

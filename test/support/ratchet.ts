@@ -8,9 +8,16 @@ const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const run = promisify(execFile)
 
 /** Runs the command line as a process of its own, with no other environment than this. Rejects unless it exits with 0. */
-export const startRatchet = (args: readonly string[], env: Readonly<Record<string, string>>, cwd?: string) =>
+export const startRatchet = (
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  cwd?: string,
+  signal?: AbortSignal,
+) =>
   run(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
     ...(cwd ? { cwd } : {}),
+    // Sends SIGTERM.
+    ...(signal ? { signal } : {}),
     env: { PATH: process.env.PATH, ...env },
   })
 
