@@ -26,7 +26,9 @@ export class LoginRefused extends Error {
 // invalid_password and, also for an expired token of PAM, invalid_authorization_specification.
 const REFUSED = new Set(['28P01', '28000'])
 
-export const isLoginRefused = (error: Error & { code?: string }): boolean => REFUSED.has(error.code ?? '')
+// Some poolers say it with a code of the protocol.
+export const isLoginRefused = ({ code = '', message }: Error & { code?: string }): boolean =>
+  REFUSED.has(code) || (code === '08P01' && /authentication failed/i.test(message))
 
 /** Undefined if the login cannot be read again. */
 export function createDatabaseLogins(

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { isLoginRefused } from '../../src/platform/database-login.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { becomes } from '../support/eventually.ts'
 import { createRole, createSecretManager } from '../support/secrets-command.ts'
@@ -25,6 +26,15 @@ async function startRotated(t: Parameters<typeof startServer>[0] & Parameters<ty
     server.logs.map((line) => JSON.parse(line)).filter((line) => line.event === event)
   return { role, manager, server, signUp, linesOf }
 }
+
+t.test('a refusal is known by its code', async (t) => {
+  const refused = (code: string, message = '') => isLoginRefused(Object.assign(new Error(message), { code }))
+  t.ok(refused('28P01', 'password authentication failed for user "a"'))
+  t.ok(refused('28000', 'PAM authentication failed for user "a"'))
+  t.ok(refused('08P01', 'SASL authentication failed'))
+  t.notOk(refused('08P01', 'unsupported startup parameter'))
+  t.notOk(refused('53300', 'too many connections'))
+})
 
 t.test('a password of Postgres is replaced, and no request fails', async (t) => {
   const { role, manager, server, signUp, linesOf } = await startRotated(t)
