@@ -39,6 +39,7 @@ import { securityHeaders } from './http/security-headers.ts'
 import { sessionCookies } from './http/session-cookies.ts'
 import { createTokenResponses } from './http/token-response.ts'
 import { createTrustedOrigins, isListed, isLocalOrigin } from './http/trusted-origin.ts'
+import { writeBeforeAnswer } from './http/write-before-answer.ts'
 import type { Clock } from './platform/clock.ts'
 import type { FetchOptions } from './platform/document-fetch.ts'
 import { createLog } from './platform/log.ts'
@@ -76,7 +77,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   const metrics = createMetrics()
   const log = createLog({ level: config.logLevel, destination: options.logTo, metrics })
   const texts = await readTexts(config.texts)
-  const { services, start, stop } = await openServices(
+  const { services, workOnce, writePending, start, stop } = await openServices(
     config,
     texts,
     clock,
@@ -144,6 +145,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(anyPagePreflights)
   await app.register(earlyAnswers.plugin)
   await app.register(closeWhileDraining, { draining })
+  if (config.ledgerFlushMs === 0) await app.register(writeBeforeAnswer, { writePending })
   await app.register(routePolicy, { ...services, limits })
   const cookies = sessionCookies(publicUrl, config.cookies)
   await app.register(openapi, { publicUrl, appName: config.appName, cookieName: cookies.refresh.name })
@@ -179,7 +181,15 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   })
   await app.register(pages, { ...uses, production })
   const webhookSecret = config.mail.kind === 'resend' ? config.mail.webhookSecret : undefined
-  await app.register(operations, { ...uses, migrations, draining, host, metricsPort, webhookSecret })
+  await app.register(operations, {
+    ...uses,
+    migrations,
+    draining,
+    host,
+    metricsPort,
+    workOnce,
+    webhookSecret,
+  })
   if (extraRoutes) await app.register(extraRoutes)
 
   app.addHook('onReady', start)

@@ -42,6 +42,8 @@ export interface Config extends BrowserSettings {
   readonly allowedOrigins: readonly string[]
   readonly trustProxy: TrustedProxies
   readonly database: DatabaseTarget
+  /** Connections to Postgres for requests and background work. Two more are for the heartbeat and the poll. */
+  readonly databasePoolSize: number
   readonly redis: RedisServers
   /** PEM of the authorities that signed Redis's certificates; the public ones without it. */
   readonly redisCa: string | undefined
@@ -58,7 +60,7 @@ export interface Config extends BrowserSettings {
   readonly refresh: { idleTtl: number; absoluteTtl: number; grace: number }
   /** Live sessions of an account: beyond it, a sign-in ends those that were used longest ago. */
   readonly maxSessionsPerAccount: number
-  /** Milliseconds between two writes of rotations to the ledger. */
+  /** Milliseconds between two writes of rotations to the ledger; 0 writes what is pending before each answer. */
   readonly ledgerFlushMs: number
   readonly passwordMinLength: number
   /** Base URL of the range API for breached passwords; without it only the bundled lists are checked. */
@@ -73,6 +75,8 @@ export interface Config extends BrowserSettings {
   readonly factorResetDelay: number
   readonly unregisteredClients: UnregisteredClientSettings
   readonly auditRetentionDays: number
+  /** Whether nodes do background work by themselves, or only when they are called for it. */
+  readonly backgroundWork: 'continuous' | 'scheduled'
   /** Where metrics are served, if at all: on a separate port or, in development, on the main one. */
   readonly metricsPort: number | 'same' | undefined
   readonly rateLimits: boolean
@@ -175,6 +179,7 @@ export function loadConfig(environment: AllVariables): Config {
     allowedOrigins,
     trustProxy: readTrustProxy(read, production),
     database: readDatabase(env, read, again),
+    databasePoolSize: read.integer('DB_POOL_SIZE', 10, 1, 1_000),
     ...readRedis(env, read, again),
     redisIncarnation: production ? undefined : env.REDIS_INCARNATION || undefined,
     appSecrets: readAppSecrets(read, production),
@@ -192,7 +197,7 @@ export function loadConfig(environment: AllVariables): Config {
     },
     maxSessionsPerAccount: read.integer('MAX_SESSIONS_PER_ACCOUNT', 100, 1, 10_000),
     storeTimeoutMs: read.integer('STORE_TIMEOUT_MS', STORE_TIMEOUT_MS, 200, 10_000),
-    ledgerFlushMs: read.integer('LEDGER_FLUSH_MS', 500, 50, 60_000),
+    ledgerFlushMs: read.integer('LEDGER_FLUSH_MS', 500, 0, 60_000),
     ...readBrowserSettings(env, read, { publicUrl, allowedOrigins, secure }),
     passwordMinLength: read.integer('PASSWORD_MIN_LENGTH', 12, 8, 128),
     breachedPasswordsUrl: readBreachedPasswordsUrl(read, secure),
@@ -205,6 +210,7 @@ export function loadConfig(environment: AllVariables): Config {
     unregisteredClients: readUnregisteredClients(env, read),
     factorResetDelay: read.integer('FACTOR_RESET_DELAY', 86_400, 3_600, 30 * 86_400),
     auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 365, 30, 3_650),
+    backgroundWork: read.oneOf('BACKGROUND_WORK', ['continuous', 'scheduled'], 'continuous'),
     metricsPort: env.METRICS_PORT
       ? read.integer('METRICS_PORT', 9464, 1, 65_535)
       : production

@@ -19,7 +19,8 @@ import { openSignIn } from './core/sign-in/sign-in.ts'
 import { openTokens } from './core/tokens/tokens.ts'
 import { openUsers, selectHashKinds } from './core/users/users.ts'
 import type { Services } from './core/uses.ts'
-import { runBackground } from './platform/background.ts'
+import { type Background, runBackground } from './platform/background.ts'
+import { createRound, type Round } from './platform/background-round.ts'
 import type { Clock } from './platform/clock.ts'
 import type { FetchOptions } from './platform/document-fetch.ts'
 import { openPlatform, type Platform } from './platform/platform.ts'
@@ -28,10 +29,17 @@ import type { Texts } from './texts.ts'
 
 export interface OpenServices {
   services: Services
+  /** Does once what nodes otherwise do beside the requests. */
+  workOnce: Round
+  /** Writes what is otherwise written within seconds of an answer. What cannot be written now is kept, and logged. */
+  writePending(): Promise<void>
   start(): Promise<void>
   /** Waits for work in flight and closes the connections to the stores. */
   stop(): Promise<void>
 }
+
+// Together less than the half minute after which a connection ends that carries nothing.
+const ROUND = { limitMs: 20_000, endMs: 5_000 }
 
 /** Builds every service once, each from those above it. Nothing runs before `start`. */
 export async function openServices(
@@ -90,25 +98,26 @@ export async function openServices(
   // In development, clients are on this machine.
   const postForm = createPostForm({ allowsPrivate: !config.production })
   const retention = createRetention({ ...platform, auditDays })
-  const background = runBackground(
-    [
-      platform.retryQueue,
-      ...sessions.background,
-      ...ofRegistrations,
-      tokens.keyRing,
-      ofClients,
-      events,
-      outbox,
-      retention,
-      createFactorResetTask(base),
-      createSealedRows(platform),
-      openBackchannelLogout({ ...base, postForm }),
-      renewKeys,
-    ],
-    log,
-  )
+  const ofNode = [platform.retryQueue, ...sessions.background, tokens.keyRing, ofClients, events]
+  /** What is done once for all nodes; the first of them queue messages. */
+  const shared = [
+    ...ofRegistrations,
+    createFactorResetTask(base),
+    openBackchannelLogout({ ...base, postForm }),
+    sessions.reconciler,
+    createSealedRows(platform),
+    renewKeys,
+  ]
+  const last = [outbox, retention]
+  const isContinuous = config.backgroundWork === 'continuous'
+  const background = runBackground([...ofNode, ...(isContinuous ? [...shared, ...last] : [])], log)
+  const writers = [...sessions.writers, ...ofClients.tasks, ...events.tasks]
   return {
     services,
+    workOnce: createRound([tasksOf([platform.retryQueue, ...shared]), tasksOf(last), writers], ROUND),
+    async writePending() {
+      await Promise.allSettled(writers.map((writer) => writer.runNow()))
+    },
     async start() {
       await stores.start()
       await background.start()
@@ -119,6 +128,8 @@ export async function openServices(
     },
   }
 }
+
+const tasksOf = (all: readonly Background[]) => all.flatMap(({ tasks = [] }) => tasks)
 
 const sessionsOptions = ({ refresh, maxSessionsPerAccount, ledgerFlushMs, redisIncarnation }: Config) => ({
   lifetimes: refresh,

@@ -82,7 +82,7 @@ async function runTheRest({ signer: { db }, env }: Size, offline: Sampled): Prom
   }
   await rotateOnLedger(db, offline.familyHash, request)
   await createRetention({ db, clock: systemClock, log: SILENT, metrics, auditDays: 365 }).run()
-  await createSealedRows({ db, secrets, log: SILENT }).renew()
+  await createSealedRows({ db, secrets, log: SILENT, metrics }).renew()
   await mark(db, offline.email, 'bounced', new Date())
   await lift(db, offline.email, new Date(Date.now() + 1))
 }

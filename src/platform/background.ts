@@ -7,9 +7,24 @@ export interface Background {
   start(): void | Promise<void>
   /** Resolves once what is in flight has settled. */
   stop(): Promise<void>
+  /** What of it can also be run when somebody asks for it. */
+  readonly tasks?: readonly Task[]
 }
 
-export interface RepeatOptions {
+/** A piece of background work that can be run at any time, started or not. */
+export interface Task {
+  /** Names the task in logs and metrics. */
+  readonly task: string
+  /**
+   * Runs once more, after any run in flight; callers that ask before it starts share it. A number is how much it did.
+   * Rejects if it fails.
+   */
+  runNow(): Promise<unknown>
+  /** Ends the run in flight as soon as it can end; the rest is left to the next run. */
+  interrupt(): void
+}
+
+export interface RepeatOptions<Done = void> {
   /** Names the task in logs and metrics. */
   task: string
   /** Milliseconds between the end of one run and the start of the next; without it, it runs only when it is told to. */
@@ -18,8 +33,8 @@ export interface RepeatOptions {
   jitter?: number
   /** Milliseconds until the first run; `everyMs` by default. */
   firstMs?: number
-  /** One run; two never overlap. The signal aborts when the task is stopped. */
-  run(signal: AbortSignal): Promise<void>
+  /** One run; two never overlap. The signal aborts when the task is stopped or interrupted. */
+  run(signal: AbortSignal): Promise<Done>
   failure: FailureLog
   monitor: BackgroundMonitor
 }
@@ -39,14 +54,14 @@ export interface BackgroundMonitor {
   metrics: { countBackgroundFailure(task: string): void }
 }
 
-export interface Repeating extends Background {
+export interface Repeating<Done = void> extends Background, Task {
+  readonly tasks: readonly Task[]
   /** Whether the last run failed. */
   readonly isFailing: boolean
   start(): void
   /** Runs once more if the task is started. A failure is only reported. */
   wake(): void
-  /** Runs once more, after any run in flight; callers that ask before it starts share it. Rejects if it fails. */
-  runNow(): Promise<void>
+  runNow(): Promise<Done>
 }
 
 const TELL_AGAIN_MS = 60_000
@@ -54,27 +69,28 @@ const TELL_AGAIN_MS = 60_000
 const UNEXPLAINED_MS = 5_000
 
 /** Runs a task at intervals. A run that fails is logged and counted; the next run tries again. */
-export function repeat(options: RepeatOptions): Repeating {
+export function repeat<Done = void>(options: RepeatOptions<Done>): Repeating<Done> {
   const { task, everyMs, jitter = 0, run, failure, monitor } = options
   let stopping = new AbortController()
   let started = false
   let timer: NodeJS.Timeout | undefined
-  let running: Promise<void> = Promise.resolve()
-  let queued: Promise<void> | undefined
+  let running: Promise<unknown> = Promise.resolve()
+  let queued: Promise<Done> | undefined
   /** The failures in a row, when they began, and when they were last logged. */
   let failures = 0
   let failingSince = 0
   let toldAt: number | undefined
 
-  async function runOnce(): Promise<void> {
+  async function runOnce(): Promise<Done> {
     clearTimeout(timer)
     const { signal } = stopping
     const isLast = signal.aborted
     try {
-      await run(signal)
+      const done = await run(signal)
       if (toldAt !== undefined && failure.recovered) monitor.log.info({ task }, failure.recovered)
       failures = 0
       toldAt = undefined
+      return done
     } catch (error) {
       // What stopping interrupts has not failed.
       if (isLast || !signal.aborted) report(error)
@@ -98,7 +114,7 @@ export function repeat(options: RepeatOptions): Repeating {
     monitor.log[level]({ ...fields?.(), task, ...again, reason: faultOf(error) }, message)
   }
 
-  function runNow(): Promise<void> {
+  function runNow(): Promise<Done> {
     queued ??= running.then(() => {
       queued = undefined
       const current = runOnce()
@@ -123,12 +139,21 @@ export function repeat(options: RepeatOptions): Repeating {
     schedule(ms * (1 + jitter * (2 * Math.random() - 1)))
   }
 
-  return {
+  const repeating: Repeating<Done> = {
+    task,
+    get tasks() {
+      return [repeating]
+    },
     get isFailing() {
       return failures > 0
     },
     runNow,
     wake,
+    interrupt() {
+      if (stopping.signal.aborted) return
+      stopping.abort()
+      stopping = new AbortController()
+    },
     start() {
       if (started) return
       started = true
@@ -144,6 +169,7 @@ export function repeat(options: RepeatOptions): Repeating {
       await running
     },
   }
+  return repeating
 }
 
 /** Starts tasks one after the other and stops them together: a task that fails to stop does not hold up the others. */

@@ -23,7 +23,7 @@ export type Queryable = Parameters<Parameters<PrismaClient['$transaction']>[0]>[
 export type Query = <Row>(sql: Prisma.Sql) => Promise<Row[]>
 
 export interface DatabaseOptions extends DatabaseTarget {
-  /** Connections this process may hold. */
+  /** Connections this process may hold, besides one for the heartbeat and one for the poll. */
   poolSize?: number
   /** Milliseconds after which a silent server counts as unavailable. */
   timeoutMs?: number

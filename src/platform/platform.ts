@@ -39,6 +39,7 @@ export type UsesPlatform<Part extends keyof Platform> = Pick<Platform, Part>
 
 export interface PlatformOptions {
   database: DatabaseTarget
+  databasePoolSize: number
   redis: RedisServers
   /** PEM of the authorities that signed Redis's certificates; the public ones without it. */
   redisCa: string | undefined
@@ -71,7 +72,12 @@ export function openPlatform(
   const { storeTimeoutMs: timeoutMs } = options
   const outages = createOutages({ log, metrics })
   const monitor = { log, metrics, outages }
-  const { close, ...database } = openDatabase({ ...options.database, timeoutMs, monitor })
+  const { close, ...database } = openDatabase({
+    ...options.database,
+    poolSize: options.databasePoolSize,
+    timeoutMs,
+    monitor,
+  })
   // Of a cluster, one server can be unavailable by itself.
   const isCluster = options.redis.kind === 'cluster'
   const report: ConnectionReport = {

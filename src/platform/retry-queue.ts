@@ -52,6 +52,7 @@ export function createRetryQueue(options: RetryQueueOptions): RetryQueue {
       metrics.countDropped('retry_queue')
       log.error({ queue: 'retry_queue', waiting: tasks.size }, 'the queue is full: a task was dropped')
     },
+    tasks: loop.tasks,
     start: loop.start,
     async stop() {
       await loop.stop()

@@ -33,6 +33,7 @@ export const VARIABLES = [
   'DB_SSLMODE',
   'DB_SCHEMA',
   'DB_PGBOUNCER',
+  'DB_POOL_SIZE',
   'DB_SECRET_JSON',
   'DB_SECRET_FILE',
   'RUN_MIGRATIONS',
@@ -71,6 +72,7 @@ export const VARIABLES = [
   'OPEN_OPENID_SCOPES',
   'AUDIT_RETENTION_DAYS',
   'METRICS_PORT',
+  'BACKGROUND_WORK',
 ] as const
 
 export type Variable = (typeof VARIABLES)[number]

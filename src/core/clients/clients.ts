@@ -1,4 +1,3 @@
-import type { Background } from '../../platform/background.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import { createReadAhead } from '../../platform/read-ahead.ts'
 import { ACCOUNT_SCOPE, type Client, readClient } from './client.ts'
@@ -98,7 +97,7 @@ const REMEMBERED = 1_000
 export function openClients(
   deps: UsesPlatform<'databaseBreaker' | 'log' | 'poll'> & UnregisteredDeps,
   options: UnregisteredOptions,
-): { clients: Clients; background: Background } {
+): { clients: Clients; background: SecretChecks } {
   const { db, clock } = deps
   const secrets = createSecretChecks(deps)
   const known = createReadAhead<Client>({

@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
-import { type Background, repeat } from '../../platform/background.ts'
+import { type Background, repeat, type Task } from '../../platform/background.ts'
 import { hashOpaqueToken, newOpaqueToken } from '../../platform/opaque-token.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { Client } from './client.ts'
@@ -16,6 +16,7 @@ export function newSecret(now: Date) {
 
 /** Checks secrets, and remembers when each was used last. */
 export interface SecretChecks extends Background {
+  readonly tasks: readonly Task[]
   /** Whether the secret is one of the client's. */
   check(client: Client, secret: string): boolean
 }
@@ -59,6 +60,7 @@ export function createSecretChecks(
       if (known) uses.set(known.id, clock.now())
       return known !== undefined
     },
+    tasks: writer.tasks,
     start: writer.start,
     async stop() {
       await writer.stop()

@@ -1,5 +1,5 @@
 import { uuidv7 } from 'uuidv7'
-import { type Background, repeat } from '../../platform/background.ts'
+import { type Background, repeat, type Task } from '../../platform/background.ts'
 import type { Queryable } from '../../platform/database.ts'
 import { createDropReport } from '../../platform/drop-report.ts'
 import { faultOf } from '../../platform/fault.ts'
@@ -52,6 +52,7 @@ export type PendingAuditEvent = AuditEvent & { familyHash?: string }
 
 /** The owner of the table `audit_events`. */
 export interface Events extends Background {
+  readonly tasks: readonly Task[]
   /**
    * Writes events in the transaction that causes them. Those of nobody, without a user, an actor or a client, and too many
    * failures of one account in a minute are only counted: within a second after the commit or, without a transaction,
@@ -203,6 +204,8 @@ export function openEvents(
     list: listEvents,
     countSince: (tx, userId, what, since) =>
       tx.auditEvent.count({ where: { userId, ...what, at: { gt: since } } }),
+    // What the first writes can be a count for the second.
+    tasks: [...writer.tasks, ...tally.tasks],
     start() {
       writer.start()
       tally.start()

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Background, repeat } from '../../platform/background.ts'
+import { type Background, repeat, type Task } from '../../platform/background.ts'
 import { StoreUnavailable } from '../../platform/circuit-breaker.ts'
 import { createDropReport } from '../../platform/drop-report.ts'
 import { faultOf } from '../../platform/fault.ts'
@@ -17,6 +17,7 @@ export interface EventOfNobody {
  * reason, with their count; the request log has each by itself.
  */
 export interface Tally extends Background {
+  readonly tasks: readonly Task[]
   /** `at` in milliseconds since the epoch. Written within a second. */
   add(event: EventOfNobody, at: number): void
   /** Writes what was added; callers at the same time share a statement. @throws when it cannot be written now. */
@@ -88,6 +89,7 @@ export function createTally(deps: UsesPlatform<'db' | 'databaseBreaker' | 'log' 
       if (databaseBreaker.isOpen) throw new StoreUnavailable('postgres')
       await writer.runNow()
     },
+    tasks: writer.tasks,
     start: writer.start,
     async stop() {
       await writer.stop()

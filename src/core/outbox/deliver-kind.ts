@@ -6,8 +6,15 @@ import { claimDue } from './rows.ts'
 
 const BATCH = 10
 
-/** Delivers the due messages of one kind. Returns until when the kind is held, if it has just been refused. */
-export type DeliverKind = (signal: AbortSignal) => Promise<number | undefined>
+/** Delivers the due messages of one kind. */
+export type DeliverKind = (signal: AbortSignal) => Promise<Delivered>
+
+export interface Delivered {
+  /** The number of messages that were accepted. */
+  sent: number
+  /** Until when the kind is held, if it has just been refused. */
+  heldUntil?: number
+}
 
 /**
  * Messages are delivered in batches. After a hold the first batch is one message, and each that is accepted doubles the
@@ -21,22 +28,25 @@ export function createDeliverKind(
   let size = BATCH
 
   return async (signal) => {
+    let sent = 0
     while (!signal.aborted) {
       const batch = await claimDue(db, kind.name, clock.now(), size)
-      if (batch.length === 0) return
+      if (batch.length === 0) break
       const settled = await Promise.allSettled(batch.map((claimed) => deliver(deps, kind, claimed)))
       const failed = settled.find((result) => result.status === 'rejected')
       if (failed) throw failed.reason
       const reports = settled.flatMap((result) => (result.status === 'fulfilled' ? (result.value ?? []) : []))
+      sent += reports.filter(({ result }) => result === 'sent').length
       const held = reports.flatMap(({ until }) => until ?? [])
       if (held.length > 0) {
         size = 1
-        return Math.max(...held)
+        return { sent, heldUntil: Math.max(...held) }
       }
       const isAfterHold = batch.some(({ afterHold }) => afterHold)
       if (isAfterHold && reports.some(wasAnswered)) await endHold(db, kind.name, clock.now())
       size = Math.min(BATCH, (isAfterHold ? 1 : size) * 2)
     }
+    return { sent }
   }
 }
 

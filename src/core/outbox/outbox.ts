@@ -47,13 +47,17 @@ export function openOutbox(deps: OutboxDeps): Outbox {
   const timers = new Map<string, NodeJS.Timeout>()
   const names = () => [...kinds.keys()]
 
-  async function deliverDue(signal: AbortSignal): Promise<void> {
+  /** Returns the number of messages that were accepted. */
+  async function deliverDue(signal: AbortSignal): Promise<number> {
+    let accepted = 0
     const runs = [...deliveries].map(async ([name, run]) => {
-      const heldUntil = await run(signal)
+      const { sent, heldUntil } = await run(signal)
+      accepted += sent
       if (heldUntil !== undefined) wakeAt(name, heldUntil)
     })
     const failed = (await Promise.allSettled(runs)).find((result) => result.status === 'rejected')
     if (failed) throw failed.reason
+    return accepted
   }
 
   /** The poll would find it too, but up to half a second later. A timer may fire a millisecond early. */
@@ -62,14 +66,18 @@ export function openOutbox(deps: OutboxDeps): Outbox {
     timers.set(name, setTimeout(worker.wake, at - clock.now() + 2).unref())
   }
 
-  async function expire(signal: AbortSignal): Promise<void> {
+  /** Returns the number of messages that were given up. */
+  async function expire(signal: AbortSignal): Promise<number> {
+    let total = 0
     for (let count = EXPIRED_BATCH; count === EXPIRED_BATCH && !signal.aborted; ) {
       const expired = await giveUpExpired(db, names(), clock.now(), EXPIRED_BATCH)
       for (const message of expired) {
         kinds.get(message.kind)?.report(message, { result: 'given_up', reason: message.lastError })
       }
       count = expired.length
+      total += count
     }
+    return total
   }
 
   metrics.observeOutboxAge(() => oldestAge(db, clock.now()))
@@ -109,6 +117,7 @@ export function openOutbox(deps: OutboxDeps): Outbox {
         else afterCommit(tx, worker.wake)
       }
     },
+    tasks: [expiry, worker],
     start() {
       worker.start()
       expiry.start()

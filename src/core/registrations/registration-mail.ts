@@ -163,6 +163,7 @@ export function createRegistrationMail(deps: RegistrationMailDeps): Registration
     async cancel(tx, email) {
       await tx.registrationMail.deleteMany({ where: { email, sentAt: null } })
     },
+    tasks: worker.tasks,
     start: worker.start,
     stop: worker.stop,
   }

@@ -82,8 +82,11 @@ export function createRetention(deps: RetentionDeps): Retention {
     })
   }
 
+  let failure: unknown
+
   async function deleteDue(signal: AbortSignal): Promise<number> {
     let deleted = 0
+    failure = undefined
     for (const rule of rules(auditDays)) {
       try {
         for (let count: number | null = BATCH; count === BATCH && !signal.aborted; ) {
@@ -96,6 +99,7 @@ export function createRetention(deps: RetentionDeps): Retention {
         }
       } catch (error) {
         if (error instanceof StoreUnavailable) throw error
+        failure = error
         metrics.countBackgroundFailure('retention')
         log.warn({ table: rule.table, reason: faultOf(error) }, 'old rows could not be deleted this time')
       }
@@ -104,26 +108,28 @@ export function createRetention(deps: RetentionDeps): Retention {
     return deleted
   }
 
-  let deleted = 0
   const cleaner = repeat({
     task: 'retention',
     everyMs: intervalMs,
     // At random within the first interval, so that nodes that start together do not all begin at once.
     firstMs: Math.random() * intervalMs,
-    run: async (signal) => {
-      deleted = await deleteDue(signal)
-    },
+    run: deleteDue,
     failure: { message: 'the clean-up failed' },
     monitor: deps,
   })
 
+  /** For a caller that wants to know, rejects if a table failed. */
+  async function runAll(): Promise<number> {
+    const deleted = await cleaner.runNow()
+    if (failure) throw failure
+    return deleted
+  }
+
   return {
+    tasks: [{ ...cleaner, runNow: runAll }],
     start: cleaner.start,
     stop: cleaner.stop,
-    async run() {
-      await cleaner.runNow()
-      return deleted
-    },
+    run: cleaner.runNow,
   }
 }
 

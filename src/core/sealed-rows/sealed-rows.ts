@@ -1,11 +1,10 @@
-import type { Background } from '../../platform/background.ts'
-import { faultOf } from '../../platform/fault.ts'
+import { type Background, repeat } from '../../platform/background.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 
 /**
  * Encrypted rows that may outlive the secret they are encrypted with: signing keys and the secrets of authenticator
- * apps. Once `APP_SECRETS` begins with a new secret, a node that starts encrypts them again, so that the old secret
- * can be removed.
+ * apps. Once `APP_SECRETS` begins with a new secret, each process encrypts them again, once, so that the old secret can
+ * be removed.
  */
 export interface SealedRows extends Background {
   /** Encrypts rows again that do not use the newest secret, and returns their number. Safe on several nodes at once. */
@@ -14,12 +13,13 @@ export interface SealedRows extends Background {
 
 const PAGE = 200
 
-export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log'>): SealedRows {
+export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log' | 'metrics'>): SealedRows {
   const { db, secrets, log } = deps
-  let stopped = false
-  let running: Promise<unknown> = Promise.resolve()
+  let isDone = secrets.derive('totp').length === 1
 
-  async function renew(): Promise<number> {
+  /** Returns the number of rows that did not use the newest secret. */
+  async function renew(signal: AbortSignal): Promise<number> {
+    if (isDone) return 0
     let renewed = 0
     let unreadable = 0
 
@@ -40,21 +40,23 @@ export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log'>): 
       if (!sealedPrivateJwk) continue
       renewed += (await db.signingKey.updateMany({ where: { kid }, data: { sealedPrivateJwk } })).count
     }
-    for await (const { userId, sealedSecret: old } of totpFactors()) {
+    for await (const { userId, sealedSecret: old } of totpFactors(signal)) {
       const sealedSecret = renewRow('totp', userId, old)
       if (!sealedSecret) continue
       // Only the row as it was read: another secret may have been enrolled in the meantime.
       const where = { userId, sealedSecret: old }
       renewed += (await db.totpFactor.updateMany({ where, data: { sealedSecret } })).count
     }
+    if (signal.aborted) return renewed
+    isDone = true
     if (unreadable > 0)
       log.warn({ renewed, unreadable }, 'some encrypted rows cannot be decrypted with any of APP_SECRETS')
-    else if (!stopped) log.info({ renewed }, 'all encrypted rows use the newest of APP_SECRETS')
+    else log.info({ renewed }, 'all encrypted rows use the newest of APP_SECRETS')
     return renewed
   }
 
-  async function* totpFactors() {
-    for (let after: string | undefined; !stopped; ) {
+  async function* totpFactors(signal: AbortSignal) {
+    for (let after: string | undefined; !signal.aborted; ) {
       const rows = await db.totpFactor.findMany({
         orderBy: { userId: 'asc' },
         take: PAGE,
@@ -66,18 +68,19 @@ export function createSealedRows(deps: UsesPlatform<'db' | 'secrets' | 'log'>): 
     }
   }
 
+  const task = repeat({
+    task: 'sealed_rows',
+    run: renew,
+    failure: { message: 'the encrypted rows could not be renewed' },
+    monitor: deps,
+  })
   return {
+    tasks: task.tasks,
     start() {
-      stopped = false
-      if (secrets.derive('totp').length === 1) return
-      running = renew().catch((error: Error) =>
-        log.warn({ reason: faultOf(error) }, 'the encrypted rows could not be renewed'),
-      )
+      task.start()
+      task.wake()
     },
-    async stop() {
-      stopped = true
-      await running
-    },
-    renew,
+    stop: task.stop,
+    renew: task.runNow,
   }
 }

@@ -1,5 +1,5 @@
 import { LONGEST_ACCEPTANCE } from '../../platform/access-token-times.ts'
-import type { Background } from '../../platform/background.ts'
+import type { Background, Task } from '../../platform/background.ts'
 import { monotonicClock } from '../../platform/clock.ts'
 import type { Queryable } from '../../platform/database.ts'
 import type { Session } from '../../platform/generated/client.ts'
@@ -117,7 +117,12 @@ export interface Sessions extends SessionLedger {
   distrustedKeys: Pick<RevocationFeed, 'publishKey' | 'onKey'>
   /** Writes pending rotations to the ledger. Rejects when the ledger cannot be written. */
   flush(): Promise<void>
+  /** What writes them to the ledger. */
+  writers: readonly Task[]
+  /** What each node needs for itself. */
   background: readonly Background[]
+  /** What one node does for all. */
+  reconciler: Background
 }
 
 export interface SessionsOptions {
@@ -125,7 +130,7 @@ export interface SessionsOptions {
   lifetimes: { idleTtl: number; absoluteTtl: number; grace: number }
   /** Live sessions of an account. */
   maxPerAccount: number
-  /** Milliseconds between two writes of rotations to the ledger. */
+  /** Milliseconds between two writes of rotations to the ledger; 0 if somebody else runs the writers in time. */
   ledgerFlushMs: number
   /** Replaces the replication id of a Redis that has none; development only. */
   incarnation: string | undefined
@@ -186,7 +191,9 @@ export function openSessions(
     },
     distrustedKeys: feed,
     flush: writeBehind.flush,
-    background: [reconciler, feed, writeBehind],
+    writers: writeBehind.tasks,
+    background: [feed, writeBehind],
+    reconciler,
   }
 }
 

@@ -203,6 +203,7 @@ export async function openKeyRing(deps: KeyRingDeps): Promise<KeyRing> {
       return from
     },
     reload: reloader.runNow,
+    tasks: reloader.tasks,
     start: reloader.start,
     stop: reloader.stop,
   }

@@ -4,19 +4,25 @@ import type { Uses } from '../../core/uses.ts'
 import { limitConnections, TIME_LIMITS } from '../../http/connection-limits.ts'
 import { createEarlyAnswers } from '../../http/early-answers.ts'
 import { problemDetails } from '../../http/problem-details.ts'
+import type { Round } from '../../platform/background-round.ts'
 import { listenFault } from '../../platform/listen-fault.ts'
+import { workRoute } from './work.routes.ts'
 
 export type MetricsUses = Uses<'metrics'> & {
   /** The address to listen on. */
   host: string
   /** Where metrics are served: on a separate port, on the main one, or nowhere. */
   metricsPort: number | 'same' | undefined
+  workOnce: Round
 }
 
-/** `GET /metrics` for Prometheus. Not for the public: the counters reveal the results of requests. */
+/**
+ * `GET /metrics` for Prometheus and, on a separate port, `POST /work`. Not for the public: the counters reveal the results
+ * of requests.
+ */
 export async function metricsRoutes(
   app: FastifyInstance,
-  { metrics, host, metricsPort: port }: MetricsUses,
+  { metrics, host, metricsPort: port, workOnce }: MetricsUses,
 ): Promise<void> {
   if (port === 'same') serveMetrics(app, metrics)
   if (typeof port !== 'number') return
@@ -39,6 +45,7 @@ export async function metricsRoutes(
   await own.register(problemDetails)
   await own.register(plugin)
   serveMetrics(own, metrics)
+  workRoute(own, workOnce)
   app.addHook('onReady', async () => {
     await own.listen({ host, port }).catch((error) => {
       throw listenFault(error, 'METRICS_PORT', { host, port })

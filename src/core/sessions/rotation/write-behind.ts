@@ -1,9 +1,10 @@
-import { type Background, repeat } from '../../../platform/background.ts'
+import { type Background, repeat, type Task } from '../../../platform/background.ts'
 import { createDropReport } from '../../../platform/drop-report.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
 import { type Rotation, writeRotations } from './rotations.ts'
 
 export interface WriteBehind extends Background {
+  readonly tasks: readonly Task[]
   add(rotation: Rotation): void
   /** Writes everything added so far. Rejects, and keeps it, when the ledger cannot be written. */
   flush(): Promise<void>
@@ -16,6 +17,7 @@ export interface WriteBehindOptions extends UsesPlatform<'db' | 'log' | 'metrics
   intervalMs: number
 }
 
+const RETRY_MS = 500
 // A dropped rotation is only a lower bound: the family is fast-forwarded by the client's next token.
 const MAX_PENDING = 100_000
 
@@ -54,7 +56,8 @@ export function createWriteBehind({ intervalMs, ...deps }: WriteBehindOptions): 
 
   const writer = repeat({
     task: 'write_behind',
-    everyMs: intervalMs,
+    // With 0 only for what could not be written with its answer.
+    everyMs: intervalMs || RETRY_MS,
     run: write,
     failure: {
       message: 'the ledger is behind',
@@ -66,6 +69,7 @@ export function createWriteBehind({ intervalMs, ...deps }: WriteBehindOptions): 
 
   return {
     add,
+    tasks: writer.tasks,
     flush: writer.runNow,
     start: writer.start,
     async stop() {
