@@ -14,6 +14,29 @@ export const systemClock: Clock = { now: () => Date.now() }
 /** Milliseconds since an arbitrary moment: for durations, because nobody sets this clock. */
 export const monotonicClock: Clock = { now: () => performance.now() }
 
+/** A step of one clock against the other; what is less is the adjustment of a clock that runs. */
+const STEP_MS = 250
+
+/**
+ * Milliseconds since an arbitrary moment, in which those also count that pass while the machine stands still, whether its
+ * monotonic clock goes on meanwhile or only the time of day does. Who sets the time ahead makes it jump, too.
+ */
+export function createElapsedClock(monotonic: Clock = monotonicClock, wall: Clock = systemClock): Clock {
+  let apart = wall.now() - monotonic.now()
+  let missed = 0
+  return {
+    now() {
+      const now = monotonic.now()
+      const step = wall.now() - now - apart
+      if (Math.abs(step) >= STEP_MS) {
+        apart += step
+        missed += Math.max(0, step)
+      }
+      return now + missed
+    },
+  }
+}
+
 const MOST_APART_MS = (CLOCK_TOLERANCE * 1000) / 3
 
 /**

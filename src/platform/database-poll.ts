@@ -12,6 +12,8 @@ import { isStoreUnavailable, StoreUnavailable } from './store-unavailable.ts'
 export interface DatabasePoll extends Background {
   /** Resolves once everything has been asked for the first time, whether or not there was an answer. */
   start(): Promise<void>
+  /** Asks everything once more, now. Rejects without an answer. */
+  askNow(): Promise<void>
   ask<Value>(question: Question<Value>): void
 }
 
@@ -104,6 +106,7 @@ export function createDatabasePoll(
       poll.start()
       await poll.runNow().catch(() => {})
     },
+    askNow: poll.runNow,
     stop: poll.stop,
   }
 }

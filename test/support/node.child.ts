@@ -9,6 +9,19 @@ const offset = Number(environment().CLOCK_OFFSET_MS ?? 0)
 const { now } = Date
 Date.now = () => now() + offset
 
+// A machine whose monotonic clock does not count the time in which it stands still.
+if (environment().CLOCK_STANDS_STILL) {
+  const elapsed = performance.now.bind(performance)
+  let last = elapsed()
+  let missed = 0
+  performance.now = () => {
+    const pause = elapsed() - last
+    last += pause
+    if (pause > 1_000) missed += pause
+    return last - missed
+  }
+}
+
 process.on('SIGINT', () => {})
 process.on('disconnect', () => process.exit())
 const app = await buildApp(loadConfig(environment()), { extraRoutes: clientRoutes })

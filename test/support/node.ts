@@ -13,6 +13,10 @@ export interface Node {
   readonly url: string | undefined
   /** Writes the pending rotations to the ledger; false if that failed. */
   flush(): Promise<boolean>
+  /** SIGSTOP: it stands still, and its connections stay open. */
+  freeze(): void
+  /** SIGCONT. */
+  thaw(): void
   /** SIGKILL: everything that it had not written is lost. */
   kill(): Promise<void>
   start(): Promise<void>
@@ -72,6 +76,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       child.send('flush')
       return Promise.race([answer, gone.catch(() => false)])
     },
+    freeze: () => void child?.kill('SIGSTOP'),
+    thaw: () => void child?.kill('SIGCONT'),
     kill,
     start,
     async stop() {

@@ -1,4 +1,5 @@
 import { type Background, repeat } from '../../platform/background.ts'
+import { type Clock, createElapsedClock } from '../../platform/clock.ts'
 import { INCARNATION } from '../../platform/incarnation.lua.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 import type { RedisConnection } from '../../platform/redis.ts'
@@ -33,6 +34,8 @@ export interface RevocationFeedDeps
   revoked: Pick<RevokedTokens, 'addSession'>
   /** Milliseconds an access token can outlive its session. */
   keepMs: number
+  /** Tells how old knowledge is. */
+  elapsed?: Clock
 }
 
 /** A reader's position in a stream. */
@@ -65,12 +68,13 @@ const BATCH = 1_000
 const OVERLAP_MS = 5_000
 
 export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
-  const { db, poll, redis, reader, revoked, keepMs } = deps
+  const { db, poll, redis, reader, revoked, keepMs, elapsed = createElapsedClock() } = deps
   let knownUpTo = Number.NEGATIVE_INFINITY
   let catchingUp: Promise<void> | undefined
   const keyListeners: ((kid: string) => void)[] = []
 
-  /** Everything that ended before this time of the monotonic clock is known. */
+  const isFresh = () => elapsed.now() - knownUpTo <= FRESH_MS
+  /** Everything that ended before this time of the clock is known. */
   const markKnownUpTo = (time: number) => {
     knownUpTo = Math.max(knownUpTo, time)
   }
@@ -78,7 +82,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
   let ledgerReadAt = Number.NEGATIVE_INFINITY
 
   /** Milliseconds before now for which the ledger has to be read. */
-  const unreadMs = () => Math.min(keepMs, performance.now() - ledgerReadAt + OVERLAP_MS)
+  const unreadMs = () => Math.min(keepMs, elapsed.now() - ledgerReadAt + OVERLAP_MS)
 
   function learn(ended: readonly string[], askedAt: number): void {
     for (const id of ended) revoked.addSession(id)
@@ -87,14 +91,18 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
   }
 
   async function readLedger(backMs: number): Promise<void> {
-    const askedAt = performance.now()
+    const askedAt = elapsed.now()
     learn(await readEnded(db, backMs, keepMs), askedAt)
   }
 
+  let asked = 0
   poll.ask<string[]>({
     task: 'revocation_ledger',
-    sql: () => endedWithin(unreadMs(), keepMs),
-    answer: learn,
+    sql() {
+      asked = elapsed.now()
+      return endedWithin(unreadMs(), keepMs)
+    },
+    answer: (ended) => learn(ended, asked),
   })
 
   let position: Position | undefined
@@ -139,7 +147,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
   const inspect = (last: string) => reader.redis.eval(INSPECT, 1, STREAM, last) as Promise<[string, number]>
 
   async function readStream(from: Position): Promise<void> {
-    const asked = performance.now()
+    const sentAt = elapsed.now()
     const stream = reader.redis
     const answer = await stream.xread('COUNT', BATCH, 'BLOCK', BLOCK_MS, 'STREAMS', STREAM, from.last)
     const entries = answer?.[0]?.[1] ?? []
@@ -150,7 +158,7 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
       else if (name) revoked.addSession(name)
     }
     // The time of the request, because the answer may be late. After a full batch the stream may hold more.
-    if (entries.length < BATCH) markKnownUpTo(asked)
+    if (entries.length < BATCH) markKnownUpTo(sentAt)
   }
 
   async function write(what: 'sid' | 'kid', names: readonly string[]): Promise<void> {
@@ -159,14 +167,15 @@ export function createRevocationFeed(deps: RevocationFeedDeps): RevocationFeed {
 
   return {
     get isFresh() {
-      return performance.now() - knownUpTo <= FRESH_MS
+      return isFresh()
     },
     catchUp() {
-      catchingUp ??= readLedger(unreadMs())
+      // The poll too: after a standstill a key may be distrusted, and the time of Postgres is another.
+      catchingUp ??= Promise.all([readLedger(unreadMs()), poll.askNow().catch(() => {})])
+        .then(() => {})
         .catch((cause) => {
           // The stream may have been read in the meantime.
-          if (performance.now() - knownUpTo > FRESH_MS)
-            throw new Problem('unavailable', { retryAfter: 1 }, { cause })
+          if (!isFresh()) throw new Problem('unavailable', { retryAfter: 1 }, { cause })
         })
         .finally(() => {
           catchingUp = undefined

@@ -7,6 +7,7 @@ t.test('until Postgres has answered, no resource is known not to be there', asyn
   const poll = {
     ask: (question: Question<never>) => void questions.push(question),
     start: async () => {},
+    askNow: async () => {},
     stop: async () => {},
   }
   const ownApp = createOwnApp({ poll })
