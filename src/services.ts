@@ -98,23 +98,25 @@ export async function openServices(
   // In development, clients are on this machine.
   const postForm = createPostForm({ allowsPrivate: !config.production })
   const retention = createRetention({ ...platform, auditDays })
-  const ofNode = [platform.retryQueue, ...sessions.background, tokens.keyRing, ofClients, events]
+  const { retryQueue } = platform
+  // Each node reconciles: until one does, sessions that ended without Redis can be refreshed.
+  const ofNode = [retryQueue, ...sessions.background, sessions.reconciler, tokens.keyRing, ofClients, events]
   /** What is done once for all nodes; the first of them queue messages. */
   const shared = [
     ...ofRegistrations,
     createFactorResetTask(base),
     openBackchannelLogout({ ...base, postForm }),
-    sessions.reconciler,
     createSealedRows(platform),
     renewKeys,
   ]
   const last = [outbox, retention]
+  const first = [retryQueue, sessions.reconciler, ...shared]
   const isContinuous = config.backgroundWork === 'continuous'
   const background = runBackground([...ofNode, ...(isContinuous ? [...shared, ...last] : [])], log)
   const writers = [...sessions.writers, ...ofClients.tasks, ...events.tasks]
   return {
     services,
-    workOnce: createRound([tasksOf([platform.retryQueue, ...shared]), tasksOf(last), writers], ROUND),
+    workOnce: createRound([tasksOf(first), tasksOf(last), writers], ROUND),
     async writePending() {
       await Promise.allSettled(writers.map((writer) => writer.runNow()))
     },
