@@ -11,6 +11,8 @@ export interface BuiltServer extends Caller {
   url: string
   /** Complete lines of its log. */
   lines(): Record<string, unknown>[]
+  /** Sends its process a signal. */
+  signal(name: NodeJS.Signals): void
   /** Stops it as an operator does. @returns its exit code. */
   stop(): Promise<number | null>
 }
@@ -69,6 +71,7 @@ export async function startBuiltServer(
         .split('\n')
         .slice(0, -1)
         .map((line) => JSON.parse(line)),
+    signal: (name) => void server.kill(name),
     stop,
   }
 }
