@@ -162,15 +162,15 @@ export function httpEvent(method: string, target: string, options: HttpEventOpti
   }
 }
 
-/** What a rule of EventBridge sends on schedule. */
+/** What the scheduler of EventBridge sends if nothing else is set. */
 export const scheduledEvent = (): object => ({
   version: '0',
   id: randomUUID(),
   'detail-type': 'Scheduled Event',
-  source: 'aws.events',
+  source: 'aws.scheduler',
   account: '123456789012',
   time: '2026-11-29T12:00:00Z',
   region: 'eu-central-1',
-  resources: ['arn:aws:events:eu-central-1:123456789012:rule/ratchet'],
-  detail: {},
+  resources: ['arn:aws:scheduler:eu-central-1:123456789012:schedule/default/ratchet'],
+  detail: '{}',
 })

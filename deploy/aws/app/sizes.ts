@@ -11,8 +11,8 @@ export const SIZES = {
     databaseDisk: 20,
     cache: 'cache.t4g.micro',
     instance: 't4g.small',
-    /** Each environment of Lambda is a node with ten connections: db.t4g.small allows about 190. */
-    lambdaConcurrency: 15,
+    /** Each environment of Lambda is a node with four connections: db.t4g.small allows about 190. */
+    lambdaConcurrency: 40,
   },
   /** One to two million live sessions. */
   large: {
@@ -25,7 +25,7 @@ export const SIZES = {
     databaseDisk: 100,
     cache: 'cache.m7g.large',
     instance: 'm7g.medium',
-    lambdaConcurrency: 60,
+    lambdaConcurrency: 180,
   },
 } as const
 

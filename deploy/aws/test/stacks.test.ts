@@ -3,7 +3,16 @@ import { describe, test } from 'node:test'
 import { Stack } from 'aws-cdk-lib'
 import { Topic } from 'aws-cdk-lib/aws-sns'
 import { ACCESS } from '../app/parts/cache.ts'
-import { environments, exampleSettings, ofType, synthesise, TARGETS, type Target, text } from './templates.ts'
+import {
+  environments,
+  exampleSettings,
+  functionsOf,
+  ofType,
+  synthesise,
+  TARGETS,
+  type Target,
+  text,
+} from './templates.ts'
 
 /** How many proxies are between a browser and the first environment of each target. */
 const PROXIES: Record<Target, string[]> = {
@@ -11,7 +20,7 @@ const PROXIES: Record<Target, string[]> = {
   RatchetFargate: ['1'],
   RatchetBeanstalk: ['2'],
   RatchetAppRunner: ['1'],
-  // The node in the background has no proxy, because nobody reaches it.
+  // Nobody reaches the function for the background work.
   RatchetLambda: ['0', '1'],
 }
 /** The roles of nodes, and that of commands. Roles that start nodes read no secret. */
@@ -23,7 +32,14 @@ const READERS: Record<Target, number> = {
   RatchetLambda: 3,
 }
 /** Variables of the platform, which the server does not read. */
-const OF_PLATFORM = ['AWS_LWA_HOST', 'AWS_LWA_READINESS_CHECK_PATH']
+const OF_PLATFORM = [
+  'AWS_LWA_HOST',
+  'AWS_LWA_PORT',
+  'AWS_LWA_READINESS_CHECK_PATH',
+  'AWS_LWA_READINESS_CHECK_PORT',
+  'AWS_LWA_PASS_THROUGH_PATH',
+  'AWS_LWA_ERROR_STATUS_CODES',
+]
 const SECRETS = ['APP_SECRETS', 'DB_SECRET_JSON', 'REDIS_URL', 'SMTP_URL']
 
 const small = synthesise(exampleSettings)
@@ -231,11 +247,47 @@ test('a node on Fargate has the time to stop, a root that it cannot write to, an
 })
 
 test('functions leave Postgres enough connections', () => {
-  const [node] = ofType(small.template('RatchetLambda'), 'AWS::Lambda::Function').filter(
-    ({ PackageType }) => PackageType === 'Image',
-  )
-  // Ten connections each; db.t4g.small allows its memory (2 GiB) / 9,531,392, less what RDS keeps for itself.
-  assert.ok(node?.ReservedConcurrentExecutions * 10 < 190)
+  // Memory / 9,531,392, less what RDS keeps for itself: db.t4g.small has 2 GiB, db.m7g.large 8 GiB.
+  for (const [size, most] of [
+    [small, 190],
+    [large, 850],
+  ] as const) {
+    const functions = functionsOf(size.template('RatchetLambda'))
+    assert.equal(functions.length, 2)
+    const connections = functions.map(
+      ({ ReservedConcurrentExecutions, Environment }) =>
+        // One for the heartbeat and one for the poll besides.
+        ReservedConcurrentExecutions * (Number(Environment.Variables.DB_POOL_SIZE) + 2),
+    )
+    assert.ok(connections.reduce((sum, each) => sum + each, 0) < most)
+  }
+})
+
+test('on Lambda nothing is left to do when a function is frozen, and a schedule does the rest', () => {
+  const template = small.template('RatchetLambda')
+  const functions = functionsOf(template)
+  for (const { Environment } of functions) {
+    assert.equal(Environment.Variables.BACKGROUND_WORK, 'scheduled')
+    assert.equal(Environment.Variables.LEDGER_FLUSH_MS, '0')
+  }
+  assert.equal(ofType(template, 'AWS::ECS::Service').length, 0)
+  const [worker, ...others] = functions.filter(({ Environment }) => Environment.Variables.METRICS_PORT)
+  assert.equal(others.length, 0)
+  assert.equal(worker?.ReservedConcurrentExecutions, 1)
+  const { METRICS_PORT, AWS_LWA_PORT, AWS_LWA_PASS_THROUGH_PATH: path } = worker?.Environment.Variables ?? {}
+  assert.equal(AWS_LWA_PORT, METRICS_PORT)
+  assert.match(text('src/features/operations/work.routes.ts'), new RegExp(`app\\.post\\(\\s*'${path}'`))
+  const [schedule] = ofType(template, 'AWS::Scheduler::Schedule')
+  assert.equal(schedule?.ScheduleExpression, 'rate(1 minute)')
+  assert.match(JSON.stringify(schedule?.Target.Arn), /Worker/)
+  assert.equal(schedule?.Target.RetryPolicy.MaximumRetryAttempts, 0)
+  // What API Gateway may call is the other one.
+  for (const { FunctionName } of ofType(template, 'AWS::Lambda::Permission'))
+    assert.doesNotMatch(JSON.stringify(FunctionName), /Worker/)
+  for (const { IntegrationUri } of ofType(template, 'AWS::ApiGatewayV2::Integration'))
+    assert.doesNotMatch(JSON.stringify(IntegrationUri), /Worker/)
+  const alarms = Object.keys(template.Resources).join()
+  for (const name of ['WorkFails', 'WorkIsMissing']) assert.match(alarms, new RegExp(`Alarms${name}`))
 })
 
 test('the large size has more of everything', () => {

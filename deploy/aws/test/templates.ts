@@ -43,6 +43,10 @@ export const ofType = (template: Template, type: string) =>
     .filter((resource) => resource.Type === type)
     .map(({ Properties }) => Properties ?? {})
 
+/** The functions that run the image: the one for requests, and the one for the background work. */
+export const functionsOf = (template: Template) =>
+  ofType(template, 'AWS::Lambda::Function').filter(({ PackageType }) => PackageType === 'Image')
+
 export interface NodeEnvironment {
   /** Variables that everybody sees who may read the stack. */
   plain: Record<string, unknown>
@@ -89,8 +93,8 @@ export function environments(template: Template, target: Target): NodeEnvironmen
     })
   }
   if (target === 'RatchetLambda') {
-    const node = ofType(template, 'AWS::Lambda::Function').find(({ PackageType }) => PackageType === 'Image')
-    found.push({ plain: node?.Environment.Variables ?? {}, secret: {} })
+    for (const { Environment } of functionsOf(template))
+      found.push({ plain: Environment.Variables, secret: {} })
   }
   return found.map(withCommand)
 }

@@ -1,9 +1,9 @@
 import {
   aws_apigatewayv2 as apigateway,
   CfnOutput,
+  aws_cloudwatch as cloudwatch,
   Duration,
   aws_ecr as ecr,
-  aws_ecs as ecs,
   aws_iam as iam,
   aws_apigatewayv2_integrations as integrations,
   aws_lambda as lambda,
@@ -11,6 +11,7 @@ import {
   aws_route53_targets as route53Targets,
   Stack,
   type StackProps,
+  aws_scheduler as scheduler,
 } from 'aws-cdk-lib'
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway'
 import type { Construct } from 'constructs'
@@ -20,18 +21,22 @@ import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
 import { Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
-import { LIVENESS, Server } from '../parts/server.ts'
-import { serverTask } from '../parts/task.ts'
+import { LIVENESS, SERVER_PORT, Server } from '../parts/server.ts'
 import type { Settings } from '../settings.ts'
 import { SIZES } from '../sizes.ts'
 
 /** API Gateway; the adapter beside the server passes on what it says. */
 const PROXIES = 1
-const BACKGROUND = { cpu: 256, memory: 512 }
+const COMMANDS = { cpu: 256, memory: 512 }
+/** Where `POST /work` is, which a request from outside does not reach. */
+const WORK = { port: 9464, path: '/work' }
+/** What every function gets; the two connections of heartbeat and poll come on top. */
+const FREEZING = { BACKGROUND_WORK: 'scheduled', LEDGER_FLUSH_MS: '0', DB_POOL_SIZE: '2' }
+const MINUTE = Duration.minutes(1)
 
 /**
- * Lambda behind API Gateway, and one small node on Fargate. A function is frozen between requests, so that node sends
- * the mail, deletes old rows and brings endings to Redis; it also applies the migrations.
+ * Lambda behind API Gateway, and a second function that a schedule calls every minute. A function is frozen between
+ * requests, so the second one sends the mail, deletes old rows, and does whatever else a node does beside requests.
  */
 export class LambdaStack extends Stack {
   constructor(scope: Construct, id: string, settings: Settings, props?: StackProps) {
@@ -40,21 +45,10 @@ export class LambdaStack extends Stack {
     const network = new Network(this, 'Network', { natGateways: size.natGateways })
     const server = new Server(this, 'Server', network, settings)
     const log = nodeLog(this)
-
-    const cluster = nodeCluster(this, network)
-    const common = { settings, server, log, proxies: 0 }
-    const background = new ecs.FargateService(this, 'Background', {
-      cluster,
-      taskDefinition: serverTask(this, 'Node', { ...common, size: BACKGROUND }),
-      vpcSubnets: network.nodeSubnets,
-      securityGroups: [network.nodes],
-      desiredCount: 1,
-      minHealthyPercent: 100,
-      maxHealthyPercent: 200,
-      circuitBreaker: { rollback: true },
+    commandTask(this, nodeCluster(this, network), network, {
+      ...{ settings, server, log, proxies: 0 },
+      size: COMMANDS,
     })
-    background.node.addDependency(server)
-    commandTask(this, cluster, network, { ...common, size: BACKGROUND })
 
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
@@ -67,32 +61,55 @@ export class LambdaStack extends Stack {
       'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole]':
         'Network interfaces of a function know no resource before they are made.',
     })
+    const secrets = server.secretsFor(role)
     const images = ecr.Repository.fromRepositoryName(this, 'Images', settings.repositoryName)
-    const node = new lambda.DockerImageFunction(this, 'Function', {
+    const common: Omit<lambda.DockerImageFunctionProps, 'environment'> = {
       code: lambda.DockerImageCode.fromEcr(images, { tagOrDigest: settings.lambdaImageTag }),
       architecture: lambda.Architecture.ARM_64,
       role,
       // One core: a password takes 10 ms of it.
       memorySize: 1769,
-      timeout: Duration.seconds(20),
       vpc: network.vpc,
       vpcSubnets: network.nodeSubnets,
       securityGroups: [network.nodes],
-      reservedConcurrentExecutions: size.lambdaConcurrency,
       logGroup: log,
+    }
+    const environment = (proxies: number) => ({
+      ...server.environment(proxies),
+      ...FREEZING,
+      // A migration that takes longer than a function may run would be cut off.
+      RUN_MIGRATIONS: 'false',
+      DRAIN_SECONDS: '0',
+      HOST: '127.0.0.1',
+      AWS_LWA_HOST: '127.0.0.1',
+      AWS_LWA_READINESS_CHECK_PATH: LIVENESS,
+      ...secrets,
+    })
+    const node = new lambda.DockerImageFunction(this, 'Function', {
+      ...common,
+      timeout: Duration.seconds(20),
+      reservedConcurrentExecutions: size.lambdaConcurrency,
+      environment: environment(PROXIES),
+    })
+    const worker = new lambda.DockerImageFunction(this, 'Worker', {
+      ...common,
+      // The work takes 25 seconds at most; the rest is for a start.
+      timeout: MINUTE,
+      reservedConcurrentExecutions: 1,
+      // The next minute tries again.
+      retryAttempts: 0,
+      maxEventAge: MINUTE,
       environment: {
-        ...server.environment(PROXIES),
-        ...server.secretsFor(role),
-        RUN_MIGRATIONS: 'false',
-        // A frozen node writes nothing: what is written soon is written before that.
-        LEDGER_FLUSH_MS: '50',
-        DRAIN_SECONDS: '0',
-        AWS_LWA_HOST: '127.0.0.1',
-        AWS_LWA_READINESS_CHECK_PATH: LIVENESS,
+        ...environment(0),
+        METRICS_PORT: String(WORK.port),
+        AWS_LWA_PORT: String(WORK.port),
+        AWS_LWA_READINESS_CHECK_PORT: String(SERVER_PORT),
+        AWS_LWA_PASS_THROUGH_PATH: WORK.path,
+        // Other answers than 200 are errors of the function, which an alarm counts.
+        AWS_LWA_ERROR_STATUS_CODES: '400-599',
       },
     })
-    // It applies the migrations, without which the function does not start.
-    node.node.addDependency(background)
+    this.everyMinute(worker)
     this.gateway(node, settings)
 
     const alarms = new Alarms(this, 'Alarms', log, server, settings)
@@ -101,6 +118,41 @@ export class LambdaStack extends Stack {
       threshold: 1,
       periods: 3,
       what: 'Requests are refused: raise lambdaConcurrency, and what Postgres allows in connections',
+    })
+    alarms.add('WorkFails', {
+      metric: worker.metricErrors({ period: MINUTE }),
+      threshold: 1,
+      periods: 3,
+      what: 'A part of the background work fails, such as mail: the log of the function Worker says why',
+    })
+    alarms.add('WorkIsMissing', {
+      metric: worker.metricInvocations({ period: Duration.minutes(5) }),
+      threshold: 0,
+      atMost: true,
+      periods: 1,
+      what: 'The schedule does not call the function Worker: no mail leaves, and nothing is deleted',
+      missing: cloudwatch.TreatMissingData.BREACHING,
+    })
+  }
+
+  private everyMinute(worker: lambda.IFunction): void {
+    const invoke = new iam.PolicyStatement({
+      actions: ['lambda:InvokeFunction'],
+      resources: [worker.functionArn],
+    })
+    const caller = new iam.Role(this, 'Scheduler', {
+      assumedBy: new iam.ServicePrincipal('scheduler.amazonaws.com'),
+      path: '/ratchet/',
+      inlinePolicies: { Invoke: new iam.PolicyDocument({ statements: [invoke] }) },
+    })
+    new scheduler.CfnSchedule(this, 'EveryMinute', {
+      scheduleExpression: 'rate(1 minute)',
+      flexibleTimeWindow: { mode: 'OFF' },
+      target: {
+        arn: worker.functionArn,
+        roleArn: caller.roleArn,
+        retryPolicy: { maximumRetryAttempts: 0, maximumEventAgeInSeconds: MINUTE.toSeconds() },
+      },
     })
   }
 
