@@ -274,6 +274,11 @@ test('on Lambda nothing is left to do when a function is frozen, and a schedule 
   const [worker, ...others] = functions.filter(({ Environment }) => Environment.Variables.METRICS_PORT)
   assert.equal(others.length, 0)
   assert.equal(worker?.ReservedConcurrentExecutions, 1)
+  // One at a time, or many would wait for each other.
+  assert.deepEqual(functions.map(({ Environment }) => Environment.Variables.RUN_MIGRATIONS).sort(), [
+    'false',
+    'true',
+  ])
   const { METRICS_PORT, AWS_LWA_PORT, AWS_LWA_PASS_THROUGH_PATH: path } = worker?.Environment.Variables ?? {}
   assert.equal(AWS_LWA_PORT, METRICS_PORT)
   assert.match(text('src/features/operations/work.routes.ts'), new RegExp(`app\\.post\\(\\s*'${path}'`))

@@ -36,7 +36,8 @@ const MINUTE = Duration.minutes(1)
 
 /**
  * Lambda behind API Gateway, and a second function that a schedule calls every minute. A function is frozen between
- * requests, so the second one sends the mail, deletes old rows, and does whatever else a node does beside requests.
+ * requests, so the second one sends the mail, deletes old rows, and does whatever else a node does beside requests; it
+ * also applies the migrations.
  */
 export class LambdaStack extends Stack {
   constructor(scope: Construct, id: string, settings: Settings, props?: StackProps) {
@@ -77,7 +78,6 @@ export class LambdaStack extends Stack {
     const environment = (proxies: number) => ({
       ...server.environment(proxies),
       ...FREEZING,
-      // A migration that takes longer than a function may run would be cut off.
       RUN_MIGRATIONS: 'false',
       DRAIN_SECONDS: '0',
       HOST: '127.0.0.1',
@@ -101,6 +101,8 @@ export class LambdaStack extends Stack {
       maxEventAge: MINUTE,
       environment: {
         ...environment(0),
+        // One that takes longer than a function may run is rolled back: docs/operating/aws.md.
+        RUN_MIGRATIONS: 'true',
         METRICS_PORT: String(WORK.port),
         AWS_LWA_PORT: String(WORK.port),
         AWS_LWA_READINESS_CHECK_PORT: String(SERVER_PORT),
