@@ -111,8 +111,10 @@ export async function openServices(
   ]
   const last = [outbox, retention]
   const first = [retryQueue, sessions.reconciler, ...shared]
-  const isContinuous = config.backgroundWork === 'continuous'
-  const background = runBackground([...ofNode, ...(isContinuous ? [...shared, ...last] : [])], log)
+  const background =
+    config.backgroundWork === 'continuous'
+      ? runBackground([...ofNode, ...shared, ...last], log)
+      : runBackground(ofNode, log, [...shared, ...last])
   const writers = [...sessions.writers, ...ofClients.tasks, ...events.tasks]
   return {
     services,

@@ -172,14 +172,21 @@ export function repeat<Done = void>(options: RepeatOptions<Done>): Repeating<Don
   return repeating
 }
 
-/** Starts tasks one after the other and stops them together: a task that fails to stop does not hold up the others. */
-export function runBackground(tasks: readonly Background[], log: Log): Background {
+/**
+ * Starts tasks one after the other and stops them together: a task that fails to stop does not hold up the others.
+ * @param onCall tasks that are not started, but run when somebody asks for it: they are stopped too.
+ */
+export function runBackground(
+  tasks: readonly Background[],
+  log: Log,
+  onCall: readonly Background[] = [],
+): Background {
   return {
     async start() {
       for (const task of tasks) await task.start()
     },
     async stop() {
-      const stops = await Promise.allSettled(tasks.map(async (task) => task.stop()))
+      const stops = await Promise.allSettled([...tasks, ...onCall].map(async (task) => task.stop()))
       for (const stop of stops) {
         if (stop.status === 'rejected') log.error({ err: stop.reason }, 'a background task failed to stop')
       }

@@ -1,17 +1,23 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { freePort } from '../../../src/dev/embedded/port.ts'
 import type { TaskReport } from '../../../src/platform/background-round.ts'
+import { openDatabase } from '../../../src/platform/database.ts'
+import { deferred } from '../../support/deferred.ts'
 import { eventually } from '../../support/eventually.ts'
-import { startServer, type TestServer, twenty } from '../../support/server.ts'
+import { type StartOptions, startServer, type TestServer, twenty } from '../../support/server.ts'
 
 const AUDIT_DAYS = 365
 
-async function scheduled(options: { proxies?: boolean } = {}) {
+async function scheduled({ env: more, ...options }: Pick<StartOptions, 'env' | 'proxies'> = {}) {
   const port = await freePort()
-  const env = { METRICS_PORT: `${port}`, BACKGROUND_WORK: 'scheduled' }
+  const env = { METRICS_PORT: `${port}`, BACKGROUND_WORK: 'scheduled', ...more }
   const server = await startServer(t, { ...options, env })
   return { server, work: () => callWork(port) }
 }
@@ -109,6 +115,32 @@ t.test('while a store is unavailable, the answer is 500, and its work waits', as
   await server.proxies.postgres.heal()
   await eventually(async () => (await work()).status === 200)
   t.equal(await waiting(server), 0)
+})
+
+t.test('a node that is told to stop ends the work in flight, and begins no other', async (t) => {
+  const [asked, accepted] = [deferred(), deferred()]
+  const provider = createServer(async (request, response) => {
+    request.resume()
+    asked.resolve()
+    await accepted.promise
+    response.setHeader('content-type', 'application/json').end('{"id":"49a3999c"}')
+  }).listen(0, '127.0.0.1')
+  await once(provider, 'listening')
+  t.teardown(() => provider.close())
+  const { port } = provider.address() as AddressInfo
+  const env = { RESEND_API_KEY: 're_test', RESEND_BASE_URL: `http://127.0.0.1:${port}` }
+  const { server, work } = await scheduled({ env })
+  await server.post('/auth/register', { email: server.freshEmail(), password: server.password })
+  const cut = work().catch(() => {})
+  await asked.promise
+  const closed = server.close()
+  // A node that does not wait for it has closed its connections by then.
+  await Promise.race([closed, cut, delay(500)])
+  accepted.resolve()
+  await closed
+  const { db, close } = openDatabase({ url: server.databaseUrl, poolSize: 1 })
+  t.teardown(close)
+  t.ok((await db.outboxMessage.findFirstOrThrow()).sentAt, 'what was sent is known to be sent')
 })
 
 t.test('the call is on the port of the metrics, and nowhere else', async (t) => {
