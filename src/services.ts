@@ -39,7 +39,8 @@ export interface OpenServices {
 }
 
 // Together less than the half minute after which a connection ends that carries nothing.
-const ROUND = { limitMs: 20_000, endMs: 5_000 }
+const WORK = { limitMs: 15_000, endMs: 5_000 }
+const WRITE = { limitMs: 3_000, endMs: 2_000 }
 
 /** Builds every service once, each from those above it. Nothing runs before `start`. */
 export async function openServices(
@@ -116,9 +117,12 @@ export async function openServices(
       ? runBackground([...ofNode, ...shared, ...last], log)
       : runBackground(ofNode, log, [...shared, ...last])
   const writers = [...sessions.writers, ...ofClients.tasks, ...events.tasks]
+  const work = createRound([tasksOf(first), tasksOf(last)], WORK)
+  const write = createRound([writers], WRITE)
   return {
     services,
-    workOnce: createRound([tasksOf(first), tasksOf(last), writers], ROUND),
+    // What is pending is written in any case, however long the work took.
+    workOnce: async () => [...(await work()), ...(await write())],
     async writePending() {
       await Promise.allSettled(writers.map((writer) => writer.runNow()))
     },
