@@ -29,7 +29,7 @@ const READERS: Record<Target, number> = {
   RatchetFargate: 2,
   RatchetBeanstalk: 2,
   RatchetAppRunner: 2,
-  RatchetLambda: 3,
+  RatchetLambda: 2,
 }
 /** Variables of the platform, which the server does not read. */
 const OF_PLATFORM = [
