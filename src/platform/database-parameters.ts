@@ -1,4 +1,5 @@
 import { accessSync, constants } from 'node:fs'
+import { readCertificates } from './certificates.ts'
 import type { Reader } from './environment.ts'
 import { isLoopback } from './loopback.ts'
 
@@ -50,7 +51,9 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   uselibpqcompat: ['true', 'false'],
   client_encoding: ['utf8', 'UTF8', 'utf-8', 'UTF-8'],
 }
-const FILES = ['sslrootcert', 'sslcert', 'sslkey', 'secretfile']
+const FILES = ['sslcert', 'sslkey', 'secretfile']
+/** What sslmode may not be beside authorities, because it would not ask them. */
+const WITHOUT_VERIFICATION = ['disable', 'no-verify']
 const MAX_SCHEMA_BYTES = 63
 
 /**
@@ -73,6 +76,8 @@ export function checkParameters(url: string, read: Reader, called: (parameter: s
       read.fault(`${called(name)} is there more than once`)
     else checkValue(name, searchParams.get(name) ?? '', read, called(name))
   }
+  if (searchParams.has('sslrootcert') && WITHOUT_VERIFICATION.includes(searchParams.get('sslmode') ?? ''))
+    read.fault(`${called('sslrootcert')} needs verification: the sslmode verify-full, or none`)
   checkServer(new URL(url), read)
 }
 
@@ -83,6 +88,8 @@ function checkValue(name: string, value: string, read: Reader, called: string): 
   if (values && !values.includes(value)) read.fault(`${called} must be one of ${values.join(', ')}`)
   if (FILES.includes(name) && !isReadable(value))
     read.fault(`${called} must be the path of a file that can be read`)
+  if (name === 'sslrootcert' && !readCertificates(value))
+    read.fault(`${called} must be the path of a PEM file with certificates`)
   if (name === 'schema' && (!value || value.includes('\0') || Buffer.byteLength(value) > MAX_SCHEMA_BYTES))
     read.fault(`${called} must be the name of one schema, of 1 to ${MAX_SCHEMA_BYTES} bytes`)
   if (name === 'port' && !isPort(value)) read.fault(`${called} must be a port, from 1 to 65535`)

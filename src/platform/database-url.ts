@@ -10,7 +10,12 @@ import { type ReadAgain, readWith } from './secrets-command.ts'
 const PROTOCOLS = ['postgres:', 'postgresql:']
 const PARTS = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD'] as const
 /** The variables that set parameters of the URL. */
-const PARAMETERS = { sslmode: 'DB_SSLMODE', schema: 'DB_SCHEMA', pgbouncer: 'DB_PGBOUNCER' } as const
+const PARAMETERS = {
+  sslmode: 'DB_SSLMODE',
+  sslrootcert: 'DB_SSLROOTCERT',
+  schema: 'DB_SCHEMA',
+  pgbouncer: 'DB_PGBOUNCER',
+} as const
 
 /** Reads where the database is and, with `again`, how to read its login again. */
 export function readDatabase(env: Environment, read: Reader, again?: ReadAgain): DatabaseTarget {
@@ -27,6 +32,10 @@ function readDatabaseUrl(env: Environment, read: Reader): string {
     read.fault('DATABASE_URL, DB_HOST and DB_SECRET_JSON contradict each other: set one')
   }
   if (!env.DATABASE_URL && forms > 0) return readParts(env, read)
+  for (const [parameter, name] of Object.entries(PARAMETERS)) {
+    if (env.DATABASE_URL && env[name])
+      read.fault(`${name} has no effect on DATABASE_URL: write ${parameter} into the URL`)
+  }
   const faults = read.faults.length
   const url = read.url('DATABASE_URL', PROTOCOLS, { needsHost: false })
   if (url && read.faults.length === faults) checkParameters(url, read, (name) => `DATABASE_URL: ${name}`)

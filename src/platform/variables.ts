@@ -31,6 +31,7 @@ export const VARIABLES = [
   'DB_USER',
   'DB_PASSWORD',
   'DB_SSLMODE',
+  'DB_SSLROOTCERT',
   'DB_SCHEMA',
   'DB_PGBOUNCER',
   'DB_SECRET_JSON',
