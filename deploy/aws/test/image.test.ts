@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { X509Certificate } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -10,21 +9,6 @@ import { root, text } from './templates.ts'
 
 const run = promisify(execFile)
 const image = new URL('deploy/aws/image/', root).pathname
-
-test('the image has authorities of RDS that are valid', async () => {
-  const { stdout } = await run(process.execPath, [join(image, 'authorities.mjs')], { maxBuffer: 2 ** 24 })
-  const certificates = stdout.split(/(?<=-----END CERTIFICATE-----\n)/).filter(Boolean)
-  assert.ok(certificates.length > 80)
-  const subjects = certificates.map((pem) => {
-    const certificate = new X509Certificate(pem)
-    assert.ok(certificate.ca)
-    return { name: certificate.subject, until: new Date(certificate.validTo) }
-  })
-  // The authority that the stacks choose, in each region.
-  const chosen = subjects.filter(({ name }) => /CN=Amazon RDS \S+ Root CA RSA2048 G1/.test(name))
-  assert.ok(chosen.length > 20, String(chosen.length))
-  for (const { until } of chosen) assert.ok(until > new Date('2045-01-01'))
-})
 
 test('both images have the Node of the root image', () => {
   const version = (path: string) => text(path).match(/^ARG NODE_IMAGE=(\S+)/m)?.[1]

@@ -79,6 +79,7 @@ for (const target of TARGETS) {
       for (const { plain } of found) {
         assert.equal(plain.PUBLIC_URL, 'https://auth.example.com')
         assert.equal(plain.DB_SSLMODE, 'verify-full')
+        assert.equal(plain.DB_SSLROOTCERT, '/app/dist/rds-ca.pem')
         assert.equal(plain.NODE_ENV, undefined)
       }
     })

@@ -73,6 +73,8 @@ export class Database extends Construct {
       DB_PORT: this.instance.attrEndpointPort,
       DB_NAME: 'ratchet',
       DB_SSLMODE: 'verify-full',
+      // The image has the authorities of RDS there, which no other connection trusts.
+      DB_SSLROOTCERT: '/app/dist/rds-ca.pem',
     }
   }
 }
