@@ -9,7 +9,7 @@ import { isAllowedByAnyUser, openGrants } from './core/grants/grants.ts'
 import { openLockout } from './core/lockout/lockout.ts'
 import { createLinks, createMailer, openMail } from './core/mail/mail.ts'
 import { openOneTime } from './core/one-time/one-time.ts'
-import { openOutbox } from './core/outbox/outbox.ts'
+import { createLateMessages, openOutbox } from './core/outbox/outbox.ts'
 import { openPasswords } from './core/passwords/passwords.ts'
 import { openRegistrations } from './core/registrations/registrations.ts'
 import { createRetention } from './core/retention/retention.ts'
@@ -110,7 +110,7 @@ export async function openServices(
     createSealedRows(platform),
     renewKeys,
   ]
-  const last = [outbox, retention]
+  const last = [outbox, createLateMessages(platform), retention]
   const first = [retryQueue, sessions.reconciler, ...shared]
   const background =
     config.backgroundWork === 'continuous'

@@ -21,7 +21,7 @@ export interface Metrics {
   countRefresh(store: string, verdict: string): void
   /** Counts a session that Redis did not have and that was read from Postgres. */
   countColdFamily(): void
-  /** Reads at each scrape the age of the oldest unsent message, in seconds; undefined if it is not known. */
+  /** Reads at each scrape how long the oldest unsent message has waited, in seconds; undefined if it is not known. */
   observeOutboxAge(read: () => Promise<number | undefined>): void
   setStoreAvailable(store: string, isAvailable: boolean): void
   /** Counts an item that a full queue rejected. */
@@ -163,7 +163,7 @@ export function createMetrics(): Metrics {
     observeOutboxAge(read) {
       new Gauge({
         name: 'ratchet_outbox_oldest_seconds',
-        help: 'Age of the oldest message that waits to be sent; 0 if none does, missing if Postgres does not say',
+        help: 'How long the oldest message that may leave has waited; 0 if none does, missing if Postgres does not say',
         registers,
         async collect() {
           const age = await read()

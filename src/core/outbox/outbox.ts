@@ -5,11 +5,12 @@ import { createDeliverKind, type DeliverKind } from './deliver-kind.ts'
 import { enqueue } from './enqueue.ts'
 import { giveUpExpired, hasExpired } from './expire.ts'
 import type { MessageKind, NewMessage } from './message-kind.ts'
-import { hasDue, oldestAge } from './rows.ts'
+import { hasDue, longestWaits } from './rows.ts'
 
 export { giveUpQueued } from './expire.ts'
 export { listMessages } from './history.ts'
 export { liftHold } from './holds.ts'
+export { createLateMessages } from './late-messages.ts'
 export { listUnsent, type UnsentMessage } from './list.ts'
 export {
   type DeliveryReport,
@@ -80,7 +81,10 @@ export function openOutbox(deps: OutboxDeps): Outbox {
     return total
   }
 
-  metrics.observeOutboxAge(() => oldestAge(db, clock.now()))
+  metrics.observeOutboxAge(async () => {
+    const waits = await longestWaits(db, clock.now())
+    return waits && Math.max(0, ...waits.map(({ seconds }) => seconds))
+  })
 
   const failure = {
     message: 'the outbox cannot be read',

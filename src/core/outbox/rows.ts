@@ -42,14 +42,23 @@ export const hasDue = (kinds: readonly string[], now: number) => Prisma.sql`EXIS
 const AGE_MS = 1_000
 const AGE_ROWS = 1_000
 
-/** Seconds since the oldest of the next messages was queued: not of all, of which there may be millions. */
-export async function oldestAge(db: Database, now: number): Promise<number | undefined> {
-  const asked = db.$queryRaw<{ age: number | null }[]>`
-    SELECT extract(epoch FROM ${timestamp(now)} - min(created_at))::float8 AS age FROM (
-      SELECT created_at FROM outbox_messages WHERE ${IS_WAITING} ORDER BY next_attempt_at LIMIT ${AGE_ROWS}
-    ) AS next`
-  const rows = await withTimeout(AGE_MS, asked, 'timed out').catch(() => undefined)
-  return rows && Math.max(0, rows[0]?.age ?? 0)
+/** How long the oldest message of a kind has waited since it was allowed to leave, in seconds. */
+interface LongestWait {
+  kind: string
+  seconds: number
+}
+
+/**
+ * The longest wait of each kind, among the next messages: not among all, of which there may be millions. Undefined if
+ * Postgres does not say.
+ */
+export async function longestWaits(db: Database, now: number): Promise<LongestWait[] | undefined> {
+  const asked = db.$queryRaw<LongestWait[]>`
+    SELECT kind, extract(epoch FROM ${timestamp(now)} - min(coalesce(scheduled_at, created_at)))::float8 AS seconds FROM (
+      SELECT kind, scheduled_at, created_at FROM outbox_messages
+      WHERE ${IS_WAITING} ORDER BY next_attempt_at LIMIT ${AGE_ROWS}
+    ) AS next GROUP BY kind`
+  return withTimeout(AGE_MS, asked, 'timed out').catch(() => undefined)
 }
 
 /**

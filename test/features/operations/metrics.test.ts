@@ -141,7 +141,7 @@ t.test('an operator sees the stores, who decides refreshes, and how old the olde
   const account = await server.createAccount()
   t.equal(await value('ratchet_outbox_oldest_seconds'), 0, 'nothing waits')
   await server.db
-    .$executeRaw`UPDATE outbox_messages SET sent_at = NULL, created_at = now() - interval '1 hour',
+    .$executeRaw`UPDATE outbox_messages SET sent_at = NULL, scheduled_at = now() - interval '1 hour',
     next_attempt_at = now() + interval '1 hour', expires_at = NULL`
   t.ok(((await value('ratchet_outbox_oldest_seconds')) ?? 0) >= 3_600)
 

@@ -18,6 +18,7 @@ export const LOG_PATTERNS = {
   StoreUnavailable: '{ $.event = "store_unavailable" }',
   PasswordRefused: '{ ($.reason = "28P01") || ($.reason = "28000") || ($.reason = "authentication_failed") }',
   MailDoesNotLeave: '{ ($.code = "mail_held") || ($.code = "mail_refused") || ($.code = "mail_given_up") }',
+  OutboxLate: '{ $.event = "outbox_late" }',
   Reuse: '{ $.event = "refresh_token_reused" }',
 } as const
 const REFRESH_TIME = '{ ($.route = "/auth/refresh") && ($.ms = *) }'
@@ -63,6 +64,13 @@ export class Alarms extends Construct {
       threshold: 1,
       periods: 2,
       what: 'The mail provider refuses mail: docs/operating/alerts.md#ratchetmailwaits',
+    })
+    this.add('OutboxLate', {
+      // Nodes say it every five minutes while it lasts.
+      metric: lines('OutboxLate', 10),
+      threshold: 1,
+      periods: 1,
+      what: 'Mail or logout tokens have waited for a quarter of an hour: docs/operating/alerts.md#ratchetmailwaits',
     })
     this.add('Reuse', {
       metric: lines('Reuse', 5),

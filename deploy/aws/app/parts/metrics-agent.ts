@@ -73,12 +73,6 @@ export function addMetricsAlarms(alarms: Alarms): void {
       period: Duration.minutes(1),
       dimensionsMap: { job: 'ratchet', ...labels },
     })
-  alarms.add('OutboxAge', {
-    metric: metric('ratchet_outbox_oldest_seconds', 'Maximum'),
-    threshold: 900,
-    periods: 5,
-    what: 'Mail has waited for a quarter of an hour: docs/operating/alerts.md#ratchetmailwaits',
-  })
   for (const store of ['postgres', 'redis']) {
     alarms.add(`NoNodeUses-${store}`, {
       metric: metric('ratchet_store_available', 'Maximum', { store }),
