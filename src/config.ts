@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import { ACCESS_TOKEN_TTL } from './platform/access-token-times.ts'
 import { readAppSecrets } from './platform/app-secrets.ts'
 import {
@@ -12,6 +11,7 @@ import { type BrowserSettings, readBrowserSettings } from './platform/browser-se
 import type { DatabaseTarget } from './platform/database-login.ts'
 import { readDatabase } from './platform/database-url.ts'
 import { type AllVariables, type Environment, type Reader, reader, trimmed } from './platform/environment.ts'
+import { type ListenSettings, readListenSettings } from './platform/listen-settings.ts'
 import { type MailSettings, readMail } from './platform/mail-settings.ts'
 import { type MisspeltVariable, misspeltVariables } from './platform/misspelt-variables.ts'
 import { type RedisServers, readRedis } from './platform/redis-url.ts'
@@ -23,10 +23,8 @@ import { readTrustProxy, type TrustedProxies } from './platform/trusted-proxies.
 import { readUnregisteredClients, type UnregisteredClientSettings } from './platform/unregistered-clients.ts'
 
 /** Configuration, from the environment only. It is checked at start, and all faults are reported together, by name. */
-export interface Config extends BrowserSettings {
+export interface Config extends BrowserSettings, ListenSettings {
   readonly production: boolean
-  readonly host: string
-  readonly port: number
   /** Seconds between failing readiness and refusing connections, when the process is told to stop. */
   readonly drainSeconds: number
   /** Seconds that a connection without requests is kept open. */
@@ -167,8 +165,7 @@ export function loadConfig(environment: AllVariables): Config {
   const again = readSecretsAgain(env, read)
   const config: Config = {
     production,
-    host: readHost(read, production ? '0.0.0.0' : '127.0.0.1'),
-    port: read.integer('PORT', 8080, 0, 65_535),
+    ...readListenSettings(env, read, production),
     drainSeconds: read.integer('DRAIN_SECONDS', production ? 5 : 0, 0, 600),
     keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', 620, 1, 7_200),
     publicUrl,
@@ -230,15 +227,6 @@ export function loadConfig(environment: AllVariables): Config {
   if (config.metricsPort === config.port) read.fault('METRICS_PORT must not be PORT')
   requireNoFaults(read, env)
   return Object.freeze(config)
-}
-
-function readHost(read: Reader, fallback: string): string {
-  const host = read.text('HOST', fallback).replace(/^\[(.*)\]$/, '$1')
-  if (!isIP(host) && !/^[a-z\d_](?:[\w.-]*[\w.])?$/i.test(host))
-    read.fault(
-      'HOST must be an address of this machine to listen on, without a scheme or a port: that is PORT',
-    )
-  return host
 }
 
 function readBreachedPasswordsUrl(read: Reader, secure: boolean): string | undefined {

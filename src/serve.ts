@@ -2,12 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type AppOptions, buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { databaseHost } from './platform/database-url.ts'
-import { listenFault } from './platform/listen-fault.ts'
+import { listenFault, passedSocketFault } from './platform/listen-fault.ts'
 import { MIGRATIONS, migrationNames } from './platform/migrations.ts'
 import { VERSION } from './platform/version.ts'
 
 /** Milliseconds in which requests finish after the drain; what is slower is cut off. */
 export const FINISH_MS = 10_000
+
+type App = Awaited<ReturnType<typeof buildApp>>
 
 export interface Server {
   url: string
@@ -42,10 +44,10 @@ export async function serve(
     app.log.warn({ event: 'unknown_variable', variable: name, meant, advice }, message)
   }
   try {
-    await app.listen({ host: config.host, port: config.port })
+    await listen(app, config)
   } catch (error) {
     await app.close()
-    throw listenFault(error, 'PORT', config)
+    throw error
   }
   return {
     url: config.publicUrl,
@@ -59,4 +61,24 @@ export async function serve(
       clearTimeout(cut)
     },
   }
+}
+
+async function listen(app: App, config: Config): Promise<void> {
+  const { passedSocket: fd, host, port } = config
+  if (fd === undefined)
+    return void (await app.listen({ host, port }).catch((error) => {
+      throw listenFault(error, 'PORT', config)
+    }))
+  // Without a host, Fastify would also listen on the other address of localhost. Node ignores it.
+  const options = { fd, host: '0.0.0.0' }
+  await app.listen(options).catch((error) => {
+    throw passedSocketFault(error)
+  })
+  const address = app.server.address()
+  if (typeof address !== 'object' || !address)
+    throw passedSocketFault({ syscall: 'listen', code: 'EAFNOSUPPORT' })
+  app.log.info(
+    { address: address.address, port: address.port },
+    'listening on the socket that systemd opened, and not on PORT',
+  )
 }

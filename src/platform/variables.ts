@@ -3,6 +3,8 @@ export const VARIABLES = [
   'NODE_ENV',
   'HOST',
   'PORT',
+  'LISTEN_FDS',
+  'LISTEN_PID',
   'DRAIN_SECONDS',
   'KEEP_ALIVE_SECONDS',
   'PUBLIC_URL',
