@@ -301,3 +301,13 @@ test('the large size has more of everything', () => {
   assert.notEqual(database(small), database(large))
   assert.equal(ofType(large.template('RatchetFargate'), 'AWS::EC2::NatGateway').length, 2)
 })
+
+test('a load balancer is open on the ports on which it listens', () => {
+  const open = (target: Target) =>
+    ofType(small.template(target), 'AWS::EC2::SecurityGroup')
+      .flatMap(({ SecurityGroupIngress }) => SecurityGroupIngress ?? [])
+      .map(({ FromPort }) => FromPort)
+  assert.deepEqual(open('RatchetFargate'), [80, 443])
+  // Beanstalk has no listener that would lead to https.
+  assert.deepEqual(open('RatchetBeanstalk'), [443])
+})

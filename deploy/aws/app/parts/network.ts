@@ -66,14 +66,14 @@ export class Network extends Construct {
     return group
   }
 
-  /** A security group that answers the whole internet, as a load balancer does. */
-  publicGroup(id: string): ec2.SecurityGroup {
+  /** A security group that answers the whole internet on these ports, as a load balancer does. */
+  publicGroup(id: string, ports: readonly number[]): ec2.SecurityGroup {
     const group = new ec2.SecurityGroup(this, id, {
       vpc: this.vpc,
       description: 'Load balancer',
       allowAllOutbound: false,
     })
-    for (const port of [80, 443]) group.addIngressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(port), 'Everybody')
+    for (const port of ports) group.addIngressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(port), 'Everybody')
     acknowledge(group, { EC23: 'A load balancer that the internet uses: people sign in from anywhere.' })
     return group
   }

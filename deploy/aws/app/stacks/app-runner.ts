@@ -9,7 +9,7 @@ import {
   type StackProps,
 } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
-import { acknowledge } from '../parts/acknowledge.ts'
+import { acknowledge, acknowledgeCheckov } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
 import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
@@ -112,14 +112,18 @@ export class AppRunnerStack extends Stack {
     const provider = this.node.children.find(
       (child) => child.node.id.startsWith('LogRetention') && child !== retention,
     )
-    if (provider)
+    const ofCdk = 'The function of the CDK that sets the retention; it runs during deployments alone.'
+    if (provider) {
+      acknowledgeCheckov(provider, {
+        'AWS::IAM::Policy': { CKV_AWS_111: ofCdk },
+        'AWS::Lambda::Function': { CKV_AWS_115: ofCdk, CKV_AWS_117: ofCdk },
+      })
       acknowledge(provider, {
-        'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]':
-          'The function of the CDK that sets the retention.',
-        'IAM5[Resource::*]':
-          'The function of the CDK that sets the retention; it runs during deployments alone.',
+        'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]': ofCdk,
+        'IAM5[Resource::*]': ofCdk,
         L1: 'The CDK chooses the runtime.',
       })
+    }
     return { log: logs.LogGroup.fromLogGroupName(this, 'Log', logGroupName), retention }
   }
 }

@@ -36,7 +36,7 @@ export class BeanstalkStack extends Stack {
     const network = new Network(this, 'Network', { natGateways: size.natGateways })
     const server = new Server(this, 'Server', network, settings)
     const name = new PublicName(this, 'PublicName', settings)
-    const balancer = network.publicGroup('LoadBalancer')
+    const balancer = network.publicGroup('LoadBalancer', [443])
     balancer.addEgressRule(network.nodes, HTTP, 'nginx of nodes')
     network.nodes.addIngressRule(balancer, HTTP, 'Load balancer')
 

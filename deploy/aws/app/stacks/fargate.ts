@@ -11,7 +11,7 @@ import {
   type StackProps,
 } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
-import { acknowledge } from '../parts/acknowledge.ts'
+import { acknowledge, acknowledgeCheckov } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
 import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
@@ -98,7 +98,10 @@ export class FargateStack extends Stack {
   }
 
   private balancer(network: Network, name: PublicName, service: ecs.FargateService) {
-    const group = network.publicGroup('LoadBalancer')
+    const group = network.publicGroup('LoadBalancer', [80, 443])
+    acknowledgeCheckov(group, {
+      'AWS::EC2::SecurityGroup': { CKV_AWS_260: 'Port 80 only leads to https.' },
+    })
     const balancer = new elb.ApplicationLoadBalancer(this, 'LoadBalancer', {
       vpc: network.vpc,
       internetFacing: true,
@@ -109,8 +112,11 @@ export class FargateStack extends Stack {
       // Below KEEP_ALIVE_SECONDS (620), so that a node never ends a connection that is about to be used.
       idleTimeout: Duration.seconds(60),
     })
-    acknowledge(balancer, {
-      ELB2: 'An access log has whole URLs, and those of mailed links have secrets. The log of nodes has every request without them.',
+    const noAccessLog =
+      'An access log has whole URLs, and those of mailed links have secrets. The log of nodes has every request without them.'
+    acknowledge(balancer, { ELB2: noAccessLog })
+    acknowledgeCheckov(balancer, {
+      'AWS::ElasticLoadBalancingV2::LoadBalancer': { CKV_AWS_91: noAccessLog },
     })
     group.addEgressRule(network.nodes, ec2.Port.tcp(SERVER_PORT), 'Nodes')
     network.nodes.addIngressRule(group, ec2.Port.tcp(SERVER_PORT), 'Load balancer')
