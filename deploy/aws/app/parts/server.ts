@@ -1,11 +1,11 @@
 import { type aws_iam as iam, RemovalPolicy, aws_secretsmanager as secrets } from 'aws-cdk-lib'
 import { Construct } from 'constructs'
 import type { Settings } from '../settings.ts'
-import { SIZES } from '../sizes.ts'
+import { SIZES, type Size } from '../sizes.ts'
 import { acknowledge } from './acknowledge.ts'
 import { Cache } from './cache.ts'
 import { Database } from './database.ts'
-import type { Network } from './network.ts'
+import { Network } from './network.ts'
 
 /** The port of the image. */
 export const SERVER_PORT = 8080
@@ -74,4 +74,12 @@ export class Server extends Construct {
       TRUST_PROXY: String(proxies),
     }
   }
+}
+
+/** What every stack begins with: the network, and in it the stores and secrets. Without NAT, nodes are in public subnets. */
+export function addServer(scope: Construct, settings: Settings, { withNat = true } = {}) {
+  const size: Size = SIZES[settings.size]
+  const network = new Network(scope, 'Network', { natGateways: withNat ? size.natGateways : 0 })
+  const server = new Server(scope, 'Server', network, settings)
+  return { size, network, server }
 }

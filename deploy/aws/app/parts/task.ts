@@ -1,7 +1,8 @@
-import { Duration, aws_ecr as ecr, aws_ecs as ecs, aws_iam as iam, type aws_logs as logs } from 'aws-cdk-lib'
+import { Duration, aws_ecr as ecr, aws_ecs as ecs, type aws_logs as logs } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
 import type { Settings } from '../settings.ts'
 import { acknowledge } from './acknowledge.ts'
+import { mayReadRegistry, serviceRole } from './roles.ts'
 import { LIVENESS, SERVER_PORT, type Server, STOP_SECONDS } from './server.ts'
 
 export interface TaskProps {
@@ -19,9 +20,9 @@ export interface TaskProps {
 /** A task of Fargate that runs the image, with a role that may read its secrets and nothing else. */
 export function serverTask(scope: Construct, id: string, props: TaskProps): ecs.FargateTaskDefinition {
   const { settings, server, log, size, proxies, command, environment } = props
-  const executionRole = new iam.Role(scope, `${id}Execution`, taskRole())
-  const role = new iam.Role(scope, `${id}Role`, taskRole())
-  acknowledge(executionRole, { 'IAM5[Resource::*]': 'ecr:GetAuthorizationToken knows no resource.' })
+  const executionRole = serviceRole(scope, `${id}Execution`, SERVICE)
+  mayReadRegistry(executionRole)
+  const role = serviceRole(scope, `${id}Role`, SERVICE)
   const task = new ecs.FargateTaskDefinition(scope, id, {
     cpu: size.cpu,
     memoryLimitMiB: size.memory,
@@ -29,7 +30,6 @@ export function serverTask(scope: Construct, id: string, props: TaskProps): ecs.
       cpuArchitecture: ecs.CpuArchitecture.ARM64,
       operatingSystemFamily: ecs.OperatingSystemFamily.LINUX,
     },
-    // The path lets the workflow pass these roles on and no others.
     executionRole,
     taskRole: role,
   })
@@ -62,10 +62,7 @@ export function serverTask(scope: Construct, id: string, props: TaskProps): ecs.
 
 const ALIVE = `fetch('http://127.0.0.1:${SERVER_PORT}${LIVENESS}').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`
 
-const taskRole = (): iam.RoleProps => ({
-  assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com'),
-  path: '/ratchet/',
-})
+const SERVICE = 'ecs-tasks.amazonaws.com'
 
 /** An image of this account's registry, by tag or digest. */
 export const serverImage = (scope: Construct, id: string, repository: string, tagOrDigest: string) =>

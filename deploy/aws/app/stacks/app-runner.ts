@@ -1,9 +1,7 @@
 import {
   aws_apprunner as apprunner,
   CfnOutput,
-  aws_ecr as ecr,
   Fn,
-  aws_iam as iam,
   aws_logs as logs,
   Stack,
   type StackProps,
@@ -13,10 +11,9 @@ import { acknowledge, acknowledgeCheckov } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
 import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
-import { Network } from '../parts/network.ts'
-import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
+import { imagesFor, serviceRole } from '../parts/roles.ts'
+import { addServer, READINESS, SERVER_PORT } from '../parts/server.ts'
 import type { Settings } from '../settings.ts'
-import { SIZES } from '../sizes.ts'
 
 /** App Runner's own proxy. */
 const PROXIES = 1
@@ -25,14 +22,10 @@ const PROXIES = 1
 export class AppRunnerStack extends Stack {
   constructor(scope: Construct, id: string, settings: Settings, props?: StackProps) {
     super(scope, id, props)
-    const size = SIZES[settings.size]
-    const network = new Network(this, 'Network', { natGateways: size.natGateways })
-    const server = new Server(this, 'Server', network, settings)
-    const images = ecr.Repository.fromRepositoryName(this, 'Images', settings.repositoryName)
-    const access = new iam.Role(this, 'Access', role('build.apprunner.amazonaws.com'))
-    images.grantPull(access)
-    acknowledge(access, { 'IAM5[Resource::*]': 'ecr:GetAuthorizationToken knows no resource.' })
-    const instance = new iam.Role(this, 'Instance', role('tasks.apprunner.amazonaws.com'))
+    const { size, network, server } = addServer(this, settings)
+    const access = serviceRole(this, 'Access', 'build.apprunner.amazonaws.com')
+    const images = imagesFor(this, settings, access)
+    const instance = serviceRole(this, 'Instance', 'tasks.apprunner.amazonaws.com')
 
     const connector = new apprunner.CfnVpcConnector(this, 'Connector', {
       subnets: network.vpc.selectSubnets(network.nodeSubnets).subnetIds,
@@ -127,8 +120,3 @@ export class AppRunnerStack extends Stack {
     return { log: logs.LogGroup.fromLogGroupName(this, 'Log', logGroupName), retention }
   }
 }
-
-const role = (service: string): iam.RoleProps => ({
-  assumedBy: new iam.ServicePrincipal(service),
-  path: '/ratchet/',
-})

@@ -6,7 +6,6 @@ import {
   aws_elasticbeanstalk as beanstalk,
   CfnOutput,
   aws_ec2 as ec2,
-  aws_ecr as ecr,
   Fn,
   aws_iam as iam,
   aws_logs as logs,
@@ -18,12 +17,11 @@ import { acknowledge } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
 import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
-import { Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
 import { RestartOnRotation } from '../parts/restart.ts'
-import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
+import { imagesFor, serviceRole } from '../parts/roles.ts'
+import { addServer, READINESS, SERVER_PORT } from '../parts/server.ts'
 import type { Settings } from '../settings.ts'
-import { SIZES } from '../sizes.ts'
 
 /** The load balancer, and nginx on each machine. */
 const PROXIES = 2
@@ -32,22 +30,28 @@ const PROXIES = 2
 export class BeanstalkStack extends Stack {
   constructor(scope: Construct, id: string, settings: Settings, props?: StackProps) {
     super(scope, id, props)
-    const size = SIZES[settings.size]
-    const network = new Network(this, 'Network', { natGateways: size.natGateways })
-    const server = new Server(this, 'Server', network, settings)
+    const { size, network, server } = addServer(this, settings)
     const name = new PublicName(this, 'PublicName', settings)
     const balancer = network.publicGroup('LoadBalancer', [443])
     balancer.addEgressRule(network.nodes, HTTP, 'nginx of nodes')
     network.nodes.addIngressRule(balancer, HTTP, 'Load balancer')
 
-    const machine = this.role('Machine', 'ec2.amazonaws.com', ['AWSElasticBeanstalkWebTier'])
-    const images = ecr.Repository.fromRepositoryName(this, 'Images', settings.repositoryName)
-    images.grantPull(machine)
-    acknowledge(machine, { 'IAM5[Resource::*]': 'ecr:GetAuthorizationToken knows no resource.' })
-    const service = this.role('Service', 'elasticbeanstalk.amazonaws.com', [
-      'service-role/AWSElasticBeanstalkEnhancedHealth',
-      'AWSElasticBeanstalkManagedUpdatesCustomerRolePolicy',
-    ])
+    const machine = serviceRole(
+      this,
+      'Machine',
+      'ec2.amazonaws.com',
+      ofBeanstalk('AWSElasticBeanstalkWebTier'),
+    )
+    imagesFor(this, settings, machine)
+    const service = serviceRole(
+      this,
+      'Service',
+      'elasticbeanstalk.amazonaws.com',
+      ofBeanstalk(
+        'service-role/AWSElasticBeanstalkEnhancedHealth',
+        'AWSElasticBeanstalkManagedUpdatesCustomerRolePolicy',
+      ),
+    )
     const profile = new iam.CfnInstanceProfile(this, 'Profile', { roles: [machine.roleName] })
 
     const application = new beanstalk.CfnApplication(this, 'Application', { description: 'Ratchet' })
@@ -189,20 +193,6 @@ export class BeanstalkStack extends Stack {
     new CfnOutput(this, 'Endpoint', { value: environment.attrEndpointUrl })
   }
 
-  private role(id: string, service: string, policies: string[]): iam.Role {
-    const role = new iam.Role(this, id, {
-      assumedBy: new iam.ServicePrincipal(service),
-      path: '/ratchet/',
-      managedPolicies: policies.map((policy) => iam.ManagedPolicy.fromAwsManagedPolicyName(policy)),
-    })
-    for (const policy of policies)
-      acknowledge(role, {
-        [`IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/${policy}]`]:
-          'Beanstalk names this policy, and AWS changes it when Beanstalk needs more.',
-      })
-    return role
-  }
-
   /** What Beanstalk unpacks on a machine: the name of the image, in a file that CloudFormation does not fill in. */
   private bundle(image: string): assets.Asset {
     const folder = mkdtempSync(join(tmpdir(), 'ratchet-'))
@@ -221,5 +211,13 @@ export class BeanstalkStack extends Stack {
 function imageName({ registry, repositoryName, imageTag }: Settings): string {
   return `${registry}/${repositoryName}${imageTag.startsWith('sha256:') ? '@' : ':'}${imageTag}`
 }
+
+const ofBeanstalk = (...policies: string[]) =>
+  Object.fromEntries(
+    policies.map((name) => [
+      name,
+      'Beanstalk names this policy, and AWS changes it when Beanstalk needs more.',
+    ]),
+  )
 
 const HTTP = ec2.Port.tcp(80)

@@ -1,23 +1,20 @@
 import {
   CfnOutput,
   aws_ec2 as ec2,
-  aws_ecr as ecr,
   aws_ecs as ecs,
   aws_elasticloadbalancingv2 as elb,
-  aws_iam as iam,
   Stack,
   type StackProps,
 } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
-import { acknowledge } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
 import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
-import { CIDR, Network } from '../parts/network.ts'
+import { CIDR } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
-import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
+import { imagesFor, serviceRole } from '../parts/roles.ts'
+import { addServer, READINESS, SERVER_PORT } from '../parts/server.ts'
 import type { Settings } from '../settings.ts'
-import { SIZES } from '../sizes.ts'
 
 /** The load balancer that Express Mode makes is the only proxy. */
 const PROXIES = 1
@@ -29,9 +26,7 @@ const PROXIES = 1
 export class ExpressStack extends Stack {
   constructor(scope: Construct, id: string, settings: Settings, props?: StackProps) {
     super(scope, id, props)
-    const size = SIZES[settings.size]
-    const network = new Network(this, 'Network', { natGateways: 0 })
-    const server = new Server(this, 'Server', network, settings)
+    const { size, network, server } = addServer(this, settings, { withNat: false })
     const name = new PublicName(this, 'PublicName', settings)
     const log = nodeLog(this)
     // The load balancer's group is not known before it is made, and nothing else of this network makes requests.
@@ -42,25 +37,15 @@ export class ExpressStack extends Stack {
     )
     const cluster = nodeCluster(this, network, { enableFargateCapacityProviders: true })
 
-    const execution = new iam.Role(this, 'Execution', role('ecs-tasks.amazonaws.com'))
-    acknowledge(execution, { 'IAM5[Resource::*]': 'ecr:GetAuthorizationToken knows no resource.' })
-    const images = ecr.Repository.fromRepositoryName(this, 'Images', settings.repositoryName)
-    images.grantPull(execution)
+    const execution = serviceRole(this, 'Execution', 'ecs-tasks.amazonaws.com')
+    const images = imagesFor(this, settings, execution)
     log.grantWrite(execution)
-    const infrastructure = new iam.Role(this, 'Infrastructure', {
-      ...role('ecs.amazonaws.com'),
-      managedPolicies: [
-        iam.ManagedPolicy.fromAwsManagedPolicyName(
-          'service-role/AmazonECSInfrastructureRoleforExpressGatewayServices',
-        ),
-      ],
-    })
-    acknowledge(infrastructure, {
-      'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonECSInfrastructureRoleforExpressGatewayServices]':
+    const infrastructure = serviceRole(this, 'Infrastructure', 'ecs.amazonaws.com', {
+      'service-role/AmazonECSInfrastructureRoleforExpressGatewayServices':
         'Express Mode names this policy, and AWS changes it when Express Mode needs more.',
     })
 
-    const node = new iam.Role(this, 'Role', role('ecs-tasks.amazonaws.com'))
+    const node = serviceRole(this, 'Role', 'ecs-tasks.amazonaws.com')
     const service = new ecs.CfnExpressGatewayService(this, 'Service', {
       cluster: cluster.clusterName,
       cpu: String(size.cpu),
@@ -104,8 +89,3 @@ export class ExpressStack extends Stack {
     })
   }
 }
-
-const role = (service: string): iam.RoleProps => ({
-  assumedBy: new iam.ServicePrincipal(service),
-  path: '/ratchet/',
-})

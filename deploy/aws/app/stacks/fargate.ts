@@ -16,12 +16,11 @@ import { Alarms } from '../parts/alarms.ts'
 import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
 import { addMetricsAgent, addMetricsAlarms, METRICS_PORT } from '../parts/metrics-agent.ts'
-import { Network } from '../parts/network.ts'
+import type { Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
-import { READINESS, SERVER_PORT, Server } from '../parts/server.ts'
+import { addServer, READINESS, SERVER_PORT } from '../parts/server.ts'
 import { serverTask } from '../parts/task.ts'
 import type { Settings } from '../settings.ts'
-import { SIZES } from '../sizes.ts'
 
 /** The load balancer is the only proxy. */
 const PROXIES = 1
@@ -30,9 +29,7 @@ const PROXIES = 1
 export class FargateStack extends Stack {
   constructor(scope: Construct, id: string, settings: Settings, props?: StackProps) {
     super(scope, id, props)
-    const size = SIZES[settings.size]
-    const network = new Network(this, 'Network', { natGateways: size.natGateways })
-    const server = new Server(this, 'Server', network, settings)
+    const { size, network, server } = addServer(this, settings)
     const name = new PublicName(this, 'PublicName', settings)
     const log = nodeLog(this)
     const metricsLog = nodeLog(this, 'MetricsLog')

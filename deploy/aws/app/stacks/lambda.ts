@@ -19,11 +19,10 @@ import { acknowledge } from '../parts/acknowledge.ts'
 import { Alarms } from '../parts/alarms.ts'
 import { commandTask, nodeCluster } from '../parts/commands.ts'
 import { nodeLog } from '../parts/log.ts'
-import { Network } from '../parts/network.ts'
 import { PublicName } from '../parts/public-name.ts'
-import { LIVENESS, SERVER_PORT, Server } from '../parts/server.ts'
+import { serviceRole } from '../parts/roles.ts'
+import { addServer, LIVENESS, SERVER_PORT } from '../parts/server.ts'
 import type { Settings } from '../settings.ts'
-import { SIZES } from '../sizes.ts'
 
 /** API Gateway; the adapter beside the server passes on what it says. */
 const PROXIES = 1
@@ -42,24 +41,15 @@ const MINUTE = Duration.minutes(1)
 export class LambdaStack extends Stack {
   constructor(scope: Construct, id: string, settings: Settings, props?: StackProps) {
     super(scope, id, props)
-    const size = SIZES[settings.size]
-    const network = new Network(this, 'Network', { natGateways: size.natGateways })
-    const server = new Server(this, 'Server', network, settings)
+    const { size, network, server } = addServer(this, settings)
     const log = nodeLog(this)
     commandTask(this, nodeCluster(this, network), network, {
       ...{ settings, server, log, proxies: 0 },
       size: COMMANDS,
     })
 
-    const role = new iam.Role(this, 'Role', {
-      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
-      path: '/ratchet/',
-      managedPolicies: [
-        iam.ManagedPolicy.fromAwsManagedPolicyName('service-role/AWSLambdaVPCAccessExecutionRole'),
-      ],
-    })
-    acknowledge(role, {
-      'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole]':
+    const role = serviceRole(this, 'Role', 'lambda.amazonaws.com', {
+      'service-role/AWSLambdaVPCAccessExecutionRole':
         'Network interfaces of a function know no resource before they are made.',
     })
     const secrets = server.secretsFor(role)
