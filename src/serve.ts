@@ -43,6 +43,10 @@ export async function serve(
     const message = 'a variable of the environment is not read: its name may be misspelt'
     app.log.warn({ event: 'unknown_variable', variable: name, meant, advice }, message)
   }
+  if (config.isSocketOfAnother) {
+    const advice = 'to listen on the socket of systemd, let it start node itself, not npm or a shell'
+    app.log.warn({ event: 'socket_of_another', advice }, 'LISTEN_PID is another process: listening on PORT')
+  }
   try {
     await listen(app, config)
   } catch (error) {

@@ -103,18 +103,42 @@ t.test('what is no TCP socket is a fault at the start', async (t) => {
   )
 })
 
-t.test('a socket for another process, or several, are faults of the configuration', async (t) => {
-  const passedSocket = (env: Record<string, string>) => {
-    try {
-      return loadConfig({ ...ENV, ...env }).passedSocket
-    } catch (error) {
-      return (error as ConfigError).faults
+t.test(
+  'several sockets are a fault of the configuration, and those of another process are left alone',
+  async (t) => {
+    const passedSocket = (env: Record<string, string>) => {
+      try {
+        return loadConfig({ ...ENV, ...env }).passedSocket
+      } catch (error) {
+        return (error as ConfigError).faults
+      }
     }
+    const LISTEN_PID = `${process.pid}`
+    t.equal(passedSocket({}), undefined)
+    t.equal(passedSocket({ LISTEN_FDS: '1', LISTEN_PID }), 3)
+    t.match(passedSocket({ LISTEN_FDS: '2', LISTEN_PID }), [/^LISTEN_FDS must be 1/])
+    t.equal(passedSocket({ LISTEN_FDS: '2', LISTEN_PID: '1' }), undefined)
+    t.equal(passedSocket({ LISTEN_FDS: '1' }), undefined)
+  },
+)
+
+t.test('a server whose shell got the socket says so, and listens on its port', async (t) => {
+  const env = {
+    ...ENV,
+    PORT: '0',
+    LISTEN_FDS: '1',
+    LISTEN_PID: '1',
+    LOG_LEVEL: 'info',
   }
-  const LISTEN_PID = `${process.pid}`
-  t.equal(passedSocket({}), undefined)
-  t.equal(passedSocket({ LISTEN_FDS: '1', LISTEN_PID }), 3)
-  t.match(passedSocket({ LISTEN_FDS: '2', LISTEN_PID }), [/^LISTEN_FDS must be 1/])
-  t.match(passedSocket({ LISTEN_FDS: '1', LISTEN_PID: '1' }), [/^LISTEN_PID is not this process/])
-  t.match(passedSocket({ LISTEN_FDS: '1' }), [/^LISTEN_PID is not this process/])
+  const child = spawn(process.execPath, SERVER, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  let log = ''
+  child.stdout.on('data', (chunk) => {
+    log += chunk
+  })
+  t.teardown(async () => {
+    child.kill()
+    await once(child, 'exit')
+  })
+  await eventually(() => /Server listening/.test(log))
+  t.match(log, /"event":"socket_of_another"/)
 })

@@ -7,16 +7,20 @@ export interface ListenSettings {
   readonly port: number
   /** The file descriptor of a socket that systemd listens on for this process: it takes the place of `port`. */
   readonly passedSocket: number | undefined
+  /** Whether a socket was passed on to another process, such as the shell that has started this one. */
+  readonly isSocketOfAnother: boolean
 }
 
 /** The first file descriptor that systemd passes on: sd_listen_fds(3). */
 const FIRST_PASSED = 3
 
 export function readListenSettings(env: Environment, read: Reader, production: boolean): ListenSettings {
+  const isForUs = env.LISTEN_PID === String(process.pid)
   return {
     host: readHost(read, production ? '0.0.0.0' : '127.0.0.1'),
     port: read.integer('PORT', 8080, 0, 65_535),
-    passedSocket: readPassedSocket(env, read),
+    passedSocket: isForUs ? readPassedSocket(env, read) : undefined,
+    isSocketOfAnother: Boolean(env.LISTEN_FDS) && !isForUs,
   }
 }
 
@@ -33,7 +37,5 @@ function readPassedSocket(env: Environment, read: Reader): number | undefined {
   if (!env.LISTEN_FDS) return undefined
   if (env.LISTEN_FDS !== '1')
     read.fault('LISTEN_FDS must be 1: the socket unit of systemd needs exactly one ListenStream')
-  if (env.LISTEN_PID !== String(process.pid))
-    read.fault('LISTEN_PID is not this process: systemd has to start node itself, not npm or a shell')
   return FIRST_PASSED
 }
