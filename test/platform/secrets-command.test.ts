@@ -82,6 +82,7 @@ t.test('the commands of the documentation read files', async (t) => {
     // As Kubernetes mounts a Secret.
     '..of-a-time': values,
     ratchet: {
+      'ca.pem': 'no secret of a variable',
       ...Object.fromEntries(
         Object.keys(values).map((name) => [name, t.fixture('symlink', `../..of-a-time/${name}`)]),
       ),
