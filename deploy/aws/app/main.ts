@@ -3,5 +3,5 @@ import { addStacks } from './app.ts'
 import { readSettings } from './settings.ts'
 
 const app = new App()
-addStacks(app, readSettings(app.node.tryGetContext('settings') ?? 'settings.example.json'))
+addStacks(app, readSettings(app.node.tryGetContext('settings') ?? 'settings.json'))
 app.synth()

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 
 /** What a deployment chooses. No value of it is a secret: those are in Secrets Manager, under names that it gives. */
 export interface Settings {
@@ -61,6 +61,8 @@ const SECRET = /SECRET|PASSWORD|DATABASE_URL|REDIS_URL|SMTP_URL|API_KEY/
  * @throws Error that names every fault at once
  */
 export function readSettings(file: string): Settings {
+  // The example must not be deployed by somebody who has forgotten to say which settings.
+  if (!existsSync(file)) throw new Error(`${file} is missing: copy settings.example.json, and change it`)
   const settings = JSON.parse(readFileSync(file, 'utf8')) as Settings
   const faults = faultsOf(settings)
   if (faults.length > 0) throw new Error(`${file}:\n${faults.map((fault) => `- ${fault}`).join('\n')}`)

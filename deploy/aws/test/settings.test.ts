@@ -2,12 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LOG_PATTERNS } from '../app/parts/alarms.ts'
 import { ACCESS } from '../app/parts/cache.ts'
-import { faultsOf } from '../app/settings.ts'
+import { faultsOf, readSettings } from '../app/settings.ts'
 import { subjects } from '../app/stacks/delivery.ts'
 import { exampleSettings, ofType, synthesise, TARGETS, text } from './templates.ts'
 
 test('the example has no fault', () => {
   assert.deepEqual(faultsOf(exampleSettings), [])
+})
+
+test('without a file of settings nothing is deployed, not even the example', () => {
+  assert.throws(() => readSettings('settings.missing.json'), /settings.missing.json is missing: copy/)
 })
 
 test('every fault of the settings is named', () => {
