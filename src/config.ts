@@ -221,7 +221,7 @@ export function loadConfig(environment: AllVariables): Config {
   if (config.refresh.idleTtl > config.refresh.absoluteTtl) {
     read.fault('REFRESH_IDLE_TTL must not exceed REFRESH_ABSOLUTE_TTL')
   }
-  if (production && publicUrl.startsWith('https://') && !env.TRUST_PROXY) {
+  if (production && !publicUrl.startsWith('http://') && !env.TRUST_PROXY) {
     read.fault('TRUST_PROXY is missing: the number of proxies in front of this server, or 0 for none')
   }
   if (config.metricsPort === config.port) read.fault('METRICS_PORT must not be PORT')
