@@ -12,7 +12,6 @@ export const input = fp(async (app: FastifyInstance) => {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
-    if (isCompressed(request)) return done(new Problem('unsupported_media_type', COMPRESSED), undefined)
     let body: string
     try {
       body = utf8.decode(bytes as Buffer)
@@ -22,6 +21,10 @@ export const input = fp(async (app: FastifyInstance) => {
     // A call with a cookie needs no body, and browsers then send none.
     if (body === '') return done(null, {})
     return parseJson(request, body, done)
+  })
+  // Before any parser: forms have one of their own.
+  app.addHook('preParsing', (request, _reply, payload, done) => {
+    done(isCompressed(request) ? new Problem('unsupported_media_type', COMPRESSED) : null, payload)
   })
   app.addHook('preValidation', (request, _reply, done) => {
     if (request.body === undefined && request.method !== 'GET') request.body = {}
@@ -35,7 +38,8 @@ export const input = fp(async (app: FastifyInstance) => {
 
 /** By its own coding (RFC 9110 §8.4), or by one of the transfer (RFC 9112 §7). */
 function isCompressed({ headers }: FastifyRequest): boolean {
-  const { 'content-encoding': content, 'transfer-encoding': transfer } = headers
+  const { 'content-type': type, 'content-encoding': content, 'transfer-encoding': transfer } = headers
+  if (type === undefined) return false
   return (
     (content !== undefined && content.toLowerCase() !== 'identity') ||
     (transfer !== undefined && transfer.toLowerCase() !== 'chunked')
