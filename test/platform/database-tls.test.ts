@@ -107,10 +107,7 @@ t.test(
       ['sslmode=verify-ca', /^DATABASE_URL: sslmode needs sslrootcert/],
     ] as const)
       t.match(faultsOf({ DATABASE_URL: `${compatible}&${parameters}` }), [fault], parameters)
-    t.strictSame(
-      faultsOf({ DATABASE_URL: `${compatible}&sslmode=verify-full&sslrootcert=${caFile}` }),
-      [],
-    )
+    t.strictSame(faultsOf({ DATABASE_URL: `${compatible}&sslmode=verify-full&sslrootcert=${caFile}` }), [])
   },
 )
 
