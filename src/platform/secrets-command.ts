@@ -142,8 +142,10 @@ function outputOf(program: string, args: string[], timeoutMs: number): Promise<s
 /** Kills it when this process ends, also by a signal that nothing else handles. Returns what undoes that. */
 function outliveNot(kill: () => void): () => void {
   const end = (signal: NodeJS.Signals) => {
+    // A server that drains may still need what the command prints.
+    if (process.listenerCount(signal) > 0) return
     kill()
-    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+    process.kill(process.pid, signal)
   }
   process.once('exit', kill)
   for (const signal of SIGNALS) process.once(signal, end)

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -119,6 +120,15 @@ t.test('what a failing command writes is not part of its fault', async (t) => {
   const script = "console.log('canary'); console.error('canary'); process.exit(1)"
   const failing = runSecretsCommand({ program: process.execPath, args: ['-e', script] })
   await t.rejects(failing, { message: /^SECRETS_COMMAND ended with exit code 1$/, said: 'canary' })
+})
+
+t.test('a process that handles a signal still gets its secrets: it may serve for a while', async (t) => {
+  const handled = once(process, 'SIGHUP')
+  const script = "setTimeout(() => console.log('{}'), 500)"
+  const running = runSecretsCommand({ program: process.execPath, args: ['-e', script] })
+  process.kill(process.pid, 'SIGHUP')
+  await handled
+  t.strictSame(await running, {})
 })
 
 t.test('a signal ends the command line, and the command with it', async (t) => {
