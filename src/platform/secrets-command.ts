@@ -119,6 +119,9 @@ function outputOf(program: string, args: string[], timeoutMs: number): Promise<s
       reject(new SecretsCommandFault([`SECRETS_COMMAND ${fault}`], said))
     const child = start(program, args)
     if (child instanceof Error) return refuse(cannotStart(child))
+    child.on('error', (error) => refuse(cannotStart(error)))
+    // Without file descriptors it has no streams, and never closes.
+    if (!child.pid) return
     const kill = () => killGroup(child.pid)
     const stop = (fault: string) => {
       refuse(fault)
@@ -129,7 +132,6 @@ function outputOf(program: string, args: string[], timeoutMs: number): Promise<s
     const tooMuch = () => stop('prints more than 1 MiB')
     const stdout = collect(child.stdout, tooMuch)
     const stderr = collect(child.stderr, tooMuch)
-    child.on('error', (error) => refuse(cannotStart(error)))
     child.on('close', (code, signal) => {
       clearTimeout(timer)
       release()
