@@ -3,7 +3,7 @@ import { withdrawUntil } from '../core/factor-resets/factor-resets.ts'
 import { withdrawGrant } from '../core/grants/grants.ts'
 import { voidLinks } from '../core/one-time/one-time.ts'
 import { giveUpQueued } from '../core/outbox/outbox.ts'
-import { endUnvouched, findLaterUse, findOwners } from '../core/sessions/sessions.ts'
+import { endUnvouched, findLaterUse, findOwners, judgeSessions } from '../core/sessions/sessions.ts'
 import { distrustKeysOf } from '../core/tokens/tokens.ts'
 import { openUsers } from '../core/users/users.ts'
 import { systemClock } from '../platform/clock.ts'
@@ -65,15 +65,16 @@ async function restore(
           mails: await giveUpQueued(tx, backupOf, 'backup_restored'),
         }))
       : undefined
-    const sessions = await endUnvouched(
-      { db, transact, redis },
-      { ...options, incarnation: config.redisIncarnation },
-    )
+    const stores = { db, transact, redis }
+    const judging = { ...options, incarnation: config.redisIncarnation }
+    const sessions = await judgeSessions(stores, judging)
     const withdrawn = sessions.known.filter(({ reason }) => reason === 'grant_withdrawn')
     if (apply) {
+      // Before any session ends: a run that is repeated would not find the withdrawals again.
       await transact(async (tx) => {
         for (const { userId, clientId } of withdrawn) await withdrawGrant(tx, userId, clientId)
       })
+      await endUnvouched(stores, judging)
     }
     const byHand = await listByHand(
       { db, users: openUsers({ clock: systemClock }) },

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest, preParsingHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../core/problems/problems.ts'
 
@@ -12,7 +12,6 @@ export const input = fp(async (app: FastifyInstance) => {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
-    if (isCompressed(request)) return done(new Problem('unsupported_media_type', COMPRESSED), undefined)
     let body: string
     try {
       body = utf8.decode(bytes as Buffer)
@@ -29,13 +28,19 @@ export const input = fp(async (app: FastifyInstance) => {
   })
   // Tokens in a URL end up in logs and histories (RFC 6750 §5.3), so undeclared parameters are refused.
   app.addHook('onRoute', (route) => {
+    // Before any parser, as forms have one of their own. What is only read has no body.
+    if (route.method !== 'GET') route.preParsing = [route.preParsing ?? [], refuseCompressed].flat()
     if (route.schema && !route.schema.querystring) route.schema.querystring = NOTHING
   })
 })
 
+const refuseCompressed: preParsingHookHandler = (request, _reply, payload, done) =>
+  done(isCompressed(request) ? new Problem('unsupported_media_type', COMPRESSED) : null, payload)
+
 /** By its own coding (RFC 9110 §8.4), or by one of the transfer (RFC 9112 §7). */
 function isCompressed({ headers }: FastifyRequest): boolean {
-  const { 'content-encoding': content, 'transfer-encoding': transfer } = headers
+  const { 'content-type': type, 'content-encoding': content, 'transfer-encoding': transfer } = headers
+  if (type === undefined) return false
   return (
     (content !== undefined && content.toLowerCase() !== 'identity') ||
     (transfer !== undefined && transfer.toLowerCase() !== 'chunked')

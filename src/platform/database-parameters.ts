@@ -76,9 +76,21 @@ export function checkParameters(url: string, read: Reader, called: (parameter: s
       read.fault(`${called(name)} is there more than once`)
     else checkValue(name, searchParams.get(name) ?? '', read, called(name))
   }
-  if (searchParams.has('sslrootcert') && WITHOUT_VERIFICATION.includes(searchParams.get('sslmode') ?? ''))
-    read.fault(`${called('sslrootcert')} needs verification: the sslmode verify-full, or none`)
+  checkVerification(searchParams, read, called)
   checkServer(new URL(url), read)
+}
+
+function checkVerification(
+  parameters: URLSearchParams,
+  read: Reader,
+  called: (parameter: string) => string,
+): void {
+  const mode = parameters.get('sslmode') ?? ''
+  const isLibpq = parameters.get('uselibpqcompat') === 'true'
+  if (!parameters.has('sslrootcert')) {
+    if (isLibpq && mode === 'verify-ca') read.fault(`${called('sslmode')} needs sslrootcert to be verify-ca`)
+  } else if (WITHOUT_VERIFICATION.includes(mode) || (isLibpq && mode === 'prefer'))
+    read.fault(`${called('sslrootcert')} needs verification: the sslmode verify-full, or none`)
 }
 
 const plain = (name: string): string => name.toLowerCase().replace(/[^a-z]/g, '')

@@ -16,6 +16,10 @@ export interface Guard {
   onRefusal?(): void
 }
 
+interface Waiting {
+  callback(error: unknown, client: undefined, release: () => void): void
+}
+
 /**
  * A pool that can drop its connections, refuses at once while the server is known to be unavailable, and opens a
  * connection once more when its login was replaced.
@@ -34,6 +38,19 @@ export class GuardedPool extends pg.Pool {
   /** Fails the queries in flight on connections whose server no longer answers. */
   drop(): void {
     for (const client of this.#clients) streamOf(client).destroy()
+  }
+
+  // The pool calls it, also from events; its types do not say so. A file of certificates that is away makes it throw.
+  newClient(waiting: Waiting): void {
+    const pool = pg.Pool.prototype as unknown as { newClient(waiting: Waiting): void; _pulseQueue(): void }
+    try {
+      pool.newClient.call(this, waiting)
+    } catch (error) {
+      process.nextTick(() => {
+        pool._pulseQueue.call(this)
+        waiting.callback(error, undefined, () => {})
+      })
+    }
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: a promise or a callback, as the pool itself uses it

@@ -25,6 +25,8 @@ export interface LoginsOptions<Login> {
   /** The same, where it takes no time: before each connection. */
   readNow?(): Login
   log: Pick<Log, 'info' | 'warn'>
+  /** Milliseconds of a monotonic clock. */
+  now?(): number
 }
 
 // The store may have the new password a moment before the secret manager has it.
@@ -34,15 +36,18 @@ export const HOLD_MS = 5_000
 // A password that stays wrong is read again less and less.
 const SHORTEST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 60_000
+/** Without a refusal for as long, the next one is of another rotation. */
+const FORGET_MS = 2 * LONGEST_PAUSE_MS
 
 export function createLogins<Login>(options: LoginsOptions<Login>): Logins<Login> {
-  const { store, read, readNow, log } = options
+  const { store, read, readNow, log, now = () => performance.now() } = options
   let login = options.initial
   let renewal: Promise<void> | undefined
   /** The login was refused, maybe by one server of several. */
   let isRefused = false
   let pauseMs = 0
   let endedAt = Number.NEGATIVE_INFINITY
+  let refusedAt = Number.NEGATIVE_INFINITY
 
   function adopt(next: Login): void {
     if (isDeepStrictEqual(next, login)) return
@@ -67,15 +72,19 @@ export function createLogins<Login>(options: LoginsOptions<Login>): Logins<Login
       const fields = { event: 'login_not_read', store, reason: faultOf(error) }
       log.warn(fields, 'the login of a store cannot be read again')
     } finally {
-      endedAt = performance.now()
+      endedAt = now()
       renewal = undefined
     }
   }
 
   /** Undefined while the last one was too short a time ago. */
   function beginRenewal(refused: Login): Promise<void> | undefined {
+    const at = now()
+    // A store that refused a login for a while, and then no more, never says so: the login is the same.
+    if (at - refusedAt >= FORGET_MS) pauseMs = 0
+    refusedAt = at
     isRefused = true
-    if (performance.now() - endedAt < pauseMs) return
+    if (at - endedAt < pauseMs) return
     const triesMs = pauseMs === 0 ? TRIES_MS : [0]
     pauseMs = Math.min(Math.max(2 * pauseMs, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)
     return readUntilOther(refused, triesMs)

@@ -13,6 +13,7 @@ import type { ConnectionReport } from './redis-outages.ts'
 import type { RedisServers } from './redis-url.ts'
 import { createRetryQueue, type RetryQueue } from './retry-queue.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
+import { STORE_TIMEOUT_MS } from './store-unavailable.ts'
 import { createTransact, type Transact } from './transact.ts'
 
 /** What every part of the server is built on. */
@@ -93,6 +94,8 @@ export function openPlatform(
   }
   const connection = openRedis(options.redis, report, redisOptions)
   const { redis } = connection
+  // Redis answers a reader that blocks only after a while.
+  const readerMs = Math.max(timeoutMs, STORE_TIMEOUT_MS)
   const redisBreaker = createRedisBreaker(redis, monitor, {
     incarnation: options.redisIncarnation,
     timeoutMs,
@@ -111,7 +114,7 @@ export function openPlatform(
       retryQueue,
       outages,
       // Both connections fail together; logging one is enough.
-      connectRedis: () => openRedis(options.redis, SILENT, redisOptions),
+      connectRedis: () => openRedis(options.redis, SILENT, { ...redisOptions, timeoutMs: readerMs }),
     },
     async start() {
       await firstContact(redis)

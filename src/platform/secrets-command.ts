@@ -119,6 +119,9 @@ function outputOf(program: string, args: string[], timeoutMs: number): Promise<s
       reject(new SecretsCommandFault([`SECRETS_COMMAND ${fault}`], said))
     const child = start(program, args)
     if (child instanceof Error) return refuse(cannotStart(child))
+    child.on('error', (error) => refuse(cannotStart(error)))
+    // Without file descriptors it has no streams, and never closes.
+    if (!child.pid) return
     const kill = () => killGroup(child.pid)
     const stop = (fault: string) => {
       refuse(fault)
@@ -129,7 +132,6 @@ function outputOf(program: string, args: string[], timeoutMs: number): Promise<s
     const tooMuch = () => stop('prints more than 1 MiB')
     const stdout = collect(child.stdout, tooMuch)
     const stderr = collect(child.stderr, tooMuch)
-    child.on('error', (error) => refuse(cannotStart(error)))
     child.on('close', (code, signal) => {
       clearTimeout(timer)
       release()
@@ -142,8 +144,10 @@ function outputOf(program: string, args: string[], timeoutMs: number): Promise<s
 /** Kills it when this process ends, also by a signal that nothing else handles. Returns what undoes that. */
 function outliveNot(kill: () => void): () => void {
   const end = (signal: NodeJS.Signals) => {
+    // A server that drains may still need what the command prints.
+    if (process.listenerCount(signal) > 0) return
     kill()
-    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+    process.kill(process.pid, signal)
   }
   process.once('exit', kill)
   for (const signal of SIGNALS) process.once(signal, end)

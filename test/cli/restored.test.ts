@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { startRedis } from '../../src/dev/embedded/redis.ts'
+import { openDatabase } from '../../src/platform/database.ts'
 import { createPerson } from '../support/administrator.ts'
 import { createApp } from '../support/authorization.ts'
 import type { Answer } from '../support/caller.ts'
@@ -88,6 +89,10 @@ const backup = await copyDatabase(original.url)
 t.teardown(backup.drop)
 const second = await copyDatabase(original.url)
 t.teardown(second.drop)
+const third = await copyDatabase(original.url)
+t.teardown(third.drop)
+const fourth = await copyDatabase(original.url)
+t.teardown(fourth.drop)
 const backupOf = new Date().toISOString()
 
 const after = await withServer(original.url, redisEnv, async (server) => {
@@ -225,4 +230,41 @@ t.test('with an empty Redis every session of the backup ends', async (t) => {
       ),
     )
   })
+})
+
+t.test('what was taken back from a client is found among many sessions', async (t) => {
+  const { db, close } = openDatabase({ url: fourth.url })
+  t.teardown(close)
+  // The session in which it was allowed ends too, and with it those of clients, long before these are reached.
+  const between = await db.$executeRaw`
+    INSERT INTO sessions (id, family_hash, client_id, transport, scope, amr, rotated_at, auth_time, created_at,
+      last_used_at, idle_expires_at, absolute_expires_at)
+    SELECT (left(p.id::text, 24) || 'ffffff' || lpad(to_hex(n), 6, '0'))::uuid, sha256(n::text::bytea), p.client_id,
+      p.transport, p.scope, p.amr, p.rotated_at, p.auth_time, p.created_at, p.last_used_at, p.idle_expires_at,
+      p.absolute_expires_at
+    FROM sessions c JOIN sessions p ON p.id = c.parent_id, generate_series(1, 1000) AS n`
+  t.equal(between, 1_000)
+  const { stdout } = await restored(fourth.url, redisEnv, '--backup-of', backupOf, '--yes', '--json')
+  t.match(JSON.parse(stdout), { grants_withdrawn: 1 })
+  t.equal(await db.grant.count(), 0)
+})
+
+t.test('a run that was interrupted is repeated, and takes everything back', async (t) => {
+  const { db, close } = openDatabase({ url: third.url })
+  t.teardown(close)
+  await db.$executeRaw`CREATE FUNCTION interrupt() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE; END'`
+  await db.$executeRaw`CREATE TRIGGER interrupt BEFORE DELETE ON grants EXECUTE FUNCTION interrupt()`
+  await t.rejects(restored(third.url, redisEnv, '--backup-of', backupOf, '--yes'))
+  await db.$executeRaw`DROP TRIGGER interrupt ON grants`
+  t.equal(await db.grant.count(), 1)
+  const { stdout } = await restored(
+    third.url,
+    redisEnv,
+    '--backup-of',
+    new Date().toISOString(),
+    '--yes',
+    '--json',
+  )
+  t.match(JSON.parse(stdout), { grants_withdrawn: 1 })
+  t.equal(await db.grant.count(), 0)
 })

@@ -145,6 +145,15 @@ t.test('a compressed body is refused as what it is', async (t) => {
     t.match(await refused.json(), { code: 'unsupported_media_type', detail: /compressed/ }, coding)
   }
   t.equal((await post('Identity', body)).status, 401)
+  for (const path of ['/oauth/token', '/auth/sign-in']) {
+    const refused = await fetch(`${server.url}${path}`, {
+      method: 'POST',
+      body: gzipSync('grant_type=refresh_token'),
+      headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-encoding': 'gzip' },
+    })
+    t.equal(refused.status, 415, path)
+    t.match(await refused.text(), /compressed|could not be read/, path)
+  }
   const { hostname, port } = new URL(server.url)
   const socket = connect(Number(port), hostname)
   socket.write(

@@ -101,6 +101,13 @@ t.test(
     ] as const)
       t.match(faultsOf({ ...PARTS, ...env }), [fault], JSON.stringify(env))
     t.strictSame(faultsOf({ ...PARTS, DB_SSLROOTCERT: caFile }), [])
+    const compatible = 'postgres://db/x?uselibpqcompat=true'
+    for (const [parameters, fault] of [
+      [`sslmode=prefer&sslrootcert=${caFile}`, /^DATABASE_URL: sslrootcert needs verification/],
+      ['sslmode=verify-ca', /^DATABASE_URL: sslmode needs sslrootcert/],
+    ] as const)
+      t.match(faultsOf({ DATABASE_URL: `${compatible}&${parameters}` }), [fault], parameters)
+    t.strictSame(faultsOf({ DATABASE_URL: `${compatible}&sslmode=verify-full&sslrootcert=${caFile}` }), [])
   },
 )
 

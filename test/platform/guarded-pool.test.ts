@@ -1,8 +1,12 @@
+import { rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import { uuidv7 } from 'uuidv7'
+import { clientWith } from '../../src/platform/database-session.ts'
+import { GuardedPool } from '../../src/platform/guarded-pool.ts'
 import { openTestDatabase } from '../support/database.ts'
 
-const { db } = await openTestDatabase(t)
+const { db, url } = await openTestDatabase(t)
 
 /** The warnings of the process while the action runs. */
 async function warningsOf(action: () => Promise<unknown>): Promise<string[]> {
@@ -38,3 +42,22 @@ t.test('a statement that fails does not hold back the next one', async (t) => {
   t.equal(outcomes[0].status, 'rejected')
   t.strictSame(await db.$queryRaw`SELECT 3 AS value`, [{ value: 3 }])
 })
+
+t.test(
+  'while a file of certificates is away, requests that wait fail, and the process goes on',
+  async (t) => {
+    const file = join(t.testdir(), 'ca.pem')
+    await writeFile(file, '')
+    const connectionString = `${url}?sslmode=disable&sslrootcert=${file}`
+    const pool = new GuardedPool({ connectionString, max: 1, Client: clientWith({}, undefined) })
+    t.teardown(() => pool.end())
+    const first = await pool.connect()
+    const waiting = [pool.query('SELECT 1'), pool.query('SELECT 1')]
+    await rename(file, `${file}.away`)
+    first.release(new Error('lost'))
+    for (const each of waiting) await t.rejects(each, { name: 'StoreUnavailable', cause: { code: 'ENOENT' } })
+    await t.rejects(pool.query('SELECT 1'), { name: 'StoreUnavailable' })
+    await rename(`${file}.away`, file)
+    t.equal((await pool.query('SELECT 1')).rowCount, 1)
+  },
+)

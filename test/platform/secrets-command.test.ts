@@ -1,8 +1,12 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { reader } from '../../src/platform/environment.ts'
 import { readSecretsCommand, runSecretsCommand } from '../../src/platform/secrets-command.ts'
+import { TYPESCRIPT } from '../support/compiled/typescript.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { becomes } from '../support/eventually.ts'
 import { runRatchet, startRatchet } from '../support/ratchet.ts'
@@ -10,6 +14,8 @@ import { createRole, createSecretManager, isRunning } from '../support/secrets-c
 
 const node = (script: string, ...args: string[]) => JSON.stringify([process.execPath, '-e', script, ...args])
 const printing = (output: unknown) => node(`process.stdout.write(${JSON.stringify(JSON.stringify(output))})`)
+
+const run = promisify(execFile)
 
 t.test('every fault is one line that shows nothing of what was printed', async (t) => {
   const canary = 'canary-of-a-secret'
@@ -120,6 +126,31 @@ t.test('what a failing command writes is not part of its fault', async (t) => {
   const script = "console.log('canary'); console.error('canary'); process.exit(1)"
   const failing = runSecretsCommand({ program: process.execPath, args: ['-e', script] })
   await t.rejects(failing, { message: /^SECRETS_COMMAND ended with exit code 1$/, said: 'canary' })
+})
+
+t.test('without file descriptors the command fails, and nothing else', async (t) => {
+  const script = `
+    import { closeSync, openSync } from 'node:fs'
+    const { runSecretsCommand } = await import(${JSON.stringify(import.meta.resolve('../../src/platform/secrets-command.ts'))})
+    const open = []
+    try {
+      for (;;) open.push(openSync('/dev/null'))
+    } catch {}
+    const fault = await runSecretsCommand({ program: process.execPath, args: ['-v'] }).catch((error) => error)
+    for (const each of open) closeSync(each)
+    console.log(fault.message)`
+  const node = [process.execPath, ...TYPESCRIPT, '--input-type=module', '-e', script]
+  const { stdout } = await run('sh', ['-c', 'ulimit -n 64 && exec "$@"', 'sh', ...node])
+  t.equal(stdout, 'SECRETS_COMMAND cannot be started (EMFILE)\n')
+})
+
+t.test('a process that handles a signal still gets its secrets: it may serve for a while', async (t) => {
+  const handled = once(process, 'SIGHUP')
+  const script = "setTimeout(() => console.log('{}'), 500)"
+  const running = runSecretsCommand({ program: process.execPath, args: ['-e', script] })
+  process.kill(process.pid, 'SIGHUP')
+  await handled
+  t.strictSame(await running, {})
 })
 
 t.test('a signal ends the command line, and the command with it', async (t) => {

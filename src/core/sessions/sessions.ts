@@ -32,6 +32,7 @@ export { hasLogoutNotices, type LogoutNotice, takeLogoutNotices } from './logout
 export {
   endUnvouched,
   findLaterUse,
+  judgeSessions,
   type KnownEnding,
   type RestoredSessions,
 } from './restored/restored.ts'

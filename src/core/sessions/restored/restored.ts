@@ -12,8 +12,6 @@ export interface RestoredOptions {
   backupOf: Date
   /** Whether a session that Redis knows to be live stays. */
   trustsRedis: boolean
-  /** Without it nothing is changed. */
-  apply: boolean
   /** Replaces the replication id of a Redis that has none; development only. */
   incarnation: string | undefined
 }
@@ -75,84 +73,108 @@ export async function findLaterUse({ db }: Pick<Deps, 'db'>, backupOf: Date): Pr
   return newest && newest > backupOf ? newest : null
 }
 
-/**
- * Ends what a restored backup cannot vouch for: the sessions of the backup, unless Redis knows that they are live, and
- * those in Redis that the ledger lacks. What Redis knows to have ended stays so. It can be repeated.
- */
-export async function endUnvouched(deps: Deps, options: RestoredOptions): Promise<RestoredSessions> {
-  const { db, transact, redis } = deps
-  const { backupOf, trustsRedis, apply } = options
-  const families = openRedisFamilies(redis, options.incarnation)
-  const store = createRedisStore(redis)
-  const done: RestoredSessions = {
+/** Says what {@link endUnvouched} is about to do. It changes nothing. */
+export async function judgeSessions(deps: Deps, options: RestoredOptions): Promise<RestoredSessions> {
+  const found: RestoredSessions = {
     ...{ kept: 0, unvouched: 0, begunSince: 0 },
     ...{ endings: new Map(), known: [], people: new Set() },
   }
   const told = new Set<string>()
-
-  function tell(ending: KnownEnding): void {
-    const key = Object.values(ending).join(' ')
-    if (!told.has(key)) done.known.push(ending)
-    told.add(key)
+  const count = ({ row, family, isKept }: Judged) => {
+    const { user_id: userId, client_id: clientId } = row
+    if (isKept) found.kept += 1
+    else if (family.state === 'ended') {
+      const { reason } = family
+      found.endings.set(reason, (found.endings.get(reason) ?? 0) + 1)
+      const key = `${userId} ${clientId} ${reason}`
+      if (userId && !told.has(key)) found.known.push({ userId, clientId, reason })
+      told.add(key)
+    } else {
+      found.unvouched += 1
+      if (userId) found.people.add(userId)
+    }
   }
+  for await (const batch of judged(deps, options)) batch.forEach(count)
+  for await (const begun of begunSince(deps, options)) {
+    found.begunSince += begun.length
+    for (const { claims } of begun) found.people.add(parseClaims(claims).sub)
+  }
+  return found
+}
+
+/**
+ * Ends what a restored backup cannot vouch for: the sessions of the backup, unless Redis knows that they are live, and
+ * those in Redis that the ledger lacks. What Redis knows to have ended stays so. It can be repeated, but passes over what
+ * it has ended, and over the sessions that clients began in those.
+ */
+export async function endUnvouched(deps: Deps, options: RestoredOptions): Promise<void> {
+  const { db, transact, redis } = deps
+  const store = createRedisStore(redis)
 
   async function end(rows: readonly Row[], reason: EndedReason): Promise<void> {
-    if (!apply || rows.length === 0) return
     const familyHashes = rows.map((row) => text(row.family_hash))
     const revocations: Revocation[] = await transact((tx) => recordRevocations(tx, { familyHashes }, reason))
     await store.writeTombstones(revocations)
     await markTombstoned(db, revocations)
   }
 
-  /** Decides by what Redis knows of some sessions of the backup. */
-  async function judge(rows: readonly Row[]): Promise<void> {
-    const known = await families.inspect(rows.map((row) => text(row.family_hash)))
+  for await (const batch of judged(deps, options)) {
     const live: Rotation[] = []
     const ended = new Map<EndedReason, Row[]>()
-    for (const [at, row] of rows.entries()) {
-      const family = known[at] as RedisFamily
-      if (family.state === 'live' && trustsRedis) {
-        live.push({ familyHash: text(row.family_hash), ...family.family })
-        continue
-      }
-      const reason = family.state === 'ended' ? endedReason(family.reason) : REASON
-      ended.set(reason, [...(ended.get(reason) ?? []), row])
-      if (family.state === 'ended') {
-        done.endings.set(family.reason, (done.endings.get(family.reason) ?? 0) + 1)
-        if (row.user_id) tell({ userId: row.user_id, clientId: row.client_id, reason: family.reason })
-      } else {
-        done.unvouched += 1
-        if (row.user_id) done.people.add(row.user_id)
+    for (const { row, family, isKept } of batch) {
+      if (isKept) live.push({ familyHash: text(row.family_hash), ...family.family })
+      else {
+        const reason = family.state === 'ended' ? endedReason(family.reason) : REASON
+        ended.set(reason, [...(ended.get(reason) ?? []), row])
       }
     }
-    done.kept += live.length
-    if (apply && live.length > 0) await writeRotations(db, live)
-    for (const [reason, some] of ended) await end(some, reason)
+    if (live.length > 0) await writeRotations(db, live)
+    for (const [reason, rows] of ended) await end(rows, reason)
   }
+  for await (const begun of begunSince(deps, options))
+    await store.writeTombstones(begun.map((family) => ({ ...family, reason: REASON })))
+}
 
+type Judged = { row: Row } & (
+  | { isKept: true; family: Extract<RedisFamily, { state: 'live' | 'cold' }> }
+  | { isKept: false; family: RedisFamily }
+)
+
+/** The sessions of the backup, some at a time, with what Redis knows of them. */
+async function* judged(
+  { db, redis }: Deps,
+  { backupOf, trustsRedis, incarnation }: RestoredOptions,
+): AsyncIterable<Judged[]> {
+  const families = openRedisFamilies(redis, incarnation)
   for (let last = FIRST; ; ) {
     const rows = await db.$queryRaw<Row[]>`
       SELECT id, user_id, client_id, family_hash FROM sessions
       WHERE id > ${last}::uuid AND ended_at IS NULL AND created_at <= ${backupOf}
         AND idle_expires_at > ${backupOf} AND absolute_expires_at > now()
       ORDER BY id LIMIT ${BATCH}::int`
-    if (rows.length > 0) await judge(rows)
-    if (rows.length < BATCH) break
+    const known = await families.inspect(rows.map((row) => text(row.family_hash)))
+    yield rows.map((row, at) => {
+      const family = known[at] as RedisFamily
+      return family.state === 'live' && trustsRedis
+        ? { row, family, isKept: true }
+        : { row, family, isKept: false }
+    })
+    if (rows.length < BATCH) return
     last = (rows.at(-1) as Row).id
   }
+}
 
+/** The families in Redis that the ledger lacks, some at a time. */
+async function* begunSince(deps: Deps, { incarnation }: RestoredOptions) {
+  const families = openRedisFamilies(deps.redis, incarnation)
   for await (const hashes of families.all()) {
     const lacking = await unknownTo(deps, hashes)
     const known = await families.inspect(lacking)
-    const begun = lacking.flatMap((familyHash, at) => {
+    yield lacking.flatMap((familyHash, at) => {
       const one = known[at]
       return one?.state === 'live' || one?.state === 'cold' ? [{ familyHash, ...one.family }] : []
     })
-    if (apply) await store.writeTombstones(begun.map((family) => ({ ...family, reason: REASON })))
-    done.begunSince += begun.length
-    for (const { claims } of begun) done.people.add(parseClaims(claims).sub)
   }
-  return done
 }
 
 /** Those of some families that the ledger does not have. */
