@@ -1,12 +1,15 @@
 import { type Background, repeat, type Task } from '../../../platform/background.ts'
 import { createDropReport } from '../../../platform/drop-report.ts'
 import type { UsesPlatform } from '../../../platform/platform.ts'
-import { type Rotation, writeRotations } from './rotations.ts'
+import { type Rotation, writeFreeRotations } from './rotations.ts'
 
 export interface WriteBehind extends Background {
   readonly tasks: readonly Task[]
   add(rotation: Rotation): void
-  /** Writes everything added so far. Rejects, and keeps it, when the ledger cannot be written. */
+  /**
+   * Writes everything added so far; rotations of sessions that another transaction holds are kept for the next time.
+   * Rejects, and keeps everything, when the ledger cannot be written.
+   */
   flush(): Promise<void>
   /** Flushes once more. */
   stop(): Promise<void>
@@ -45,7 +48,7 @@ export function createWriteBehind({ intervalMs, ...deps }: WriteBehindOptions): 
     const rows = [...batch.values()].sort((a, b) => (a.familyHash < b.familyHash ? -1 : 1))
     try {
       for (let at = 0; at < rows.length; at += 1_000) {
-        await writeRotations(db, rows.slice(at, at + 1_000))
+        for (const held of await writeFreeRotations(db, rows.slice(at, at + 1_000))) add(held)
       }
     } catch (error) {
       for (const rotation of batch.values()) add(rotation)
