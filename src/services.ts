@@ -100,8 +100,13 @@ export async function openServices(
   const postForm = createPostForm({ allowsPrivate: !config.production })
   const retention = createRetention({ ...platform, auditDays })
   const { retryQueue } = platform
-  // Each node reconciles: until one does, sessions that ended without Redis can be refreshed.
-  const ofNode = [retryQueue, ...sessions.background, sessions.reconciler, tokens.keyRing, ofClients, events]
+  const lateMessages = createLateMessages(platform)
+  // Each node reconciles: until one does, sessions that ended without Redis can be refreshed. Each also looks for messages
+  // that are late, as they are when nobody calls for the work.
+  const ofNode = [
+    ...[retryQueue, ...sessions.background, sessions.reconciler],
+    ...[tokens.keyRing, ofClients, events, lateMessages],
+  ]
   /** What is done once for all nodes; the first of them queue messages. */
   const shared = [
     ...ofRegistrations,
@@ -110,14 +115,14 @@ export async function openServices(
     createSealedRows(platform),
     renewKeys,
   ]
-  const last = [outbox, createLateMessages(platform), retention]
+  const last = [outbox, retention]
   const first = [retryQueue, sessions.reconciler, ...shared]
   const background =
     config.backgroundWork === 'continuous'
       ? runBackground([...ofNode, ...shared, ...last], log)
       : runBackground(ofNode, log, [...shared, ...last])
   const writers = [...sessions.writers, ...ofClients.tasks, ...events.tasks]
-  const work = createRound([tasksOf(first), tasksOf(last)], WORK)
+  const work = createRound([tasksOf(first), tasksOf([...last, lateMessages])], WORK)
   const write = createRound([writers], WRITE)
   return {
     services,

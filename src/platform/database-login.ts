@@ -62,12 +62,18 @@ export function withLogin(url: string, { user, password }: DatabaseLogin): strin
   return other.href
 }
 
-/** What the file leaves out is set elsewhere, as at the start. While it cannot be read, so is everything. */
+/** What the file leaves out is set elsewhere, as at the start. @throws if it cannot be read. */
 function loginInFile(path: string, initial: DatabaseLogin): DatabaseLogin {
+  const text = readFileSync(path, 'utf8')
+  const { username, password } = parse(text)
+  return { user: String(username ?? initial.user), password: String(password ?? initial.password) }
+}
+
+/** The error of the language itself would quote the text. */
+function parse(text: string): { username?: unknown; password?: unknown } {
   try {
-    const { username, password } = JSON.parse(readFileSync(path, 'utf8'))
-    return { user: String(username ?? initial.user), password: String(password ?? initial.password) }
+    return Object(JSON.parse(text))
   } catch {
-    return initial
+    throw new Error('the file of the login is not JSON')
   }
 }

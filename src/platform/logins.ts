@@ -22,7 +22,7 @@ export interface LoginsOptions<Login> {
   initial: Login
   /** Reads the login anew. */
   read(): Promise<Login>
-  /** The same, where it takes no time: before each connection. */
+  /** The same, where it takes no time: before each connection. While it throws, the last login is tried. */
   readNow?(): Login
   log: Pick<Log, 'info' | 'warn'>
   /** Milliseconds of a monotonic clock. */
@@ -57,7 +57,11 @@ export function createLogins<Login>(options: LoginsOptions<Login>): Logins<Login
   }
 
   function current(): Login {
-    if (readNow) adopt(readNow())
+    try {
+      if (readNow) adopt(readNow())
+    } catch {
+      // Whoever replaces the file may be about to write it. A refusal is logged with what is wrong with it.
+    }
     return login
   }
 

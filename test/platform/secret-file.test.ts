@@ -61,12 +61,11 @@ t.test('a password, and a user, are replaced while a node runs', async (t) => {
 
   await writeFile(file, 'half of a f')
   await closeConnections(two)
-  await admin.query(`ALTER ROLE ${one} PASSWORD ${first}`)
-  await becomes(
-    t,
-    async () => (await signsUp()) === 202,
-    'without a readable file, what was known at the start is tried',
-  )
+  await becomes(t, async () => (await signsUp()) === 202, 'without a readable file, the last login is tried')
+  await admin.query(`ALTER ROLE ${two} PASSWORD ${first}`)
+  await closeConnections(two)
+  await becomes(t, async () => (await signsUp()) === 503, 'until it is refused')
+  await becomes(t, () => server.logs.join('').includes('login_not_read'), 'the log says why')
   const told = server.logs.join('')
   for (const secret of [...PASSWORDS, one, two]) t.notMatch(told, secret)
 })

@@ -34,7 +34,14 @@ export type RevocationScope =
  * The reasons that concern sessions and not the account: a client's session with the scope `offline_access` outlives them
  * (OpenID Connect Core §11), and no other does.
  */
-const OFFLINE_OUTLIVES: readonly EndedReason[] = ['logout', 'revoked', 'signed_in_again', 'too_many_sessions']
+const OFFLINE_OUTLIVES: readonly EndedReason[] = [
+  'logout',
+  'revoked',
+  'signed_in_again',
+  'too_many_sessions',
+  // Each session of a backup is judged by itself.
+  'backup_restored',
+]
 
 /** The most sessions in a scope that a count limits: an account with too many loses them in several sign-ins. */
 export const BATCH = 1_000
