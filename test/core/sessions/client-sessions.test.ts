@@ -65,6 +65,12 @@ t.test('what clients were allowed ends with the session, as far as its reason sa
       ['too_many_sessions', null, null],
     ],
     [
+      'a restored backup that cannot say whether it lives',
+      ({ own }) =>
+        end({ familyHashes: [sessions.parse(own.refresh_token)?.familyHash as string] }, 'backup_restored'),
+      ['backup_restored', null, null],
+    ],
+    [
       'a reuse',
       async ({ own }) => {
         const { body } = await server.post('/auth/refresh', { refresh_token: own.refresh_token })
