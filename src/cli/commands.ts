@@ -102,7 +102,7 @@ export const COMMANDS = [
   ['mail allow <e-mail>', 'sends mail to such an address again'],
   [
     'restored --backup-of <time> [--all] [--yes] [--json]',
-    'after a restore, before nodes start: ends what the backup cannot vouch for; says what, without --yes',
+    'after a restore, before nodes start: ends every session that may have ended since the backup; only says so, without --yes',
   ],
   [
     'preview <folder>',

@@ -3,7 +3,7 @@ import { withdrawUntil } from '../core/factor-resets/factor-resets.ts'
 import { withdrawGrant } from '../core/grants/grants.ts'
 import { voidLinks } from '../core/one-time/one-time.ts'
 import { giveUpQueued } from '../core/outbox/outbox.ts'
-import { endUnvouched, findLaterUse, findOwners, judgeSessions } from '../core/sessions/sessions.ts'
+import { endUncertain, findLaterUse, findOwners, judgeSessions } from '../core/sessions/sessions.ts'
 import { distrustKeysOf } from '../core/tokens/tokens.ts'
 import { openUsers } from '../core/users/users.ts'
 import { systemClock } from '../platform/clock.ts'
@@ -74,7 +74,7 @@ async function restore(
       await transact(async (tx) => {
         for (const { userId, clientId } of withdrawn) await withdrawGrant(tx, userId, clientId)
       })
-      await endUnvouched(stores, judging)
+      await endUncertain(stores, judging)
     }
     const byHand = await listByHand(
       { db, users: openUsers({ clock: systemClock }) },

@@ -18,7 +18,7 @@ export const presentRestored = ({ backupOf, sessions, keys, grants, voided, byHa
   backup_of: backupOf.toISOString(),
   sessions_kept: sessions.kept,
   sessions_ended_before: Object.fromEntries(sessions.endings),
-  sessions_ended: sessions.unvouched,
+  sessions_ended: sessions.uncertain,
   sessions_begun_since: sessions.begunSince,
   people: sessions.people.size,
   keys_replaced: keys,
@@ -39,7 +39,7 @@ export function describeRestored({ sessions, keys, grants, voided, byHand }: Res
   return [
     `${counted(sessions.kept, 'session')} kept: Redis knows that they are live`,
     ...(endings ? [`had ended after the backup, as Redis knows: ${endings}`] : []),
-    `${counted(sessions.unvouched, 'session')} of the backup ended: nobody knows whether they had ended since`,
+    `${counted(sessions.uncertain, 'session')} of the backup ended: nobody knows whether they had ended since`,
     `${counted(sessions.begunSince, 'session')} ended that began after the backup`,
     `${sessions.people.size === 1 ? '1 person has' : `${sessions.people.size} people have`} to sign in again`,
     `${counted(keys, 'signing key')} replaced: access tokens are refused until clients refresh`,

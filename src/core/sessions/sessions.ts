@@ -30,7 +30,7 @@ export type { SessionClaims } from './claims.ts'
 export { findOwners, isNewPlace, listStored, SESSION_RETENTION, type SessionGrant } from './ledger.ts'
 export { hasLogoutNotices, type LogoutNotice, takeLogoutNotices } from './logout-notices.ts'
 export {
-  endUnvouched,
+  endUncertain,
   findLaterUse,
   judgeSessions,
   type KnownEnding,

@@ -6,7 +6,7 @@ import type { RotatedFamily } from '../rotation/decide.ts'
 import { keyOf } from '../rotation/redis-store.ts'
 import { ISSUED_REPLY, positionsIn } from '../rotation/wire.ts'
 
-/** What Redis knows of a family. It vouches only for one whose history it has had without a gap: the live ones. */
+/** What Redis knows of a family. Live are only those whose history it has without a gap. */
 export type RedisFamily =
   | { state: 'live' | 'cold'; family: RotatedFamily }
   | { state: 'ended'; reason: SessionEndedReason }

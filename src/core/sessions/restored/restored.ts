@@ -25,7 +25,7 @@ export interface RestoredSessions {
   /** Of those endings, one for each account, client and reason. */
   known: KnownEnding[]
   /** Nobody knows whether they had ended. */
-  unvouched: number
+  uncertain: number
   /** They began after the backup, so the ledger lacks them. */
   begunSince: number
   /** The users of the last two. */
@@ -73,10 +73,10 @@ export async function findLaterUse({ db }: Pick<Deps, 'db'>, backupOf: Date): Pr
   return newest && newest > backupOf ? newest : null
 }
 
-/** Says what {@link endUnvouched} is about to do. It changes nothing. */
+/** Says what {@link endUncertain} is about to do. It changes nothing. */
 export async function judgeSessions(deps: Deps, options: RestoredOptions): Promise<RestoredSessions> {
   const found: RestoredSessions = {
-    ...{ kept: 0, unvouched: 0, begunSince: 0 },
+    ...{ kept: 0, uncertain: 0, begunSince: 0 },
     ...{ endings: new Map(), known: [], people: new Set() },
   }
   const told = new Set<string>()
@@ -90,7 +90,7 @@ export async function judgeSessions(deps: Deps, options: RestoredOptions): Promi
       if (userId && !told.has(key)) found.known.push({ userId, clientId, reason })
       told.add(key)
     } else {
-      found.unvouched += 1
+      found.uncertain += 1
       if (userId) found.people.add(userId)
     }
   }
@@ -103,11 +103,11 @@ export async function judgeSessions(deps: Deps, options: RestoredOptions): Promi
 }
 
 /**
- * Ends what a restored backup cannot vouch for: the sessions of the backup, unless Redis knows that they are live, and
+ * Ends what may have ended since the backup: its sessions, unless Redis knows that they are live, and
  * those in Redis that the ledger lacks. What Redis knows to have ended stays so. It can be repeated, but passes over what
  * it has ended, and over the sessions that clients began in those.
  */
-export async function endUnvouched(deps: Deps, options: RestoredOptions): Promise<void> {
+export async function endUncertain(deps: Deps, options: RestoredOptions): Promise<void> {
   const { db, transact, redis } = deps
   const store = createRedisStore(redis)
 
