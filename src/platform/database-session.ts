@@ -92,18 +92,23 @@ export const clientWith = (
       this.#login = login
     }
 
-    // biome-ignore lint/suspicious/noExplicitAny: a promise or a callback, as the pool uses it
-    override connect(callback?: any): any {
+    // A promise or a callback, as the pool uses it.
+    override connect(): Promise<pg.Client>
+    override connect(callback: (error: Error) => void): void
+    override connect(callback?: (error: Error) => void): Promise<pg.Client> | undefined {
       const login = this.#login
-      if (!login) return super.connect(callback)
+      if (!login) return callback ? void super.connect(callback) : super.connect()
       const refusal = (error: Error) => (isLoginRefused(error) ? new LoginRefused(login, error) : error)
       if (callback)
-        return super.connect((error?: Error) => {
+        return void super.connect((error: Error) => {
           if (!error) logins?.confirm(login)
           callback(error && refusal(error))
         })
       return super.connect().then(
-        () => logins?.confirm(login),
+        (client) => {
+          logins?.confirm(login)
+          return client
+        },
         (error) => {
           throw refusal(error)
         },

@@ -118,7 +118,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     isDown: isOpen,
     isReadOnly: () => databaseBreaker?.recordFailure(new ReadOnly()),
   })
-  // A transaction waits for its connection as long as any other statement.
+  // A transaction waits for its connection as long as every statement does.
   const maxWait = HOLD_MS + 2 * connectMs
   const db = new PrismaClient({ adapter: adapterOf(pool), transactionOptions: { maxWait } })
   return {

@@ -20,6 +20,14 @@ interface Waiting {
   callback(error: unknown, client: undefined, release: () => void): void
 }
 
+declare module 'pg' {
+  // What the pool calls itself, also from events.
+  interface Pool {
+    newClient(waiting: Waiting): void
+    _pulseQueue(): void
+  }
+}
+
 /**
  * A pool that can drop its connections, refuses at once while the server is known to be unavailable, and opens a
  * connection once more when its login was replaced.
@@ -40,14 +48,13 @@ export class GuardedPool extends pg.Pool {
     for (const client of this.#clients) streamOf(client).destroy()
   }
 
-  // The pool calls it, also from events; its types do not say so. A file of certificates that is away makes it throw.
-  newClient(waiting: Waiting): void {
-    const pool = pg.Pool.prototype as unknown as { newClient(waiting: Waiting): void; _pulseQueue(): void }
+  // A file of certificates that is away makes it throw.
+  override newClient(waiting: Waiting): void {
     try {
-      pool.newClient.call(this, waiting)
+      super.newClient(waiting)
     } catch (error) {
       process.nextTick(() => {
-        pool._pulseQueue.call(this)
+        this._pulseQueue()
         waiting.callback(error, undefined, () => {})
       })
     }

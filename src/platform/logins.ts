@@ -60,7 +60,7 @@ export function createLogins<Login>(options: LoginsOptions<Login>): Logins<Login
     try {
       if (readNow) adopt(readNow())
     } catch {
-      // Whoever replaces the file may be about to write it. A refusal is logged with what is wrong with it.
+      // The file may be half written. If the last login is refused, the log says what is wrong with the file.
     }
     return login
   }

@@ -11,8 +11,9 @@ export function createRedisLogins(
   log: Pick<Log, 'info' | 'warn'>,
 ): Logins<RedisLogin> | undefined {
   const { readAgain } = servers
-  const read = async () => loginOf(await (readAgain as () => Promise<RedisServers>)())
-  return readAgain && createLogins({ store: 'redis', initial: loginOf(servers), read, log })
+  if (!readAgain) return
+  const read = async () => loginOf(await readAgain())
+  return createLogins({ store: 'redis', initial: loginOf(servers), read, log })
 }
 
 type LoginOptions = Pick<Redis['options'], 'username' | 'password' | 'sentinelPassword'>
@@ -31,16 +32,13 @@ export function useLogin(redis: Redis, logins: Logins<RedisLogin>): void {
   Object.assign(redis.options, logins.current())
 }
 
-/**
- * Reads the login again after an error of a client, if the error says that its login was refused.
- * @returns whether there is another one now.
- */
+/** Reads the login again after an error of a client, if the error says that its login was refused. */
 export async function renewLogin(
   options: LoginOptions,
   error: Error,
   logins: Logins<RedisLogin>,
-): Promise<boolean> {
-  return REFUSED.test(error.message) && logins.renew(loginOf(options))
+): Promise<void> {
+  if (REFUSED.test(error.message)) await logins.renew(loginOf(options))
 }
 
 /** Says that a client is connected. */

@@ -7,11 +7,19 @@ import { text } from 'node:stream/consumers'
 import type { BuiltServer } from './built-server.ts'
 import { deferred } from './deferred.ts'
 
+/** What API Gateway takes as an answer of a function; what a schedule gets is the answer's own JSON. */
+interface Answered {
+  statusCode: number
+  headers: Record<string, string>
+  cookies?: string[]
+  body: string
+  tasks?: { task: string; result: string }[]
+}
+
 /** What a function answered, or how it failed. */
 export interface Invocation {
   result: 'response' | 'error'
-  // biome-ignore lint/suspicious/noExplicitAny: JSON of the adapter
-  body: any
+  body: Answered
 }
 
 /** An environment of a function: the adapter and a server, frozen whenever no event is being handled. */

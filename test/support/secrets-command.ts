@@ -50,7 +50,7 @@ export function createSecretManager(t: Teardown, values: Record<string, string>)
   return manager
 }
 
-/** A process that has ended stays as a zombie until its parent, maybe none of ours, asks for its exit code. */
+/** A process that has ended stays as a zombie until its parent, which may be another program, asks for its exit code. */
 export function isRunning(pid: number): boolean {
   const file = `/proc/${pid}/stat`
   return existsSync(file) && !/\) Z /.test(readFileSync(file, 'utf8'))

@@ -167,7 +167,7 @@ for (const target of TARGETS) {
       )
     })
 
-    test('whoever reads secrets reads exactly those of the server', () => {
+    test('each role that reads secrets reads exactly those of the server', () => {
       const reading = ofType(template, 'AWS::IAM::Policy')
         .map(({ PolicyDocument }) =>
           PolicyDocument.Statement.filter(({ Action }: { Action: string | string[] }) =>

@@ -17,7 +17,7 @@ const BODY_LIMIT = 256 * 1024
 
 /**
  * `POST /work` does once what nodes otherwise do beside the requests, and answers when it is done: 500 if a part failed.
- * Not for the public: whoever calls it makes a node work.
+ * Not for the public: each call makes a node work.
  */
 export function workRoute(app: FastifyInstance, workOnce: Round): void {
   app.removeAllContentTypeParsers()
