@@ -28,6 +28,7 @@ import { createLimits } from './http/limits.ts'
 import { openapi } from './http/openapi.ts'
 import { builtInPages } from './http/page.ts'
 import { problemDetails } from './http/problem-details.ts'
+import { readAllFirst } from './http/read-all-first.ts'
 import { requestEnd } from './http/request-end.ts'
 import { createRequestLog } from './http/request-log.ts'
 import { createRequestMetrics } from './http/request-metrics.ts'
@@ -144,6 +145,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   })
   await app.register(anyPagePreflights)
   await app.register(earlyAnswers.plugin)
+  app.addHook('onRequest', readAllFirst())
   await app.register(closeWhileDraining, { draining })
   if (config.ledgerFlushMs === 0) await app.register(writeBeforeAnswer, { writePending })
   await app.register(routePolicy, { ...services, limits })

@@ -40,6 +40,8 @@ export function createEarlyAnswers(options: Options) {
   const security = apiHeaders(options)
   // The newest request of each connection: it may still be waiting for its body.
   const newest = new WeakMap<Socket, FastifyReply>()
+  // Of requests that failed before anything waited for their body.
+  const failed = new WeakMap<IncomingMessage, Problem>()
 
   /** @param origin undefined if it could not be read: then any page may read the answer, which tells nothing. */
   function headersFor(id: string, origin: string | undefined): Record<string, string> {
@@ -86,6 +88,12 @@ export function createEarlyAnswers(options: Options) {
     }
   }
 
+  /** Ends the wait for a request's body, now or once it begins: the error handler answers. */
+  function failBody(request: IncomingMessage, problem: Problem): void {
+    if (request.listenerCount('error') > 0) request.emit('error', problem)
+    else failed.set(request, problem)
+  }
+
   /** Answers a connection on which there is no request. */
   function answer(
     socket: Socket,
@@ -121,6 +129,9 @@ export function createEarlyAnswers(options: Options) {
           : undefined,
       )
     })
+    app.addHook('preParsing', (request, _reply, payload, done) => {
+      done(failed.get(request.raw) ?? null, payload)
+    })
     // Without listeners, Node answers an unknown expectation itself and a CONNECT not at all.
     app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
     app.server.on('connect', ({ headers, method }: IncomingMessage, socket: Socket) => {
@@ -138,12 +149,6 @@ export function createEarlyAnswers(options: Options) {
       http: { requireHostHeader: false },
     },
   }
-}
-
-/** Ends the wait for a request's body: the hooks have run, and its error handler answers. */
-function failBody(request: IncomingMessage, problem: Problem): void {
-  // If nothing waits for the body yet, Node reports the request again once it is late.
-  if (request.listenerCount('error') > 0) request.emit('error', problem)
 }
 
 /** The `Origin` in the beginning of a request; empty if the headers are complete and have none. */
