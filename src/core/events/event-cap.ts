@@ -27,7 +27,7 @@ export function createEventCap(): IsBeyondCap {
   const counts = new LRUCache<string, number>(atMost(OWNERS))
   return ({ at, type, outcome, reason, userId, clientId, actor }) => {
     if (actor !== null) return false
-    const key = [Math.floor(at / MINUTE_MS), type, outcome, reason, userId, clientId].join(' ')
+    const key = `${Math.floor(at / MINUTE_MS)} ${type} ${outcome} ${reason} ${userId} ${clientId}`
     const count = (counts.get(key) ?? 0) + 1
     counts.set(key, count)
     return count > MOST

@@ -89,6 +89,8 @@ export type FindOwners = (
   familyHashes: readonly string[],
 ) => Promise<ReadonlyMap<string, { sessionId: string; userId: string | null }>>
 
+const withId = (row: Omit<Row, 'id'>): Row => ({ id: uuidv7(), ...row })
+
 const MAX_PENDING = 10_000
 const FLUSH_MS = 500
 const SLICE = 500
@@ -101,12 +103,11 @@ export function openEvents(
   const tally = createTally(deps)
   // Two, so that refusals which wait for nothing cannot crowd out those that are recorded with their cause.
   const isBeyondCap = { now: createEventCap(), soon: createEventCap() }
-  let pending: { row: Row; familyHash: string | undefined; isKept?: boolean }[] = []
+  let pending: { row: Row; familyHash: string | undefined; isKept: boolean | undefined }[] = []
 
-  function toRow(event: AuditEvent, context: RequestContext): Row {
+  function describe(event: AuditEvent, context: RequestContext): Omit<Row, 'id'> {
     context.concerns?.(event)
     return {
-      id: uuidv7(),
       at: clock.now(),
       type: event.type,
       outcome: event.outcome,
@@ -121,6 +122,8 @@ export function openEvents(
       actor: event.actor ?? null,
     }
   }
+
+  const toRow = (event: AuditEvent, context: RequestContext) => withId(describe(event, context))
 
   function countAll(rows: readonly Row[]): void {
     for (const row of rows) tally.add(row, row.at)
@@ -196,10 +199,12 @@ export function openEvents(
     recordSoon(event, context) {
       metrics.countAuthEvent(event)
       const { familyHash } = event
-      const row = toRow(event, context)
-      if (!familyHash && !isOfSomebody(row)) tally.add(row, row.at)
+      const row = describe(event, context)
+      // At once where the owner is known: what is only counted, which can be most of a busy client's, costs no row.
+      const isKept = familyHash ? undefined : isOfSomebody(row) && !isBeyondCap.soon(row)
+      if (isKept === false) tally.add(row, row.at)
       else if (pending.length >= MAX_PENDING) full.dropped()
-      else pending.push({ row, familyHash })
+      else pending.push({ row: withId(row), familyHash, isKept })
     },
     list: listEvents,
     countSince: (tx, userId, what, since) =>

@@ -20,7 +20,7 @@ export interface Row {
 }
 
 /** A row that is about an account, or says who acted. */
-export const isOfSomebody = ({ userId, actor, clientId }: Row) =>
+export const isOfSomebody = ({ userId, actor, clientId }: Omit<Row, 'id'>) =>
   userId !== null || actor !== null || clientId !== null
 
 export async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {

@@ -43,11 +43,11 @@ export function createTally(deps: UsesPlatform<'db' | 'databaseBreaker' | 'log' 
 
   function add({ type, outcome, reason }: EventOfNobody, time: number, count = 1): void {
     const at = time - (time % MINUTE_MS)
-    const key = JSON.stringify([at, type, outcome, reason])
+    const key = `${at} ${type} ${outcome} ${reason}`
     const known = counts.get(key)
     if (known) known.count += count
     else if (counts.size >= MAX_ROWS) full.dropped(count)
-    else counts.set(key, { id: idOf(at, key), at, type, outcome, reason, count })
+    else counts.set(key, { id: idOf(at, type, outcome, reason), at, type, outcome, reason, count })
   }
 
   /** If it fails after all, a count can be too high, never too low. In the order of ids, so that nodes do not deadlock. */
@@ -104,8 +104,10 @@ export function createTally(deps: UsesPlatform<'db' | 'databaseBreaker' | 'log' 
 }
 
 /** The same on every node: a UUIDv7 (RFC 9562 §5.7) of the minute, whose random bits are a hash of what is counted. */
-function idOf(at: number, key: string): string {
-  const hex = createHash('sha256').update(key).digest('hex')
+function idOf(at: number, ...what: (string | null)[]): string {
+  const hex = createHash('sha256')
+    .update(JSON.stringify([at, ...what]))
+    .digest('hex')
   const time = at.toString(16).padStart(12, '0')
   const parts = [
     time.slice(0, 8),

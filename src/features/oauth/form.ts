@@ -11,20 +11,17 @@ const MAY_REPEAT = 'resource'
 /** Accepts forms only, with each parameter once. Every refusal is one of RFC 6749 §5.2. */
 export async function acceptForms(app: FastifyInstance): Promise<void> {
   app.removeAllContentTypeParsers()
-  await app.register(formbody, {
-    parser: (body) => ({ pairs: [...new URLSearchParams(body)] }),
-  })
+  await app.register(formbody)
   app.addHook('preValidation', (request, _reply, done) => {
-    // Without a body there are no parameters.
-    const { pairs = [] } = (request.body ?? {}) as { pairs?: [string, string][] }
     const parameters: Record<string, string> = Object.create(null)
-    for (const [name, value] of pairs) {
-      if (value === '') continue
-      if (Object.hasOwn(parameters, name)) {
+    // Without a body there are no parameters.
+    for (const [name, sent] of Object.entries((request.body ?? {}) as Record<string, string | string[]>)) {
+      const [value, another] = typeof sent === 'string' ? [sent] : sent.filter((each) => each !== '')
+      if (another !== undefined) {
         const code = name === MAY_REPEAT ? 'invalid_target' : 'invalid_request'
         return done(new Problem(code, { detail: `${name} was sent more than once.` }))
       }
-      parameters[name] = value
+      if (value) parameters[name] = value
     }
     request.body = parameters
     done()
