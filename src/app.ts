@@ -127,8 +127,9 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(requestEnd, { ends: [createRequestLog(log), createRequestMetrics(metrics)] })
   await app.register(forwardedHeader, { log, trusts })
   await app.register(cors, {
-    origin: (origin: string | undefined, done: (error: null, allowed: string | []) => void) =>
-      done(null, origin && isListed(origin, allowedOrigins) ? origin : []),
+    // Without an origin no page asks. A page that is not allowed is still told which headers a public document has.
+    origin: (origin: string | undefined, done: (error: null, allowed: string | [] | false) => void) =>
+      done(null, origin !== undefined && (isListed(origin, allowedOrigins) ? origin : [])),
     credentials: true,
     methods: ['GET', 'POST', 'PATCH', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type', 'dpop', 'idempotency-key', 'mcp-protocol-version'],

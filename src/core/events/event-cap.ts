@@ -1,6 +1,3 @@
-import { LRUCache } from 'lru-cache'
-import { atMost } from '../../platform/at-most.ts'
-
 /** An event, as far as it decides whose it is. `at` in milliseconds since the epoch. */
 export interface EventOfOwner {
   at: number
@@ -20,16 +17,18 @@ export type IsBeyondCap = (event: EventOfOwner) => boolean
 
 const MOST = 60
 const MINUTE_MS = 60_000
-// Beyond it, the owner whose last event is the oldest is forgotten.
-const OWNERS = 10_000
+// Beyond it, the oldest count is forgotten.
+const COUNTS = 10_000
 
 export function createEventCap(): IsBeyondCap {
-  const counts = new LRUCache<string, number>(atMost(OWNERS))
+  const counts = new Map<string, number>()
   return ({ at, type, outcome, reason, userId, clientId, actor }) => {
     if (actor !== null) return false
     const key = `${Math.floor(at / MINUTE_MS)} ${type} ${outcome} ${reason} ${userId} ${clientId}`
     const count = (counts.get(key) ?? 0) + 1
     counts.set(key, count)
+    const [oldest] = counts.size > COUNTS ? counts.keys() : []
+    if (oldest !== undefined) counts.delete(oldest)
     return count > MOST
   }
 }

@@ -115,9 +115,10 @@ function credentialsOf(authorization: string | undefined, parameters: Parameters
 /** Reads `Basic` (RFC 7617); both parts are form-encoded (RFC 6749 §2.3.1). @throws `invalid_client`. */
 function readBasic(authorization: string): { clientId: string; secret: string } {
   const [, encoded] = /^basic +([\w+/=-]+) *$/i.exec(authorization) ?? []
-  const [, id, secret] = /^([^:]*):(.*)$/s.exec(Buffer.from(encoded ?? '', 'base64').toString()) ?? []
-  if (!id || secret === undefined) throw new Problem('invalid_client')
-  return { clientId: decode(id), secret: decode(secret) }
+  const pair = Buffer.from(encoded ?? '', 'base64').toString()
+  const colon = pair.indexOf(':')
+  if (colon < 1) throw new Problem('invalid_client')
+  return { clientId: decode(pair.slice(0, colon)), secret: decode(pair.slice(colon + 1)) }
 }
 
 /** Some libraries do not encode, and our ids and secrets need no encoding. */

@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import ipaddr from 'ipaddr.js'
+import { LRUCache } from 'lru-cache'
+import { atMost } from '../../platform/at-most.ts'
 import type { UsesPlatform } from '../../platform/platform.ts'
 
 /**
@@ -11,6 +13,8 @@ export type HomeOf = (request: Pick<FastifyRequest, 'ip' | 'headers'>) => string
 
 const NETWORK_BYTES = { ipv4: 3, ipv6: 6 } as const
 const HASH_CHARS = 22
+/** A client comes from few places, each time anew. */
+const KNOWN_HOMES = 1_000
 
 /**
  * Where a client lives: its network (IPv4 /24, IPv6 /48) and the name of its program, whatever its version. A keyed hash,
@@ -18,13 +22,22 @@ const HASH_CHARS = 22
  */
 export function createHomeOf({ secrets }: UsesPlatform<'secrets'>): HomeOf {
   const keys = secrets.derive('client-home')
-  return ({ ip, headers }) => {
-    const program = /^[^\s/]+/.exec(headers['user-agent'] ?? '')?.[0].slice(0, 100)
-    if (!program || !ipaddr.isValid(ip)) return ''
+  const known = new LRUCache<string, string>(atMost(KNOWN_HOMES))
+
+  function hashHome(ip: string, program: string): string {
     const address = ipaddr.process(ip)
     const network = address.toByteArray().slice(0, NETWORK_BYTES[address.kind()])
     const place = `${address.kind()} ${network.join('.')} ${program.toLowerCase()}`
     const hashBy = (key: Buffer) => createHmac('sha256', key).update(place).digest('base64url')
     return keys.map((key) => hashBy(key).slice(0, HASH_CHARS)).join(' ')
+  }
+
+  return ({ ip, headers }) => {
+    const program = /^[^\s/]+/.exec(headers['user-agent'] ?? '')?.[0].slice(0, 100)
+    if (!program || !ipaddr.isValid(ip)) return ''
+    const place = `${ip} ${program}`
+    const home = known.get(place) ?? hashHome(ip, program)
+    known.set(place, home)
+    return home
   }
 }
