@@ -21,16 +21,15 @@ const FAMILIES_PER_CLIENT = 1_000
 // Below the limit of an account.
 const FAMILIES_PER_ACCOUNT = 50
 
-/** Writes sessions to the ledger as if they had been started while Redis held other data. */
-export async function createColdFamilies(
-  config: Config,
-  redisUrl: string,
-  clients: number,
-): Promise<ColdFamilies> {
+/**
+ * Writes sessions to the ledger as if they had been started while Redis held other data, of accounts that are named after
+ * `name`. @returns their refresh tokens.
+ */
+export async function writeSessions(config: Config, name: string, count: number): Promise<string[]> {
   const { db, close } = openDatabase({ ...config.database, poolSize: 1 })
   const format = createRefreshTokenFormat(createSecrets(config.appSecrets))
-  const families = Array.from({ length: clients * FAMILIES_PER_CLIENT }, () => format.newFamily())
-  const emails = addressesOf('cold', Math.ceil(families.length / FAMILIES_PER_ACCOUNT))
+  const families = Array.from({ length: count }, () => format.newFamily())
+  const emails = addressesOf(name, Math.ceil(count / FAMILIES_PER_ACCOUNT))
   await createAccounts(config, emails, null)
   const users = await db.user.findMany({ where: { email: { in: emails } }, select: { id: true } })
   const rows = families.map(({ familyHash }, index) => ({
@@ -46,8 +45,16 @@ export async function createColdFamilies(
     FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS r(id uuid, hash bytea, "user" uuid)`
   await db.$executeRaw`ANALYZE sessions`
   await close()
+  return families.map(({ family }) => format.encode(family, 0))
+}
+
+export async function createColdFamilies(
+  config: Config,
+  redisUrl: string,
+  clients: number,
+): Promise<ColdFamilies> {
+  const tokens = await writeSessions(config, 'cold', clients * FAMILIES_PER_CLIENT)
   const redis = new Redis(redisUrl)
-  const tokens = families.map(({ family }) => format.encode(family, 0))
 
   function client(first: number): Client {
     let at = first

@@ -10,6 +10,18 @@ export interface Client {
   accepts?: readonly number[]
 }
 
+/** A client that rotates each of some refresh tokens in turn, always with the token from the previous answer. */
+export function rotatingInTurn(tokens: string[], requestFor: (token: string) => string): Client {
+  let turn = 0
+  return {
+    next: () => requestFor(tokens[turn] as string),
+    onAnswer({ body }) {
+      tokens[turn] = JSON.parse(body).refresh_token
+      turn = (turn + 1) % tokens.length
+    },
+  }
+}
+
 export interface Load {
   answers: number
   perSecond: number

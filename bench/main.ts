@@ -5,7 +5,7 @@ import { loadConfig } from '../src/config.ts'
 import { type Credentials, createAccount, createAccounts, signIn } from './account.ts'
 import { startChild } from './child.ts'
 import { closingAll, type OnEnd } from './closing.ts'
-import { createColdFamilies } from './cold.ts'
+import { createColdFamilies, writeSessions } from './cold.ts'
 import { measureRefreshCost } from './cost.ts'
 import { createFlood, type FloodRound, TARGETS } from './flood.ts'
 import { measureOperations, SIGNING_IN } from './operations.ts'
@@ -17,7 +17,7 @@ import { SCENARIOS } from './scenario.ts'
 import { createScenarios, rotating } from './scenarios.ts'
 import { measureStart } from './start.ts'
 import { openStores, type StoresEnvironment } from './stores.ts'
-import { createThirdParty } from './third-party.ts'
+import { createThirdParty, GRANTS_EACH } from './third-party.ts'
 
 const CONNECTIONS = 32
 // The server caches 20,000 verified tokens: cycling through more of them never hits the cache.
@@ -76,10 +76,12 @@ async function run(env: StoresEnvironment, onEnd: OnEnd): Promise<Results> {
   const config = loadConfig(env)
   const account = await createAccount(config, options.quick ? FEW_TOKENS : MANY_TOKENS)
   const tokens = await signIn(app.url, account, CONNECTIONS)
-  const families = tokens.map(rotating)
+  const families = tokens.map((token) => rotating(token))
   const cold = await createColdFamilies(config, env.REDIS_URL, CONNECTIONS)
   onEnd(cold.close)
   const thirdParty = await createThirdParty(config, app.url)
+  const sessions = await writeSessions(config, 'own', CONNECTIONS * GRANTS_EACH)
+  const ownSessions = Array.from({ length: CONNECTIONS }, () => rotating(...sessions.splice(0, GRANTS_EACH)))
   const results = noResults()
   const concurrency = CORES * 2
   const stage = {
@@ -89,6 +91,7 @@ async function run(env: StoresEnvironment, onEnd: OnEnd): Promise<Results> {
     families,
     cold,
     thirdParty,
+    ownSessions,
     grants: await thirdParty.rotating(CONNECTIONS),
     introspection: await thirdParty.introspection(),
     connections: CONNECTIONS,

@@ -96,7 +96,8 @@ export function report(
     compared('client_credentials', 'oauth-client-credentials', 'bare', { ratio: 0.25, by: 'cpu' }),
     compared('the same with a proof (DPoP)', 'oauth-dpop', 'bare'),
     compared('introspection, known token', 'oauth-introspect', 'bare', { ratio: 0.4, by: 'cpu' }),
-    compared('refresh by a third party', 'oauth-refresh', 'refresh', { ratio: 0.83, by: 'cpu' }),
+    compared('refresh of as many own sessions', 'oauth-own-refresh', 'refresh'),
+    compared('refresh by a third party', 'oauth-refresh', 'oauth-own-refresh', { ratio: 0.83, by: 'cpu' }),
     timed(`bare route at ${pacedRate}/s beside argon2`, 'bare'),
     timed(`GET /me at ${pacedRate}/s beside logins`, 'me', 25),
   ])

@@ -10,6 +10,7 @@ export const SCENARIOS = [
   'oauth-client-credentials',
   'oauth-dpop',
   'oauth-introspect',
+  'oauth-own-refresh',
   'oauth-refresh',
 ] as const
 export type Scenario = (typeof SCENARIOS)[number]

@@ -4,7 +4,7 @@ import { signIn } from './account.ts'
 import type { Child } from './child.ts'
 import type { ColdFamilies } from './cold.ts'
 import { get, post } from './connection.ts'
-import { type Client, type Load, pace, percentile, repeat, saturate } from './load.ts'
+import { type Client, type Load, pace, percentile, repeat, rotatingInTurn, saturate } from './load.ts'
 import type { Results } from './results.ts'
 import type { Scenario } from './scenario.ts'
 import type { ThirdParty } from './third-party.ts'
@@ -19,6 +19,8 @@ export interface Stage {
   families: readonly Client[]
   cold: ColdFamilies
   thirdParty: ThirdParty
+  /** Clients of the operator's own app, with as many sessions as the third party has grants. */
+  ownSessions: readonly Client[]
   /** Those of the third party. */
   grants: readonly Client[]
   /** Introspects a token that the server knows. */
@@ -40,6 +42,7 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     families,
     cold: coldFamilies,
     thirdParty,
+    ownSessions,
     grants,
     introspection,
     connections,
@@ -105,6 +108,7 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
       await record('oauth-dpop', app, () => saturate(app.url, clients, seconds, false))
     },
     'oauth-introspect': play('oauth-introspect', app, same(introspection, connections)),
+    'oauth-own-refresh': play('oauth-own-refresh', app, ownSessions, false),
     'oauth-refresh': play('oauth-refresh', app, grants, false),
   }
 }
@@ -123,16 +127,9 @@ function once(url: string, tokens: readonly string[], connections: number): Prom
   )
 }
 
-/** A client that rotates one family, always with the token from the previous answer. */
-export function rotating(first: string): Client {
-  let token = first
-  return {
-    next: () => post('/auth/refresh', { refresh_token: token }),
-    onAnswer({ body }) {
-      token = JSON.parse(body).refresh_token
-    },
-  }
-}
+/** A client of the operator's own app, which rotates its sessions in turn. */
+export const rotating = (...tokens: string[]): Client =>
+  rotatingInTurn(tokens, (token) => post('/auth/refresh', { refresh_token: token }))
 
 const same = (request: string, clients: number): Client[] =>
   Array.from({ length: clients }, () => ({ next: () => request }))

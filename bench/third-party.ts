@@ -9,7 +9,7 @@ import { createSecrets } from '../src/platform/secrets.ts'
 import { createTransact } from '../src/platform/transact.ts'
 import { addressesOf, createAccounts } from './account.ts'
 import { openConnection, postForm } from './connection.ts'
-import type { Client } from './load.ts'
+import { type Client, rotatingInTurn } from './load.ts'
 
 /** The users who allow the third party something. */
 const USERS = 200
@@ -20,7 +20,7 @@ const TOKEN = '/oauth/token'
 const OWN_TOKEN = { grant_type: 'client_credentials', scope: SCOPE }
 const DAY_MS = 86_400_000
 // A grant keeps the times of its refreshes within half an hour: with few grants each would have as many as it can keep.
-const GRANTS_EACH = 64
+export const GRANTS_EACH = 64
 
 /** A client of an API that somebody else runs, and the requests of both. */
 export interface ThirdParty {
@@ -164,19 +164,9 @@ export async function createThirdParty(config: Config, url: string): Promise<Thi
         const tokens: string[] = []
         for (let grant = 0; grant < GRANTS_EACH; grant++)
           tokens.push((await tokensOf(redemption())).refresh_token)
-        let turn = 0
-        return {
-          next: () =>
-            postForm(
-              TOKEN,
-              { grant_type: 'refresh_token', refresh_token: tokens[turn] as string },
-              as(client),
-            ),
-          onAnswer({ body }) {
-            tokens[turn] = JSON.parse(body).refresh_token
-            turn = (turn + 1) % tokens.length
-          },
-        }
+        return rotatingInTurn(tokens, (token) =>
+          postForm(TOKEN, { grant_type: 'refresh_token', refresh_token: token }, as(client)),
+        )
       }
       return Promise.all(Array.from({ length: clients }, rotateInTurn))
     },
