@@ -7,7 +7,7 @@ import { get, post } from './connection.ts'
 import { type Client, type Load, pace, percentile, repeat, rotatingInTurn, saturate } from './load.ts'
 import type { Results } from './results.ts'
 import type { Scenario } from './scenario.ts'
-import type { ThirdParty } from './third-party.ts'
+import { GRANTS_EACH, type ThirdParty } from './third-party.ts'
 
 const CORES = availableParallelism()
 
@@ -108,8 +108,14 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
       await record('oauth-dpop', app, () => saturate(app.url, clients, seconds, false))
     },
     'oauth-introspect': play('oauth-introspect', app, same(introspection, connections)),
-    'oauth-own-refresh': play('oauth-own-refresh', app, ownSessions, false),
-    'oauth-refresh': play('oauth-refresh', app, grants, false),
+    async 'oauth-own-refresh'() {
+      await refreshAll(app.url, ownSessions)
+      await record('oauth-own-refresh', app, () => saturate(app.url, ownSessions, seconds, false))
+    },
+    async 'oauth-refresh'() {
+      await refreshAll(app.url, grants)
+      await record('oauth-refresh', app, () => saturate(app.url, grants, seconds, false))
+    },
   }
 }
 
@@ -125,6 +131,12 @@ function once(url: string, tokens: readonly string[], connections: number): Prom
     Array.from({ length: connections }, () => ({ next })),
     () => at < tokens.length,
   )
+}
+
+/** Refreshes each session of some clients at least once: the scenario before may have emptied Redis. */
+function refreshAll(url: string, clients: readonly Client[]): Promise<Load> {
+  let left = 2 * clients.length * GRANTS_EACH
+  return repeat(url, clients, () => left-- > 0)
 }
 
 /** A client of the operator's own app, which rotates its sessions in turn. */

@@ -26,6 +26,20 @@ t.test('CORS allows a listed origin, and reflects no other', async (t) => {
   }
 })
 
+t.test('what no page sent is answered without what only pages need', async (t) => {
+  for (const path of ['/healthz', '/.well-known/jwks.json']) {
+    const { status, headers } = await server.call('GET', path)
+    t.equal(status, 200)
+    t.equal(headers.get('access-control-allow-credentials'), null)
+    t.equal(headers.get('access-control-expose-headers'), null)
+    t.match(headers.get('vary'), /origin/i, 'a cache keeps it apart from what a page gets')
+  }
+  const options = await server.call('OPTIONS', '/auth/refresh')
+  t.match(options, { status: 405, body: { code: 'method_not_allowed' } })
+  t.equal(options.headers.get('allow'), 'POST')
+  t.match(await server.call('OPTIONS', '/nowhere'), { status: 404, body: { code: 'not_found' } })
+})
+
 t.test('what pages of every origin may read, they may also ask for, without credentials', async (t) => {
   const preflight = (path: string, origin: string) =>
     server.call('OPTIONS', path, {

@@ -25,6 +25,7 @@ export function createHomeOf({ secrets }: UsesPlatform<'secrets'>): HomeOf {
   const known = new LRUCache<string, string>(atMost(KNOWN_HOMES))
 
   function hashHome(ip: string, program: string): string {
+    if (!ipaddr.isValid(ip)) return ''
     const address = ipaddr.process(ip)
     const network = address.toByteArray().slice(0, NETWORK_BYTES[address.kind()])
     const place = `${address.kind()} ${network.join('.')} ${program.toLowerCase()}`
@@ -34,10 +35,13 @@ export function createHomeOf({ secrets }: UsesPlatform<'secrets'>): HomeOf {
 
   return ({ ip, headers }) => {
     const program = /^[^\s/]+/.exec(headers['user-agent'] ?? '')?.[0].slice(0, 100)
-    if (!program || !ipaddr.isValid(ip)) return ''
+    if (!program) return ''
     const place = `${ip} ${program}`
-    const home = known.get(place) ?? hashHome(ip, program)
-    known.set(place, home)
+    let home = known.get(place)
+    if (home === undefined) {
+      home = hashHome(ip, program)
+      known.set(place, home)
+    }
     return home
   }
 }
