@@ -129,8 +129,10 @@ export function createEarlyAnswers(options: Options) {
           : undefined,
       )
     })
-    app.addHook('preParsing', (request, _reply, payload, done) => {
-      done(failed.get(request.raw) ?? null, payload)
+    app.addHook('preParsing', ({ raw }, _reply, payload, done) => {
+      // If its client went while a hook waited, nothing would end the wait for a body.
+      const isGone = raw.destroyed && hasBody(raw)
+      done(failed.get(raw) ?? (isGone ? new Problem('validation_failed') : null), payload)
     })
     // Without listeners, Node answers an unknown expectation itself and a CONNECT not at all.
     app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
@@ -150,6 +152,9 @@ export function createEarlyAnswers(options: Options) {
     },
   }
 }
+
+const hasBody = ({ headers }: IncomingMessage) =>
+  headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
 
 /** The `Origin` in the beginning of a request; empty if the headers are complete and have none. */
 function originIn(packet: unknown): string | undefined {

@@ -211,6 +211,27 @@ t.test('so has one whose answer waited for that to an earlier request', async (t
   t.match(line('/auth/session'), { status: 200, aborted: true })
 })
 
+t.test('so has one whose client goes while a hook waits for a store', async (t) => {
+  const server = await startServer(t, { proxies: true, env: { RATE_LIMITS: 'true' } })
+  const { redis } = server.proxies
+  const body = JSON.stringify({ email: server.freshEmail(), password: 'a wrong one of some length' })
+  for (const sent of [body, body.slice(0, 9)]) {
+    const before = requestsOf(server).length
+    redis.stall()
+    const arrived = once(server.app.server, 'request')
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+    const length = `Content-Length: ${body.length}`
+    socket.write(head('POST /auth/login HTTP/1.1', 'Content-Type: application/json', length) + sent)
+    const [request] = await arrived
+    await eventually(() => redis.held.includes('login'))
+    socket.resetAndDestroy()
+    await eventually(() => request.destroyed)
+    await redis.heal()
+    await eventually(() => requestsOf(server).length > before)
+    t.match(last(server), { route: '/auth/login', status: 400, code: 'validation_failed', aborted: true })
+  }
+})
+
 t.test('a client that goes while it sends its body says nothing about the stores', async (t) => {
   const server = await startServer(t)
   for (const path of ['/auth/login', '/auth/refresh']) {

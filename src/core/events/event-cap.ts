@@ -17,18 +17,21 @@ export type IsBeyondCap = (event: EventOfOwner) => boolean
 
 const MOST = 60
 const MINUTE_MS = 60_000
-// Beyond it, the oldest count is forgotten.
+// So many counts, and those before them, are kept: the others are the oldest.
 const COUNTS = 10_000
 
 export function createEventCap(): IsBeyondCap {
-  const counts = new Map<string, number>()
+  let counts = new Map<string, number>()
+  let before = new Map<string, number>()
   return ({ at, type, outcome, reason, userId, clientId, actor }) => {
     if (actor !== null) return false
+    if (counts.size >= COUNTS) {
+      before = counts
+      counts = new Map()
+    }
     const key = `${Math.floor(at / MINUTE_MS)} ${type} ${outcome} ${reason} ${userId} ${clientId}`
-    const count = (counts.get(key) ?? 0) + 1
+    const count = (counts.get(key) ?? before.get(key) ?? 0) + 1
     counts.set(key, count)
-    const [oldest] = counts.size > COUNTS ? counts.keys() : []
-    if (oldest !== undefined) counts.delete(oldest)
     return count > MOST
   }
 }

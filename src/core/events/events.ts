@@ -200,10 +200,12 @@ export function openEvents(
       metrics.countAuthEvent(event)
       const { familyHash } = event
       const row = describe(event, context)
-      // At once where the owner is known: what is only counted, which can be most of a busy client's, costs no row.
-      const isKept = familyHash ? undefined : isOfSomebody(row) && !isBeyondCap.soon(row)
+      const hasRoom = pending.length < MAX_PENDING
+      // At once where the owner is known: what is only counted, which can be most of a busy client's, costs no row. What
+      // is dropped uses up nothing of the owner's.
+      const isKept = familyHash ? undefined : isOfSomebody(row) && !(hasRoom && isBeyondCap.soon(row))
       if (isKept === false) tally.add(row, row.at)
-      else if (pending.length >= MAX_PENDING) full.dropped()
+      else if (!hasRoom) full.dropped()
       else pending.push({ row: withId(row), familyHash, isKept })
     },
     list: listEvents,

@@ -40,7 +40,8 @@ export function createHomeOf({ secrets }: UsesPlatform<'secrets'>): HomeOf {
     let home = known.get(place)
     if (home === undefined) {
       home = hashHome(ip, program)
-      known.set(place, home)
+      // A copy: a part of a header would keep all of it in memory.
+      known.set(Buffer.from(place).toString(), home)
     }
     return home
   }

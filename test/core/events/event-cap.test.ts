@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { openEvents } from '../../../src/core/events/events.ts'
 import { openTestDatabase } from '../../support/database.ts'
 import { countEvents } from '../../support/events.ts'
+import { eventually } from '../../support/eventually.ts'
 import { silentMetrics } from '../../support/monitor.ts'
 
 const context = { ip: '192.0.2.1', userAgent: 'a test', requestId: 'r' }
@@ -62,6 +63,20 @@ t.test('a client that asks for tokens again and again, and failures in a transac
   t.equal(await count({ userId, outcome: 'failure' }), 60)
   t.equal(await countEvents(db, { outcome: 'failure' }), 200)
   t.equal(await count({ userId, outcome: 'success' }), 200, 'successes have budgets instead')
+})
+
+t.test('what is dropped because too many wait uses up nothing of the cap', async (t) => {
+  const { events, userId, count } = await setUp(t)
+  const wrong = { type: 'client_authentication', outcome: 'failure', reason: 'wrong_secret' } as const
+  const fromOne = () => events.recordSoon({ ...wrong, clientId: 'one' }, context)
+  for (let index = 0; index < 10_000; index += 1)
+    events.recordSoon({ ...refused, reason: 'logout', familyHash: String(index).padStart(43, 'A') }, context)
+  for (let index = 0; index < 100; index += 1) fromOne()
+  events.start()
+  await eventually(async () => (await count({ userId })) > 0)
+  for (let index = 0; index < 100; index += 1) fromOne()
+  await events.stop()
+  t.equal(await count({ clientId: 'one' }), 60)
 })
 
 t.test('what somebody does to an account is always kept', async (t) => {

@@ -247,23 +247,24 @@ t.test('a store that is unavailable loses none of several sessions', { skip }, a
   const { postgres, redis } = broken.proxies
   const owner = await broken.createAccount()
   const older = (await broken.login(owner)).refresh_token
-  const newer = await broken.login(owner)
+  const { refresh_token: first, session } = await broken.login(owner)
   const ask = (tokens: readonly string[]) =>
     broken.post('/auth/refresh', {}, { headers: { ...headersOf(tokens), 'idempotency-key': 'k' } })
-  await eventually(() => broken.knowsFamily(newer.refresh_token))
+  // After a refresh Redis knows the session, also if the sign-in could not tell it in time.
+  const newer = nextOf(await broken.post('/auth/refresh', {}, { headers: headersOf([first]) }))
 
   postgres.cut()
-  t.equal((await ask([older, newer.refresh_token])).status, 503)
-  const single = await ask([newer.refresh_token])
+  t.equal((await ask([older, newer])).status, 503)
+  const single = await ask([newer])
   t.equal(single.status, 200, 'a single one needs only Redis')
   await postgres.heal()
-  const tokens = [older, newer.refresh_token, nextOf(single)]
+  const tokens = [older, newer, nextOf(single)]
   let answer: Answer | undefined
   await eventually(async () => {
     answer = await broken.post('/auth/refresh', {}, { headers: headersOf(tokens) })
     return answer.status === 200
   })
-  t.equal(answer?.body.session.id, newer.session.id)
+  t.equal(answer?.body.session.id, session.id)
 
   const ended = (await broken.login(owner)).refresh_token
   await broken.post('/auth/logout', { refresh_token: ended })
@@ -274,7 +275,7 @@ t.test('a store that is unavailable loses none of several sessions', { skip }, a
     { headers: headersOf([ended, nextOf(answer as Answer)]) },
   )
   t.equal(onLedger.status, 200)
-  t.equal(onLedger.body.session.id, newer.session.id)
+  t.equal(onLedger.body.session.id, session.id)
 })
 
 // A browser with two places for the cookie. Both are sent, in any order, and the server fills one of them.
