@@ -57,6 +57,8 @@ t.test('the routes without a limit add no row', async (t) => {
 })
 
 t.test('an account changes itself only so often', async (t) => {
+  // Counts of events of nobody are rows as well, which a new minute adds.
+  const events = () => server.db.auditEvent.count({ where: { ip: { not: null } } })
   for (const [method, path, most] of [
     ['PATCH', '/me', 60],
     ['DELETE', '/auth/mfa/reset', 60],
@@ -66,14 +68,14 @@ t.test('an account changes itself only so often', async (t) => {
     const account = await server.createAccount()
     const { access_token: bearer } = await server.login(account)
     const body = path === '/me' ? { name: 'Ada' } : {}
-    const before = await server.db.auditEvent.count()
+    const before = await events()
     const answers = await Promise.all(
       Array.from({ length: most + 20 }, () => server.call(method, path, { body, bearer })),
     )
     // Of a budget that runs for a minute a part is back before a busy machine has answered all.
     const refused = answers.filter(({ status }) => status === 429).length
     t.ok(refused > 0 && refused <= 20, path)
-    t.ok((await server.db.auditEvent.count()) <= before + most + 20 - refused, path)
+    t.ok((await events()) <= before + most + 20 - refused, path)
     t.equal((await server.post('/auth/logout', {}, { bearer })).status, 204, 'signing out still works')
   }
 })
