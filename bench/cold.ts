@@ -48,6 +48,7 @@ export async function writeSessions(config: Config, name: string, count: number)
   return families.map(({ family }) => format.encode(family, 0))
 }
 
+/** Writes sessions for clients that refresh each of them once, after Redis was emptied. */
 export async function createColdFamilies(
   config: Config,
   redisUrl: string,

@@ -69,6 +69,10 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
     (name: Scenario, server: Child, clients: readonly Client[], awake = CORES > 1) =>
     () =>
       record(name, server, () => saturate(server.url, clients, seconds, awake))
+  const playWarm = (name: Scenario, clients: readonly Client[]) => async () => {
+    await refreshAll(app.url, clients)
+    await play(name, app, clients, false)()
+  }
   const playPaced = async (name: 'bare' | 'me', { url }: Child, request: string) => {
     const latencies = await pace(url, () => ({ next: () => request }), pacedRate, seconds)
     results.latency[name].push({ p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) })
@@ -108,14 +112,8 @@ export function createScenarios(stage: Stage, results: Results): Record<Scenario
       await record('oauth-dpop', app, () => saturate(app.url, clients, seconds, false))
     },
     'oauth-introspect': play('oauth-introspect', app, same(introspection, connections)),
-    async 'oauth-own-refresh'() {
-      await refreshAll(app.url, ownSessions)
-      await record('oauth-own-refresh', app, () => saturate(app.url, ownSessions, seconds, false))
-    },
-    async 'oauth-refresh'() {
-      await refreshAll(app.url, grants)
-      await record('oauth-refresh', app, () => saturate(app.url, grants, seconds, false))
-    },
+    'oauth-own-refresh': playWarm('oauth-own-refresh', ownSessions),
+    'oauth-refresh': playWarm('oauth-refresh', grants),
   }
 }
 
@@ -133,7 +131,7 @@ function once(url: string, tokens: readonly string[], connections: number): Prom
   )
 }
 
-/** Refreshes each session of some clients at least once: the scenario before may have emptied Redis. */
+/** Refreshes the sessions of some clients, each about twice: the scenario before may have emptied Redis. */
 function refreshAll(url: string, clients: readonly Client[]): Promise<Load> {
   let left = 2 * clients.length * GRANTS_EACH
   return repeat(url, clients, () => left-- > 0)

@@ -127,7 +127,7 @@ export async function buildApp(config: Config, options: AppOptions = {}) {
   await app.register(requestEnd, { ends: [createRequestLog(log), createRequestMetrics(metrics)] })
   await app.register(forwardedHeader, { log, trusts })
   await app.register(cors, {
-    // Without an origin no page asks. A page that is not allowed is still told which headers a public document has.
+    // A request without `Origin` needs no CORS headers. One from an origin that is not allowed may read public documents.
     origin: (origin: string | undefined, done: (error: null, allowed: string | [] | false) => void) =>
       done(null, origin !== undefined && (isListed(origin, allowedOrigins) ? origin : [])),
     credentials: true,

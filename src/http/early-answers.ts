@@ -40,7 +40,7 @@ export function createEarlyAnswers(options: Options) {
   const security = apiHeaders(options)
   // The newest request of each connection: it may still be waiting for its body.
   const newest = new WeakMap<Socket, FastifyReply>()
-  // Of requests that failed before anything waited for their body.
+  // The problems of bodies that failed before anything read them.
   const failed = new WeakMap<IncomingMessage, Problem>()
 
   /** @param origin undefined if it could not be read: then any page may read the answer, which tells nothing. */
@@ -130,7 +130,7 @@ export function createEarlyAnswers(options: Options) {
       )
     })
     app.addHook('preParsing', ({ raw }, _reply, payload, done) => {
-      // If its client went while a hook waited, nothing would end the wait for a body.
+      // If the client has gone while a hook waited, the body never arrives, and nothing else would end the request.
       const isGone = raw.destroyed && hasBody(raw)
       done(failed.get(raw) ?? (isGone ? new Problem('validation_failed') : null), payload)
     })

@@ -57,7 +57,7 @@ t.test('the routes without a limit add no row', async (t) => {
 })
 
 t.test('an account changes itself only so often', async (t) => {
-  // Counts of events of nobody are rows as well, which a new minute adds.
+  // Only rows of one request each: a new minute adds rows that count the events of nobody.
   const events = () => server.db.auditEvent.count({ where: { ip: { not: null } } })
   for (const [method, path, most] of [
     ['PATCH', '/me', 60],

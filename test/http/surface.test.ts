@@ -26,7 +26,7 @@ t.test('CORS allows a listed origin, and reflects no other', async (t) => {
   }
 })
 
-t.test('what no page sent is answered without what only pages need', async (t) => {
+t.test('an answer to a request without an origin has no headers that only pages need', async (t) => {
   for (const path of ['/healthz', '/.well-known/jwks.json']) {
     const { status, headers } = await server.call('GET', path)
     t.equal(status, 200)

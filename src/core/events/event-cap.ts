@@ -17,7 +17,7 @@ export type IsBeyondCap = (event: EventOfOwner) => boolean
 
 const MOST = 60
 const MINUTE_MS = 60_000
-// So many counts, and those before them, are kept: the others are the oldest.
+// Once a map has so many counts, a new one is begun. The one before it is still read, older ones are forgotten.
 const COUNTS = 10_000
 
 export function createEventCap(): IsBeyondCap {

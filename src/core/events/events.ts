@@ -123,6 +123,8 @@ export function openEvents(
     }
   }
 
+  const isToKeep = (row: Omit<Row, 'id'>) => isOfSomebody(row) && !isBeyondCap.soon(row)
+
   const toRow = (event: AuditEvent, context: RequestContext) => withId(describe(event, context))
 
   function countAll(rows: readonly Row[]): void {
@@ -144,7 +146,7 @@ export function openEvents(
         // Decided once, however often the batch is tried.
         for (const [index, row] of rows.entries()) {
           const each = batch[index] as (typeof batch)[number]
-          each.isKept ??= isOfSomebody(row) && !isBeyondCap.soon(row)
+          each.isKept ??= isToKeep(row)
         }
         await insert(
           db,
@@ -200,12 +202,11 @@ export function openEvents(
       metrics.countAuthEvent(event)
       const { familyHash } = event
       const row = describe(event, context)
-      const hasRoom = pending.length < MAX_PENDING
-      // At once where the owner is known: what is only counted, which can be most of a busy client's, costs no row. What
-      // is dropped uses up nothing of the owner's.
-      const isKept = familyHash ? undefined : isOfSomebody(row) && !(hasRoom && isBeyondCap.soon(row))
+      // First, because a dropped event does not count against the cap of its owner.
+      if (pending.length >= MAX_PENDING && (familyHash || isOfSomebody(row))) return full.dropped()
+      // Most events of a busy client are only counted: they need no row until the next write.
+      const isKept = familyHash ? undefined : isToKeep(row)
       if (isKept === false) tally.add(row, row.at)
-      else if (!hasRoom) full.dropped()
       else pending.push({ row: withId(row), familyHash, isKept })
     },
     list: listEvents,

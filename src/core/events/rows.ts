@@ -20,7 +20,7 @@ export interface Row {
 }
 
 /** A row that is about an account, or says who acted. */
-export const isOfSomebody = ({ userId, actor, clientId }: Omit<Row, 'id'>) =>
+export const isOfSomebody = ({ userId, actor, clientId }: Pick<Row, 'userId' | 'actor' | 'clientId'>) =>
   userId !== null || actor !== null || clientId !== null
 
 export async function insert(db: Queryable, rows: readonly Row[]): Promise<void> {

@@ -13,7 +13,7 @@ export type HomeOf = (request: Pick<FastifyRequest, 'ip' | 'headers'>) => string
 
 const NETWORK_BYTES = { ipv4: 3, ipv6: 6 } as const
 const HASH_CHARS = 22
-/** A client comes from few places, each time anew. */
+/** Clients come from few networks, again and again. */
 const KNOWN_HOMES = 1_000
 
 /**
@@ -40,7 +40,7 @@ export function createHomeOf({ secrets }: UsesPlatform<'secrets'>): HomeOf {
     let home = known.get(place)
     if (home === undefined) {
       home = hashHome(ip, program)
-      // A copy: a part of a header would keep all of it in memory.
+      // A copy, because a substring keeps the whole header in memory.
       known.set(Buffer.from(place).toString(), home)
     }
     return home

@@ -65,7 +65,7 @@ t.test('a client that asks for tokens again and again, and failures in a transac
   t.equal(await count({ userId, outcome: 'success' }), 200, 'successes have budgets instead')
 })
 
-t.test('what is dropped because too many wait uses up nothing of the cap', async (t) => {
+t.test('an event that is dropped because too many wait does not count against the cap', async (t) => {
   const { events, userId, count } = await setUp(t)
   const wrong = { type: 'client_authentication', outcome: 'failure', reason: 'wrong_secret' } as const
   const fromOne = () => events.recordSoon({ ...wrong, clientId: 'one' }, context)
